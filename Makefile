@@ -1,0 +1,99 @@
+# weir: build, test, demo, bench. `make help` lists the targets.
+#
+# Knobs: MODE=release|debug  CC=gcc|clang  OPT=-O3  SAN=address,undefined|thread  V=1
+# The library is built once per instruction set (LEVELS); the dynamic linker chooses at start.
+
+MODE   ?= release
+CC      = gcc
+CXX     = g++
+OPT    ?= $(if $(filter debug,$(MODE)),-O1,-O3)
+SAN    ?=
+V      ?= 0
+NVCC   ?= $(shell command -v nvcc 2>/dev/null)
+PREFIX ?= /usr/local
+LEVELS ?= v3 v4
+
+NAME  := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(filter-out -O3,$(OPT)),$(OPT))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+comma := ,
+B     := build/$(subst $(comma),-,$(NAME))
+
+WARN  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+FLOAT := -ffp-contract=off -fno-math-errno -fno-trapping-math
+SANF  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+BASE  := -D_GNU_SOURCE -DXXH_INLINE_ALL -g -fPIC -pthread $(FLOAT) $(SANF) $(if $(filter debug,$(MODE)),,-DWEIR_RELEASE)
+CFLAGS_ALL   = -std=c17 $(OPT) $(WARN) $(BASE) -I. -I$(B) $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 $(OPT) -Wall -Wextra $(BASE) -fno-exceptions -fno-rtti -I. $(CXXFLAGS)
+ARCH_v3 := -march=x86-64-v3
+ARCH_v4 := -march=x86-64-v4 -mprefer-vector-width=512
+HDF5_CFLAGS := $(shell pkg-config --cflags hdf5 2>/dev/null)
+HDF5_LIBS   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
+
+# The engine and the operators: one shared library per level.
+LIB_SRC  := $(sort $(wildcard kernels/*.c dataflow/*.c operators/*.c))
+LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
+# What only the program needs: plain x86-64, so that an old machine can be refused with a sentence.
+APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
+APP_CXX  := $(sort $(wildcard config/*.cpp))
+APP_OBJ  := $(APP_SRC:%.c=$(B)/app/%.o) $(APP_CXX:%.cpp=$(B)/app/%.o)
+APP_LIBS := -ljansson -lstdc++ -lm
+LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
+FIRST    := $(firstword $(LEVELS))
+TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+Q := $(if $(filter 1,$(V)),,@)
+say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' $(1) $(2))
+
+.DEFAULT_GOAL := build
+.PHONY: help build test demo bench format lint install uninstall clean deps
+.SECONDARY:
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+build: $(B)/bin/weir ## build the program and its library (no packages are installed)
+
+$(B)/bin/weir: $(B)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANF) -pthread -o $@ $(filter %.o,$^) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+
+# Found by a machine too old for every level; main refuses to go on there.
+$(B)/lib/libweir.so: $(B)/lib/glibc-hwcaps/x86-64-$(FIRST)/libweir.so
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+define LEVEL
+$(B)/$(1)/%.o: %.c
+	$$(call say,CC,"$$< ($(1))")
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) $(HDF5_CFLAGS) -MMD -MP -c -o $$@ $$<
+
+$(B)/lib/glibc-hwcaps/x86-64-$(1)/libweir.so: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir.so -o $$@ $$^ $(LIB_LIBS)
+endef
+$(foreach l,$(LEVELS),$(eval $(call LEVEL,$(l))))
+
+$(B)/app/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(B)/app/%.o: %.cpp
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(B)/tests/unit/%: tests/unit/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+
+deps: ## install the Debian packages that are missing
+	@.ci/deps
+
+clean: ## remove everything that was built
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
