@@ -1,0 +1,83 @@
+/* A draft: what a job file says, names not yet resolved between its parts, every value with its
+ * place. config/ fills it from TOML (options already parsed by the operators' own tables); df_plan
+ * checks it as a whole and makes the plan of it. Plain data; all of it lives in the draft's arena. */
+#ifndef DF_DRAFT_H
+#define DF_DRAFT_H
+
+#include "dataflow/df_arena.h"
+#include "dataflow/df_error.h"
+#include "dataflow/weir/operator.h"
+
+typedef struct df_text {
+    const char *text; /* null: not given */
+    df_place place;
+} df_text;
+
+typedef struct df_draft_space {
+    df_text name;
+    uint32_t axis_count;
+    const char *axes[WEIR_AXES_MAX];
+    double size[WEIR_AXES_MAX];
+    bool periodic[WEIR_AXES_MAX];
+} df_draft_space;
+
+typedef struct df_draft_state {
+    df_text name;
+    df_text space;      /* text null: keyed by id */
+    weir_schema schema; /* its columns, in the order of the job file */
+    df_text first;      /* the stream that holds its rows at step 0 */
+    uint32_t next_count;
+    df_text *next;      /* the streams whose union it is at the next step */
+    bool moves_anywhere;
+    df_place moves_place;
+} df_draft_state;
+
+typedef struct df_draft_input {
+    df_text port; /* text null: plain `in` */
+    uint32_t stream_count;
+    df_text *streams;
+} df_draft_input;
+
+/* Where an option stands in the file, for errors that are found later: path "speed" or
+ * "compute.vx". */
+typedef struct df_draft_key {
+    const char *path;
+    df_place place;
+} df_draft_key;
+
+typedef struct df_draft_operator {
+    df_text name;
+    bool sink; /* [sink.NAME]; else [operator.NAME] */
+    const weir_operator *kind;
+    df_place kind_place;
+    void *options; /* kind->options_size bytes, filled; text lives in the arena */
+    uint32_t input_count;
+    df_draft_input inputs[WEIR_PORTS_MAX];
+    uint32_t key_count;
+    df_draft_key *keys;
+    uint64_t every_steps; /* 1: every step */
+    bool at_end;          /* at = "end": the last step only */
+} df_draft_operator;
+
+typedef struct df_draft {
+    df_arena *arena;  /* owned; goes to the plan */
+    const char *file; /* as the user named it */
+    weir_job job;
+    uint32_t key_groups; /* [run] key_groups */
+    uint32_t window;     /* [run] window */
+    double pace;         /* [run] pace: steps per second of wall time; 0: unlimited */
+    uint32_t space_count;
+    df_draft_space *spaces; /* all lists in the order of the job file */
+    uint32_t state_count;
+    df_draft_state *states;
+    uint32_t operator_count; /* operators and sinks */
+    df_draft_operator *operators;
+} df_draft;
+
+/* The kinds that a job may name. find returns null for an unknown name. */
+typedef struct df_kinds {
+    uint32_t count;
+    const weir_operator *const *list;
+} df_kinds;
+
+#endif
