@@ -38,6 +38,7 @@ typedef struct df_graph_options {
     void *console;             /* FILE * that sinks may print to; null: none */
     bool fingerprint_steps;    /* of every step; else only of the last */
     bool fingerprint_streams;  /* of every operator's streams too */
+    bool keep_states;          /* for df_graph_state: one more copy of every state */
     uint64_t shuffle_seed;     /* not 0: steal and run in a random order (for tests) */
     /* Called in step order, by one thread at a time, as soon as a step is complete, if it was
      * fingerprinted. Anything but DF_OK ends the run with that status and err. */
@@ -46,7 +47,8 @@ typedef struct df_graph_options {
 } df_graph_options;
 
 typedef struct df_graph_stats {
-    uint64_t step;             /* complete everywhere */
+    bool begun;                /* step 0 is complete everywhere */
+    uint64_t step;             /* the last that is, if begun */
     uint64_t rows;             /* row-steps: rows that entered steps, all states */
     uint64_t tasks;            /* tasks run */
     uint64_t allocations;      /* times that the pool had to ask the system for memory */
@@ -77,8 +79,8 @@ void df_graph_stats_get(const df_graph *graph, df_graph_stats *stats);
 void df_graph_vertex_stats_get(const df_graph *graph, uint32_t vertex, df_vertex_stats *stats);
 /* The fingerprint of the last complete step that was fingerprinted; false: none yet. */
 bool df_graph_fingerprint(const df_graph *graph, uint64_t *step, df_hash *total);
-/* The batch of a state that entered step `step + 1` of the last run, for tests and tools; borrowed
- * until the next run. Null: none. */
+/* With options.keep_states: a key group's newest batch of a state; borrowed until the next run. After
+ * a run to step n < steps it is what enters step n + 1; after the last, what entered it. */
 const weir_batch *df_graph_state(const df_graph *graph, uint32_t state, uint32_t key_group);
 
 #endif

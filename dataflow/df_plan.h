@@ -18,6 +18,13 @@
 
 #define DF_NONE UINT32_MAX
 
+/* The key of a row that was born while the job ran: the born bit, the key group it was born in,
+ * the number of the operator among those with births, and that operator's counter there. */
+#define DF_KEY_BORN           (1ull << 63)
+#define DF_KEY_GROUP_SHIFT    47
+#define DF_KEY_OPERATOR_SHIFT 40
+#define DF_BIRTH_OPERATORS_MAX 128
+
 /* How the rows of a stream are spread over key groups. */
 typedef enum df_partition_kind {
     DF_PART_ONE = 1, /* a single key group, 0 */
@@ -68,6 +75,10 @@ typedef struct df_port {
     uint32_t streams[DF_UNION_MAX];
 } df_port;
 
+typedef struct df_reader {
+    uint32_t vertex, port;
+} df_reader;
+
 typedef enum df_vertex_role { DF_OPERATOR = 1, DF_COMMIT } df_vertex_role;
 
 typedef struct df_vertex {
@@ -83,10 +94,13 @@ typedef struct df_vertex {
     df_partition partition;
     weir_schema *partial;      /* of the rows that `combine` makes; null: no combine */
     weir_schema *carried;      /* null: nothing is carried */
+    uint32_t birth_number;     /* DF_NONE: no births */
     uint64_t every_steps;
     bool at_end;
+    uint32_t reader_count;     /* ports that read its streams */
+    struct df_reader *readers;
     uint32_t stage;
-    uint64_t rows;             /* a source's, if it told; else UINT64_MAX */
+    uint64_t rows, run;        /* a source's, if it told; else rows is UINT64_MAX */
 } df_vertex;
 
 /* An input that crosses stages. */
@@ -136,6 +150,7 @@ struct df_plan {
     df_stream *streams;
     df_stage *stages;
     df_edge *edges;
+    uint32_t *order;          /* [vertex_count]: vertices, producers before readers */
     uint64_t hash[2];         /* XXH3-128 of everything that decides the results */
 };
 typedef struct df_plan df_plan;
@@ -145,11 +160,10 @@ typedef struct df_plan df_plan;
 df_status df_plan_new(df_plan **out, df_draft **draft, df_report *report) DF_MUST_CHECK;
 void df_plan_free(df_plan **plan);
 
-/* Whether a vertex, a stage or an edge has work at a tick: a pure function of the plan. An edge's
- * tick is its reader's. */
-bool df_plan_vertex_active(const df_plan *plan, uint32_t vertex, uint64_t tick);
-bool df_plan_stage_active(const df_plan *plan, uint32_t stage, uint64_t tick);
-bool df_plan_edge_active(const df_plan *plan, uint32_t edge, uint64_t tick);
+/* Which vertices have work at a tick: active[vertex_count] is filled. A pure function of the plan. */
+void df_plan_activity(const df_plan *plan, uint64_t tick, bool *active);
+/* Whether an edge carries something at its reader's tick, given that tick's activity. */
+bool df_plan_edge_active(const df_plan *plan, uint32_t edge, uint64_t tick, const bool *active);
 
 /* Pictures of the graph for people, to `out` (FILE *): Graphviz DOT, and text. */
 void df_plan_print_dot(const df_plan *plan, void *out);

@@ -198,6 +198,8 @@ void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run);
 int weir_plan_partial(weir_plan *plan, const char *name, weir_type type);
 /* A column that the engine carries from step to step, one row per key group, zero at first. */
 int weir_plan_carry(weir_plan *plan, const char *name, weir_type type);
+/* Declare that this phase will call weir_new_keys. */
+void weir_plan_births(weir_plan *plan);
 /* Memory that lives as long as the plan, zeroed. Null when there is none. */
 void *weir_plan_alloc(weir_plan *plan, size_t size);
 /* Report an error at option `key` ("" for the operator itself). Returns WEIR_FAILED. */

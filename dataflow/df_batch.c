@@ -1,0 +1,74 @@
+#include "dataflow/df_batch.h"
+
+#include <assert.h>
+#include <string.h>
+
+df_batch *df_batch_new(df_memory memory, const weir_schema *schema, uint64_t step,
+                       uint32_t key_group)
+{
+    df_batch *batch = df_pool_get(memory.pool, memory.thread, sizeof *batch);
+
+    if (batch == NULL)
+        return NULL;
+    batch->view.step = step;
+    batch->view.key_group = key_group;
+    batch->view.row_count = 0;
+    batch->view.keys = NULL;
+    memset(batch->view.columns, 0, schema->column_count * sizeof batch->view.columns[0]);
+    batch->view.cell_rows = NULL;
+    batch->view.schema = schema;
+    batch->offsets = batch->cells = batch->leaving_rows = batch->leaving_cells = NULL;
+    return batch;
+}
+
+bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column)
+{
+    weir_batch *view = &batch->view;
+    size_t size = weir_type_size(view->schema->columns[column].type) * view->row_count;
+
+    assert(view->columns[column] == NULL);
+    view->columns[column] = df_pool_get(memory.pool, memory.thread, size);
+    return view->columns[column] != NULL;
+}
+
+bool df_batch_alloc(df_memory memory, df_batch *batch, uint32_t row_count)
+{
+    batch->view.row_count = row_count;
+    batch->view.keys = df_pool_get(memory.pool, memory.thread, row_count * sizeof(uint64_t));
+    if (batch->view.keys == NULL)
+        return false;
+    for (uint32_t i = 0; i < batch->view.schema->column_count; i++)
+        if (!df_batch_alloc_column(memory, batch, i))
+            return false;
+    return true;
+}
+
+void df_batch_share(df_batch *to, uint32_t to_column, const weir_batch *from, uint32_t from_column)
+{
+    if (to_column == DF_KEYS) {
+        to->view.keys = df_pool_ref(from->keys);
+        return;
+    }
+    assert(to->view.schema->columns[to_column].type == from->schema->columns[from_column].type);
+    to->view.columns[to_column] = df_pool_ref(from->columns[from_column]);
+}
+
+df_batch *df_batch_ref(df_batch *batch)
+{
+    return df_pool_ref(batch);
+}
+
+void df_batch_unref(df_memory memory, df_batch *batch)
+{
+    if (batch == NULL || !df_pool_drop(batch))
+        return;
+    df_pool_unref(memory.pool, memory.thread, batch->view.keys);
+    for (uint32_t i = 0; i < batch->view.schema->column_count; i++)
+        df_pool_unref(memory.pool, memory.thread, batch->view.columns[i]);
+    df_pool_unref(memory.pool, memory.thread, (void *)(uintptr_t)batch->view.cell_rows);
+    df_pool_unref(memory.pool, memory.thread, batch->offsets);
+    df_pool_unref(memory.pool, memory.thread, batch->cells);
+    df_pool_unref(memory.pool, memory.thread, batch->leaving_rows);
+    df_pool_unref(memory.pool, memory.thread, batch->leaving_cells);
+    df_pool_recycle(memory.pool, memory.thread, batch);
+}

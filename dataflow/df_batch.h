@@ -1,0 +1,44 @@
+/* Batches: rows of one key group at one step, in columns, immutable once published.
+ *
+ * A batch holds one reference to each of its columns' buffers; an unchanged column is shared with
+ * the batch it came from. Batches and columns are counted apart and come from the pool. */
+#ifndef DF_BATCH_H
+#define DF_BATCH_H
+
+#include "dataflow/df_pool.h"
+#include "dataflow/weir/operator.h"
+
+typedef struct df_batch {
+    weir_batch view; /* first: a kind sees only this */
+    /* Where rows go, on an edge that routes them. Keyed: the rows themselves are in order of
+     * destination and `offsets` [destinations + 1] cuts them. Spatial: rows stay where they are;
+     * cells[i] is row i's cell in its own tile, or DF_LEAVES; the rows that leave are listed in
+     * leaving_rows / leaving_cells, cut by offsets. */
+    uint32_t *offsets;
+    uint32_t *cells;
+    uint32_t *leaving_rows;
+    uint32_t *leaving_cells;
+} df_batch;
+
+#define DF_LEAVES UINT32_MAX
+
+/* The means of one thread to make and drop batches. */
+typedef struct df_memory {
+    df_pool *pool;
+    uint32_t thread;
+} df_memory;
+
+/* A batch without keys and columns. Null: out of memory. */
+df_batch *df_batch_new(df_memory memory, const weir_schema *schema, uint64_t step,
+                       uint32_t key_group);
+/* Get a buffer for the keys and for each column. False: out of memory; the batch stays valid. */
+bool df_batch_alloc(df_memory memory, df_batch *batch, uint32_t row_count);
+bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column);
+/* Let `to` hold the keys (column == DF_KEYS) or a column of `from` too. */
+#define DF_KEYS UINT32_MAX
+void df_batch_share(df_batch *to, uint32_t to_column, const weir_batch *from, uint32_t from_column);
+df_batch *df_batch_ref(df_batch *batch);
+/* Null is allowed. The last reference releases the columns. */
+void df_batch_unref(df_memory memory, df_batch *batch);
+
+#endif

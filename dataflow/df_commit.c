@@ -1,0 +1,476 @@
+/* The commit of a state: the rows of its next streams become the batch that enters the next step.
+ *
+ * The batch is in canonical order, by cell and then by key (keyed states: by key). Keys are unique,
+ * so the order, and with it every bit, is a function of the set of rows alone, not of where they came
+ * from. Rows that did not move are nearly in order already; the sort is a counting sort by cell that
+ * keeps the order of arrival, and an insertion that repairs the few places where keys are not
+ * ascending. */
+#include "dataflow/df_graph_private.h"
+#include "dataflow/df_space.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of one batch that come here: all that stay (`cells`), or a list. */
+typedef struct merge_source {
+    const weir_batch *batch;
+    const uint32_t *rows;  /* null: all rows whose cell is not DF_LEAVES */
+    const uint32_t *cells; /* of each row, or of each listed row; null: keyed */
+    uint32_t count;        /* rows, or listed rows */
+} merge_source;
+
+typedef struct merge {
+    graph_thread *thread;
+    uint32_t vertex, key_group, slot;
+    const weir_schema *schema;
+    /* The first source is the large one; the others' rows are listed one by one. */
+    merge_source large;
+    uint32_t small_count, small_max;
+    const weir_batch **small_batch;
+    uint32_t *small_row, *small_cell;
+    uint32_t row_count;
+    uint32_t *order;    /* [row_count]: a row of large, or large.count + a small one */
+    uint32_t *cell_of;  /* [row_count], spatial */
+    df_batch *out;
+} merge;
+
+static void fail(const merge *m, uint32_t row, df_status status, const char *what,
+                 unsigned long long id, const char *column)
+{
+    graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group, row,
+               status, what, id, column);
+}
+
+static bool alloc_failed(const merge *m)
+{
+    graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group,
+               WEIR_NO_ROW, DF_ENOMEM, "out of memory");
+    return false;
+}
+
+/* ---- collecting ---- */
+
+static uint32_t count_rows(const merge_source *s)
+{
+    uint32_t count = 0;
+
+    if (s->rows != NULL || s->cells == NULL)
+        return s->count;
+    for (uint32_t i = 0; i < s->count; i++)
+        count += s->cells[i] != DF_LEAVES;
+    return count;
+}
+
+static bool add_small(merge *m, const merge_source *s)
+{
+    uint32_t count = count_rows(s);
+
+    if (m->small_count + count > m->small_max) {
+        uint32_t max = (m->small_count + count) * 2 + 64;
+        const weir_batch **batches = graph_scratch_get(m->thread, max * sizeof(*batches));
+        uint32_t *rows = graph_scratch_get(m->thread, max * sizeof *rows);
+        uint32_t *cells = graph_scratch_get(m->thread, max * sizeof *cells);
+
+        if (batches == NULL || rows == NULL || cells == NULL)
+            return alloc_failed(m);
+        if (m->small_count > 0) {
+            memcpy(batches, m->small_batch, m->small_count * sizeof(*batches));
+            memcpy(rows, m->small_row, m->small_count * sizeof *rows);
+            memcpy(cells, m->small_cell, m->small_count * sizeof *cells);
+        }
+        m->small_batch = batches;
+        m->small_row = rows;
+        m->small_cell = cells;
+        m->small_max = max;
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        uint32_t cell = s->cells == NULL ? 0 : s->cells[i];
+        if (cell == DF_LEAVES)
+            continue;
+        m->small_batch[m->small_count] = s->batch;
+        m->small_row[m->small_count] = s->rows == NULL ? i : s->rows[i];
+        m->small_cell[m->small_count++] = cell;
+    }
+    return true;
+}
+
+static bool add_source(merge *m, const merge_source *s)
+{
+    if (s->rows == NULL && m->large.batch == NULL) {
+        m->large = *s;
+        return true;
+    }
+    return add_small(m, s);
+}
+
+static merge_source listed(const df_batch *batch, uint32_t destination)
+{
+    uint32_t begin = batch->offsets[destination], end = batch->offsets[destination + 1];
+
+    return (merge_source){ .batch = &batch->view, .rows = batch->leaving_rows + begin,
+                           .cells = batch->leaving_cells == NULL ? NULL : batch->leaving_cells + begin,
+                           .count = end - begin };
+}
+
+/* Everything that one edge brings to this key group. */
+static bool collect_edge(merge *m, uint32_t edge)
+{
+    df_graph *g = m->thread->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    uint32_t here = m->key_group;
+    merge_source s;
+
+    if (e->fan == DF_FAN_SAME) {
+        const df_batch *batch = graph_slot_at(g, edge, m->slot, here)->batch;
+        s = (merge_source){ .batch = &batch->view, .count = batch->view.row_count };
+        return add_source(m, &s);
+    }
+    if (e->fan == DF_FAN_ALL) {
+        for (uint32_t from = 0; from < g->edges[edge].from_groups; from++) {
+            s = listed(graph_slot_at(g, edge, m->slot, from)->batch, here);
+            if (s.count > 0 && !add_small(m, &s))
+                return false;
+        }
+        return true;
+    }
+    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    const df_batch *own = graph_slot_at(g, edge, m->slot, here)->batch;
+    s = (merge_source){ .batch = &own->view, .cells = own->cells, .count = own->view.row_count };
+    if (!add_source(m, &s))
+        return false;
+    for (uint32_t i = space->first[here]; i < space->first[here + 1]; i++) {
+        uint32_t from = space->near[i].key_group;
+        if (from == here)
+            continue;
+        s = listed(graph_slot_at(g, edge, m->slot, from)->batch, space->near[i].slot);
+        if (s.count > 0 && !add_small(m, &s))
+            return false;
+    }
+    return true;
+}
+
+static bool collect(merge *m, uint32_t port)
+{
+    df_graph *g = m->thread->graph;
+    const graph_source *sources = g->vertices[m->vertex].sources[port];
+    uint32_t count = g->plan->vertices[m->vertex].ports[port].stream_count;
+
+    for (uint32_t k = 0; k < count; k++) {
+        if (sources[k].edge == DF_NONE) {
+            const df_batch *batch = m->thread->local[sources[k].stream];
+            merge_source s = { .batch = &batch->view, .count = batch->view.row_count };
+            if (!add_source(m, &s))
+                return false;
+        } else if (!collect_edge(m, sources[k].edge)) {
+            return false;
+        }
+    }
+    m->row_count = m->small_count + (m->large.batch == NULL ? 0 : count_rows(&m->large));
+    return true;
+}
+
+/* ---- ordering ---- */
+
+static uint64_t key_of(const merge *m, uint32_t ref)
+{
+    if (ref < m->large.count)
+        return m->large.batch->keys[ref];
+    ref -= m->large.count;
+    return m->small_batch[ref]->keys[m->small_row[ref]];
+}
+
+/* Counting sort by cell, keeping the order of arrival; cell_rows becomes the first row of each. */
+static void sort_by_cell(merge *m, uint32_t *cell_rows, uint32_t cells)
+{
+    uint32_t total = 0;
+
+    memset(cell_rows, 0, (cells + 1) * sizeof *cell_rows);
+    for (uint32_t i = 0; i < m->large.count; i++)
+        if (m->large.cells[i] != DF_LEAVES)
+            cell_rows[m->large.cells[i]]++;
+    for (uint32_t i = 0; i < m->small_count; i++)
+        cell_rows[m->small_cell[i]]++;
+    for (uint32_t c = 0; c < cells; c++) {
+        total += cell_rows[c];
+        cell_rows[c] = total; /* its end; the loops below lower it to its begin */
+    }
+    cell_rows[cells] = total;
+    for (uint32_t i = m->small_count; i-- > 0;) {
+        uint32_t at = --cell_rows[m->small_cell[i]];
+        m->order[at] = m->large.count + i;
+        m->cell_of[at] = m->small_cell[i];
+    }
+    for (uint32_t i = m->large.count; i-- > 0;) {
+        if (m->large.cells[i] == DF_LEAVES)
+            continue;
+        uint32_t at = --cell_rows[m->large.cells[i]];
+        m->order[at] = i;
+        m->cell_of[at] = m->large.cells[i];
+    }
+}
+
+/* Move row i forward to its place among the rows of its cell. */
+static void insert_row(merge *m, uint32_t i)
+{
+    uint64_t *keys = m->out->view.keys, key = keys[i];
+    uint32_t ref = m->order[i], j = i;
+
+    while (j > 0 && m->cell_of[j - 1] == m->cell_of[i] && keys[j - 1] > key) {
+        keys[j] = keys[j - 1];
+        m->order[j] = m->order[j - 1];
+        j--;
+    }
+    keys[j] = key;
+    m->order[j] = ref;
+}
+
+static bool fail_twice(const merge *m, uint32_t row)
+{
+    fail(m, row, DF_EINVAL, "id %llu is in two rows of the next streams%s",
+         (unsigned long long)m->out->view.keys[row], "");
+    return false;
+}
+
+static bool sort_cells_by_key(merge *m)
+{
+    uint64_t *keys = m->out->view.keys;
+
+    for (uint32_t i = 0; i < m->row_count; i++)
+        keys[i] = key_of(m, m->order[i]);
+    for (uint32_t i = 1; i < m->row_count; i++)
+        if (__builtin_expect(m->cell_of[i] == m->cell_of[i - 1] && keys[i] < keys[i - 1], 0))
+            insert_row(m, i);
+    for (uint32_t i = 1; i < m->row_count; i++)
+        if (keys[i] == keys[i - 1] && m->cell_of[i] == m->cell_of[i - 1])
+            return fail_twice(m, i);
+    return true;
+}
+
+typedef struct keyed_row {
+    uint64_t key;
+    uint32_t ref;
+} keyed_row;
+
+static int compare_keyed(const void *a, const void *b)
+{
+    uint64_t x = ((const keyed_row *)a)->key, y = ((const keyed_row *)b)->key;
+
+    return x < y ? -1 : x > y;
+}
+
+static bool sort_by_key(merge *m)
+{
+    uint64_t *keys = m->out->view.keys;
+    keyed_row *rows = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *rows);
+    bool sorted = true;
+
+    if (rows == NULL)
+        return alloc_failed(m);
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        uint32_t ref = m->large.batch == NULL ? i + m->large.count : i;
+        rows[i] = (keyed_row){ .key = key_of(m, ref), .ref = ref };
+        sorted &= i == 0 || rows[i].key > rows[i - 1].key;
+    }
+    if (!sorted)
+        qsort(rows, m->row_count, sizeof *rows, compare_keyed);
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        keys[i] = rows[i].key;
+        m->order[i] = rows[i].ref;
+        if (i > 0 && keys[i] == keys[i - 1])
+            return fail_twice(m, i);
+    }
+    return true;
+}
+
+/* ---- copying ---- */
+
+static void copy_large_4(uint32_t *restrict to, const uint32_t *restrict from,
+                         const uint32_t *restrict order, uint32_t count, uint32_t last)
+{
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = from[order[i] < last ? order[i] : last];
+}
+
+static void copy_large(void *to, const void *from, const uint32_t *order, uint32_t count,
+                       uint32_t last, size_t size)
+{
+    if (size == 4)
+        copy_large_4(to, from, order, count, last);
+    else if (size == 8)
+        for (uint32_t i = 0; i < count; i++)
+            ((uint64_t *)to)[i] = ((const uint64_t *)from)[order[i] < last ? order[i] : last];
+    else
+        for (uint32_t i = 0; i < count; i++)
+            ((uint8_t *)to)[i] = ((const uint8_t *)from)[order[i] < last ? order[i] : last];
+}
+
+/* The places in the output that small rows go to, `places` and their small rows `refs`. */
+static uint32_t find_small(const merge *m, uint32_t *places)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < m->row_count; i++)
+        if (m->order[i] >= m->large.count)
+            places[count++] = i;
+    return count;
+}
+
+/* The column of a source under the name that the state's column has: the sources' schemas may hold
+ * more columns, in another order. */
+static int source_column(const merge *m, const weir_batch *from, uint32_t column)
+{
+    return weir_schema_find(from->schema, m->schema->columns[column].name);
+}
+
+static void copy_small(const merge *m, uint32_t column, const uint32_t *places, uint32_t count)
+{
+    size_t size = weir_type_size(m->schema->columns[column].type);
+    char *to = m->out->view.columns[column];
+    const weir_schema *schema = NULL;
+    int from = -1;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ref = m->order[places[i]] - m->large.count;
+        const weir_batch *batch = m->small_batch[ref];
+        if (batch->schema != schema) {
+            schema = batch->schema;
+            from = source_column(m, batch, column);
+        }
+        memcpy(to + places[i] * size, (const char *)batch->columns[from] + m->small_row[ref] * size,
+               size);
+    }
+}
+
+static bool copy_columns(merge *m)
+{
+    uint32_t *places = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *places);
+    uint32_t small;
+
+    if (places == NULL)
+        return alloc_failed(m);
+    small = find_small(m, places);
+    for (uint32_t c = 0; c < m->schema->column_count; c++) {
+        size_t size = weir_type_size(m->schema->columns[c].type);
+        if (m->large.batch != NULL && m->large.count > 0)
+            copy_large(m->out->view.columns[c],
+                       m->large.batch->columns[source_column(m, m->large.batch, c)], m->order,
+                       m->row_count, m->large.count - 1, size);
+        copy_small(m, c, places, small);
+    }
+    return true;
+}
+
+/* ---- checking ---- */
+
+static bool all_finite_f32(const uint32_t *bits, uint32_t count)
+{
+    uint32_t bad = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        bad |= (bits[i] & 0x7f800000u) == 0x7f800000u;
+    return bad == 0;
+}
+
+static bool all_finite_f64(const uint64_t *bits, uint32_t count)
+{
+    uint64_t bad = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        bad |= (bits[i] & 0x7ff0000000000000u) == 0x7ff0000000000000u;
+    return bad == 0;
+}
+
+static bool fail_not_finite(const merge *m, uint32_t column)
+{
+    const weir_batch *out = &m->out->view;
+    bool wide = m->schema->columns[column].type == WEIR_F64;
+
+    for (uint32_t i = 0; i < out->row_count; i++) {
+        double x = wide ? ((const double *)out->columns[column])[i]
+                        : (double)((const float *)out->columns[column])[i];
+        if (x - x != 0) {
+            fail(m, i, DF_EINVAL, "id %llu: column %s is not finite",
+                 (unsigned long long)out->keys[i], m->schema->columns[column].name);
+            break;
+        }
+    }
+    return false;
+}
+
+static bool check_finite(const merge *m)
+{
+    const weir_batch *out = &m->out->view;
+
+    for (uint32_t c = 0; c < m->schema->column_count; c++) {
+        weir_type type = m->schema->columns[c].type;
+        if ((type == WEIR_F32 && !all_finite_f32(out->columns[c], out->row_count)) ||
+            (type == WEIR_F64 && !all_finite_f64(out->columns[c], out->row_count)))
+            return fail_not_finite(m, c);
+    }
+    return true;
+}
+
+/* ---- the two kinds of state ---- */
+
+/* A keyed state whose rows all come from one batch in order: its columns are shared. */
+static bool share_whole(merge *m)
+{
+    const weir_batch *from = m->large.batch;
+
+    if (from == NULL || m->small_count > 0 || m->large.cells != NULL)
+        return false;
+    for (uint32_t i = 1; i < from->row_count; i++)
+        if (from->keys[i] <= from->keys[i - 1])
+            return false;
+    m->out->view.row_count = from->row_count;
+    df_batch_share(m->out, DF_KEYS, from, 0);
+    for (uint32_t c = 0; c < m->schema->column_count; c++)
+        df_batch_share(m->out, c, from, (uint32_t)source_column(m, from, c));
+    return true;
+}
+
+static bool make_rows(merge *m, const df_space *space)
+{
+    df_memory memory = m->thread->memory;
+
+    if (space == NULL && share_whole(m))
+        return check_finite(m);
+    m->order = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *m->order);
+    if (m->order == NULL || !df_batch_alloc(memory, m->out, m->row_count))
+        return alloc_failed(m);
+    if (space != NULL) {
+        const uint32_t *n = space->tiles[m->key_group].cells;
+        uint32_t cells = n[0] * n[1] * n[2];
+        uint32_t *cell_rows = df_pool_get(memory.pool, memory.thread, (cells + 1) * sizeof(uint32_t));
+
+        m->cell_of = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *m->cell_of);
+        m->out->view.cell_rows = cell_rows;
+        if (cell_rows == NULL || m->cell_of == NULL)
+            return alloc_failed(m);
+        sort_by_cell(m, cell_rows, cells);
+        if (!sort_cells_by_key(m))
+            return false;
+    } else if (!sort_by_key(m)) {
+        return false;
+    }
+    return copy_columns(m) && check_finite(m);
+}
+
+df_batch *graph_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
+{
+    const df_plan *p = t->graph->plan;
+    const df_state *state = &p->states[p->vertices[vertex].state];
+    uint64_t tick = t->graph->ticks[slot].tick;
+    merge m = { .thread = t, .vertex = vertex, .key_group = key_group, .slot = slot,
+                .schema = &p->streams[state->stream].schema };
+
+    m.out = df_batch_new(t->memory, m.schema, tick, key_group);
+    if (m.out == NULL) {
+        alloc_failed(&m);
+        return NULL;
+    }
+    if (!collect(&m, tick == 0 ? 0 : 1) ||
+        !make_rows(&m, state->space == DF_NONE ? NULL : &p->spaces[state->space]))
+        df_batch_unref(t->memory, m.out), m.out = NULL;
+    return m.out;
+}

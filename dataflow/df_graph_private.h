@@ -1,0 +1,198 @@
+/* The inside of a graph, shared by df_graph.c (life), df_sched.c (who runs when), df_task.c (what a
+ * task does), df_route.c and df_commit.c (rows that change key group), df_print.c (fingerprints).
+ *
+ * Everything that belongs to a tick lies in a ring of 2 * window + 2 ticks. At most window + 1 ticks
+ * are open at a time; a slot is prepared again when its old tick is complete, which is long before
+ * anybody counts down for the new one (see df_sched.c). */
+#ifndef DF_GRAPH_PRIVATE_H
+#define DF_GRAPH_PRIVATE_H
+
+#include "dataflow/df_batch.h"
+#include "dataflow/df_deque.h"
+#include "dataflow/df_graph.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A tile and its adjacent tiles, each once. */
+typedef struct graph_near {
+    uint32_t key_group;
+    uint32_t slot; /* at which this tile lies from that one: where its rows for us are listed */
+} graph_near;
+
+typedef struct graph_space {
+    uint32_t *first; /* [tiles + 1] into near */
+    graph_near *near;
+} graph_space;
+
+/* One key group's batch on an edge, until its last reader is done. */
+typedef struct graph_slot {
+    df_batch *batch; /* null: its task failed */
+    _Atomic uint32_t readers;
+} graph_slot;
+
+typedef struct graph_edge_tick {
+    _Atomic uint32_t arrive; /* key groups that have not sent (DF_FAN_ALL) */
+    _Atomic uint32_t depart; /* key groups that have not read (DF_FAN_ALL) */
+    _Atomic uint32_t failed; /* key groups whose task failed */
+} graph_edge_tick;
+
+typedef struct graph_edge {
+    uint32_t from_groups, to_groups;
+    graph_slot *slots;        /* [ring][from_groups] */
+    graph_edge_tick *ticks;   /* [ring] */
+    uint32_t mask_words;      /* routed and DF_FAN_ALL: who has rows for whom, else 0 */
+    _Atomic uint64_t *masks;  /* [ring][to_groups][mask_words] */
+} graph_edge;
+
+/* Where one stream of one input port comes from. */
+typedef struct graph_source {
+    uint32_t stream;
+    uint32_t edge; /* DF_NONE: made in the same task */
+} graph_source;
+
+typedef struct graph_vertex {
+    graph_source *sources[WEIR_PORTS_MAX]; /* [stream_count] */
+    uint64_t random_name;                  /* hash of the operator's name */
+    weir_sink sink;
+    bool sink_open;
+    char *carried;                         /* [key groups] of carried_size: columns of 8 bytes */
+    uint32_t carried_size;
+    uint64_t *births;                      /* [key groups] */
+    uint32_t print;                        /* of its outs[0]; outs follow; DF_NONE: none */
+} graph_vertex;
+
+typedef struct graph_tick {
+    uint64_t tick;
+    _Atomic uint32_t work;      /* tasks left, sinks' not counted */
+    _Atomic uint32_t sink_work; /* sinks' tasks left */
+    bool print;                 /* this tick is fingerprinted */
+    bool *vertices, *stages, *edges; /* who is active */
+} graph_tick;
+
+/* A stream that is fingerprinted. */
+typedef struct graph_print {
+    uint32_t stream;
+    uint32_t columns;  /* with the key */
+    uint32_t groups;
+    df_hash *hashes;   /* [ring][groups][columns] */
+    df_hash *by_column, *by_group; /* scratch of one step */
+} graph_print;
+
+typedef struct graph_vertex_count {
+    uint64_t calls, rows_in, rows_out, nanoseconds;
+} graph_vertex_count;
+
+typedef struct graph_scratch {
+    char *block; /* from the pool */
+    size_t size, used, wanted;
+    void *extra; /* list of further blocks of this task */
+} graph_scratch;
+
+typedef struct graph_thread {
+    _Alignas(128) df_deque deque;
+    df_graph *graph;
+    uint32_t index;
+    df_memory memory;
+    graph_scratch scratch;
+    df_batch **local;           /* [streams]: made by the running task */
+    uint64_t random;            /* of the shuffling scheduler */
+    /* Written by this thread only; read by whoever asks for statistics. */
+    _Atomic uint64_t tasks, rows, steals, sleeps;
+    graph_vertex_count *vertices;
+    pthread_t handle;
+} graph_thread;
+
+/* The first error: the smallest (tick, vertex, key group, row), whoever found it first. */
+typedef struct graph_failure {
+    uint64_t tick;
+    uint32_t vertex, key_group, row;
+    df_error error;
+} graph_failure;
+
+struct df_graph {
+    const df_plan *plan;
+    df_graph_options options;
+    df_pool *pool;
+    uint32_t thread_count;
+    graph_thread *threads;
+    uint32_t ring;
+    graph_space *spaces;
+    graph_edge *edges;
+    _Atomic uint32_t **missing; /* [stages][ring * key groups]: inputs that have not arrived */
+    graph_vertex *vertices;
+    graph_tick *ticks;          /* [ring] */
+    uint32_t print_count;
+    graph_print *prints;
+    df_stream_print *print_views;
+    df_batch ***kept;           /* [states][key groups]; null unless options.keep_states */
+
+    /* The frontier: under `lock`. Ticks below `prepared` have a ring slot, ticks below `open` may
+     * run, below `worked` all tasks but sinks' are done, below `done` everything is. */
+    pthread_mutex_t lock;
+    uint64_t prepared, open, worked, target;
+    _Atomic uint64_t done;
+    bool have_fingerprint;
+    uint64_t fingerprint_step;
+    df_hash fingerprint;
+    df_error step_error;        /* what on_step returned */
+
+    _Atomic uint64_t fail_tick; /* UINT64_MAX: none */
+    pthread_mutex_t fail_lock;
+    graph_failure failure;
+
+    _Atomic bool finished, stopping;
+    _Atomic uint32_t sleepers;
+    pthread_mutex_t sleep_lock;
+    pthread_cond_t sleep_cond;
+    uint64_t wakes;
+};
+
+/* ---- df_sched.c ---- */
+void graph_prepare(df_graph *graph);
+
+/* ---- df_task.c ---- */
+/* Run one stage for one key group at one tick: read inputs, run the vertices, hand on the results.
+ * An error is noted in the graph. */
+void graph_task_run(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32_t slot);
+void *graph_scratch_get(graph_thread *thread, size_t size);
+/* Note an error at (tick, vertex, key group, row). */
+void graph_fail(df_graph *graph, uint64_t tick, uint32_t vertex, uint32_t key_group, uint32_t row,
+                df_status status, const char *format, ...) DF_PRINTF(7, 8);
+
+/* ---- df_route.c ---- */
+/* What travels on an edge that routes rows; takes nothing, returns a batch of its own or null after
+ * graph_fail. */
+df_batch *graph_route(graph_thread *thread, const df_edge *edge, uint32_t slot, df_batch *batch);
+
+/* ---- df_commit.c ---- */
+/* The batch of a state that enters the next step; null after graph_fail. */
+df_batch *graph_commit(graph_thread *thread, uint32_t vertex, uint32_t key_group, uint32_t slot);
+
+/* ---- df_print.c ---- */
+bool graph_print_setup(df_graph *graph, df_arena *arena);
+void graph_print_batch(df_graph *graph, uint32_t print, uint32_t slot, const weir_batch *batch);
+/* Combine the hashes of a complete tick; fills the graph's fingerprint and returns the view. */
+df_step_print graph_print_step(df_graph *graph, uint32_t slot);
+
+/* Add to a counter that only this thread writes. */
+static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+static inline graph_slot *graph_slot_at(const df_graph *graph, uint32_t edge, uint32_t slot,
+                                        uint32_t key_group)
+{
+    const graph_edge *e = &graph->edges[edge];
+
+    return &e->slots[(size_t)slot * e->from_groups + key_group];
+}
+
+static inline uint32_t graph_ring_slot(const df_graph *graph, uint64_t tick)
+{
+    return (uint32_t)(tick % graph->ring);
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* What the files that build a plan share: df_plan.c (the checklist), df_plan_kind.c (what a kind
+ * calls from its plan function), df_plan_stage.c (partitions, stages, edges). Private. */
+#ifndef DF_PLAN_BUILD_H
+#define DF_PLAN_BUILD_H
+
+#include "dataflow/df_plan.h"
+
+typedef struct plan_build {
+    df_plan *plan;
+    df_draft *draft;
+    df_arena *arena;
+    df_report *report;
+    uint32_t birth_operators;
+    bool no_memory;
+} plan_build;
+
+/* The handle that a kind holds while its plan function runs. */
+struct weir_plan {
+    plan_build *build;
+    uint32_t vertex;
+    const df_draft_operator *draft;
+    bool failed;
+};
+
+/* Zeroed memory of the plan; notes it when there is none. */
+void *plan_alloc(plan_build *build, size_t size);
+/* The draft of an operator's vertex. */
+const df_draft_operator *plan_draft_of(const plan_build *build, uint32_t vertex);
+/* The state that a source's stream is `first` of, or null. */
+const df_state *plan_target(const df_plan *plan, uint32_t vertex);
+
+/* Call the kind's plan function and check what it declared. */
+void plan_call_kind(plan_build *build, uint32_t vertex);
+
+/* What a state needs of time: `first` from sources, `next` at every step. */
+void plan_check_time(plan_build *build);
+
+/* Cut the spaces, spread every stream over key groups, and join vertices to stages. False: an error
+ * was reported. */
+bool plan_lay_out(plan_build *build);
+
+/* The XXH3-128 of everything in the plan that decides its results. */
+void plan_hash(df_plan *plan);
+
+#endif

@@ -1,0 +1,301 @@
+#include "dataflow/df_pool.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define POOL_ALIGN       64u
+#define POOL_SIZE_MIN    256u                /* of the smallest class, header included */
+#define POOL_STEPS       8u                  /* classes per doubling */
+#define POOL_CLASSES     (POOL_STEPS * 32)   /* up to 2^40 bytes */
+#define POOL_CACHE_BYTES (256u << 10)        /* free bytes of a class that a thread keeps ... */
+#define POOL_CACHE_MIN   4u                  /* ... but at least so many buffers */
+#define POOL_CHUNK_MIN   (2u << 20)
+#define POOL_CHUNK_MAX   (64u << 20)
+#define POOL_LARGER_MAX  3u                  /* classes above its own that a request may use */
+
+typedef struct pool_buffer {
+    _Atomic uint32_t refs;
+    uint32_t class_index;
+    struct pool_buffer *next; /* while free */
+    char pad[POOL_ALIGN - 16];
+} pool_buffer;
+
+_Static_assert(sizeof(pool_buffer) == POOL_ALIGN, "data follow the header at the alignment");
+
+typedef struct pool_list {
+    pool_buffer *first;
+    uint32_t count;
+} pool_list;
+
+typedef struct pool_shared {
+    pthread_mutex_t lock;
+    pool_list list;
+    _Atomic uint32_t count; /* of the list; a hint read without the lock */
+} pool_shared;
+
+typedef struct pool_cache { /* one thread's */
+    _Alignas(128) pool_list lists[POOL_CLASSES];
+} pool_cache;
+
+typedef struct pool_chunk {
+    struct pool_chunk *next;
+    void *memory;
+    size_t size;
+} pool_chunk;
+
+struct df_pool {
+    uint32_t thread_count;
+    pool_cache *caches;
+    pool_shared shared[POOL_CLASSES];
+    pthread_mutex_t chunk_lock;
+    pool_chunk *chunks;
+    char *free_begin, *free_end; /* what is left of the newest chunk */
+    size_t chunk_size;
+    _Atomic uint64_t allocations, bytes;
+};
+
+static size_t class_size(uint32_t index)
+{
+    uint32_t shift = index / POOL_STEPS, step = index % POOL_STEPS;
+    size_t size = ((size_t)POOL_SIZE_MIN << shift) / POOL_STEPS * (POOL_STEPS + step);
+
+    return (size + POOL_ALIGN - 1) & ~(size_t)(POOL_ALIGN - 1);
+}
+
+/* The smallest class that holds `size` bytes. */
+static uint32_t class_of(size_t size)
+{
+    uint32_t shift = 0, index;
+
+    while (((size_t)POOL_SIZE_MIN << (shift + 1)) <= size)
+        shift++;
+    index = shift * POOL_STEPS;
+    while (class_size(index) < size)
+        index++;
+    return index;
+}
+
+df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err)
+{
+    df_pool *pool = calloc(1, sizeof *pool);
+
+    *out = NULL;
+    if (pool == NULL)
+        return df_fail(err, DF_ENOMEM, "pool: out of memory");
+    pool->caches = aligned_alloc(128, threads * sizeof *pool->caches);
+    if (pool->caches == NULL) {
+        free(pool);
+        return df_fail(err, DF_ENOMEM, "pool: out of memory");
+    }
+    memset(pool->caches, 0, threads * sizeof *pool->caches);
+    pool->thread_count = threads;
+    pool->chunk_size = POOL_CHUNK_MIN;
+    pthread_mutex_init(&pool->chunk_lock, NULL);
+    for (uint32_t i = 0; i < POOL_CLASSES; i++)
+        pthread_mutex_init(&pool->shared[i].lock, NULL);
+    *out = pool;
+    return DF_OK;
+}
+
+void df_pool_free(df_pool **pool)
+{
+    df_pool *p = *pool;
+
+    if (p == NULL)
+        return;
+    while (p->chunks != NULL) {
+        pool_chunk *chunk = p->chunks;
+        p->chunks = chunk->next;
+        munmap(chunk->memory, chunk->size);
+        free(chunk);
+    }
+    for (uint32_t i = 0; i < POOL_CLASSES; i++)
+        pthread_mutex_destroy(&p->shared[i].lock);
+    pthread_mutex_destroy(&p->chunk_lock);
+    free(p->caches);
+    free(p);
+    *pool = NULL;
+}
+
+static pool_buffer *list_pop(pool_list *list)
+{
+    pool_buffer *buffer = list->first;
+
+    if (buffer != NULL) {
+        list->first = buffer->next;
+        list->count--;
+    }
+    return buffer;
+}
+
+static void list_push(pool_list *list, pool_buffer *buffer)
+{
+    buffer->next = list->first;
+    list->first = buffer;
+    list->count++;
+}
+
+static uint32_t cache_limit(uint32_t index)
+{
+    size_t count = POOL_CACHE_BYTES / class_size(index);
+
+    return count < POOL_CACHE_MIN ? POOL_CACHE_MIN : (uint32_t)count;
+}
+
+/* Move up to half a cache's worth from the shared list. */
+static pool_buffer *refill(df_pool *pool, pool_list *cache, uint32_t index)
+{
+    pool_shared *shared = &pool->shared[index];
+    uint32_t want = cache_limit(index) / 2;
+    pool_buffer *buffer;
+
+    if (atomic_load_explicit(&shared->count, memory_order_relaxed) == 0)
+        return NULL;
+    pthread_mutex_lock(&shared->lock);
+    while (cache->count < want && (buffer = list_pop(&shared->list)) != NULL)
+        list_push(cache, buffer);
+    atomic_store_explicit(&shared->count, shared->list.count, memory_order_relaxed);
+    pthread_mutex_unlock(&shared->lock);
+    return list_pop(cache);
+}
+
+static void spill(df_pool *pool, pool_list *cache, uint32_t index)
+{
+    pool_shared *shared = &pool->shared[index];
+    uint32_t keep = cache_limit(index) / 2;
+
+    pthread_mutex_lock(&shared->lock);
+    while (cache->count > keep)
+        list_push(&shared->list, list_pop(cache));
+    atomic_store_explicit(&shared->count, shared->list.count, memory_order_relaxed);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+/* Map a chunk of at least `size` bytes. Called with chunk_lock held. */
+static bool map_chunk(df_pool *pool, size_t size)
+{
+    size_t bytes = pool->chunk_size;
+    pool_chunk *chunk = malloc(sizeof *chunk);
+    void *memory;
+
+    while (bytes < size)
+        bytes *= 2;
+    if (chunk == NULL)
+        return false;
+    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        free(chunk);
+        return false;
+    }
+    /* Both are advice: without huge pages, or with an old kernel, the pool is only slower. */
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(memory, bytes, MADV_POPULATE_WRITE);
+#endif
+    *chunk = (pool_chunk){ .next = pool->chunks, .memory = memory, .size = bytes };
+    pool->chunks = chunk;
+    pool->free_begin = memory;
+    pool->free_end = (char *)memory + bytes;
+    if (pool->chunk_size < POOL_CHUNK_MAX)
+        pool->chunk_size *= 2;
+    atomic_fetch_add_explicit(&pool->allocations, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pool->bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+static pool_buffer *carve(df_pool *pool, uint32_t index)
+{
+    size_t size = class_size(index);
+    pool_buffer *buffer = NULL;
+
+    pthread_mutex_lock(&pool->chunk_lock);
+    if ((size_t)(pool->free_end - pool->free_begin) >= size || map_chunk(pool, size)) {
+        buffer = (pool_buffer *)(void *)pool->free_begin;
+        pool->free_begin += size;
+        buffer->class_index = index;
+    }
+    pthread_mutex_unlock(&pool->chunk_lock);
+    return buffer;
+}
+
+void *df_pool_get(df_pool *pool, uint32_t thread, size_t size)
+{
+    uint32_t index = class_of(size + sizeof(pool_buffer) + POOL_ALIGN);
+    pool_list *lists = pool->caches[thread].lists;
+    pool_buffer *buffer = NULL;
+
+    assert(thread < pool->thread_count);
+    for (uint32_t i = index; buffer == NULL && i <= index + POOL_LARGER_MAX; i++) {
+        buffer = list_pop(&lists[i]);
+        if (buffer == NULL)
+            buffer = refill(pool, &lists[i], i);
+    }
+    if (buffer == NULL)
+        buffer = carve(pool, index);
+    if (buffer == NULL)
+        return NULL;
+    atomic_store_explicit(&buffer->refs, 1, memory_order_relaxed);
+    return buffer + 1;
+}
+
+static pool_buffer *buffer_of(const void *data)
+{
+    return (pool_buffer *)(uintptr_t)data - 1;
+}
+
+size_t df_pool_capacity(const void *buffer)
+{
+    return class_size(buffer_of(buffer)->class_index) - sizeof(pool_buffer) - POOL_ALIGN;
+}
+
+void *df_pool_ref(void *buffer)
+{
+    atomic_fetch_add_explicit(&buffer_of(buffer)->refs, 1, memory_order_relaxed);
+    return buffer;
+}
+
+uint32_t df_pool_refs(const void *buffer)
+{
+    return atomic_load_explicit(&buffer_of(buffer)->refs, memory_order_acquire);
+}
+
+bool df_pool_drop(void *data)
+{
+    pool_buffer *buffer = buffer_of(data);
+
+    assert(df_pool_refs(data) > 0);
+    /* The only holder need not pay for an atomic subtraction. */
+    return atomic_load_explicit(&buffer->refs, memory_order_acquire) == 1 ||
+           atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
+}
+
+void df_pool_recycle(df_pool *pool, uint32_t thread, void *data)
+{
+    pool_buffer *buffer = buffer_of(data);
+    pool_list *cache = &pool->caches[thread].lists[buffer->class_index];
+
+    list_push(cache, buffer);
+    if (cache->count > cache_limit(buffer->class_index))
+        spill(pool, cache, buffer->class_index);
+}
+
+void df_pool_unref(df_pool *pool, uint32_t thread, void *data)
+{
+    if (data != NULL && df_pool_drop(data))
+        df_pool_recycle(pool, thread, data);
+}
+
+uint64_t df_pool_allocations(const df_pool *pool)
+{
+    return atomic_load_explicit(&pool->allocations, memory_order_relaxed);
+}
+
+uint64_t df_pool_bytes(const df_pool *pool)
+{
+    return atomic_load_explicit(&pool->bytes, memory_order_relaxed);
+}

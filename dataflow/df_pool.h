@@ -1,0 +1,40 @@
+/* The pool that all columns and batches of a process come from.
+ *
+ * Buffers have size classes, eight per doubling; each thread keeps a few free ones of its own, the
+ * rest wait in shared lists. Memory is mapped in growing chunks (huge pages, touched at once) and
+ * never given back before the end, so that the steady state asks the system for nothing: a counter
+ * of the chunks shows it.
+ *
+ * A buffer has a header of 64 bytes in front of its data with a reference count; the data are
+ * aligned to 64 bytes, and 64 bytes past the size that was asked for may be read. */
+#ifndef DF_POOL_H
+#define DF_POOL_H
+
+#include "dataflow/df_error.h"
+
+#include <stdbool.h>
+
+typedef struct df_pool df_pool;
+
+df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err) DF_MUST_CHECK;
+/* All buffers end with it, whoever holds them. */
+void df_pool_free(df_pool **pool);
+
+/* A buffer with one reference; null: out of memory. `thread` is the caller's number, below the
+ * count given at the start; two callers with one number must not run at the same time. */
+void *df_pool_get(df_pool *pool, uint32_t thread, size_t size);
+/* The bytes that a buffer can hold: at least what was asked for. */
+size_t df_pool_capacity(const void *buffer);
+void *df_pool_ref(void *buffer);
+uint32_t df_pool_refs(const void *buffer);
+/* Drop a reference; the last one returns the buffer to the pool. Null is allowed. */
+void df_pool_unref(df_pool *pool, uint32_t thread, void *buffer);
+/* The two halves of it, for a buffer that holds references itself: true means that the last one was
+ * dropped, and the caller recycles the buffer when it has dropped what is in it. */
+bool df_pool_drop(void *buffer) DF_MUST_CHECK;
+void df_pool_recycle(df_pool *pool, uint32_t thread, void *buffer);
+
+uint64_t df_pool_allocations(const df_pool *pool);
+uint64_t df_pool_bytes(const df_pool *pool);
+
+#endif

@@ -1,0 +1,433 @@
+/* Who runs when.
+ *
+ * Each task (stage, key group, tick) has a counter of what it waits for: one for its tick to be
+ * opened, one per key group or edge it reads from, and, in a serial stage, one for the same key
+ * group's task before. Whoever brings a counter to zero pushes the task on its own deque. A thread
+ * takes its newest task, or steals another's oldest, or sleeps.
+ *
+ * Why no counter is touched at the wrong time. Ticks are opened only up to done + window, where
+ * `done` counts complete ticks, so a running task's tick t is in [done, done + window]. It counts
+ * down for tasks of t and t + 1, and, serial, of at most t + window. Counters of tick T are set when
+ * tick T - ring is complete, that is for every T < done + ring = done + 2 * window + 2. So whatever a
+ * running task counts down was set before, and is not yet set again.
+ *
+ * Why results do not depend on any of this: a task sees only the batches it waited for. */
+#include "dataflow/df_graph_private.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* A task in a deque: ring slot, stage, key group. */
+#define TASK_GROUP_BITS 20
+#define TASK_STAGE_BITS 12
+
+static uint64_t task_pack(uint32_t slot, uint32_t stage, uint32_t key_group)
+{
+    return ((uint64_t)slot << (TASK_GROUP_BITS + TASK_STAGE_BITS)) |
+           ((uint64_t)stage << TASK_GROUP_BITS) | key_group;
+}
+
+static _Atomic uint32_t *missing_of(const df_graph *g, uint32_t stage, uint32_t slot, uint32_t group)
+{
+    return &g->missing[stage][(size_t)slot * g->plan->stages[stage].partition.key_groups + group];
+}
+
+/* ---- sleeping ---- */
+
+/* Wake up to `count` sleepers. The fence makes the new tasks visible to whoever announced its sleep
+ * too late to be counted here. */
+static void wake(df_graph *g, uint32_t count)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (count == 0 || atomic_load_explicit(&g->sleepers, memory_order_relaxed) == 0)
+        return;
+    pthread_mutex_lock(&g->sleep_lock);
+    g->wakes++;
+    if (count == 1)
+        pthread_cond_signal(&g->sleep_cond);
+    else
+        pthread_cond_broadcast(&g->sleep_cond);
+    pthread_mutex_unlock(&g->sleep_lock);
+}
+
+static bool work_somewhere(const df_graph *g)
+{
+    for (uint32_t i = 0; i < g->thread_count; i++)
+        if (df_deque_count(&g->threads[i].deque) > 0)
+            return true;
+    return false;
+}
+
+static void sleep_until_work(graph_thread *t)
+{
+    df_graph *g = t->graph;
+    uint64_t wakes;
+
+    pthread_mutex_lock(&g->sleep_lock);
+    atomic_fetch_add_explicit(&g->sleepers, 1, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+    wakes = g->wakes;
+    graph_count(&t->sleeps, 1);
+    while (!work_somewhere(g) && !atomic_load(&g->finished) && wakes == g->wakes)
+        pthread_cond_wait(&g->sleep_cond, &g->sleep_lock);
+    atomic_fetch_sub_explicit(&g->sleepers, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&g->sleep_lock);
+}
+
+static void finish(df_graph *g)
+{
+    atomic_store(&g->finished, true);
+    pthread_mutex_lock(&g->sleep_lock);
+    pthread_cond_broadcast(&g->sleep_cond);
+    pthread_mutex_unlock(&g->sleep_lock);
+}
+
+/* ---- counting down ---- */
+
+/* Returns 1 if the task became ready. */
+static uint32_t arrive(graph_thread *t, uint32_t stage, uint32_t slot, uint32_t group)
+{
+    _Atomic uint32_t *missing = missing_of(t->graph, stage, slot, group);
+
+    if (atomic_fetch_sub_explicit(missing, 1, memory_order_acq_rel) != 1)
+        return 0;
+    df_deque_push(&t->deque, task_pack(slot, stage, group));
+    return 1;
+}
+
+static uint32_t arrive_all(graph_thread *t, uint32_t stage, uint32_t slot)
+{
+    uint32_t ready = 0;
+
+    for (uint32_t g = 0; g < t->graph->plan->stages[stage].partition.key_groups; g++)
+        ready += arrive(t, stage, slot, g);
+    return ready;
+}
+
+/* The results of (stage, key group) at a tick have been handed to `edge`: tell its readers. */
+static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint32_t group)
+{
+    df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    uint32_t ready = 0;
+
+    if (e->fan == DF_FAN_SAME)
+        return arrive(t, e->to, slot, group);
+    if (e->fan == DF_FAN_ALL) {
+        graph_edge_tick *et = &g->edges[edge].ticks[slot];
+        if (atomic_fetch_sub_explicit(&et->arrive, 1, memory_order_acq_rel) != 1)
+            return 0;
+        return arrive_all(t, e->to, slot);
+    }
+    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    for (uint32_t i = space->first[group]; i < space->first[group + 1]; i++)
+        ready += arrive(t, e->to, slot, space->near[i].key_group);
+    return ready;
+}
+
+/* ---- preparing and opening ticks ---- */
+
+static bool stage_active_at(const df_graph *g, uint32_t stage, uint64_t tick)
+{
+    return g->ticks[graph_ring_slot(g, tick)].stages[stage];
+}
+
+/* The tick within the window after (direction 1) or before (-1) `tick` at which a stage works next:
+ * the pairs that wait for each other in a serial stage. 0: none (nothing serial works at tick 0). */
+static uint64_t serial_partner(const df_graph *g, uint32_t stage, uint64_t tick, int direction)
+{
+    for (uint64_t i = 1; i <= g->plan->window; i++) {
+        if (direction < 0 && tick <= i)
+            return 0;
+        uint64_t other = direction < 0 ? tick - i : tick + i;
+        if (stage_active_at(g, stage, other))
+            return other;
+    }
+    return 0;
+}
+
+static void prepare_activity(df_graph *g, graph_tick *tick)
+{
+    const df_plan *p = g->plan;
+
+    df_plan_activity(p, tick->tick, tick->vertices);
+    for (uint32_t s = 0; s < p->stage_count; s++) {
+        tick->stages[s] = false;
+        for (uint32_t i = 0; i < p->stages[s].vertex_count; i++)
+            tick->stages[s] |= tick->vertices[p->stages[s].vertices[i]];
+    }
+    for (uint32_t e = 0; e < p->edge_count; e++)
+        tick->edges[e] = df_plan_edge_active(p, e, tick->tick, tick->vertices);
+}
+
+static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
+{
+    graph_edge *ge = &g->edges[edge];
+
+    atomic_store_explicit(&ge->ticks[slot].arrive, ge->from_groups, memory_order_relaxed);
+    atomic_store_explicit(&ge->ticks[slot].depart, ge->to_groups, memory_order_relaxed);
+    atomic_store_explicit(&ge->ticks[slot].failed, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < ge->from_groups; i++)
+        ge->slots[(size_t)slot * ge->from_groups + i].batch = NULL;
+}
+
+static void prepare_stage(df_graph *g, uint32_t stage, const graph_tick *tick)
+{
+    const df_stage *s = &g->plan->stages[stage];
+    uint32_t slot = graph_ring_slot(g, tick->tick);
+    uint32_t common = s->serial && serial_partner(g, stage, tick->tick, -1) != 0 ? 2 : 1;
+
+    for (uint32_t i = 0; i < s->in_count; i++)
+        common += tick->edges[s->in_edges[i]] &&
+                  g->plan->edges[s->in_edges[i]].fan != DF_FAN_NEIGHBOURS;
+    for (uint32_t group = 0; group < s->partition.key_groups; group++) {
+        uint32_t missing = common;
+        for (uint32_t i = 0; i < s->in_count; i++) {
+            const df_edge *e = &g->plan->edges[s->in_edges[i]];
+            if (tick->edges[s->in_edges[i]] && e->fan == DF_FAN_NEIGHBOURS) {
+                const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+                missing += space->first[group + 1] - space->first[group];
+            }
+        }
+        atomic_store_explicit(missing_of(g, stage, slot, group), missing, memory_order_relaxed);
+    }
+}
+
+static void prepare_tick(df_graph *g, uint64_t number)
+{
+    const df_plan *p = g->plan;
+    graph_tick *tick = &g->ticks[graph_ring_slot(g, number)];
+    uint32_t work = 0, sink_work = 0;
+
+    tick->tick = number;
+    tick->print = number > 0 && (g->options.fingerprint_steps || number >= p->job.steps + 1);
+    prepare_activity(g, tick);
+    for (uint32_t e = 0; e < p->edge_count; e++)
+        prepare_edge(g, e, graph_ring_slot(g, number));
+    for (uint32_t s = 0; s < p->stage_count; s++) {
+        if (!tick->stages[s])
+            continue;
+        prepare_stage(g, s, tick);
+        *(p->stages[s].sink ? &sink_work : &work) += p->stages[s].partition.key_groups;
+    }
+    atomic_store_explicit(&tick->work, work, memory_order_relaxed);
+    atomic_store_explicit(&tick->sink_work, sink_work, memory_order_relaxed);
+}
+
+static void prepare_up_to(df_graph *g, uint64_t end)
+{
+    for (; g->prepared < end; g->prepared++)
+        prepare_tick(g, g->prepared);
+}
+
+void graph_prepare(df_graph *g)
+{
+    prepare_up_to(g, g->ring);
+}
+
+/* Open a tick for all stages but sinks, or, once everything else of it is complete, for sinks. */
+static uint32_t open_tick(graph_thread *t, uint64_t number, bool sinks)
+{
+    const df_graph *g = t->graph;
+    uint32_t slot = graph_ring_slot(g, number), ready = 0;
+
+    for (uint32_t s = 0; s < g->plan->stage_count; s++)
+        if (g->plan->stages[s].sink == sinks && g->ticks[slot].stages[s])
+            ready += arrive_all(t, s, slot);
+    return ready;
+}
+
+static void step_complete(df_graph *g, uint64_t tick)
+{
+    uint32_t slot = graph_ring_slot(g, tick);
+    df_step_print print;
+
+    if (!g->ticks[slot].print || g->print_count == 0)
+        return;
+    print = graph_print_step(g, slot);
+    if (g->options.on_step != NULL && g->step_error.status == DF_OK) {
+        df_status status = g->options.on_step(g->options.user, &print, &g->step_error);
+        if (status != DF_OK) {
+            g->step_error.status = status;
+            g->target = g->open;
+            atomic_store(&g->stopping, true);
+        }
+    }
+}
+
+/* Whether every task of the failed tick that can run has run, and all ticks before are complete. */
+static bool failed_tick_ended(const df_graph *g, uint64_t done, uint64_t fail)
+{
+    const graph_tick *tick = &g->ticks[graph_ring_slot(g, fail)];
+
+    return done == fail && atomic_load_explicit(&tick->work, memory_order_acquire) == 0 &&
+           (g->worked <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
+}
+
+/* Move the frontier as far as it goes. Called with the lock held. Returns how many tasks became
+ * ready. */
+static uint32_t advance(graph_thread *t)
+{
+    df_graph *g = t->graph;
+    uint32_t ready = 0;
+    bool moved = true;
+
+    while (moved) {
+        uint64_t done = atomic_load_explicit(&g->done, memory_order_relaxed);
+        uint64_t fail = atomic_load(&g->fail_tick), end;
+
+        moved = false;
+        while (g->worked < g->open && g->worked < fail &&
+               atomic_load_explicit(&g->ticks[graph_ring_slot(g, g->worked)].work,
+                                    memory_order_acquire) == 0) {
+            step_complete(g, g->worked);
+            ready += open_tick(t, g->worked++, true);
+            moved = true;
+        }
+        while (done < g->worked && done < fail &&
+               atomic_load_explicit(&g->ticks[graph_ring_slot(g, done)].sink_work,
+                                    memory_order_acquire) == 0) {
+            atomic_store(&g->done, ++done);
+            prepare_up_to(g, done + g->ring);
+            moved = true;
+        }
+        if (atomic_load(&g->stopping) && g->target > g->open)
+            g->target = g->open;
+        end = done + g->plan->window + 1 < g->target ? done + g->plan->window + 1 : g->target;
+        while (g->open < end && fail == UINT64_MAX) {
+            ready += open_tick(t, g->open++, false);
+            moved = true;
+        }
+        if (done == g->target || failed_tick_ended(g, done, fail))
+            finish(g);
+    }
+    return ready;
+}
+
+/* ---- running ---- */
+
+static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_stage *s = &g->plan->stages[stage];
+    graph_tick *tick = &g->ticks[slot];
+    uint32_t ready = 0;
+    uint64_t number = tick->tick, partner;
+
+    for (uint32_t i = 0; i < s->out_count; i++) {
+        uint32_t edge = s->out_edges[i];
+        uint32_t at = graph_ring_slot(g, number + g->plan->edges[edge].ticks);
+        if (g->ticks[at].edges[edge])
+            ready += arrive_edge(t, edge, at, group);
+    }
+    if (s->serial && (partner = serial_partner(g, stage, number, 1)) != 0)
+        ready += arrive(t, stage, graph_ring_slot(g, partner), group);
+    if (atomic_fetch_sub_explicit(s->sink ? &tick->sink_work : &tick->work, 1,
+                                  memory_order_acq_rel) == 1) {
+        pthread_mutex_lock(&g->lock);
+        ready += advance(t);
+        pthread_mutex_unlock(&g->lock);
+    }
+    /* This thread goes on with one of them itself. */
+    if (ready > 1)
+        wake(g, ready - 1);
+}
+
+static uint64_t next_random(graph_thread *t)
+{
+    t->random = t->random * 6364136223846793005u + 1442695040888963407u;
+    return t->random >> 33;
+}
+
+static bool steal(graph_thread *t, uint64_t *item)
+{
+    df_graph *g = t->graph;
+    uint32_t start = g->options.shuffle_seed ? (uint32_t)next_random(t) % g->thread_count
+                                             : t->index + 1;
+
+    for (uint32_t i = 0; i < g->thread_count; i++) {
+        graph_thread *victim = &g->threads[(start + i) % g->thread_count];
+        while (df_deque_count(&victim->deque) > 0)
+            if (df_deque_steal(&victim->deque, item)) {
+                graph_count(&t->steals, victim != t);
+                return true;
+            }
+    }
+    return false;
+}
+
+/* The next task. The shuffling scheduler sometimes takes from the far end of its own deque. */
+static bool take(graph_thread *t, uint64_t *item)
+{
+    if (t->graph->options.shuffle_seed && next_random(t) % 2 == 0 && steal(t, item))
+        return true;
+    return df_deque_pop(&t->deque, item) || steal(t, item);
+}
+
+static void *thread_main(void *argument)
+{
+    graph_thread *t = argument;
+    df_graph *g = t->graph;
+    uint64_t item;
+
+    while (!atomic_load_explicit(&g->finished, memory_order_acquire)) {
+        if (!take(t, &item)) {
+            sleep_until_work(t);
+            continue;
+        }
+        uint32_t group = item & ((1u << TASK_GROUP_BITS) - 1);
+        uint32_t stage = (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
+        uint32_t slot = (uint32_t)(item >> (TASK_GROUP_BITS + TASK_STAGE_BITS));
+
+        graph_task_run(t, stage, group, slot);
+        graph_count(&t->tasks, 1);
+        complete(t, stage, group, slot);
+    }
+    return NULL;
+}
+
+static df_status run_threads(df_graph *g, df_error *err)
+{
+    uint32_t started = 1;
+    df_status status = DF_OK;
+
+    for (; started < g->thread_count; started++)
+        if (pthread_create(&g->threads[started].handle, NULL, thread_main, &g->threads[started])) {
+            status = df_fail(err, DF_EIO, "cannot start thread %u", started);
+            finish(g);
+            break;
+        }
+    if (status == DF_OK)
+        thread_main(&g->threads[0]); /* the caller is thread 0 */
+    for (uint32_t i = 1; i < started; i++)
+        pthread_join(g->threads[i].handle, NULL);
+    return status;
+}
+
+df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
+{
+    df_status status;
+
+    if (step > g->plan->job.steps)
+        step = g->plan->job.steps;
+    if (atomic_load(&g->fail_tick) != UINT64_MAX)
+        return df_fail(err, DF_EINVAL, "the job has failed and cannot go on");
+    g->target = step + 2;
+    atomic_store(&g->finished, false);
+    pthread_mutex_lock(&g->lock);
+    (void)advance(&g->threads[0]);
+    pthread_mutex_unlock(&g->lock);
+    status = run_threads(g, err);
+    if (status != DF_OK)
+        return status;
+    if (g->failure.tick != UINT64_MAX && atomic_load(&g->fail_tick) != UINT64_MAX)
+        return df_fail(err, g->failure.error.status, "%s", g->failure.error.text);
+    if (g->step_error.status != DF_OK)
+        return df_fail(err, g->step_error.status, "%s", g->step_error.text);
+    return atomic_load(&g->done) < step + 2 ? DF_END : DF_OK;
+}
+
+void df_graph_stop(df_graph *g)
+{
+    atomic_store(&g->stopping, true);
+}

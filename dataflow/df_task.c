@@ -1,0 +1,865 @@
+/* What a task does: gather the inputs of one stage for one key group at one tick, run its vertices
+ * back to back, and hand the results to the edges that leave the stage.
+ *
+ * Order: batches of several key groups reach a kind in ascending (key group, stream) order, whatever
+ * order they arrived in; a looked-up table is in ascending key order. */
+#include "dataflow/df_graph_private.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A weir_task with what the engine needs behind it. */
+typedef struct task_frame {
+    weir_task task; /* first: a kind sees only this */
+    graph_thread *thread;
+    uint32_t vertex, slot;
+    bool combining;
+    bool failed;
+    df_batch *outputs[WEIR_PORTS_MAX];
+    weir_input inputs[WEIR_PORTS_MAX];
+    df_batch *unions[WEIR_PORTS_MAX]; /* made for this call */
+    weir_batch carried, carry;
+} task_frame;
+
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- scratch ---- */
+
+typedef struct scratch_extra {
+    struct scratch_extra *next;
+    char pad[56];
+} scratch_extra;
+
+void *graph_scratch_get(graph_thread *t, size_t size)
+{
+    graph_scratch *s = &t->scratch;
+    scratch_extra *extra;
+    size_t rounded = (size + 63) & ~(size_t)63;
+
+    s->wanted += rounded;
+    if (s->size - s->used >= rounded) {
+        s->used += rounded;
+        return s->block + s->used - rounded;
+    }
+    extra = df_pool_get(t->memory.pool, t->index, rounded + sizeof *extra);
+    if (extra == NULL)
+        return NULL;
+    extra->next = s->extra;
+    s->extra = extra;
+    return extra + 1;
+}
+
+/* After a task: one block that would have been enough. */
+static void scratch_reset(graph_thread *t)
+{
+    graph_scratch *s = &t->scratch;
+
+    while (s->extra != NULL) {
+        scratch_extra *next = ((scratch_extra *)s->extra)->next;
+        df_pool_unref(t->memory.pool, t->index, s->extra);
+        s->extra = next;
+    }
+    if (s->wanted > s->size) {
+        size_t size = s->wanted + s->wanted / 4;
+        df_pool_unref(t->memory.pool, t->index, s->block);
+        s->block = df_pool_get(t->memory.pool, t->index, size);
+        s->size = s->block == NULL ? 0 : size;
+    }
+    s->used = s->wanted = 0;
+}
+
+/* ---- failure ---- */
+
+static bool failure_before(const graph_failure *f, uint64_t tick, uint32_t vertex, uint32_t key_group,
+                           uint32_t row)
+{
+    if (f->tick != tick)
+        return f->tick < tick;
+    if (f->vertex != vertex)
+        return f->vertex < vertex;
+    if (f->key_group != key_group)
+        return f->key_group < key_group;
+    return f->row <= row;
+}
+
+void graph_fail(df_graph *g, uint64_t tick, uint32_t vertex, uint32_t key_group, uint32_t row,
+                df_status status, const char *format, ...)
+{
+    va_list args;
+    int used;
+
+    pthread_mutex_lock(&g->fail_lock);
+    if (!failure_before(&g->failure, tick, vertex, key_group, row)) {
+        const df_vertex *v = &g->plan->vertices[vertex];
+        df_error *e = &g->failure.error;
+
+        g->failure.tick = tick;
+        g->failure.vertex = vertex;
+        g->failure.key_group = key_group;
+        g->failure.row = row;
+        e->status = status;
+        used = snprintf(e->text, sizeof e->text, "%s: step %llu: %s \"%s\": ", g->plan->draft->file,
+                        (unsigned long long)(tick > 0 ? tick - 1 : 0),
+                        v->role == DF_COMMIT             ? "state"
+                        : v->kind->role == WEIR_SINK ? "sink"
+                                                     : "operator",
+                        v->name);
+        va_start(args, format);
+        if (used > 0 && (size_t)used < sizeof e->text)
+            vsnprintf(e->text + used, sizeof e->text - (size_t)used, format, args);
+        va_end(args);
+        atomic_store(&g->fail_tick, g->failure.tick);
+    }
+    pthread_mutex_unlock(&g->fail_lock);
+}
+
+static uint64_t tick_of(const task_frame *f)
+{
+    return f->thread->graph->ticks[f->slot].tick;
+}
+
+weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    char text[320];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    graph_fail(f->thread->graph, tick_of(f), f->vertex, task->key_group, row, DF_EINVAL, "%s", text);
+    f->failed = true;
+    return WEIR_FAILED;
+}
+
+static void fail_memory(task_frame *f)
+{
+    if (!f->failed)
+        graph_fail(f->thread->graph, tick_of(f), f->vertex, f->task.key_group, WEIR_NO_ROW, DF_ENOMEM,
+                   "out of memory");
+    f->failed = true;
+}
+
+weir_status weir_sink_fail(weir_sink *sink, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(sink->error, sizeof sink->error, format, args);
+    va_end(args);
+    return WEIR_FAILED;
+}
+
+/* ---- what a kind calls ---- */
+
+static df_batch *new_output(task_frame *f, uint32_t out)
+{
+    const df_plan *p = f->thread->graph->plan;
+    const df_vertex *v = &p->vertices[f->vertex];
+    const weir_schema *schema = f->combining ? v->partial : &p->streams[v->outs[out]].schema;
+    df_batch *batch;
+
+    assert(f->combining ? out == 0 : out < v->out_count);
+    assert(f->outputs[out] == NULL);
+    batch = df_batch_new(f->thread->memory, schema, f->task.step, f->task.key_group);
+    f->outputs[out] = batch;
+    return batch;
+}
+
+weir_batch *weir_output(weir_task *task, uint32_t out, uint32_t row_count)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    df_batch *batch = new_output(f, out);
+
+    if (batch == NULL || !df_batch_alloc(f->thread->memory, batch, row_count)) {
+        fail_memory(f);
+        return NULL;
+    }
+    return &batch->view;
+}
+
+weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    const df_plan *p = f->thread->graph->plan;
+    const df_stream *stream = &p->streams[p->vertices[f->vertex].outs[out]];
+    const weir_input *in = &task->inputs[port];
+    const weir_batch *from = in->batches[in->exchange == WEIR_HALO ? WEIR_HALO_CENTRE : 0];
+    df_batch *batch = new_output(f, out);
+
+    if (batch == NULL) {
+        fail_memory(f);
+        return NULL;
+    }
+    batch->view.row_count = from->row_count;
+    df_batch_share(batch, DF_KEYS, from, 0);
+    for (uint32_t c = 0; c < stream->schema.column_count; c++) {
+        if (stream->passed[c] >= 0 && stream->passed_port == port)
+            df_batch_share(batch, c, from, (uint32_t)stream->passed[c]);
+        else if (!df_batch_alloc_column(f->thread->memory, batch, c)) {
+            fail_memory(f);
+            return NULL;
+        }
+    }
+    return &batch->view;
+}
+
+weir_status weir_new_keys(weir_task *task, uint32_t count, uint64_t *keys)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    const df_vertex *v = &f->thread->graph->plan->vertices[f->vertex];
+    uint64_t *births = f->thread->graph->vertices[f->vertex].births;
+    uint64_t next, limit = 1ull << DF_KEY_OPERATOR_SHIFT;
+
+    if (births == NULL)
+        return weir_fail(task, WEIR_NO_ROW, "kind \"%s\" did not declare births", v->kind->name);
+    next = births[task->key_group];
+    if (count > limit - next)
+        return weir_fail(task, WEIR_NO_ROW, "key group %u has used up its keys", task->key_group);
+    for (uint32_t i = 0; i < count; i++)
+        keys[i] = DF_KEY_BORN | (uint64_t)task->key_group << DF_KEY_GROUP_SHIFT |
+                  (uint64_t)v->birth_number << DF_KEY_OPERATOR_SHIFT | (next + i);
+    births[task->key_group] = next + count;
+    return WEIR_OK;
+}
+
+void *weir_scratch(weir_task *task, size_t size)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    void *memory = graph_scratch_get(f->thread, size);
+
+    if (memory == NULL)
+        fail_memory(f);
+    return memory;
+}
+
+/* ---- inputs ---- */
+
+/* The batch of one stream for this key group, made in this task or waiting on an edge. */
+static df_batch *own_batch(const task_frame *f, const graph_source *source, uint32_t key_group)
+{
+    if (source->edge == DF_NONE)
+        return f->thread->local[source->stream];
+    return graph_slot_at(f->thread->graph, source->edge, f->slot, key_group)->batch;
+}
+
+/* The rows of several streams in one batch. */
+static df_batch *concatenate(task_frame *f, const weir_batch *const *parts, uint32_t count)
+{
+    df_batch *out = df_batch_new(f->thread->memory, parts[0]->schema, f->task.step, f->task.key_group);
+    uint32_t rows = 0, at = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        rows += parts[i]->row_count;
+    if (out == NULL || !df_batch_alloc(f->thread->memory, out, rows)) {
+        df_batch_unref(f->thread->memory, out);
+        fail_memory(f);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; at += parts[i++]->row_count) {
+        memcpy(out->view.keys + at, parts[i]->keys, parts[i]->row_count * sizeof(uint64_t));
+        for (uint32_t c = 0; c < out->view.schema->column_count; c++) {
+            size_t size = weir_type_size(out->view.schema->columns[c].type);
+            memcpy((char *)out->view.columns[c] + at * size, parts[i]->columns[c],
+                   parts[i]->row_count * size);
+        }
+    }
+    return out;
+}
+
+static bool read_forward(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
+{
+    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * p->stream_count);
+
+    if (list == NULL)
+        return false;
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        df_batch *batch = own_batch(f, &sources[k], f->task.key_group);
+        if (batch == NULL)
+            return false;
+        list[k] = &batch->view;
+    }
+    if (p->stream_count > 1) {
+        f->unions[port] = concatenate(f, list, p->stream_count);
+        if (f->unions[port] == NULL)
+            return false;
+        list[0] = &f->unions[port]->view;
+    }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = 1;
+    return true;
+}
+
+static bool read_halo(task_frame *f, uint32_t port, const graph_source *source)
+{
+    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * WEIR_HALO_SLOTS);
+
+    if (list == NULL)
+        return false;
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
+        uint32_t group = f->task.tile->neighbours[s];
+        df_batch *batch = NULL;
+        if (group != WEIR_NO_ROW) {
+            batch = own_batch(f, source, group);
+            if (batch == NULL)
+                return false;
+        }
+        list[s] = batch == NULL ? NULL : &batch->view;
+    }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = WEIR_HALO_SLOTS;
+    return true;
+}
+
+/* Every key group's batch, ascending; of one key group, in the order of the streams. */
+static bool read_all(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
+{
+    const df_graph *g = f->thread->graph;
+    uint32_t groups = 0, total = 0, count = 0;
+    const weir_batch **list;
+
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        uint32_t n = g->edges[sources[k].edge].from_groups;
+        groups = n > groups ? n : groups;
+        total += n;
+    }
+    list = graph_scratch_get(f->thread, sizeof *list * (total + 1));
+    if (list == NULL)
+        return false;
+    for (uint32_t group = 0; group < groups; group++)
+        for (uint32_t k = 0; k < p->stream_count; k++)
+            if (group < g->edges[sources[k].edge].from_groups) {
+                df_batch *batch = own_batch(f, &sources[k], group);
+                if (batch == NULL)
+                    return false;
+                list[count++] = &batch->view;
+            }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = count;
+    return true;
+}
+
+/* A view of the rows [begin, end) of a batch. */
+static void slice(weir_batch *view, const weir_batch *from, uint32_t begin, uint32_t end)
+{
+    *view = *from;
+    view->row_count = end - begin;
+    view->keys = from->keys + begin;
+    for (uint32_t c = 0; c < from->schema->column_count; c++)
+        view->columns[c] = (char *)from->columns[c] +
+                           begin * weir_type_size(from->schema->columns[c].type);
+}
+
+/* The rows that were sent here, by ascending source key group: only sources whose bit is set. */
+static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
+{
+    const df_graph *g = f->thread->graph;
+    uint32_t here = f->task.key_group, count = 0, total = 0;
+    const weir_batch **list;
+
+    for (uint32_t k = 0; k < p->stream_count; k++)
+        total += g->edges[sources[k].edge].from_groups;
+    list = graph_scratch_get(f->thread, sizeof *list * (total + 1));
+    if (list == NULL)
+        return false;
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        const graph_edge *e = &g->edges[sources[k].edge];
+        _Atomic uint64_t *mask = e->masks + ((size_t)f->slot * e->to_groups + here) * e->mask_words;
+
+        for (uint32_t w = 0; w < e->mask_words; w++) {
+            uint64_t bits = atomic_exchange_explicit(&mask[w], 0, memory_order_relaxed);
+            for (; bits != 0; bits &= bits - 1) {
+                uint32_t group = w * 64 + (uint32_t)__builtin_ctzll(bits);
+                df_batch *batch = own_batch(f, &sources[k], group);
+                weir_batch *view = graph_scratch_get(f->thread, sizeof *view);
+                if (batch == NULL || view == NULL)
+                    return false;
+                slice(view, &batch->view, batch->offsets[here], batch->offsets[here + 1]);
+                list[count++] = view;
+            }
+        }
+    }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = count;
+    return true;
+}
+
+/* ---- lookup ---- */
+
+static uint64_t key_at(const weir_batch *batch, uint32_t column, uint32_t row)
+{
+    const void *values = batch->columns[column];
+
+    switch (batch->schema->columns[column].type) {
+    case WEIR_U8:
+        return ((const uint8_t *)values)[row];
+    case WEIR_U32:
+        return ((const uint32_t *)values)[row];
+    case WEIR_I32:
+        return (uint64_t)(int64_t)((const int32_t *)values)[row];
+    default:
+        return ((const uint64_t *)values)[row];
+    }
+}
+
+typedef struct lookup_entry {
+    uint64_t key;
+    uint32_t row; /* of the table, once it is sorted */
+    uint32_t used;
+} lookup_entry;
+
+/* The place of a key in an open-addressing table of `mask` + 1 entries. */
+static lookup_entry *lookup_place(lookup_entry *table, uint32_t mask, uint64_t key)
+{
+    uint32_t i = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & mask;
+
+    while (table[i].used && table[i].key != key)
+        i = (i + 1) & mask;
+    return &table[i];
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static uint32_t find_key(const weir_batch *batch, uint64_t key)
+{
+    uint32_t low = 0, high = batch->row_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (batch->keys[middle] < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < batch->row_count && batch->keys[low] == key ? low : WEIR_NO_ROW;
+}
+
+/* The distinct keys that this key group asks for, ascending, in *keys; `row` of each entry is set to
+ * its index. Rows with equal keys mostly stand together, so a run costs one look. */
+static uint32_t distinct_keys(task_frame *f, const weir_batch *asking, uint32_t column,
+                              lookup_entry *table, uint32_t mask, uint64_t *keys)
+{
+    uint32_t count = 0;
+
+    (void)f;
+    for (uint32_t i = 0; i < asking->row_count; i++) {
+        uint64_t key = key_at(asking, column, i);
+        if (i > 0 && key == key_at(asking, column, i - 1))
+            continue;
+        lookup_entry *entry = lookup_place(table, mask, key);
+        if (!entry->used) {
+            *entry = (lookup_entry){ .key = key, .used = 1 };
+            keys[count++] = key;
+        }
+    }
+    qsort(keys, count, sizeof *keys, compare_keys);
+    return count;
+}
+
+/* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
+static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uint64_t *keys,
+                            uint32_t count, uint32_t *rows_of)
+{
+    const df_graph *g = f->thread->graph;
+    const df_stream *stream = &g->plan->streams[source->stream];
+    df_batch *out = df_batch_new(f->thread->memory, &stream->schema, f->task.step, f->task.key_group);
+    uint32_t found = 0;
+
+    if (out == NULL || !df_batch_alloc(f->thread->memory, out, count)) {
+        df_batch_unref(f->thread->memory, out);
+        fail_memory(f);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const df_batch *from = own_batch(f, source, df_partition_of(&stream->partition, keys[i]));
+        uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(&from->view, keys[i]);
+
+        rows_of[i] = row == WEIR_NO_ROW ? WEIR_NO_ROW : found;
+        if (row == WEIR_NO_ROW)
+            continue;
+        out->view.keys[found] = keys[i];
+        for (uint32_t c = 0; c < stream->schema.column_count; c++) {
+            size_t size = weir_type_size(stream->schema.columns[c].type);
+            memcpy((char *)out->view.columns[c] + found * size,
+                   (const char *)from->view.columns[c] + row * size, size);
+        }
+        found++;
+    }
+    out->view.row_count = found;
+    return out;
+}
+
+static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
+{
+    const weir_batch *asking = f->inputs[0].batches[f->inputs[0].exchange == WEIR_HALO
+                                                        ? WEIR_HALO_CENTRE : 0];
+    uint32_t n = asking->row_count, mask = 15, column = (uint32_t)p->column, count;
+    uint32_t *rows = graph_scratch_get(f->thread, (n + 1) * sizeof *rows);
+    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list);
+    lookup_entry *table;
+    uint64_t *keys;
+    uint32_t *rows_of;
+
+    while (mask < 2 * n)
+        mask = mask * 2 + 1;
+    table = graph_scratch_get(f->thread, (mask + 1ull) * sizeof *table);
+    keys = graph_scratch_get(f->thread, (n + 1) * sizeof *keys);
+    rows_of = graph_scratch_get(f->thread, (n + 1) * sizeof *rows_of);
+    if (rows == NULL || list == NULL || table == NULL || keys == NULL || rows_of == NULL) {
+        fail_memory(f);
+        return false;
+    }
+    memset(table, 0, (mask + 1ull) * sizeof *table);
+    count = distinct_keys(f, asking, column, table, mask, keys);
+    f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
+    if (f->unions[port] == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        lookup_place(table, mask, keys[i])->row = rows_of[i];
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = i > 0 && key_at(asking, column, i) == key_at(asking, column, i - 1)
+                      ? rows[i - 1]
+                      : lookup_place(table, mask, key_at(asking, column, i))->row;
+    list[0] = &f->unions[port]->view;
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = 1;
+    f->inputs[port].rows = rows;
+    return true;
+}
+
+static bool read_inputs(task_frame *f, const df_vertex *v, const graph_vertex *gv)
+{
+    for (uint32_t q = 0; q < v->port_count; q++) {
+        const df_port *p = &v->ports[q];
+        bool ok;
+
+        f->inputs[q] = (weir_input){ .exchange = p->exchange };
+        if (p->exchange == WEIR_FORWARD)
+            ok = read_forward(f, q, p, gv->sources[q]);
+        else if (p->exchange == WEIR_HALO)
+            ok = read_halo(f, q, gv->sources[q]);
+        else if (p->exchange == WEIR_LOOKUP)
+            ok = read_lookup(f, q, p, gv->sources[q]);
+        else if (p->exchange == WEIR_KEY_BY)
+            ok = read_keyed(f, q, p, gv->sources[q]);
+        else
+            ok = read_all(f, q, p, gv->sources[q]);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* ---- one vertex ---- */
+
+static void start_frame(task_frame *f, graph_thread *t, uint32_t vertex, uint32_t key_group,
+                        uint32_t slot)
+{
+    const df_graph *g = t->graph;
+    const df_plan *p = g->plan;
+    const df_vertex *v = &p->vertices[vertex];
+    uint64_t tick = g->ticks[slot].tick, step = tick > 0 ? tick - 1 : 0;
+
+    memset(f, 0, offsetof(task_frame, carried));
+    f->thread = t;
+    f->vertex = vertex;
+    f->slot = slot;
+    f->task = (weir_task){
+        .options = v->options,
+        .job = &p->job,
+        .step = step,
+        .time = p->job.time_start + (double)step * p->job.dt,
+        .key_group = key_group,
+        .input_count = v->port_count,
+        .inputs = f->inputs,
+        .handle = g->vertices[vertex].sink.handle,
+        .random_key = g->vertices[vertex].random_name ^ ((step >> 32) * 0x9e3779b97f4a7c15u),
+    };
+    if (v->partition.kind == DF_PART_SPACE)
+        f->task.tile = &p->spaces[v->partition.space].tiles[key_group];
+    if (v->partition.kind == DF_PART_RANGE && v->port_count == 0) {
+        f->task.row_begin = df_partition_begin(&v->partition, key_group);
+        f->task.row_end = df_partition_begin(&v->partition, key_group + 1);
+    } else if (v->rows != UINT64_MAX) {
+        f->task.row_end = v->rows;
+    }
+}
+
+static void load_carried(task_frame *f, const df_vertex *v, graph_vertex *gv)
+{
+    char *before = gv->carried + (size_t)f->task.key_group * gv->carried_size * 2;
+    char *after = before + gv->carried_size;
+
+    memcpy(after, before, gv->carried_size);
+    f->carried = f->carry = (weir_batch){ .step = f->task.step, .key_group = f->task.key_group,
+                                          .row_count = 1, .schema = v->carried };
+    for (uint32_t c = 0; c < v->carried->column_count; c++) {
+        f->carried.columns[c] = before + 8 * c;
+        f->carry.columns[c] = after + 8 * c;
+    }
+    f->task.carried = &f->carried;
+    f->task.carry = &f->carry;
+}
+
+static void store_carried(task_frame *f, graph_vertex *gv)
+{
+    char *before = gv->carried + (size_t)f->task.key_group * gv->carried_size * 2;
+
+    memcpy(before, before + gv->carried_size, gv->carried_size);
+}
+
+static void drop_unions(task_frame *f)
+{
+    for (uint32_t q = 0; q < WEIR_PORTS_MAX; q++)
+        df_batch_unref(f->thread->memory, f->unions[q]);
+}
+
+static void drop_outputs(task_frame *f)
+{
+    for (uint32_t o = 0; o < WEIR_PORTS_MAX; o++) {
+        df_batch_unref(f->thread->memory, f->outputs[o]);
+        f->outputs[o] = NULL;
+    }
+}
+
+/* Make sure that every declared output is there, an empty one where the kind made none. */
+static bool complete_outputs(task_frame *f, uint32_t count)
+{
+    for (uint32_t o = 0; o < count; o++)
+        if (f->outputs[o] == NULL && weir_output(&f->task, o, 0) == NULL)
+            return false;
+    return true;
+}
+
+static uint64_t rows_in(const task_frame *f)
+{
+    const weir_input *in = &f->inputs[0];
+    uint64_t rows = 0;
+
+    if (in->exchange == WEIR_HALO)
+        return in->batches[WEIR_HALO_CENTRE]->row_count;
+    for (uint32_t i = 0; i < in->batch_count; i++)
+        rows += in->batches[i]->row_count;
+    return rows;
+}
+
+static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_vertex *v = &g->plan->vertices[vertex];
+    graph_vertex *gv = &g->vertices[vertex];
+    graph_vertex_count *count = &t->vertices[vertex];
+    task_frame f;
+    uint64_t begin = nanoseconds();
+    bool ok;
+
+    start_frame(&f, t, vertex, key_group, slot);
+    ok = read_inputs(&f, v, gv);
+    if (ok) {
+        if (v->carried != NULL)
+            load_carried(&f, v, gv);
+        ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, v->out_count);
+        if (ok && v->carried != NULL)
+            store_carried(&f, gv);
+        if (!ok && !f.failed)
+            weir_fail(&f.task, WEIR_NO_ROW, "kind \"%s\" failed without a reason", v->kind->name);
+        count->calls++;
+        count->rows_in += rows_in(&f);
+    }
+    drop_unions(&f);
+    if (!ok) {
+        drop_outputs(&f);
+        return false;
+    }
+    for (uint32_t o = 0; o < v->out_count; o++) {
+        count->rows_out += f.outputs[o]->view.row_count;
+        if (gv->print != DF_NONE && g->ticks[slot].print)
+            graph_print_batch(g, gv->print + o, slot, &f.outputs[o]->view);
+        t->local[v->outs[o]] = f.outputs[o];
+    }
+    count->nanoseconds += nanoseconds() - begin;
+    return true;
+}
+
+static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_vertex *v = &g->plan->vertices[vertex];
+    graph_vertex_count *count = &t->vertices[vertex];
+    uint64_t begin = nanoseconds();
+    df_batch *batch = graph_commit(t, vertex, key_group, slot);
+
+    if (batch == NULL)
+        return false;
+    if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print)
+        graph_print_batch(g, g->vertices[vertex].print, slot, &batch->view);
+    if (g->kept != NULL) {
+        df_batch_unref(t->memory, g->kept[v->state][key_group]);
+        g->kept[v->state][key_group] = df_batch_ref(batch);
+    }
+    t->local[v->outs[0]] = batch;
+    graph_count(&t->rows, batch->view.row_count);
+    count->calls++;
+    count->rows_out += batch->view.row_count;
+    count->nanoseconds += nanoseconds() - begin;
+    return true;
+}
+
+/* ---- edges ---- */
+
+/* The partial rows of one key group, for an aggregate that is `edge`'s reader. Null: failed. */
+static df_batch *combine(graph_thread *t, const df_edge *e, uint32_t key_group, uint32_t slot,
+                         df_batch *batch)
+{
+    const df_vertex *v = &t->graph->plan->vertices[e->vertex];
+    const weir_batch *list[1] = { &batch->view };
+    task_frame f;
+    bool ok;
+
+    start_frame(&f, t, e->vertex, key_group, slot);
+    f.combining = true;
+    f.task.input_count = 1;
+    f.inputs[0] = (weir_input){ .exchange = WEIR_FORWARD, .batch_count = 1, .batches = list };
+    ok = v->kind->combine(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, 1);
+    if (!ok && !f.failed)
+        weir_fail(&f.task, WEIR_NO_ROW, "kind \"%s\" failed without a reason", v->kind->name);
+    if (!ok)
+        drop_outputs(&f);
+    return f.outputs[0];
+}
+
+static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
+                      const df_batch *payload)
+{
+    graph_edge *ge = &g->edges[edge];
+
+    for (uint32_t to = 0; to < ge->to_groups && ge->mask_words > 0; to++)
+        if (payload->offsets[to] != payload->offsets[to + 1])
+            atomic_fetch_or_explicit(
+                &ge->masks[((size_t)slot * ge->to_groups + to) * ge->mask_words + from / 64],
+                1ull << (from % 64), memory_order_relaxed);
+}
+
+/* Hand a stream's batch (null: its task failed) to an edge at its reader's ring slot. */
+static void publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    const df_vertex *reader = &g->plan->vertices[e->vertex];
+    df_batch *batch = t->local[e->stream], *payload = batch;
+    graph_slot *to = graph_slot_at(g, edge, slot, key_group);
+
+    if (batch != NULL && reader->partial != NULL && e->port == 0) {
+        df_batch *partial = combine(t, e, key_group, slot, batch);
+        payload = partial;
+        if (partial != NULL && e->routed) {
+            payload = graph_route(t, e, slot, partial);
+            df_batch_unref(t->memory, partial);
+        }
+    } else if (batch != NULL) {
+        payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
+    }
+    if (payload == NULL)
+        atomic_fetch_add_explicit(&g->edges[edge].ticks[slot].failed, 1, memory_order_relaxed);
+    else if (e->routed)
+        set_masks(g, edge, slot, key_group, payload);
+    to->batch = payload;
+    if (e->fan == DF_FAN_NEIGHBOURS) {
+        const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+        atomic_store_explicit(&to->readers, space->first[key_group + 1] - space->first[key_group],
+                              memory_order_relaxed);
+    }
+}
+
+static void drop_slot(graph_thread *t, graph_slot *slot)
+{
+    df_batch_unref(t->memory, slot->batch);
+    slot->batch = NULL;
+}
+
+/* This key group has read an edge: drop what nobody else will read. */
+static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+
+    if (e->fan == DF_FAN_SAME) {
+        drop_slot(t, graph_slot_at(g, edge, slot, key_group));
+    } else if (e->fan == DF_FAN_ALL) {
+        if (atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].depart, 1, memory_order_acq_rel) == 1)
+            for (uint32_t i = 0; i < g->edges[edge].from_groups; i++)
+                drop_slot(t, graph_slot_at(g, edge, slot, i));
+    } else {
+        const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+        for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
+            graph_slot *from = graph_slot_at(g, edge, slot, space->near[i].key_group);
+            if (atomic_fetch_sub_explicit(&from->readers, 1, memory_order_acq_rel) == 1)
+                drop_slot(t, from);
+        }
+    }
+}
+
+/* Whether something that this task reads was not made, because its maker failed. */
+static bool input_failed(const df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    const df_edge *e = &g->plan->edges[edge];
+
+    if (e->fan == DF_FAN_ALL)
+        return atomic_load_explicit(&g->edges[edge].ticks[slot].failed, memory_order_relaxed) > 0;
+    if (e->fan == DF_FAN_SAME)
+        return graph_slot_at(g, edge, slot, key_group)->batch == NULL;
+    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++)
+        if (graph_slot_at(g, edge, slot, space->near[i].key_group)->batch == NULL)
+            return true;
+    return false;
+}
+
+void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_t slot)
+{
+    df_graph *g = t->graph;
+    const df_stage *s = &g->plan->stages[stage];
+    const graph_tick *tick = &g->ticks[slot];
+    bool ok = tick->tick <= atomic_load_explicit(&g->fail_tick, memory_order_relaxed);
+
+    for (uint32_t i = 0; ok && i < s->in_count; i++)
+        ok = !tick->edges[s->in_edges[i]] || !input_failed(g, s->in_edges[i], key_group, slot);
+    for (uint32_t i = 0; ok && i < s->vertex_count; i++) {
+        uint32_t v = s->vertices[i];
+        if (tick->vertices[v])
+            ok = g->plan->vertices[v].role == DF_COMMIT ? run_commit(t, v, key_group, slot)
+                                                        : run_operator(t, v, key_group, slot);
+    }
+    for (uint32_t i = 0; i < s->out_count; i++) {
+        uint32_t edge = s->out_edges[i];
+        uint32_t at = graph_ring_slot(g, tick->tick + g->plan->edges[edge].ticks);
+        if (g->ticks[at].edges[edge])
+            publish(t, edge, key_group, at);
+    }
+    for (uint32_t i = 0; i < s->in_count; i++)
+        if (tick->edges[s->in_edges[i]])
+            release(t, s->in_edges[i], key_group, slot);
+    for (uint32_t i = 0; i < s->vertex_count; i++) {
+        const df_vertex *v = &g->plan->vertices[s->vertices[i]];
+        for (uint32_t o = 0; o < v->out_count; o++) {
+            df_batch_unref(t->memory, t->local[v->outs[o]]);
+            t->local[v->outs[o]] = NULL;
+        }
+    }
+    scratch_reset(t);
+}
