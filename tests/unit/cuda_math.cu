@@ -1,0 +1,36 @@
+/* Compile check: every number function of kernels/ that serves CUDA, called from a kernel. */
+#include "kernels/kern_math.h"
+
+__global__ void cuda_math_f32(const float *x, const float *y, float *out)
+{
+    unsigned int i = blockIdx.x * blockDim.x + threadIdx.x;
+
+    out[i] = kern_expf(x[i]) + kern_logf(x[i]) + kern_sinf(x[i]) + kern_cosf(x[i]) +
+             kern_powf(x[i], y[i]) + kern_minf(x[i], y[i]) + kern_maxf(x[i], y[i]) +
+             kern_floorf(x[i]) + kern_fmaf(x[i], y[i], kern_sqrtf(y[i]));
+}
+
+__global__ void cuda_math_f64(const double *x, const double *y, double *out)
+{
+    unsigned int i = blockIdx.x * blockDim.x + threadIdx.x;
+
+    out[i] = kern_exp(x[i]) + kern_log(x[i]) + kern_sin(x[i]) + kern_cos(x[i]) +
+             kern_pow(x[i], y[i]) + kern_cbrt(x[i]) + kern_min(x[i], y[i]) +
+             kern_max(x[i], y[i]) + kern_floor(x[i]) + kern_sqrt(y[i]);
+}
+
+__global__ void cuda_math_int(const double *x, long long *out, unsigned int *bad)
+{
+    unsigned int i = blockIdx.x * blockDim.x + threadIdx.x;
+    int32_t a = kern_to_i32(x[i], &bad[i]);
+    int64_t b = kern_to_i64(x[i], &bad[i]);
+    uint32_t c = kern_to_u32(x[i], &bad[i]);
+    uint64_t d = kern_to_u64(x[i], &bad[i]) + kern_to_u8(x[i], &bad[i]);
+
+    out[i] = kern_div_i32(a, 7) + kern_rem_i32(a, (int32_t)c) + kern_div_i64(b, 9) +
+             kern_rem_i64(b, a) + (long long)kern_div_u32(c, 3) + (long long)kern_rem_u32(c, 3) +
+             (long long)kern_div_u64(d, 5) + (long long)kern_rem_u64(d, 5) +
+             kern_sar_i64(b, c) + kern_sar_i32(a, c) + (long long)kern_shl_u64(d, c) +
+             (long long)kern_shr_u64(d, c) + (long long)kern_shl_u32(c, c) +
+             (long long)kern_shr_u32(c, c);
+}
