@@ -1,0 +1,354 @@
+/* The flock's kernel against a plain scalar program, bit for bit, over tilings and edges. */
+#include "kernels/kern_boids.h"
+#include "tests/support/cell_scene.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+typedef struct bird_sum {
+    const kern_boids_params *p;
+    float count, away[3], velocity[3], separate[3];
+} bird_sum;
+
+static void meet(void *ctx, const scene *s, uint32_t i, uint32_t j, const float shift[3])
+{
+    bird_sum *b = ctx;
+    float d[3], square, distance, room, push;
+
+    for (int axis = 0; axis < 3; axis++)
+        d[axis] = s->rows[axis][i] - s->rows[axis][j] - shift[axis];
+    square = fmaf(d[2], d[2], fmaf(d[1], d[1], d[0] * d[0]));
+    if (square >= b->p->radius * b->p->radius)
+        return;
+    b->count += 1.0f;
+    for (int axis = 0; axis < 3; axis++) {
+        b->away[axis] += d[axis];
+        b->velocity[axis] += s->rows[3 + axis][j];
+    }
+    if (square >= b->p->separation_radius * b->p->separation_radius)
+        return;
+    distance = sqrtf(square);
+    room = 1.0f - distance / b->p->separation_radius;
+    push = b->p->collision * (room * room);
+    for (int axis = 0; axis < 3; axis++)
+        b->separate[axis] = fmaf(push, d[axis], b->separate[axis]);
+}
+
+static void limit_speed(const kern_boids_params *p, float v[3])
+{
+    float speed = sqrtf(fmaf(v[2], v[2], fmaf(v[1], v[1], v[0] * v[0])));
+    float bound = speed < p->speed_min ? p->speed_min : speed > p->speed_max ? p->speed_max : speed;
+
+    if (speed < 1e-30f) {
+        v[0] = p->speed_min;
+        v[1] = v[2] = 0.0f;
+    } else if (bound != speed) {
+        for (int axis = 0; axis < 3; axis++)
+            v[axis] *= bound / speed;
+    }
+}
+
+static void fly(const bird_sum *b, float x[3], float v[3])
+{
+    const kern_boids_params *p = b->p;
+
+    for (int axis = 0; axis < 3; axis++) {
+        float change = b->separate[axis];
+
+        if (b->count > 0.0f) {
+            float share = 1.0f / b->count;
+
+            change += -(b->away[axis] * share) * p->steer;
+            change += b->velocity[axis] * share * p->match - v[axis];
+        }
+        v[axis] = fmaf(p->scale, change, v[axis]);
+    }
+    limit_speed(p, v);
+    for (int axis = 0; axis < 3; axis++) {
+        float size = p->size[axis];
+
+        if (p->edge[axis] == KERN_EDGE_CLOSED) {
+            if (x[axis] < p->wall_distance)
+                v[axis] += p->wall_steer;
+            if (size - x[axis] < p->wall_distance)
+                v[axis] -= p->wall_steer;
+        }
+        x[axis] = fmaf(v[axis], p->dt, x[axis]);
+        if (p->edge[axis] == KERN_EDGE_CLOSED)
+            x[axis] = x[axis] < 0.0f ? 0.0f : x[axis] > size ? size : x[axis];
+        if (p->edge[axis] == KERN_EDGE_PERIODIC) {
+            x[axis] = x[axis] < 0.0f ? x[axis] + size : x[axis];
+            x[axis] = x[axis] >= size ? x[axis] - size : x[axis];
+        }
+    }
+}
+
+/* Six columns by key. */
+static float *oracle(const scene *s, const kern_boids_params *p)
+{
+    uint32_t n = s->options.row_count;
+    float *result = scene_alloc(6 * n * sizeof *result);
+    scene_cells lists = scene_list_cells(s);
+
+    for (uint32_t i = 0; i < n; i++) {
+        bird_sum b = { .p = p };
+        float x[3], v[3];
+
+        for (int axis = 0; axis < 3; axis++) {
+            x[axis] = s->rows[axis][i];
+            v[axis] = s->rows[3 + axis][i];
+        }
+        scene_for_neighbours(s, &lists, i, meet, &b);
+        fly(&b, x, v);
+        for (uint32_t axis = 0; axis < 3; axis++) {
+            result[axis * n + i] = x[axis];
+            result[(3 + axis) * n + i] = v[axis];
+        }
+    }
+    free(lists.starts);
+    free(lists.keys);
+    return result;
+}
+
+/* The kernel's six columns by key, tile by tile. */
+static float *run_kernel(const scene *s, const kern_boids_params *p)
+{
+    uint32_t n = s->options.row_count;
+    float *result = scene_alloc(6 * n * sizeof *result);
+
+    for (uint32_t t = 0; t < s->tile_count; t++) {
+        const scene_tile *tile = &s->tiles[t];
+        kern_halo halo;
+        float *out[6];
+        void *scratch;
+
+        scene_halo(s, t, &halo);
+        scratch = scene_alloc(kern_boids_scratch_size(&halo));
+        for (uint32_t c = 0; c < 6; c++)
+            out[c] = c % 3 < s->options.axis_count
+                         ? scene_alloc(tile->tile.row_count * sizeof(float))
+                         : NULL;
+        kern_boids(p, &halo, out, scratch);
+        for (uint32_t c = 0; c < 6; c++) {
+            for (uint32_t i = 0; out[c] != NULL && i < tile->tile.row_count; i++)
+                result[c * n + tile->keys[i]] = out[c][i];
+            free(out[c]);
+        }
+        free(scratch);
+    }
+    return result;
+}
+
+static void assert_same_bits(const float *expected, const float *got, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(&expected[i], &got[i], sizeof *got) != 0)
+            fail_msg("number %zu of %zu: %a, not %a", i, count, (double)got[i],
+                     (double)expected[i]);
+}
+
+/* Cells of edge 1; a row sees a little less far. */
+static kern_boids_params params_of(const scene_options *o)
+{
+    kern_boids_params p = {
+        .radius = 0.9999f, .separation_radius = 0.3f, .scale = 0.15f, .steer = 0.055f,
+        .collision = 10.0f, .match = 0.015f, .speed_min = 0.5f, .speed_max = 1.0f,
+        .wall_distance = 0.7f, .wall_steer = 0.05f, .dt = 0.25f,
+    };
+
+    for (uint32_t axis = 0; axis < 3; axis++) {
+        p.size[axis] = o->size[axis];
+        p.edge[axis] = axis >= o->axis_count ? KERN_EDGE_NONE
+                       : o->periodic[axis]   ? KERN_EDGE_PERIODIC
+                                             : KERN_EDGE_CLOSED;
+    }
+    return p;
+}
+
+/* Compares the kernel under several tilings with the oracle. */
+static void check_tilings(scene *s, const uint32_t (*tilings)[3], size_t count)
+{
+    kern_boids_params p = params_of(&s->options);
+    float *expected = oracle(s, &p);
+
+    for (size_t i = 0; i < count; i++) {
+        float *got;
+
+        memcpy(s->options.tiles, tilings[i], sizeof s->options.tiles);
+        scene_cut(s);
+        got = run_kernel(s, &p);
+        assert_same_bits(expected, got, 6 * s->options.row_count);
+        free(got);
+        scene_fini_tiles(s);
+    }
+    free(expected);
+}
+
+static scene_options options_of(uint32_t rows, uint32_t axes, const uint32_t cells[3],
+                                const bool periodic[3])
+{
+    scene_options o = { .row_count = rows, .axis_count = axes };
+
+    for (int axis = 0; axis < 3; axis++) {
+        o.cells[axis] = cells[axis];
+        o.size[axis] = (float)cells[axis];
+        o.periodic[axis] = periodic[axis];
+    }
+    return o;
+}
+
+static void check_random(uint32_t rows, uint32_t axes, const uint32_t cells[3],
+                         const bool periodic[3], const uint32_t (*tilings)[3], size_t count)
+{
+    scene_options o = options_of(rows, axes, cells, periodic);
+    scene s;
+
+    scene_init(&s, &o, rows + axes);
+    check_tilings(&s, tilings, count);
+    scene_fini(&s);
+}
+
+static const bool closed[3] = { false, false, false }, periodic[3] = { true, true, true };
+
+static void same_bits_in_a_closed_box(void **state)
+{
+    static const uint32_t cells[3] = { 6, 7, 8 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 2, 1, 3 }, { 3, 4, 2 }, { 6, 7, 8 } };
+
+    (void)state;
+    check_random(170, 3, cells, closed, tilings, 4);
+    check_random(2500, 3, cells, closed, tilings, 4);
+}
+
+static void same_bits_in_a_periodic_box(void **state)
+{
+    static const uint32_t cells[3] = { 5, 6, 4 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 3, 1, 1 }, { 1, 4, 3 }, { 5, 6, 4 } };
+
+    (void)state;
+    check_random(60, 3, cells, periodic, tilings, 4);
+    check_random(1500, 3, cells, periodic, tilings, 4);
+}
+
+static void same_bits_with_mixed_edges(void **state)
+{
+    static const bool mixed[3] = { true, false, true };
+    static const uint32_t cells[3] = { 4, 3, 3 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 4, 2, 1 }, { 3, 3, 3 } };
+
+    (void)state;
+    check_random(300, 3, cells, mixed, tilings, 3);
+}
+
+/* An axis of one or two cells meets some rows twice, as different images. */
+static void same_bits_in_a_small_periodic_box(void **state)
+{
+    static const uint32_t cell[3] = { 1, 1, 1 }, pair[3] = { 2, 1, 2 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 } };
+
+    (void)state;
+    check_random(1, 3, cell, periodic, tilings, 1);
+    check_random(40, 3, cell, periodic, tilings, 1);
+    check_random(50, 3, pair, periodic, tilings, 1);
+}
+
+static void same_bits_in_fewer_axes(void **state)
+{
+    static const uint32_t plane[3] = { 9, 8, 1 }, line[3] = { 40, 1, 1 };
+    static const uint32_t planes[][3] = { { 1, 1, 1 }, { 3, 4, 1 }, { 9, 3, 1 } };
+    static const uint32_t lines[][3] = { { 1, 1, 1 }, { 7, 1, 1 } };
+
+    (void)state;
+    check_random(150, 2, plane, periodic, planes, 3);
+    check_random(900, 2, plane, closed, planes, 3);
+    check_random(300, 1, line, periodic, lines, 2);
+    check_random(30, 1, line, closed, lines, 2);
+}
+
+/* Rows in one place, at rest, on walls; and most tiles empty. */
+static void same_bits_in_hard_places(void **state)
+{
+    static const uint32_t cells[3] = { 5, 5, 5 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 3, 3, 3 }, { 5, 5, 5 } };
+    scene_options o = options_of(600, 3, cells, closed);
+    scene s;
+
+    (void)state;
+    scene_init(&s, &o, 3);
+    for (uint32_t i = 0; i < o.row_count; i++) {
+        for (int axis = 0; axis < 3; axis++) {
+            float x = 3.0f + s.rows[axis][i] * 0.15f;
+
+            s.rows[axis][i] = i % 50 == 0 ? 3.5f : i % 50 == 1 ? 5.0f : i % 50 == 2 ? 0.0f : x;
+            if (i % 7 == 0)
+                s.rows[3 + axis][i] = 0.0f;
+        }
+    }
+    s.rows[0][77] = 0.0f; /* alone and at rest */
+    s.rows[1][77] = 5.0f;
+    s.rows[3][77] = s.rows[4][77] = s.rows[5][77] = 0.0f;
+    check_tilings(&s, tilings, 3);
+    scene_fini(&s);
+}
+
+static void takes_an_empty_space(void **state)
+{
+    static const uint32_t cells[3] = { 3, 3, 3 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 3, 3, 3 } };
+
+    (void)state;
+    check_random(0, 3, cells, periodic, tilings, 2);
+    check_random(2, 3, cells, closed, tilings, 2);
+}
+
+/* A pair worked out by hand: they see each other and nothing else. */
+static void two_birds_by_hand(void **state)
+{
+    static const uint32_t cells[3] = { 4, 4, 4 };
+    scene_options o = options_of(2, 3, cells, periodic);
+    kern_boids_params p = params_of(&o);
+    scene s;
+    float *got;
+
+    (void)state;
+    memcpy(o.tiles, (const uint32_t[3]){ 1, 1, 1 }, sizeof o.tiles);
+    scene_init(&s, &o, 1);
+    for (int c = 0; c < 6; c++)
+        s.rows[c][0] = s.rows[c][1] = c < 3 ? 2.0f : 0.0f;
+    s.rows[0][0] = 0.25f; /* half apart, across the edge */
+    s.rows[0][1] = 3.75f;
+    s.rows[3][0] = 0.75f;
+    s.rows[4][1] = 0.75f;
+    scene_cut(&s);
+    got = run_kernel(&s, &p);
+    /* change = 0.055 * -0.5 - 0.75 along x, 0.015 * 0.75 along y */
+    assert_float_equal(got[3 * 2], 0.75f + 0.15f * (-0.0275f - 0.75f), 1e-6f);
+    assert_float_equal(got[4 * 2], 0.15f * 0.01125f, 1e-6f);
+    assert_float_equal(got[5 * 2], 0.0f, 0.0f);
+    assert_float_equal(got[0], 0.25f + 0.25f * got[3 * 2], 1e-6f);
+    /* change = 0.055 * 0.5 + 0.015 * 0.75 along x, -0.75 along y */
+    assert_float_equal(got[3 * 2 + 1], 0.15f * (0.0275f + 0.01125f), 1e-6f);
+    assert_float_equal(got[4 * 2 + 1], 0.75f - 0.15f * 0.75f, 1e-6f);
+    free(got);
+    scene_fini_tiles(&s);
+    scene_fini(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_in_a_closed_box),
+        cmocka_unit_test(same_bits_in_a_periodic_box),
+        cmocka_unit_test(same_bits_with_mixed_edges),
+        cmocka_unit_test(same_bits_in_a_small_periodic_box),
+        cmocka_unit_test(same_bits_in_fewer_axes),
+        cmocka_unit_test(same_bits_in_hard_places),
+        cmocka_unit_test(takes_an_empty_space),
+        cmocka_unit_test(two_birds_by_hand),
+    };
+
+    return cmocka_run_group_tests_name("boids", tests, NULL, NULL);
+}
