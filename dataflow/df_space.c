@@ -6,7 +6,7 @@
 
 /* A cell is larger than the radius by this share: the cell of a coordinate is computed in f64 and a
  * distance in f32, so two rows that are within the radius by the latter are never two cells apart. */
-#define SPACE_MARGIN 4e-6
+#define SPACE_MARGIN 1.2e-5
 
 static uint32_t axis_cells(double size, double radius)
 {

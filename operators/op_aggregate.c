@@ -1,0 +1,578 @@
+/* Aggregate: count, sum, mean, min, max and variance of columns, over all rows or by group.
+ *
+ * Two phases. Each key group reduces its own rows to one partial row per group (a combiner), which
+ * travels; then the partial rows of a group meet.
+ *
+ * Order: within a key group, the rows of one group are taken in row order, the i-th in lane i mod 16
+ * (kern_reduce.h); partial rows meet in the fixed tree over key-group numbers. Several streams of one
+ * list count as one key group each, in the list's order, before that tree. */
+#include "dataflow/weir/operator.h"
+#include "kernels/kern_reduce.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum aggregate_function {
+    AGGREGATE_COUNT,
+    AGGREGATE_SUM,
+    AGGREGATE_MEAN,
+    AGGREGATE_MIN,
+    AGGREGATE_MAX,
+    AGGREGATE_VAR,
+    AGGREGATE_FUNCTIONS,
+} aggregate_function;
+
+static const char *const aggregate_names[] = { "count", "sum", "mean", "min", "max", "var" };
+
+typedef struct aggregate_item {
+    aggregate_function function;
+    int column;        /* of the input; -1: count() */
+    weir_type type;    /* of that column */
+    int out;
+} aggregate_item;
+
+typedef struct aggregate {
+    const char *by;
+    weir_computes compute;
+    /* from the plan */
+    int by_column, by_out;
+    weir_type by_type;
+    aggregate_item *items;
+    uint32_t words; /* of a partial row: the count, then three per item */
+} aggregate;
+
+static const weir_option aggregate_options[] = {
+    { .name = "by", .help = "the column of whole numbers to group by; without it, all rows",
+      .type = WEIR_COLUMN, .value = "\"\"", .offset = offsetof(aggregate, by) },
+    { .name = "compute", .help = "compute.NAME = \"count()\", or sum, mean, min, max, var (of the "
+      "population) of a column", .type = WEIR_COMPUTE, .offset = offsetof(aggregate, compute) },
+    { 0 },
+};
+
+/* ---- plan ---- */
+
+/* Cut "name(argument)" in two; spaces are allowed around both. */
+static bool aggregate_parse(const char *text, char name[WEIR_NAME_MAX], char argument[WEIR_NAME_MAX])
+{
+    char *to = name;
+    size_t used = 0;
+
+    for (; *text != '\0'; text++) {
+        if (isspace((unsigned char)*text))
+            continue;
+        if (*text == '(' && to == name) {
+            name[used] = '\0';
+            to = argument;
+            used = 0;
+        } else if (*text == ')' && to == argument) {
+            argument[used] = '\0';
+            for (text++; isspace((unsigned char)*text); text++)
+                ;
+            return *text == '\0';
+        } else if (used + 1 < WEIR_NAME_MAX) {
+            to[used++] = *text;
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
+static weir_type aggregate_result(const aggregate_item *item)
+{
+    switch (item->function) {
+    case AGGREGATE_COUNT:
+        return WEIR_U64;
+    case AGGREGATE_SUM:
+        return item->type == WEIR_F32 || item->type == WEIR_F64   ? WEIR_F64
+               : item->type == WEIR_I32 || item->type == WEIR_I64 ? WEIR_I64
+                                                                  : WEIR_U64;
+    case AGGREGATE_MIN:
+    case AGGREGATE_MAX:
+        return item->type;
+    default:
+        return WEIR_F64;
+    }
+}
+
+static weir_status aggregate_plan_item(weir_plan *plan, const weir_compute *compute,
+                                       aggregate_item *item)
+{
+    char name[WEIR_NAME_MAX], argument[WEIR_NAME_MAX], key[WEIR_NAME_MAX + 16] = "compute.";
+    uint32_t f = 0;
+
+    strncat(key, compute->name, WEIR_NAME_MAX);
+    if (!aggregate_parse(compute->text, name, argument))
+        return weir_plan_error(plan, key, "\"%s\" must be count(), or sum, mean, min, max or var of "
+                               "one column, as in \"mean(vx)\"", compute->text);
+    while (f < AGGREGATE_FUNCTIONS && strcmp(aggregate_names[f], name) != 0)
+        f++;
+    if (f == AGGREGATE_FUNCTIONS)
+        return weir_plan_error(plan, key, "unknown function \"%s\": there are count, sum, mean, min, "
+                               "max, var", name);
+    item->function = (aggregate_function)f;
+    item->column = -1;
+    if ((f == AGGREGATE_COUNT) != (argument[0] == '\0'))
+        return weir_plan_error(plan, key, f == AGGREGATE_COUNT ? "count() takes no column"
+                                                               : "%s needs a column", name);
+    if (f != AGGREGATE_COUNT) {
+        item->column = weir_plan_column(plan, 0, argument, 0);
+        if (item->column < 0)
+            return WEIR_FAILED;
+        item->type = weir_plan_input(plan, 0)->columns[item->column].type;
+    }
+    item->out = weir_plan_add(plan, 0, compute->name, aggregate_result(item));
+    return WEIR_OK;
+}
+
+static weir_status aggregate_plan_by(weir_plan *plan, aggregate *self)
+{
+    self->by_column = weir_plan_column(plan, 0, self->by, 0);
+    if (self->by_column < 0)
+        return WEIR_FAILED;
+    self->by_type = weir_plan_input(plan, 0)->columns[self->by_column].type;
+    if (self->by_type == WEIR_F32 || self->by_type == WEIR_F64)
+        return weir_plan_error(plan, "by", "column %s is %s: rows are grouped by whole numbers",
+                               self->by, weir_type_name(self->by_type));
+    self->by_out = weir_plan_add(plan, 0, self->by, self->by_type);
+    weir_plan_exchange(plan, 0, WEIR_KEY_BY, self->by_column);
+    return WEIR_OK;
+}
+
+static weir_status aggregate_plan(weir_plan *plan, void *options)
+{
+    aggregate *self = options;
+    weir_status status = WEIR_OK;
+
+    self->by_column = -1;
+    if (self->by != NULL)
+        status = aggregate_plan_by(plan, self);
+    self->items = weir_plan_alloc(plan, (self->compute.count + 1) * sizeof *self->items);
+    if (self->items == NULL)
+        return weir_plan_error(plan, "", "out of memory");
+    for (uint32_t i = 0; i < self->compute.count; i++)
+        if (aggregate_plan_item(plan, &self->compute.items[i], &self->items[i]) != WEIR_OK)
+            status = WEIR_FAILED;
+    self->words = 1 + 3 * self->compute.count;
+    if (self->words > WEIR_COLUMNS_MAX)
+        return weir_plan_error(plan, "compute", "at most %d values can be computed at once",
+                               (WEIR_COLUMNS_MAX - 1) / 3);
+    for (uint32_t w = 0; w < self->words; w++) {
+        char name[16] = { 'p', (char)('0' + w / 10), (char)('0' + w % 10), '\0' };
+        weir_plan_partial(plan, name, WEIR_U64);
+    }
+    return status;
+}
+
+/* ---- words of a partial row ---- */
+
+static uint64_t aggregate_bits(double x)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static double aggregate_real(uint64_t bits)
+{
+    double x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static kern_total aggregate_total(const uint64_t *w)
+{
+    return (kern_total){ .real = aggregate_real(w[0]), .whole = { .low = w[1], .high = w[2] } };
+}
+
+static kern_moments aggregate_moments(const uint64_t *w)
+{
+    return (kern_moments){ .count = w[0], .mean = aggregate_real(w[1]), .m2 = aggregate_real(w[2]) };
+}
+
+static void aggregate_put_total(uint64_t *w, kern_total t)
+{
+    w[0] = aggregate_bits(t.real);
+    w[1] = t.whole.low;
+    w[2] = t.whole.high;
+}
+
+static void aggregate_put_moments(uint64_t *w, kern_moments m)
+{
+    w[0] = m.count;
+    w[1] = aggregate_bits(m.mean);
+    w[2] = aggregate_bits(m.m2);
+}
+
+/* ---- combine: the rows of one key group ---- */
+
+/* One item over `count` >= 1 values that stand together. */
+static void aggregate_reduce(const aggregate_item *item, const void *values, uint32_t count,
+                             uint64_t *w)
+{
+    kern_type type = (kern_type)item->type;
+
+    switch (item->function) {
+    case AGGREGATE_SUM:
+    case AGGREGATE_MEAN:
+        aggregate_put_total(w, kern_column_sum(values, type, count));
+        break;
+    case AGGREGATE_MIN:
+        w[0] = kern_column_min(values, type, count).u64;
+        break;
+    case AGGREGATE_MAX:
+        w[0] = kern_column_max(values, type, count).u64;
+        break;
+    case AGGREGATE_VAR:
+        aggregate_put_moments(w, kern_column_moments(values, type, count));
+        break;
+    default:
+        break;
+    }
+}
+
+static uint64_t aggregate_group(const aggregate *self, const weir_batch *in, uint32_t row)
+{
+    const void *values = in->columns[self->by_column];
+
+    switch (self->by_type) {
+    case WEIR_U8:
+        return ((const uint8_t *)values)[row];
+    case WEIR_U32:
+        return ((const uint32_t *)values)[row];
+    case WEIR_I32:
+        return (uint64_t)(int64_t)((const int32_t *)values)[row];
+    default:
+        return ((const uint64_t *)values)[row];
+    }
+}
+
+typedef struct aggregate_row {
+    uint64_t group;
+    uint32_t row;
+} aggregate_row;
+
+static int aggregate_compare(const void *a, const void *b)
+{
+    const aggregate_row *x = a, *y = b;
+
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* The rows in order of group, each group's in row order. *sorted: they are already. Null: failed. */
+static aggregate_row *aggregate_sort(weir_task *task, const aggregate *self, const weir_batch *in,
+                                     bool *sorted)
+{
+    aggregate_row *rows = weir_scratch(task, (in->row_count + 1) * sizeof *rows);
+
+    *sorted = true;
+    for (uint32_t i = 0; rows != NULL && i < in->row_count; i++) {
+        rows[i] = (aggregate_row){ .group = aggregate_group(self, in, i), .row = i };
+        *sorted &= i == 0 || rows[i].group >= rows[i - 1].group;
+    }
+    if (rows != NULL && !*sorted)
+        qsort(rows, in->row_count, sizeof *rows, aggregate_compare);
+    return rows;
+}
+
+/* A column in the order of `rows`. */
+static void aggregate_gather(const aggregate_row *rows, uint32_t count, const char *from, size_t size,
+                             char *to)
+{
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(to + i * size, from + rows[i].row * size, size);
+}
+
+static uint32_t aggregate_run(const aggregate_row *rows, uint32_t begin, uint32_t count)
+{
+    uint32_t end = begin + 1;
+
+    while (end < count && rows[end].group == rows[begin].group)
+        end++;
+    return end;
+}
+
+/* Write one item of all groups. */
+static weir_status aggregate_combine_item(weir_task *task, const aggregate *self, uint32_t item,
+                                          const aggregate_row *rows, bool sorted, weir_batch *out)
+{
+    const weir_batch *in = task->inputs[0].batches[0];
+    const aggregate_item *it = &self->items[item];
+    uint32_t group = 0, n = in->row_count;
+    const char *values = NULL;
+    size_t size = 0;
+
+    if (it->function == AGGREGATE_COUNT)
+        return WEIR_OK;
+    size = weir_type_size(it->type);
+    values = in->columns[it->column];
+    if (!sorted) {
+        char *copy = weir_scratch(task, n * size);
+        if (copy == NULL)
+            return WEIR_FAILED;
+        aggregate_gather(rows, n, values, size, copy);
+        values = copy;
+    }
+    for (uint32_t begin = 0, end; begin < n; begin = end, group++) {
+        uint64_t w[3] = { 0 };
+        end = rows == NULL ? n : aggregate_run(rows, begin, n);
+        aggregate_reduce(it, values + begin * size, end - begin, w);
+        for (uint32_t k = 0; k < 3; k++)
+            ((uint64_t *)out->columns[1 + 3 * item + k])[group] = w[k];
+    }
+    return WEIR_OK;
+}
+
+static weir_status aggregate_combine(weir_task *task)
+{
+    const aggregate *self = task->options;
+    const weir_batch *in = task->inputs[0].batches[0];
+    bool sorted = true, all = self->by_column < 0;
+    aggregate_row *rows = all ? NULL : aggregate_sort(task, self, in, &sorted);
+    uint32_t groups = all ? in->row_count > 0 : 0, group = 0;
+    weir_batch *out;
+
+    if (!all && rows == NULL)
+        return WEIR_FAILED;
+    for (uint32_t begin = 0; !all && begin < in->row_count; groups++)
+        begin = aggregate_run(rows, begin, in->row_count);
+    out = weir_output(task, 0, groups);
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t begin = 0, end; begin < in->row_count; begin = end, group++) {
+        end = all ? in->row_count : aggregate_run(rows, begin, in->row_count);
+        out->keys[group] = all ? 0 : rows[begin].group;
+        ((uint64_t *)out->columns[0])[group] = end - begin;
+    }
+    for (uint32_t i = 0; i < self->compute.count; i++) {
+        memset(out->columns[1 + 3 * i], 0, groups * sizeof(uint64_t));
+        memset(out->columns[2 + 3 * i], 0, groups * sizeof(uint64_t));
+        memset(out->columns[3 + 3 * i], 0, groups * sizeof(uint64_t));
+        if (aggregate_combine_item(task, self, i, rows, sorted, out) != WEIR_OK)
+            return WEIR_FAILED;
+    }
+    return WEIR_OK;
+}
+
+/* ---- process: the partial rows of each group ---- */
+
+/* *left becomes left combined with right (kern_combine). */
+static void aggregate_add(void *left, const void *right, void *user)
+{
+    const aggregate *self = user;
+    uint64_t *a = left;
+    const uint64_t *b = right;
+
+    a[0] += b[0];
+    for (uint32_t i = 0; i < self->compute.count; i++) {
+        uint64_t *x = a + 1 + 3 * i;
+        const uint64_t *y = b + 1 + 3 * i;
+        kern_type type = (kern_type)self->items[i].type;
+        kern_value p = { .u64 = x[0] }, q = { .u64 = y[0] };
+
+        switch (self->items[i].function) {
+        case AGGREGATE_SUM:
+        case AGGREGATE_MEAN:
+            aggregate_put_total(x, kern_total_add(aggregate_total(x), aggregate_total(y)));
+            break;
+        case AGGREGATE_MIN:
+            x[0] = kern_value_min(p, q, type).u64;
+            break;
+        case AGGREGATE_MAX:
+            x[0] = kern_value_max(p, q, type).u64;
+            break;
+        case AGGREGATE_VAR:
+            aggregate_put_moments(x, kern_moments_add(aggregate_moments(x), aggregate_moments(y)));
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void aggregate_store(void *column, weir_type type, uint32_t row, uint64_t bits)
+{
+    double real = aggregate_real(bits);
+
+    switch (type) {
+    case WEIR_F32:
+        ((float *)column)[row] = (float)real;
+        break;
+    case WEIR_F64:
+        ((double *)column)[row] = real;
+        break;
+    case WEIR_I32:
+    case WEIR_U32:
+        ((uint32_t *)column)[row] = (uint32_t)bits;
+        break;
+    case WEIR_U8:
+        ((uint8_t *)column)[row] = (uint8_t)bits;
+        break;
+    default:
+        ((uint64_t *)column)[row] = bits;
+        break;
+    }
+}
+
+/* Whether an integer total fits into 64 bits of its result's type. */
+static bool aggregate_fits(kern_total t, weir_type type)
+{
+    if (type == WEIR_F64)
+        return true;
+    if (type == WEIR_U64)
+        return t.whole.high == 0;
+    return t.whole.high == 0 - (t.whole.low >> 63);
+}
+
+static weir_status aggregate_finish(weir_task *task, const aggregate *self, const uint64_t *w,
+                                    weir_batch *out, uint32_t row)
+{
+    uint64_t count = w[0];
+
+    for (uint32_t i = 0; i < self->compute.count; i++) {
+        const aggregate_item *item = &self->items[i];
+        weir_type type = aggregate_result(item);
+        kern_total total = aggregate_total(w + 1 + 3 * i);
+        uint64_t bits = w[1 + 3 * i];
+
+        if (item->function == AGGREGATE_COUNT)
+            bits = count;
+        else if (item->function == AGGREGATE_MEAN)
+            bits = aggregate_bits(kern_total_f64(total, (kern_type)item->type) / (double)count);
+        else if (item->function == AGGREGATE_VAR)
+            bits = aggregate_bits(aggregate_moments(w + 1 + 3 * i).m2 / (double)count);
+        else if (item->function == AGGREGATE_SUM && type != WEIR_F64)
+            bits = total.whole.low;
+        if (item->function == AGGREGATE_SUM && !aggregate_fits(total, type))
+            return weir_fail(task, row, "%s does not fit into %s", self->compute.items[i].name,
+                             weir_type_name(type));
+        aggregate_store(out->columns[item->out], type, row, bits);
+    }
+    return WEIR_OK;
+}
+
+typedef struct aggregate_partial {
+    uint64_t group;
+    uint32_t batch, row;
+} aggregate_partial;
+
+static int aggregate_compare_partial(const void *a, const void *b)
+{
+    const aggregate_partial *x = a, *y = b;
+
+    if (x->group != y->group)
+        return x->group < y->group ? -1 : 1;
+    return x->batch < y->batch ? -1 : x->batch > y->batch;
+}
+
+/* All partial rows by group, then by batch. Null: failed, or none. */
+static aggregate_partial *aggregate_list(weir_task *task, uint32_t *count)
+{
+    const weir_input *in = &task->inputs[0];
+    aggregate_partial *list;
+    uint32_t n = 0, at = 0;
+    bool sorted = true;
+
+    for (uint32_t b = 0; b < in->batch_count; b++)
+        n += in->batches[b]->row_count;
+    list = weir_scratch(task, (n + 1) * sizeof *list);
+    for (uint32_t b = 0; list != NULL && b < in->batch_count; b++)
+        for (uint32_t r = 0; r < in->batches[b]->row_count; r++, at++) {
+            list[at] = (aggregate_partial){ in->batches[b]->keys[r], b, r };
+            sorted &= at == 0 || aggregate_compare_partial(&list[at - 1], &list[at]) <= 0;
+        }
+    if (list != NULL && !sorted)
+        qsort(list, n, sizeof *list, aggregate_compare_partial);
+    *count = n;
+    return list;
+}
+
+static void aggregate_read(const aggregate *self, const weir_batch *in, uint32_t row, uint64_t *w)
+{
+    for (uint32_t k = 0; k < self->words; k++)
+        w[k] = ((const uint64_t *)in->columns[k])[row];
+}
+
+/* Combine the partial rows list[begin, end) of one group: same key group first, then the tree. */
+static const uint64_t *aggregate_meet(weir_task *task, const aggregate *self,
+                                      const aggregate_partial *list, uint32_t begin, uint32_t end,
+                                      uint64_t *values)
+{
+    const weir_batch *const *batches = task->inputs[0].batches;
+    uint64_t *sum = values + KERN_TREE_DEPTH * self->words, *more = sum + self->words;
+    kern_tree tree;
+
+    kern_tree_init(&tree, values, self->words * sizeof *values, aggregate_add,
+                   (void *)(uintptr_t)self);
+    for (uint32_t i = begin; i < end;) {
+        uint32_t group = batches[list[i].batch]->key_group;
+        aggregate_read(self, batches[list[i].batch], list[i].row, sum);
+        for (i++; i < end && batches[list[i].batch]->key_group == group; i++) {
+            aggregate_read(self, batches[list[i].batch], list[i].row, more);
+            aggregate_add(sum, more, (void *)(uintptr_t)self);
+        }
+        kern_tree_put(&tree, group, sum);
+    }
+    return kern_tree_end(&tree);
+}
+
+/* Whether "no rows at all" has an answer: a count and a sum are 0, a mean is nothing. */
+static bool aggregate_zero_is_answer(const aggregate *self)
+{
+    for (uint32_t i = 0; i < self->compute.count; i++)
+        if (self->items[i].function != AGGREGATE_COUNT && self->items[i].function != AGGREGATE_SUM)
+            return false;
+    return self->by_column < 0;
+}
+
+static weir_status aggregate_process(weir_task *task)
+{
+    const aggregate *self = task->options;
+    uint32_t count = 0, rows = 0;
+    aggregate_partial *list = aggregate_list(task, &count);
+    uint64_t *values = weir_scratch(task, (KERN_TREE_DEPTH + 2) * self->words * sizeof *values);
+    weir_batch *out;
+
+    if (list == NULL || values == NULL)
+        return WEIR_FAILED;
+    out = weir_output(task, 0, count > 0 ? count : 1);
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t begin = 0, end; begin < count; begin = end, rows++) {
+        for (end = begin + 1; end < count && list[end].group == list[begin].group; end++)
+            ;
+        out->keys[rows] = list[begin].group;
+        if (self->by_column >= 0)
+            aggregate_store(out->columns[self->by_out], self->by_type, rows, list[begin].group);
+        if (aggregate_finish(task, self, aggregate_meet(task, self, list, begin, end, values), out,
+                             rows) != WEIR_OK)
+            return WEIR_FAILED;
+    }
+    if (count == 0 && aggregate_zero_is_answer(self)) {
+        memset(values, 0, self->words * sizeof *values);
+        out->keys[0] = 0;
+        if (aggregate_finish(task, self, values, out, rows++) != WEIR_OK)
+            return WEIR_FAILED;
+    }
+    out->row_count = rows;
+    return WEIR_OK;
+}
+
+const weir_operator op_aggregate = {
+    .api_version = WEIR_API_VERSION,
+    .name = "aggregate",
+    .help = "count, sum, mean, min, max, var of columns, over all rows or by group",
+    .role = WEIR_AGGREGATE,
+    .inputs = { { "in", WEIR_GATHER, "any rows" } },
+    .outputs = { "out" },
+    .options_size = sizeof(aggregate),
+    .options = aggregate_options,
+    .plan = aggregate_plan,
+    .combine = aggregate_combine,
+    .process = aggregate_process,
+};
