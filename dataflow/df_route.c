@@ -130,7 +130,8 @@ typedef struct spatial_route {
     uint32_t axis_count;
 } spatial_route;
 
-/* The cell of row i in the whole space; false: it lies outside, or is not a number. */
+/* The edge as the columns hold it: a row that was clamped to it is inside. Then
+ * the cell of row i in the whole space; false: it lies outside, or is not a number. */
 static bool cell_of_row(const spatial_route *r, uint32_t i, uint32_t cell[3])
 {
     bool inside = true;
@@ -138,7 +139,7 @@ static bool cell_of_row(const spatial_route *r, uint32_t i, uint32_t cell[3])
     cell[1] = cell[2] = 0;
     for (uint32_t a = 0; a < r->axis_count; a++) {
         float x = r->axes[a][i];
-        inside &= x >= 0 && (double)x <= r->space->view.size[a];
+        inside &= x >= 0 && x <= (float)r->space->view.size[a];
         cell[a] = inside ? df_space_cell(r->space, a, x) : 0;
     }
     return inside;
@@ -160,7 +161,7 @@ static void fail_outside(graph_thread *t, const df_edge *e, uint32_t slot, const
                          const spatial_route *r, uint32_t row)
 {
     for (uint32_t a = 0; a < r->axis_count; a++) {
-        double x = (double)r->axes[a][row], size = r->space->view.size[a];
+        double x = (double)r->axes[a][row], size = (double)(float)r->space->view.size[a];
         if (x >= 0 && x <= size)
             continue;
         if (x - x != 0)
@@ -258,7 +259,7 @@ static uint32_t find_stayers(const spatial_route *r, const weir_tile *tile, uint
         bool stays = true;
         for (uint32_t a = r->axis_count; a-- > 0;) {
             float x = r->axes[a][i];
-            bool inside = x >= 0 && (double)x <= r->space->view.size[a];
+            bool inside = x >= 0 && x <= (float)r->space->view.size[a];
             uint32_t cell = inside ? df_space_cell(r->space, a, x) - tile->origin[a] : UINT32_MAX;
             stays &= cell < tile->cells[a];
             index = index * tile->cells[a] + cell;
