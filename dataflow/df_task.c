@@ -1,29 +1,12 @@
-/* What a task does: gather the inputs of one stage for one key group at one tick, run its vertices
- * back to back, and hand the results to the edges that leave the stage.
- *
- * Order: batches of several key groups reach a kind in ascending (key group, stream) order, whatever
- * order they arrived in; a looked-up table is in ascending key order. */
-#include "dataflow/df_graph_private.h"
+/* What a task does: run the vertices of one stage for one key group at one tick back to back, and hand
+ * the results to the edges that leave the stage. How a vertex gets its inputs is in df_input.c. */
+#include "dataflow/df_task_private.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* A weir_task with what the engine needs behind it. */
-typedef struct task_frame {
-    weir_task task; /* first: a kind sees only this */
-    graph_thread *thread;
-    uint32_t vertex, slot;
-    bool combining;
-    bool failed;
-    df_batch *outputs[WEIR_PORTS_MAX];
-    weir_input inputs[WEIR_PORTS_MAX];
-    df_batch *unions[WEIR_PORTS_MAX]; /* made for this call */
-    weir_batch carried, carry;
-} task_frame;
 
 static uint64_t nanoseconds(void)
 {
@@ -142,7 +125,7 @@ weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
     return WEIR_FAILED;
 }
 
-static void fail_memory(task_frame *f)
+void task_fail_memory(task_frame *f)
 {
     if (!f->failed)
         graph_fail(f->thread->graph, tick_of(f), f->vertex, f->task.key_group, WEIR_NO_ROW, DF_ENOMEM,
@@ -182,7 +165,7 @@ weir_batch *weir_output(weir_task *task, uint32_t out, uint32_t row_count)
     df_batch *batch = new_output(f, out);
 
     if (batch == NULL || !df_batch_alloc(f->thread->memory, batch, row_count)) {
-        fail_memory(f);
+        task_fail_memory(f);
         return NULL;
     }
     return &batch->view;
@@ -198,7 +181,7 @@ weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
     df_batch *batch = new_output(f, out);
 
     if (batch == NULL) {
-        fail_memory(f);
+        task_fail_memory(f);
         return NULL;
     }
     batch->view.row_count = from->row_count;
@@ -207,7 +190,7 @@ weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
         if (stream->passed[c] >= 0 && stream->passed_port == port)
             df_batch_share(batch, c, from, (uint32_t)stream->passed[c]);
         else if (!df_batch_alloc_column(f->thread->memory, batch, c)) {
-            fail_memory(f);
+            task_fail_memory(f);
             return NULL;
         }
     }
@@ -239,330 +222,8 @@ void *weir_scratch(weir_task *task, size_t size)
     void *memory = graph_scratch_get(f->thread, size);
 
     if (memory == NULL)
-        fail_memory(f);
+        task_fail_memory(f);
     return memory;
-}
-
-/* ---- inputs ---- */
-
-/* The batch of one stream for this key group, made in this task or waiting on an edge. */
-static df_batch *own_batch(const task_frame *f, const graph_source *source, uint32_t key_group)
-{
-    if (source->edge == DF_NONE)
-        return f->thread->local[source->stream];
-    return graph_slot_at(f->thread->graph, source->edge, f->slot, key_group)->batch;
-}
-
-/* The rows of several streams in one batch. */
-static df_batch *concatenate(task_frame *f, const weir_batch *const *parts, uint32_t count)
-{
-    df_batch *out = df_batch_new(f->thread->memory, parts[0]->schema, f->task.step, f->task.key_group);
-    uint32_t rows = 0, at = 0;
-
-    for (uint32_t i = 0; i < count; i++)
-        rows += parts[i]->row_count;
-    if (out == NULL || !df_batch_alloc(f->thread->memory, out, rows)) {
-        df_batch_unref(f->thread->memory, out);
-        fail_memory(f);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < count; at += parts[i++]->row_count) {
-        memcpy(out->view.keys + at, parts[i]->keys, parts[i]->row_count * sizeof(uint64_t));
-        for (uint32_t c = 0; c < out->view.schema->column_count; c++) {
-            size_t size = weir_type_size(out->view.schema->columns[c].type);
-            memcpy((char *)out->view.columns[c] + at * size, parts[i]->columns[c],
-                   parts[i]->row_count * size);
-        }
-    }
-    return out;
-}
-
-static bool read_forward(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
-{
-    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * p->stream_count);
-
-    if (list == NULL)
-        return false;
-    for (uint32_t k = 0; k < p->stream_count; k++) {
-        df_batch *batch = own_batch(f, &sources[k], f->task.key_group);
-        if (batch == NULL)
-            return false;
-        list[k] = &batch->view;
-    }
-    if (p->stream_count > 1) {
-        f->unions[port] = concatenate(f, list, p->stream_count);
-        if (f->unions[port] == NULL)
-            return false;
-        list[0] = &f->unions[port]->view;
-    }
-    f->inputs[port].batches = list;
-    f->inputs[port].batch_count = 1;
-    return true;
-}
-
-static bool read_halo(task_frame *f, uint32_t port, const graph_source *source)
-{
-    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * WEIR_HALO_SLOTS);
-
-    if (list == NULL)
-        return false;
-    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
-        uint32_t group = f->task.tile->neighbours[s];
-        df_batch *batch = NULL;
-        if (group != WEIR_NO_ROW) {
-            batch = own_batch(f, source, group);
-            if (batch == NULL)
-                return false;
-        }
-        list[s] = batch == NULL ? NULL : &batch->view;
-    }
-    f->inputs[port].batches = list;
-    f->inputs[port].batch_count = WEIR_HALO_SLOTS;
-    return true;
-}
-
-/* Every key group's batch, ascending; of one key group, in the order of the streams. */
-static bool read_all(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
-{
-    const df_graph *g = f->thread->graph;
-    uint32_t groups = 0, total = 0, count = 0;
-    const weir_batch **list;
-
-    for (uint32_t k = 0; k < p->stream_count; k++) {
-        uint32_t n = g->edges[sources[k].edge].from_groups;
-        groups = n > groups ? n : groups;
-        total += n;
-    }
-    list = graph_scratch_get(f->thread, sizeof *list * (total + 1));
-    if (list == NULL)
-        return false;
-    for (uint32_t group = 0; group < groups; group++)
-        for (uint32_t k = 0; k < p->stream_count; k++)
-            if (group < g->edges[sources[k].edge].from_groups) {
-                df_batch *batch = own_batch(f, &sources[k], group);
-                if (batch == NULL)
-                    return false;
-                list[count++] = &batch->view;
-            }
-    f->inputs[port].batches = list;
-    f->inputs[port].batch_count = count;
-    return true;
-}
-
-/* A view of the rows [begin, end) of a batch. */
-static void slice(weir_batch *view, const weir_batch *from, uint32_t begin, uint32_t end)
-{
-    *view = *from;
-    view->row_count = end - begin;
-    view->keys = from->keys + begin;
-    for (uint32_t c = 0; c < from->schema->column_count; c++)
-        view->columns[c] = (char *)from->columns[c] +
-                           begin * weir_type_size(from->schema->columns[c].type);
-}
-
-/* The rows that were sent here, by ascending source key group: only sources whose bit is set. */
-static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
-{
-    const df_graph *g = f->thread->graph;
-    uint32_t here = f->task.key_group, count = 0, total = 0;
-    const weir_batch **list;
-
-    for (uint32_t k = 0; k < p->stream_count; k++)
-        total += g->edges[sources[k].edge].from_groups;
-    list = graph_scratch_get(f->thread, sizeof *list * (total + 1));
-    if (list == NULL)
-        return false;
-    for (uint32_t k = 0; k < p->stream_count; k++) {
-        const graph_edge *e = &g->edges[sources[k].edge];
-        _Atomic uint64_t *mask = e->masks + ((size_t)f->slot * e->to_groups + here) * e->mask_words;
-
-        for (uint32_t w = 0; w < e->mask_words; w++) {
-            uint64_t bits = atomic_exchange_explicit(&mask[w], 0, memory_order_relaxed);
-            for (; bits != 0; bits &= bits - 1) {
-                uint32_t group = w * 64 + (uint32_t)__builtin_ctzll(bits);
-                df_batch *batch = own_batch(f, &sources[k], group);
-                weir_batch *view = graph_scratch_get(f->thread, sizeof *view);
-                if (batch == NULL || view == NULL)
-                    return false;
-                slice(view, &batch->view, batch->offsets[here], batch->offsets[here + 1]);
-                list[count++] = view;
-            }
-        }
-    }
-    f->inputs[port].batches = list;
-    f->inputs[port].batch_count = count;
-    return true;
-}
-
-/* ---- lookup ---- */
-
-static uint64_t key_at(const weir_batch *batch, uint32_t column, uint32_t row)
-{
-    const void *values = batch->columns[column];
-
-    switch (batch->schema->columns[column].type) {
-    case WEIR_U8:
-        return ((const uint8_t *)values)[row];
-    case WEIR_U32:
-        return ((const uint32_t *)values)[row];
-    case WEIR_I32:
-        return (uint64_t)(int64_t)((const int32_t *)values)[row];
-    default:
-        return ((const uint64_t *)values)[row];
-    }
-}
-
-typedef struct lookup_entry {
-    uint64_t key;
-    uint32_t row; /* of the table, once it is sorted */
-    uint32_t used;
-} lookup_entry;
-
-/* The place of a key in an open-addressing table of `mask` + 1 entries. */
-static lookup_entry *lookup_place(lookup_entry *table, uint32_t mask, uint64_t key)
-{
-    uint32_t i = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & mask;
-
-    while (table[i].used && table[i].key != key)
-        i = (i + 1) & mask;
-    return &table[i];
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static uint32_t find_key(const weir_batch *batch, uint64_t key)
-{
-    uint32_t low = 0, high = batch->row_count;
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (batch->keys[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < batch->row_count && batch->keys[low] == key ? low : WEIR_NO_ROW;
-}
-
-/* The distinct keys that this key group asks for, ascending, in *keys; `row` of each entry is set to
- * its index. Rows with equal keys mostly stand together, so a run costs one look. */
-static uint32_t distinct_keys(task_frame *f, const weir_batch *asking, uint32_t column,
-                              lookup_entry *table, uint32_t mask, uint64_t *keys)
-{
-    uint32_t count = 0;
-
-    (void)f;
-    for (uint32_t i = 0; i < asking->row_count; i++) {
-        uint64_t key = key_at(asking, column, i);
-        if (i > 0 && key == key_at(asking, column, i - 1))
-            continue;
-        lookup_entry *entry = lookup_place(table, mask, key);
-        if (!entry->used) {
-            *entry = (lookup_entry){ .key = key, .used = 1 };
-            keys[count++] = key;
-        }
-    }
-    qsort(keys, count, sizeof *keys, compare_keys);
-    return count;
-}
-
-/* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
-static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uint64_t *keys,
-                            uint32_t count, uint32_t *rows_of)
-{
-    const df_graph *g = f->thread->graph;
-    const df_stream *stream = &g->plan->streams[source->stream];
-    df_batch *out = df_batch_new(f->thread->memory, &stream->schema, f->task.step, f->task.key_group);
-    uint32_t found = 0;
-
-    if (out == NULL || !df_batch_alloc(f->thread->memory, out, count)) {
-        df_batch_unref(f->thread->memory, out);
-        fail_memory(f);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const df_batch *from = own_batch(f, source, df_partition_of(&stream->partition, keys[i]));
-        uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(&from->view, keys[i]);
-
-        rows_of[i] = row == WEIR_NO_ROW ? WEIR_NO_ROW : found;
-        if (row == WEIR_NO_ROW)
-            continue;
-        out->view.keys[found] = keys[i];
-        for (uint32_t c = 0; c < stream->schema.column_count; c++) {
-            size_t size = weir_type_size(stream->schema.columns[c].type);
-            memcpy((char *)out->view.columns[c] + found * size,
-                   (const char *)from->view.columns[c] + row * size, size);
-        }
-        found++;
-    }
-    out->view.row_count = found;
-    return out;
-}
-
-static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
-{
-    const weir_batch *asking = f->inputs[0].batches[f->inputs[0].exchange == WEIR_HALO
-                                                        ? WEIR_HALO_CENTRE : 0];
-    uint32_t n = asking->row_count, mask = 15, column = (uint32_t)p->column, count;
-    uint32_t *rows = graph_scratch_get(f->thread, (n + 1) * sizeof *rows);
-    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list);
-    lookup_entry *table;
-    uint64_t *keys;
-    uint32_t *rows_of;
-
-    while (mask < 2 * n)
-        mask = mask * 2 + 1;
-    table = graph_scratch_get(f->thread, (mask + 1ull) * sizeof *table);
-    keys = graph_scratch_get(f->thread, (n + 1) * sizeof *keys);
-    rows_of = graph_scratch_get(f->thread, (n + 1) * sizeof *rows_of);
-    if (rows == NULL || list == NULL || table == NULL || keys == NULL || rows_of == NULL) {
-        fail_memory(f);
-        return false;
-    }
-    memset(table, 0, (mask + 1ull) * sizeof *table);
-    count = distinct_keys(f, asking, column, table, mask, keys);
-    f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
-    if (f->unions[port] == NULL)
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        lookup_place(table, mask, keys[i])->row = rows_of[i];
-    for (uint32_t i = 0; i < n; i++)
-        rows[i] = i > 0 && key_at(asking, column, i) == key_at(asking, column, i - 1)
-                      ? rows[i - 1]
-                      : lookup_place(table, mask, key_at(asking, column, i))->row;
-    list[0] = &f->unions[port]->view;
-    f->inputs[port].batches = list;
-    f->inputs[port].batch_count = 1;
-    f->inputs[port].rows = rows;
-    return true;
-}
-
-static bool read_inputs(task_frame *f, const df_vertex *v, const graph_vertex *gv)
-{
-    for (uint32_t q = 0; q < v->port_count; q++) {
-        const df_port *p = &v->ports[q];
-        bool ok;
-
-        f->inputs[q] = (weir_input){ .exchange = p->exchange };
-        if (p->exchange == WEIR_FORWARD)
-            ok = read_forward(f, q, p, gv->sources[q]);
-        else if (p->exchange == WEIR_HALO)
-            ok = read_halo(f, q, gv->sources[q]);
-        else if (p->exchange == WEIR_LOOKUP)
-            ok = read_lookup(f, q, p, gv->sources[q]);
-        else if (p->exchange == WEIR_KEY_BY)
-            ok = read_keyed(f, q, p, gv->sources[q]);
-        else
-            ok = read_all(f, q, p, gv->sources[q]);
-        if (!ok)
-            return false;
-    }
-    return true;
 }
 
 /* ---- one vertex ---- */
@@ -669,7 +330,9 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     bool ok;
 
     start_frame(&f, t, vertex, key_group, slot);
-    ok = read_inputs(&f, v, gv);
+    ok = task_read_inputs(&f);
+    if (!ok)
+        task_fail_memory(&f); /* nothing else can be wrong with inputs that have arrived */
     if (ok) {
         if (v->carried != NULL)
             load_carried(&f, v, gv);

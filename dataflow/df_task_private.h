@@ -1,0 +1,24 @@
+/* One call of a kind, shared by df_task.c and df_input.c. */
+#ifndef DF_TASK_PRIVATE_H
+#define DF_TASK_PRIVATE_H
+
+#include "dataflow/df_graph_private.h"
+
+/* A weir_task with what the engine needs behind it. */
+typedef struct task_frame {
+    weir_task task; /* first: a kind sees only this */
+    graph_thread *thread;
+    uint32_t vertex, slot;
+    bool combining;
+    bool failed;
+    df_batch *outputs[WEIR_PORTS_MAX];
+    weir_input inputs[WEIR_PORTS_MAX];
+    df_batch *unions[WEIR_PORTS_MAX]; /* made for this call */
+    weir_batch carried, carry;
+} task_frame;
+
+/* Fill the inputs of every port. False: an error was noted. */
+bool task_read_inputs(task_frame *f);
+void task_fail_memory(task_frame *f);
+
+#endif
