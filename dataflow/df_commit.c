@@ -7,6 +7,7 @@
  * ascending. */
 #include "dataflow/df_graph_private.h"
 #include "dataflow/df_space.h"
+#include "kernels/kern_runs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -267,8 +268,7 @@ static bool sort_by_key(merge *m)
     if (rows == NULL)
         return alloc_failed(m);
     for (uint32_t i = 0; i < m->row_count; i++) {
-        uint32_t ref = m->large.batch == NULL ? i + m->large.count : i;
-        rows[i] = (keyed_row){ .key = key_of(m, ref), .ref = ref };
+        rows[i] = (keyed_row){ .key = key_of(m, i), .ref = i };
         sorted &= i == 0 || rows[i].key > rows[i - 1].key;
     }
     if (!sorted)
@@ -417,11 +417,9 @@ static bool share_whole(merge *m)
 {
     const weir_batch *from = m->large.batch;
 
-    if (from == NULL || m->small_count > 0 || m->large.cells != NULL)
+    if (from == NULL || m->small_count > 0 || m->large.cells != NULL ||
+        !kern_ascending(from->keys, from->row_count))
         return false;
-    for (uint32_t i = 1; i < from->row_count; i++)
-        if (from->keys[i] <= from->keys[i - 1])
-            return false;
     m->out->view.row_count = from->row_count;
     df_batch_share(m->out, DF_KEYS, from, 0);
     for (uint32_t c = 0; c < m->schema->column_count; c++)

@@ -3,6 +3,7 @@
  * Order: batches of several key groups reach a kind in ascending (key group, stream) order, whatever
  * order they arrived in; a looked-up table is in ascending key order. */
 #include "dataflow/df_task_private.h"
+#include "kernels/kern_runs.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -174,21 +175,11 @@ static uint64_t key_at(const weir_batch *batch, uint32_t column, uint32_t row)
     }
 }
 
-typedef struct lookup_entry {
+/* Asking rows [begin, next run's begin) that ask for one key. */
+typedef struct lookup_run {
     uint64_t key;
-    uint32_t row; /* of the table, once it is sorted */
-    uint32_t used;
-} lookup_entry;
-
-/* The place of a key in an open-addressing table of `mask` + 1 entries. */
-static lookup_entry *lookup_place(lookup_entry *table, uint32_t mask, uint64_t key)
-{
-    uint32_t i = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & mask;
-
-    while (table[i].used && table[i].key != key)
-        i = (i + 1) & mask;
-    return &table[i];
-}
+    uint32_t begin;
+} lookup_run;
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -197,39 +188,49 @@ static int compare_keys(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static uint32_t find_key(const weir_batch *batch, uint64_t key)
+/* The place of a key in an ascending list, or WEIR_NO_ROW. */
+static uint32_t find_key(const uint64_t *keys, uint32_t count, uint64_t key)
 {
-    uint32_t low = 0, high = batch->row_count;
+    uint32_t low = 0, high = count;
 
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (batch->keys[middle] < key)
+        if (keys[middle] < key)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < batch->row_count && batch->keys[low] == key ? low : WEIR_NO_ROW;
+    return low < count && keys[low] == key ? low : WEIR_NO_ROW;
 }
 
-/* The distinct keys that this key group asks for, ascending, in *keys; `row` of each entry is set to
- * its index. Rows with equal keys mostly stand together, so a run costs one look. */
-static uint32_t distinct_keys(const weir_batch *asking, uint32_t column, lookup_entry *table,
-                              uint32_t mask, uint64_t *keys)
+/* The runs of equal keys in the asking column. Null: out of memory. */
+static lookup_run *find_runs(task_frame *f, const weir_batch *asking, uint32_t column, uint32_t *count)
 {
-    uint32_t count = 0;
+    size_t size = weir_type_size(asking->schema->columns[column].type);
+    uint32_t n = asking->row_count, runs = 0;
+    lookup_run *list = graph_scratch_get(f->thread, (n + 1) * sizeof *list);
 
-    for (uint32_t i = 0; i < asking->row_count; i++) {
-        uint64_t key = key_at(asking, column, i);
-        if (i > 0 && key == key_at(asking, column, i - 1))
-            continue;
-        lookup_entry *entry = lookup_place(table, mask, key);
-        if (!entry->used) {
-            *entry = (lookup_entry){ .key = key, .used = 1 };
-            keys[count++] = key;
-        }
+    for (uint32_t i = 0; list != NULL && i < n; runs++) {
+        list[runs] = (lookup_run){ .key = key_at(asking, column, i), .begin = i };
+        i = kern_run_end(asking->columns[column], size, i, n);
     }
-    qsort(keys, count, sizeof *keys, compare_keys);
-    return count;
+    *count = runs;
+    return list;
+}
+
+/* The distinct keys of the runs, ascending, into keys; returns how many. */
+static uint32_t distinct_keys(const lookup_run *runs, uint32_t count, uint64_t *keys)
+{
+    uint32_t distinct = 0;
+
+    for (uint32_t r = 0; r < count; r++)
+        keys[r] = runs[r].key;
+    if (!kern_ascending(keys, count))
+        qsort(keys, count, sizeof *keys, compare_keys);
+    for (uint32_t r = 0; r < count; r++)
+        if (r == 0 || keys[r] != keys[r - 1])
+            keys[distinct++] = keys[r];
+    return distinct;
 }
 
 /* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
@@ -248,7 +249,7 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
     }
     for (uint32_t i = 0; i < count; i++) {
         const df_batch *from = own_batch(f, source, df_partition_of(&stream->partition, keys[i]));
-        uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(&from->view, keys[i]);
+        uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(from->view.keys, from->view.row_count, keys[i]);
 
         rows_of[i] = row == WEIR_NO_ROW ? WEIR_NO_ROW : found;
         if (row == WEIR_NO_ROW)
@@ -267,35 +268,27 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
 
 static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
 {
-    const weir_batch *asking = f->inputs[0].batches[f->inputs[0].exchange == WEIR_HALO
-                                                        ? WEIR_HALO_CENTRE : 0];
-    uint32_t n = asking->row_count, mask = 15, column = (uint32_t)p->column, count;
+    const weir_input *first = &f->inputs[0];
+    const weir_batch *asking = first->batches[first->exchange == WEIR_HALO ? WEIR_HALO_CENTRE : 0];
+    uint32_t n = asking->row_count, run_count, count;
+    lookup_run *runs = find_runs(f, asking, (uint32_t)p->column, &run_count);
     uint32_t *rows = graph_scratch_get(f->thread, (n + 1) * sizeof *rows);
+    uint64_t *keys = graph_scratch_get(f->thread, (run_count + 1) * sizeof *keys);
+    uint32_t *rows_of = graph_scratch_get(f->thread, (run_count + 1) * sizeof *rows_of);
     const weir_batch **list = graph_scratch_get(f->thread, sizeof *list);
-    lookup_entry *table;
-    uint64_t *keys;
-    uint32_t *rows_of;
 
-    while (mask < 2 * n)
-        mask = mask * 2 + 1;
-    table = graph_scratch_get(f->thread, (mask + 1ull) * sizeof *table);
-    keys = graph_scratch_get(f->thread, (n + 1) * sizeof *keys);
-    rows_of = graph_scratch_get(f->thread, (n + 1) * sizeof *rows_of);
-    if (rows == NULL || list == NULL || table == NULL || keys == NULL || rows_of == NULL) {
-        task_fail_memory(f);
+    if (runs == NULL || rows == NULL || keys == NULL || rows_of == NULL || list == NULL)
         return false;
-    }
-    memset(table, 0, (mask + 1ull) * sizeof *table);
-    count = distinct_keys(asking, column, table, mask, keys);
+    count = distinct_keys(runs, run_count, keys);
     f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
     if (f->unions[port] == NULL)
         return false;
-    for (uint32_t i = 0; i < count; i++)
-        lookup_place(table, mask, keys[i])->row = rows_of[i];
-    for (uint32_t i = 0; i < n; i++)
-        rows[i] = i > 0 && key_at(asking, column, i) == key_at(asking, column, i - 1)
-                      ? rows[i - 1]
-                      : lookup_place(table, mask, key_at(asking, column, i))->row;
+    for (uint32_t r = 0; r < run_count; r++) {
+        uint32_t row = rows_of[find_key(keys, count, runs[r].key)];
+        uint32_t end = r + 1 < run_count ? runs[r + 1].begin : n;
+        for (uint32_t i = runs[r].begin; i < end; i++)
+            rows[i] = row;
+    }
     list[0] = &f->unions[port]->view;
     f->inputs[port].batches = list;
     f->inputs[port].batch_count = 1;

@@ -8,6 +8,7 @@
  * list count as one key group each, in the list's order, before that tree. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_reduce.h"
+#include "kernels/kern_runs.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -250,6 +251,18 @@ static uint64_t aggregate_group(const aggregate *self, const weir_batch *in, uin
     }
 }
 
+/* The rows of one group, which stand together: [begin, end). */
+typedef struct aggregate_span {
+    uint64_t group;
+    uint32_t begin, end;
+} aggregate_span;
+
+typedef struct aggregate_spans {
+    uint32_t count;
+    aggregate_span *list;     /* by group */
+    const uint32_t *order;    /* the rows in order of group; null: as they are */
+} aggregate_spans;
+
 typedef struct aggregate_row {
     uint64_t group;
     uint32_t row;
@@ -264,66 +277,93 @@ static int aggregate_compare(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* The rows in order of group, each group's in row order. *sorted: they are already. Null: failed. */
-static aggregate_row *aggregate_sort(weir_task *task, const aggregate *self, const weir_batch *in,
-                                     bool *sorted)
+/* One span per run of equal groups. *sorted: the runs are in strictly ascending order of group. */
+static bool aggregate_runs(weir_task *task, const aggregate *self, const weir_batch *in,
+                           aggregate_spans *spans, bool *sorted)
 {
-    aggregate_row *rows = weir_scratch(task, (in->row_count + 1) * sizeof *rows);
+    const void *column = in->columns[self->by_column];
+    size_t size = weir_type_size(self->by_type);
+    uint32_t n = in->row_count;
 
+    spans->list = weir_scratch(task, (n + 1) * sizeof *spans->list);
+    if (spans->list == NULL)
+        return false;
     *sorted = true;
-    for (uint32_t i = 0; rows != NULL && i < in->row_count; i++) {
-        rows[i] = (aggregate_row){ .group = aggregate_group(self, in, i), .row = i };
-        *sorted &= i == 0 || rows[i].group >= rows[i - 1].group;
+    for (uint32_t i = 0, end; i < n; i = end, spans->count++) {
+        aggregate_span *span = &spans->list[spans->count];
+        end = kern_run_end(column, size, i, n);
+        *span = (aggregate_span){ .group = aggregate_group(self, in, i), .begin = i, .end = end };
+        *sorted &= spans->count == 0 || span[0].group > span[-1].group;
     }
-    if (rows != NULL && !*sorted)
-        qsort(rows, in->row_count, sizeof *rows, aggregate_compare);
-    return rows;
+    return true;
 }
 
-/* A column in the order of `rows`. */
-static void aggregate_gather(const aggregate_row *rows, uint32_t count, const char *from, size_t size,
-                             char *to)
+/* One span per group, over the rows sorted by group. */
+static bool aggregate_sort(weir_task *task, const aggregate *self, const weir_batch *in,
+                           aggregate_spans *spans)
 {
-    for (uint32_t i = 0; i < count; i++)
-        memcpy(to + i * size, from + rows[i].row * size, size);
+    uint32_t n = in->row_count;
+    aggregate_row *rows = weir_scratch(task, (n + 1) * sizeof *rows);
+    uint32_t *order = weir_scratch(task, (n + 1) * sizeof *order);
+
+    if (rows == NULL || order == NULL)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        rows[i] = (aggregate_row){ .group = aggregate_group(self, in, i), .row = i };
+    qsort(rows, n, sizeof *rows, aggregate_compare);
+    spans->count = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        order[i] = rows[i].row;
+        if (i == 0 || rows[i].group != rows[i - 1].group)
+            spans->list[spans->count++] = (aggregate_span){ .group = rows[i].group, .begin = i };
+        spans->list[spans->count - 1].end = i + 1;
+    }
+    spans->order = order;
+    return true;
 }
 
-static uint32_t aggregate_run(const aggregate_row *rows, uint32_t begin, uint32_t count)
+/* The groups of a key group's rows; rows that stand together by group are not touched. */
+static bool aggregate_find(weir_task *task, const aggregate *self, const weir_batch *in,
+                           aggregate_spans *spans)
 {
-    uint32_t end = begin + 1;
+    bool sorted = true;
 
-    while (end < count && rows[end].group == rows[begin].group)
-        end++;
-    return end;
+    *spans = (aggregate_spans){ 0 };
+    if (self->by_column >= 0)
+        return aggregate_runs(task, self, in, spans, &sorted) &&
+               (sorted || aggregate_sort(task, self, in, spans));
+    spans->list = weir_scratch(task, sizeof *spans->list);
+    if (spans->list == NULL)
+        return false;
+    spans->count = in->row_count > 0;
+    spans->list[0] = (aggregate_span){ .group = 0, .begin = 0, .end = in->row_count };
+    return true;
 }
 
 /* Write one item of all groups. */
 static weir_status aggregate_combine_item(weir_task *task, const aggregate *self, uint32_t item,
-                                          const aggregate_row *rows, bool sorted, weir_batch *out)
+                                          const aggregate_spans *spans, weir_batch *out)
 {
     const weir_batch *in = task->inputs[0].batches[0];
     const aggregate_item *it = &self->items[item];
-    uint32_t group = 0, n = in->row_count;
-    const char *values = NULL;
-    size_t size = 0;
+    size_t size = it->column < 0 ? 0 : weir_type_size(it->type);
+    const char *values = it->column < 0 ? NULL : in->columns[it->column];
 
-    if (it->function == AGGREGATE_COUNT)
-        return WEIR_OK;
-    size = weir_type_size(it->type);
-    values = in->columns[it->column];
-    if (!sorted) {
-        char *copy = weir_scratch(task, n * size);
+    if (it->column >= 0 && spans->order != NULL) {
+        char *copy = weir_scratch(task, in->row_count * size);
         if (copy == NULL)
             return WEIR_FAILED;
-        aggregate_gather(rows, n, values, size, copy);
+        for (uint32_t i = 0; i < in->row_count; i++)
+            memcpy(copy + i * size, values + spans->order[i] * size, size);
         values = copy;
     }
-    for (uint32_t begin = 0, end; begin < n; begin = end, group++) {
+    for (uint32_t s = 0; s < spans->count; s++) {
+        const aggregate_span *span = &spans->list[s];
         uint64_t w[3] = { 0 };
-        end = rows == NULL ? n : aggregate_run(rows, begin, n);
-        aggregate_reduce(it, values + begin * size, end - begin, w);
+        if (it->column >= 0)
+            aggregate_reduce(it, values + span->begin * size, span->end - span->begin, w);
         for (uint32_t k = 0; k < 3; k++)
-            ((uint64_t *)out->columns[1 + 3 * item + k])[group] = w[k];
+            ((uint64_t *)out->columns[1 + 3 * item + k])[s] = w[k];
     }
     return WEIR_OK;
 }
@@ -331,31 +371,21 @@ static weir_status aggregate_combine_item(weir_task *task, const aggregate *self
 static weir_status aggregate_combine(weir_task *task)
 {
     const aggregate *self = task->options;
-    const weir_batch *in = task->inputs[0].batches[0];
-    bool sorted = true, all = self->by_column < 0;
-    aggregate_row *rows = all ? NULL : aggregate_sort(task, self, in, &sorted);
-    uint32_t groups = all ? in->row_count > 0 : 0, group = 0;
+    aggregate_spans spans;
     weir_batch *out;
 
-    if (!all && rows == NULL)
+    if (!aggregate_find(task, self, task->inputs[0].batches[0], &spans))
         return WEIR_FAILED;
-    for (uint32_t begin = 0; !all && begin < in->row_count; groups++)
-        begin = aggregate_run(rows, begin, in->row_count);
-    out = weir_output(task, 0, groups);
+    out = weir_output(task, 0, spans.count);
     if (out == NULL)
         return WEIR_FAILED;
-    for (uint32_t begin = 0, end; begin < in->row_count; begin = end, group++) {
-        end = all ? in->row_count : aggregate_run(rows, begin, in->row_count);
-        out->keys[group] = all ? 0 : rows[begin].group;
-        ((uint64_t *)out->columns[0])[group] = end - begin;
+    for (uint32_t s = 0; s < spans.count; s++) {
+        out->keys[s] = spans.list[s].group;
+        ((uint64_t *)out->columns[0])[s] = spans.list[s].end - spans.list[s].begin;
     }
-    for (uint32_t i = 0; i < self->compute.count; i++) {
-        memset(out->columns[1 + 3 * i], 0, groups * sizeof(uint64_t));
-        memset(out->columns[2 + 3 * i], 0, groups * sizeof(uint64_t));
-        memset(out->columns[3 + 3 * i], 0, groups * sizeof(uint64_t));
-        if (aggregate_combine_item(task, self, i, rows, sorted, out) != WEIR_OK)
+    for (uint32_t i = 0; i < self->compute.count; i++)
+        if (aggregate_combine_item(task, self, i, &spans, out) != WEIR_OK)
             return WEIR_FAILED;
-    }
     return WEIR_OK;
 }
 

@@ -6,6 +6,7 @@
  * One word of random bits decides about an agent: it is either susceptible or ill. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_philox.h"
+#include "kernels/kern_runs.h"
 
 #include <string.h>
 
@@ -131,23 +132,21 @@ static weir_status sir_process(weir_task *task)
 
     if (out == NULL || words == NULL)
         return WEIR_FAILED;
+    kern_philox_one(task->random_key, in->keys, in->row_count, (uint32_t)task->step, 0, words);
     for (uint32_t begin = 0, end; begin < in->row_count; begin = end) {
         uint32_t place = place_of[begin];
         double share = 0;
         sir_chance catch;
         const uint8_t *ill = (const uint8_t *)in->columns[self->ill] + begin;
 
-        for (end = begin + 1; end < in->row_count && place_of[end] == place; end++)
-            ;
+        end = kern_run_end(place_of, sizeof *place_of, begin, in->row_count);
         if (place == WEIR_NO_ROW)
             return weir_fail(task, begin, "id %llu: its place is not among the places",
                              (unsigned long long)in->keys[begin]);
         share = sir_number(places, self->place_ill, self->ill_type, place) /
                 sir_number(places, self->place_size, self->size_type, place);
         catch = sir_chance_of(self->infection * share * task->job->dt);
-        kern_philox_one(task->random_key, in->keys + begin, end - begin, (uint32_t)task->step, 0,
-                        words);
-        sir_rows(ill, (const uint8_t *)in->columns[self->immune] + begin, words, end - begin, catch,
+        sir_rows(ill, (const uint8_t *)in->columns[self->immune] + begin, words + begin, end - begin, catch,
                  recover, (uint8_t *)out->columns[self->out_ill] + begin,
                  (uint8_t *)out->columns[self->out_immune] + begin);
     }
