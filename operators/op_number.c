@@ -32,6 +32,7 @@ static const long double number_power[NUMBER_POWER_MAX + 1] = {
 /* A positive value and the midpoints to its neighbours. */
 typedef struct number {
     long double v, lo, hi;
+    int exponent;   /* 2^exponent <= v < 2^(exponent + 1); any, where v is not normal */
     int digits_max; /* that always read back: 9 or 17 */
 } number;
 
@@ -102,18 +103,40 @@ static uint64_t number_nearest(long double x)
  * range of exact powers. */
 static bool number_first_power(const number *x, int *k)
 {
-    int two = ilogbl(x->v);
-    int ten = (two * 1233) >> 12; /* log10(2) = 0.30103; at most one too small */
-    long double least = number_power[x->digits_max - 1];
+    int ten = (x->exponent * 1233) >> 12; /* log10(2) = 0.30103; at most one too small */
+    long double least = number_power[x->digits_max - 1], scaled;
 
     *k = x->digits_max - 1 - ten;
     if (*k > NUMBER_POWER_MAX || *k <= -NUMBER_POWER_MAX)
         return false;
-    if (number_scale(x->v, *k) >= least * 10)
+    scaled = number_scale(x->v, *k);
+    if (scaled >= least * 10)
         *k -= 1;
-    else if (number_scale(x->v, *k) < least)
+    else if (scaled < least)
         *k += 1;
-    return *k <= NUMBER_POWER_MAX && *k >= -NUMBER_POWER_MAX;
+    return *k <= NUMBER_POWER_MAX;
+}
+
+typedef enum number_fit { NUMBER_INSIDE, NUMBER_OUTSIDE, NUMBER_UNDECIDED } number_fit;
+
+/* Whether candidate * 10^-k lies between the midpoints; scaled = v * 10^k, rounded. First without a
+ * division: distances to v, scaled, with room for every rounding on the way (each at most 2^-64 of
+ * scaled). */
+static number_fit number_check(const number *x, uint64_t candidate, long double scaled, int k)
+{
+    if (k >= 0) {
+        long double off = (long double)candidate - scaled, room = scaled * 0x1p-60L;
+        long double below = (x->v - x->lo) * number_power[k];
+        long double above = (x->hi - x->v) * number_power[k];
+        if (-off < below - room && off < above - room)
+            return NUMBER_INSIDE;
+        if (-off > below + room || off > above + room)
+            return NUMBER_OUTSIDE;
+    }
+    long double back = number_scale((long double)candidate, -k);
+    if (back == x->lo || back == x->hi)
+        return NUMBER_UNDECIDED;
+    return back > x->lo && back < x->hi ? NUMBER_INSIDE : NUMBER_OUTSIDE;
 }
 
 /* The shortest d * 10^-k between the midpoints. False: not decided here. */
@@ -123,23 +146,21 @@ static bool number_shortest(const number *x, uint64_t *d, int *k)
 
     if (!number_first_power(x, k))
         return false;
-    for (;;) {
-        uint64_t candidate = number_nearest(number_scale(x->v, *k));
-        long double back = number_scale((long double)candidate, -*k);
+    for (;; *k -= 1) {
+        long double scaled = number_scale(x->v, *k);
+        uint64_t candidate = number_nearest(scaled);
+        number_fit fit = number_check(x, candidate, scaled, *k);
 
-        if (back == x->lo || back == x->hi)
+        if (fit == NUMBER_UNDECIDED)
             return false;
-        if (back < x->lo || back > x->hi || candidate == 0)
+        if (fit == NUMBER_OUTSIDE)
             break;
         found = true;
-        while (candidate % 10 == 0) {
-            candidate /= 10;
+        for (; candidate % 10 == 0; candidate /= 10)
             *k -= 1;
-        }
         *d = candidate;
-        if (*k - 1 < -NUMBER_POWER_MAX)
+        if (*k <= -NUMBER_POWER_MAX)
             return false;
-        *k -= 1;
     }
     *k += 1;
     return found;
@@ -207,6 +228,7 @@ char *op_number_f32(char *out, float value)
     memcpy(&next[1], &(uint32_t){ bits + 1 }, sizeof(bits));
     x.lo = (x.v + next[0]) / 2;
     x.hi = (x.v + next[1]) / 2;
+    x.exponent = (int)(bits >> (FLT_MANT_DIG - 1)) - (FLT_MAX_EXP - 1);
     if (!number_shortest(&x, &d, &k))
         return number_slow(out, value, 9);
     if (value < 0)
@@ -229,6 +251,7 @@ char *op_number_f64(char *out, double value)
     memcpy(&next[1], &(uint64_t){ bits + 1 }, sizeof(bits));
     x.lo = (x.v + next[0]) / 2;
     x.hi = (x.v + next[1]) / 2;
+    x.exponent = (int)(bits >> (DBL_MANT_DIG - 1)) - (DBL_MAX_EXP - 1);
     if (!number_shortest(&x, &d, &k))
         return number_slow(out, value, 17);
     if (value < 0)

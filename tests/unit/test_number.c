@@ -1,4 +1,6 @@
-/* Numbers as text. Oracle: the C library's exact printf and strtod, tried digit by digit. */
+/* Numbers as text. Oracle: the C library's exact printf and strtod, tried digit by digit. Where a
+ * value lies halfway between two decimals printf takes the even one, and below a power of two that
+ * one may be too far: ours may be a digit shorter, never longer. */
 #include "operators/op_number.h"
 
 #include <setjmp.h>
@@ -45,7 +47,7 @@ static void check_f64(double value)
     do
         (void)snprintf(shortest, sizeof(shortest), "%.*g", digits++, value);
     while (strtod(shortest, NULL) != value);
-    assert_int_equal(significant(text), significant(shortest));
+    assert_true(significant(text) <= significant(shortest));
 }
 
 static void check_f32(float value)
@@ -60,7 +62,7 @@ static void check_f32(float value)
     do
         (void)snprintf(shortest, sizeof(shortest), "%.*g", digits++, (double)value);
     while (strtof(shortest, NULL) != value);
-    assert_int_equal(significant(text), significant(shortest));
+    assert_true(significant(text) <= significant(shortest));
 }
 
 static void random_bits_read_back_and_are_shortest(void **unused)
