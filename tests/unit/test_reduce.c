@@ -194,7 +194,7 @@ static void test_int128_rounding(void **state)
         kern_int128 ours;
 
         if (i % 3 == 0) /* few bits at the top, then a tie or next to one */
-            whole = (whole >> 70 << 70) + (i % 9 == 0 ? (int128)(i % 5) - 2 : 0);
+            whole = (whole >> 70) * ((int128)1 << 70) + (i % 9 == 0 ? (int128)(i % 5) - 2 : 0);
         ours = (kern_int128){ .low = (uint64_t)whole, .high = (uint64_t)(whole >> 64) };
         same(kern_int128_f64(ours), (double)whole);
     }
