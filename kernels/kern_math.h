@@ -322,8 +322,8 @@ KERN_FN double kern_cbrt(double x)
     double normal = size < 0x1p-1022 ? size * 0x1p54 : size;
     uint64_t u = kern_f64_bits(normal);
     double e = kern_f64_from_bits((u >> 52) | UINT64_C(0x4330000000000000)) - (0x1p52 + 1023.0);
-    double m = kern_f64_from_bits((u & UINT64_C(0x000fffffffffffff)) |
-                                  UINT64_C(0x3ff0000000000000));
+    double m =
+        kern_f64_from_bits((u & UINT64_C(0x000fffffffffffff)) | UINT64_C(0x3ff0000000000000));
     double shifted = (e - 1.0) * (1.0 / 3.0) + KERN_ROUND;
     double j = e - 3.0 * (shifted - KERN_ROUND);
     double a = m * (j == 0.0 ? 1.0 : j == 1.0 ? 2.0 : 4.0);

@@ -194,7 +194,7 @@ KERN_FN int32_t kern_to_i32(double x, uint32_t *bad)
     double low = x < -0x1p31 ? -0x1p31 : x;
     double held = low > 0x1.fffffffcp30 ? 0x1.fffffffcp30 : low;
 
-    *bad |= (uint32_t)!(x > -0x1.00000002p31 && x < 0x1p31);
+    *bad |= (uint32_t) !(x > -0x1.00000002p31 && x < 0x1p31);
     return (int32_t)(x == x ? held : 0.0);
 }
 
@@ -213,7 +213,7 @@ KERN_FN uint32_t kern_to_u32(double x, uint32_t *bad)
     double low = x > 0.0 ? x : 0.0;
     double held = low > 0x1.fffffffep31 ? 0x1.fffffffep31 : low;
 
-    *bad |= (uint32_t)!(x > -1.0 && x < 0x1p32);
+    *bad |= (uint32_t) !(x > -1.0 && x < 0x1p32);
     return (uint32_t)held;
 }
 
@@ -232,7 +232,7 @@ KERN_FN uint8_t kern_to_u8(double x, uint32_t *bad)
     double low = x > 0.0 ? x : 0.0;
     double held = low > 255.0 ? 255.0 : low;
 
-    *bad |= (uint32_t)!(x > -1.0 && x < 256.0);
+    *bad |= (uint32_t) !(x > -1.0 && x < 256.0);
     return (uint8_t)held;
 }
 

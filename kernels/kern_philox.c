@@ -28,8 +28,9 @@ typedef struct philox_block {
     philox_v w[4]; /* high halves: anything */
 } philox_block;
 
-/* The two places that need the machine's own names. philox_mul is the product of the low halves: gcc does not find the instruction in (a & mask) * b and emits
- * three multiplies (v3) or the slow 64-bit one (v4). */
+/* The two places that need the machine's own names. philox_mul is the product of the low halves:
+ * gcc does not find the instruction in (a & mask) * b and emits three multiplies (v3) or the slow
+ * 64-bit one (v4). */
 #if defined(__AVX512F__)
 static inline philox_v philox_mul(philox_v a, uint32_t b)
 {

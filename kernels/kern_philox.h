@@ -126,7 +126,8 @@ KERN_FN kern_normalsf kern_normalf(uint32_t a, uint32_t b)
     return out;
 }
 
-/* The same in f64, of 53-bit uniforms; tails to 8.57. */
+/* The same in f64, of 53-bit uniforms; tails to 8.57; error below 2.5 ulp (measured: 2.3), from
+ * four roundings. */
 KERN_FN kern_normals kern_normal(uint64_t a, uint64_t b)
 {
     double radius = kern_sqrt(0.0 - 2.0 * kern_log(kern_uniform_positive(a)));

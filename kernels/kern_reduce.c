@@ -20,7 +20,8 @@ _Static_assert(REDUCE_BLOCK % REDUCE_LANES == 0, "a row's lane must not depend o
 /* ---- sums in lanes ---- */
 
 #define REDUCE_WIDEN(name, type)                                                                   \
-    static void reduce_widen_##name(double *restrict to, const type *restrict from, uint32_t count) \
+    static void reduce_widen_##name(double *restrict to, const type *restrict from,                \
+                                    uint32_t count)                                                \
     {                                                                                              \
         for (uint32_t i = 0; i < count; i++)                                                       \
             to[i] = (double)from[i];                                                               \
@@ -399,8 +400,8 @@ void kern_tree_init(kern_tree *tree, void *values, size_t size, kern_combine com
 void kern_tree_put(kern_tree *tree, uint32_t number, const void *value)
 {
     assert(tree->count == 0 || number > tree->numbers[tree->count - 1]);
-    while (tree->count >= 2 && tree_meets_below(tree->numbers[tree->count - 2],
-                                                tree->numbers[tree->count - 1], number))
+    while (tree->count >= 2 &&
+           tree_meets_below(tree->numbers[tree->count - 2], tree->numbers[tree->count - 1], number))
         tree_combine_top(tree);
     assert(tree->count < KERN_TREE_DEPTH);
     tree->numbers[tree->count] = number;

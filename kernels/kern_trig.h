@@ -144,12 +144,24 @@ KERN_FN uint64_t kern_two_over_pi(uint32_t position)
 {
     static const uint64_t words[20] = {
         0,
-        UINT64_C(0xa2f9836e4e441529), UINT64_C(0xfc2757d1f534ddc0), UINT64_C(0xdb6295993c439041),
-        UINT64_C(0xfe5163abdebbc561), UINT64_C(0xb7246e3a424dd2e0), UINT64_C(0x06492eea09d1921c),
-        UINT64_C(0xfe1deb1cb129a73e), UINT64_C(0xe88235f52ebb4484), UINT64_C(0xe99c7026b45f7e41),
-        UINT64_C(0x3991d639835339f4), UINT64_C(0x9c845f8bbdf9283b), UINT64_C(0x1ff897ffde05980f),
-        UINT64_C(0xef2f118b5a0a6d1f), UINT64_C(0x6d367ecf27cb09b7), UINT64_C(0x4f463f669e5fea2d),
-        UINT64_C(0x7527bac7ebe5f17b), UINT64_C(0x3d0739f78a5292ea), UINT64_C(0x6bfb5fb11f8d5d08),
+        UINT64_C(0xa2f9836e4e441529),
+        UINT64_C(0xfc2757d1f534ddc0),
+        UINT64_C(0xdb6295993c439041),
+        UINT64_C(0xfe5163abdebbc561),
+        UINT64_C(0xb7246e3a424dd2e0),
+        UINT64_C(0x06492eea09d1921c),
+        UINT64_C(0xfe1deb1cb129a73e),
+        UINT64_C(0xe88235f52ebb4484),
+        UINT64_C(0xe99c7026b45f7e41),
+        UINT64_C(0x3991d639835339f4),
+        UINT64_C(0x9c845f8bbdf9283b),
+        UINT64_C(0x1ff897ffde05980f),
+        UINT64_C(0xef2f118b5a0a6d1f),
+        UINT64_C(0x6d367ecf27cb09b7),
+        UINT64_C(0x4f463f669e5fea2d),
+        UINT64_C(0x7527bac7ebe5f17b),
+        UINT64_C(0x3d0739f78a5292ea),
+        UINT64_C(0x6bfb5fb11f8d5d08),
         UINT64_C(0x56033046fc7b6bab),
     };
     uint32_t word = position / 64, bit = position % 64;
@@ -193,8 +205,8 @@ KERN_FN kern_angle kern_reduce_far(double x)
     g = kern_f64_from_bits(kern_f64_bits(g) ^ (sign & KERN_SIGN_BIT));
     rest = kern_f64_from_bits(kern_f64_bits(rest) ^ (sign & KERN_SIGN_BIT));
     out.angle = g * KERN_HALF_PI;
-    out.low = kern_fma(g, KERN_HALF_PI, -out.angle) +
-              kern_fma(g, KERN_HALF_PI_LOW, rest * KERN_HALF_PI);
+    out.low =
+        kern_fma(g, KERN_HALF_PI, -out.angle) + kern_fma(g, KERN_HALF_PI_LOW, rest * KERN_HALF_PI);
     return out;
 }
 
