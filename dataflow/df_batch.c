@@ -62,13 +62,13 @@ void df_batch_unref(df_memory memory, df_batch *batch)
 {
     if (batch == NULL || !df_pool_drop(batch))
         return;
-    df_pool_unref(memory.pool, memory.thread, batch->view.keys);
+    df_pool_unref(memory.thread, batch->view.keys);
     for (uint32_t i = 0; i < batch->view.schema->column_count; i++)
-        df_pool_unref(memory.pool, memory.thread, batch->view.columns[i]);
-    df_pool_unref(memory.pool, memory.thread, (void *)(uintptr_t)batch->view.cell_rows);
-    df_pool_unref(memory.pool, memory.thread, batch->offsets);
-    df_pool_unref(memory.pool, memory.thread, batch->cells);
-    df_pool_unref(memory.pool, memory.thread, batch->leaving_rows);
-    df_pool_unref(memory.pool, memory.thread, batch->leaving_cells);
-    df_pool_recycle(memory.pool, memory.thread, batch);
+        df_pool_unref(memory.thread, batch->view.columns[i]);
+    df_pool_unref(memory.thread, (void *)(uintptr_t)batch->view.cell_rows);
+    df_pool_unref(memory.thread, batch->offsets);
+    df_pool_unref(memory.thread, batch->cells);
+    df_pool_unref(memory.thread, batch->leaving_rows);
+    df_pool_unref(memory.thread, batch->leaving_cells);
+    df_pool_recycle(memory.thread, batch);
 }

@@ -306,6 +306,8 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     whole->arena = df_arena_new();
     status = whole->arena == NULL ? df_fail(err, DF_ENOMEM, "graph: out of memory")
                                   : df_pool_new(&g->pool, g->thread_count, err);
+    if (status == DF_OK)
+        status = df_pool_new(&g->sources, g->thread_count, err);
     if (status == DF_OK && (!make_tables(g) || !make_threads(g) || !make_kept(g)))
         status = df_fail(err, DF_ENOMEM, "graph: out of memory");
     if (status == DF_OK)
@@ -327,6 +329,7 @@ void df_graph_free(df_graph **graph)
     /* Who wants to know whether the files are whole has called it before. */
     if (g->vertices != NULL && df_graph_finish(g, NULL) != DF_OK)
         g->have_fingerprint = false;
+    df_pool_free(&g->sources);
     df_pool_free(&g->pool); /* with every batch that a failed run left behind */
     pthread_mutex_destroy(&g->lock);
     pthread_mutex_destroy(&g->fail_lock);

@@ -114,6 +114,7 @@ struct df_graph {
     const df_plan *plan;
     df_graph_options options;
     df_pool *pool;
+    df_pool *sources; /* what is made at tick 0 and does not stay; freed after it if it is idle */
     uint32_t thread_count;
     graph_thread *threads;
     uint32_t ring;
@@ -188,6 +189,16 @@ static inline graph_slot *graph_slot_at(const df_graph *graph, uint32_t edge, ui
     const graph_edge *e = &graph->edges[edge];
 
     return &e->slots[(size_t)slot * e->from_groups + key_group];
+}
+
+/* Where a task's results come from: sources' rows must not fill the pool with buffers of sizes that
+ * nobody will ask for again. */
+static inline df_memory graph_memory(const graph_thread *thread, uint32_t slot)
+{
+    bool first = thread->graph->ticks[slot].tick == 0;
+
+    return (df_memory){ .pool = first ? thread->graph->sources : thread->memory.pool,
+                        .thread = thread->index };
 }
 
 static inline uint32_t graph_ring_slot(const df_graph *graph, uint64_t tick)

@@ -19,13 +19,13 @@ static df_batch *own_batch(const task_frame *f, const graph_source *source, uint
 /* The rows of several streams in one batch. */
 static df_batch *concatenate(task_frame *f, const weir_batch *const *parts, uint32_t count)
 {
-    df_batch *out = df_batch_new(f->thread->memory, parts[0]->schema, f->task.step, f->task.key_group);
+    df_batch *out = df_batch_new(f->memory, parts[0]->schema, f->task.step, f->task.key_group);
     uint32_t rows = 0, at = 0;
 
     for (uint32_t i = 0; i < count; i++)
         rows += parts[i]->row_count;
-    if (out == NULL || !df_batch_alloc(f->thread->memory, out, rows)) {
-        df_batch_unref(f->thread->memory, out);
+    if (out == NULL || !df_batch_alloc(f->memory, out, rows)) {
+        df_batch_unref(f->memory, out);
         task_fail_memory(f);
         return NULL;
     }
@@ -239,11 +239,11 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
 {
     const df_graph *g = f->thread->graph;
     const df_stream *stream = &g->plan->streams[source->stream];
-    df_batch *out = df_batch_new(f->thread->memory, &stream->schema, f->task.step, f->task.key_group);
+    df_batch *out = df_batch_new(f->memory, &stream->schema, f->task.step, f->task.key_group);
     uint32_t found = 0;
 
-    if (out == NULL || !df_batch_alloc(f->thread->memory, out, count)) {
-        df_batch_unref(f->thread->memory, out);
+    if (out == NULL || !df_batch_alloc(f->memory, out, count)) {
+        df_batch_unref(f->memory, out);
         task_fail_memory(f);
         return NULL;
     }

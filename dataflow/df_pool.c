@@ -22,7 +22,8 @@ typedef struct pool_buffer {
     _Atomic uint32_t refs;
     uint32_t class_index;
     struct pool_buffer *next; /* while free */
-    char pad[POOL_ALIGN - 16];
+    df_pool *pool;
+    char pad[POOL_ALIGN - 24];
 } pool_buffer;
 
 _Static_assert(sizeof(pool_buffer) == POOL_ALIGN, "data follow the header at the alignment");
@@ -56,6 +57,7 @@ struct df_pool {
     pool_chunk *chunks;
     char *free_begin, *free_end; /* what is left of the newest chunk */
     size_t chunk_size;
+    uint64_t carved; /* buffers that exist */
     _Atomic uint64_t allocations, bytes;
 };
 
@@ -218,6 +220,8 @@ static pool_buffer *carve(df_pool *pool, uint32_t index)
         buffer = (pool_buffer *)(void *)pool->free_begin;
         pool->free_begin += size;
         buffer->class_index = index;
+        buffer->pool = pool;
+        pool->carved++;
     }
     pthread_mutex_unlock(&pool->chunk_lock);
     return buffer;
@@ -274,9 +278,10 @@ bool df_pool_drop(void *data)
            atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
 }
 
-void df_pool_recycle(df_pool *pool, uint32_t thread, void *data)
+void df_pool_recycle(uint32_t thread, void *data)
 {
     pool_buffer *buffer = buffer_of(data);
+    df_pool *pool = buffer->pool;
     pool_list *cache = &pool->caches[thread].lists[buffer->class_index];
 
     list_push(cache, buffer);
@@ -284,10 +289,22 @@ void df_pool_recycle(df_pool *pool, uint32_t thread, void *data)
         spill(pool, cache, buffer->class_index);
 }
 
-void df_pool_unref(df_pool *pool, uint32_t thread, void *data)
+void df_pool_unref(uint32_t thread, void *data)
 {
     if (data != NULL && df_pool_drop(data))
-        df_pool_recycle(pool, thread, data);
+        df_pool_recycle(thread, data);
+}
+
+bool df_pool_idle(const df_pool *pool)
+{
+    uint64_t used = pool->carved;
+
+    for (uint32_t i = 0; i < POOL_CLASSES; i++) {
+        used -= pool->shared[i].list.count;
+        for (uint32_t t = 0; t < pool->thread_count; t++)
+            used -= pool->caches[t].lists[i].count;
+    }
+    return used == 0;
 }
 
 uint64_t df_pool_allocations(const df_pool *pool)

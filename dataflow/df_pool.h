@@ -2,8 +2,8 @@
  *
  * Buffers have size classes, eight per doubling; each thread keeps a few free ones of its own, the
  * rest wait in shared lists. Memory is mapped in growing chunks (huge pages, touched at once) and
- * never given back before the end, so that the steady state asks the system for nothing: a counter
- * of the chunks shows it.
+ * not given back in the steady state, which asks the system for nothing: a counter of the chunks shows
+ * it.
  *
  * A buffer has a header of 64 bytes in front of its data with a reference count; the data are
  * aligned to 64 bytes, and 64 bytes past the size that was asked for may be read. */
@@ -27,12 +27,15 @@ void *df_pool_get(df_pool *pool, uint32_t thread, size_t size);
 size_t df_pool_capacity(const void *buffer);
 void *df_pool_ref(void *buffer);
 uint32_t df_pool_refs(const void *buffer);
-/* Drop a reference; the last one returns the buffer to the pool. Null is allowed. */
-void df_pool_unref(df_pool *pool, uint32_t thread, void *buffer);
+/* Drop a reference; the last one returns the buffer to the pool that it came from. Null is allowed. */
+void df_pool_unref(uint32_t thread, void *buffer);
 /* The two halves of it, for a buffer that holds references itself: true means that the last one was
  * dropped, and the caller recycles the buffer when it has dropped what is in it. */
 bool df_pool_drop(void *buffer) DF_MUST_CHECK;
-void df_pool_recycle(df_pool *pool, uint32_t thread, void *buffer);
+void df_pool_recycle(uint32_t thread, void *buffer);
+
+/* Whether no buffer is in use. Nobody may use the pool meanwhile. */
+bool df_pool_idle(const df_pool *pool);
 
 uint64_t df_pool_allocations(const df_pool *pool);
 uint64_t df_pool_bytes(const df_pool *pool);

@@ -19,9 +19,9 @@ static void sum_offsets(uint32_t *offsets, uint32_t destinations)
         offsets[d + 1] += offsets[d];
 }
 
-static void *get(graph_thread *t, size_t size)
+static void *get(df_memory memory, size_t size)
 {
-    return df_pool_get(t->memory.pool, t->index, size);
+    return df_pool_get(memory.pool, memory.thread, size);
 }
 
 /* ---- by key, the rows themselves in order ---- */
@@ -55,19 +55,20 @@ static void order_by_destination(const uint32_t *destination, uint32_t count, ui
     offsets[0] = 0;
 }
 
-static df_batch *route_keyed(graph_thread *t, const df_partition *part, df_batch *batch)
+static df_batch *route_keyed(graph_thread *t, uint32_t slot, const df_partition *part, df_batch *batch)
 {
+    df_memory memory = graph_memory(t, slot);
     const weir_batch *in = &batch->view;
     uint32_t n = in->row_count;
-    df_batch *out = df_batch_new(t->memory, in->schema, in->step, in->key_group);
+    df_batch *out = df_batch_new(memory, in->schema, in->step, in->key_group);
     uint32_t *destination = graph_scratch_get(t, (n + 1) * sizeof *destination);
     uint32_t *rows = graph_scratch_get(t, (n + 1) * sizeof *rows);
 
     if (out != NULL)
-        out->offsets = get(t, (part->key_groups + 1) * sizeof *out->offsets);
+        out->offsets = get(memory, (part->key_groups + 1) * sizeof *out->offsets);
     if (destination == NULL || rows == NULL || out == NULL || out->offsets == NULL ||
-        !df_batch_alloc(t->memory, out, n)) {
-        df_batch_unref(t->memory, out);
+        !df_batch_alloc(memory, out, n)) {
+        df_batch_unref(memory, out);
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++)
@@ -83,10 +84,10 @@ static df_batch *route_keyed(graph_thread *t, const df_partition *part, df_batch
 /* ---- a state's rows ---- */
 
 /* A batch that shares all columns of `batch`, to carry routes. */
-static df_batch *share_all(graph_thread *t, df_batch *batch)
+static df_batch *share_all(df_memory memory, df_batch *batch)
 {
     const weir_batch *in = &batch->view;
-    df_batch *out = df_batch_new(t->memory, in->schema, in->step, in->key_group);
+    df_batch *out = df_batch_new(memory, in->schema, in->step, in->key_group);
 
     if (out == NULL)
         return NULL;
@@ -97,25 +98,27 @@ static df_batch *share_all(graph_thread *t, df_batch *batch)
     return out;
 }
 
-static bool alloc_leaving(graph_thread *t, df_batch *out, uint32_t count, uint32_t destinations,
+static bool alloc_leaving(df_memory memory, df_batch *out, uint32_t count, uint32_t destinations,
                           bool cells)
 {
-    out->offsets = get(t, (destinations + 1) * sizeof(uint32_t));
-    out->leaving_rows = get(t, count * sizeof(uint32_t));
+    out->offsets = get(memory, (destinations + 1) * sizeof(uint32_t));
+    out->leaving_rows = get(memory, count * sizeof(uint32_t));
     if (cells)
-        out->leaving_cells = get(t, count * sizeof(uint32_t));
+        out->leaving_cells = get(memory, count * sizeof(uint32_t));
     return out->offsets != NULL && out->leaving_rows != NULL && (!cells || out->leaving_cells != NULL);
 }
 
 /* All rows of a keyed stream, listed by destination. */
-static df_batch *route_rows_by_key(graph_thread *t, const df_partition *part, df_batch *batch)
+static df_batch *route_rows_by_key(graph_thread *t, uint32_t slot, const df_partition *part,
+                                   df_batch *batch)
 {
+    df_memory memory = graph_memory(t, slot);
     uint32_t n = batch->view.row_count;
     uint32_t *destination = graph_scratch_get(t, (n + 1) * sizeof *destination);
-    df_batch *out = share_all(t, batch);
+    df_batch *out = share_all(memory, batch);
 
-    if (destination == NULL || out == NULL || !alloc_leaving(t, out, n, part->key_groups, false)) {
-        df_batch_unref(t->memory, out);
+    if (destination == NULL || out == NULL || !alloc_leaving(memory, out, n, part->key_groups, false)) {
+        df_batch_unref(memory, out);
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++)
@@ -220,22 +223,23 @@ static void init_route(spatial_route *r, const df_plan *p, const df_edge *e, con
 /* Rows that may go to any tile: all are listed. */
 static df_batch *route_anywhere(graph_thread *t, const df_edge *e, uint32_t slot, df_batch *batch)
 {
+    df_memory memory = graph_memory(t, slot);
     spatial_route r;
     uint32_t n = batch->view.row_count, cell[3], tile[3];
     uint32_t *destination = graph_scratch_get(t, (n + 1) * sizeof *destination);
     uint32_t *cells = graph_scratch_get(t, (n + 1) * sizeof *cells);
-    df_batch *out = share_all(t, batch);
+    df_batch *out = share_all(memory, batch);
 
     init_route(&r, t->graph->plan, e, batch);
     if (destination == NULL || cells == NULL || out == NULL ||
-        !alloc_leaving(t, out, n, r.space->tile_count, true)) {
-        df_batch_unref(t->memory, out);
+        !alloc_leaving(memory, out, n, r.space->tile_count, true)) {
+        df_batch_unref(memory, out);
         return NULL;
     }
     for (uint32_t i = 0; i < n; i++) {
         if (!cell_of_row(&r, i, cell)) {
             fail_outside(t, e, slot, batch, &r, i);
-            df_batch_unref(t->memory, out);
+            df_batch_unref(memory, out);
             return NULL;
         }
         cells[i] = tile_cell(&r, cell, tile);
@@ -273,18 +277,19 @@ static uint32_t find_stayers(const spatial_route *r, const weir_tile *tile, uint
 /* Rows that stay or go to an adjacent tile. */
 static df_batch *route_near(graph_thread *t, const df_edge *e, uint32_t slot, df_batch *batch)
 {
+    df_memory memory = graph_memory(t, slot);
     spatial_route r;
     uint32_t n = batch->view.row_count, leaving = 0, found = 0, cell[3], tile[3];
     const weir_tile *here;
-    df_batch *out = share_all(t, batch);
+    df_batch *out = share_all(memory, batch);
     uint32_t *rows, *slots, *cells, *order;
 
     init_route(&r, t->graph->plan, e, batch);
     here = &r.space->tiles[batch->view.key_group];
     if (out != NULL)
-        out->cells = get(t, n * sizeof(uint32_t));
+        out->cells = get(memory, n * sizeof(uint32_t));
     if (out == NULL || out->cells == NULL) {
-        df_batch_unref(t->memory, out);
+        df_batch_unref(memory, out);
         return NULL;
     }
     leaving = find_stayers(&r, here, n, out->cells);
@@ -293,8 +298,8 @@ static df_batch *route_near(graph_thread *t, const df_edge *e, uint32_t slot, df
     cells = graph_scratch_get(t, (leaving + 1) * sizeof *cells);
     order = graph_scratch_get(t, (leaving + 1) * sizeof *order);
     if (rows == NULL || slots == NULL || cells == NULL || order == NULL ||
-        !alloc_leaving(t, out, leaving, WEIR_HALO_SLOTS, true)) {
-        df_batch_unref(t->memory, out);
+        !alloc_leaving(memory, out, leaving, WEIR_HALO_SLOTS, true)) {
+        df_batch_unref(memory, out);
         return NULL;
     }
     for (uint32_t i = 0; i < n && found < leaving; i++) {
@@ -311,7 +316,7 @@ static df_batch *route_near(graph_thread *t, const df_edge *e, uint32_t slot, df
             fail_too_far(t, e, slot, batch, &r, i);
         else
             fail_outside(t, e, slot, batch, &r, i);
-        df_batch_unref(t->memory, out);
+        df_batch_unref(memory, out);
         return NULL;
     }
     order_by_destination(slots, leaving, WEIR_HALO_SLOTS, out->offsets, order);
@@ -327,9 +332,9 @@ df_batch *graph_route(graph_thread *t, const df_edge *e, uint32_t slot, df_batch
     df_batch *out;
 
     if (v->role == DF_OPERATOR)
-        out = route_keyed(t, &v->partition, batch);
+        out = route_keyed(t, slot, &v->partition, batch);
     else if (g->plan->states[v->state].space == DF_NONE)
-        out = route_rows_by_key(t, &v->partition, batch);
+        out = route_rows_by_key(t, slot, &v->partition, batch);
     else if (e->fan == DF_FAN_ALL)
         out = route_anywhere(t, e, slot, batch);
     else

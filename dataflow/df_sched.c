@@ -288,12 +288,16 @@ static uint32_t advance(graph_thread *t)
                atomic_load_explicit(&g->ticks[graph_ring_slot(g, done)].sink_work,
                                     memory_order_acquire) == 0) {
             atomic_store(&g->done, ++done);
+            if (done == 1 && df_pool_idle(g->sources))
+                df_pool_free(&g->sources);
             prepare_up_to(g, done + g->ring);
             moved = true;
         }
         if (atomic_load(&g->stopping) && g->target > g->open)
             g->target = g->open;
         end = done + g->plan->window + 1 < g->target ? done + g->plan->window + 1 : g->target;
+        /* Filling the states holds every row twice: no step begins before it has ended. */
+        end = done == 0 && end > 1 ? 1 : end;
         while (g->open < end && fail == UINT64_MAX) {
             ready += open_tick(t, g->open++, false);
             moved = true;

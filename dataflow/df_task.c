@@ -49,12 +49,12 @@ static void scratch_reset(graph_thread *t)
 
     while (s->extra != NULL) {
         scratch_extra *next = ((scratch_extra *)s->extra)->next;
-        df_pool_unref(t->memory.pool, t->index, s->extra);
+        df_pool_unref(t->index, s->extra);
         s->extra = next;
     }
     if (s->wanted > s->size) {
         size_t size = s->wanted + s->wanted / 4;
-        df_pool_unref(t->memory.pool, t->index, s->block);
+        df_pool_unref(t->index, s->block);
         s->block = df_pool_get(t->memory.pool, t->index, size);
         s->size = s->block == NULL ? 0 : size;
     }
@@ -154,7 +154,7 @@ static df_batch *new_output(task_frame *f, uint32_t out)
 
     assert(f->combining ? out == 0 : out < v->out_count);
     assert(f->outputs[out] == NULL);
-    batch = df_batch_new(f->thread->memory, schema, f->task.step, f->task.key_group);
+    batch = df_batch_new(f->memory, schema, f->task.step, f->task.key_group);
     f->outputs[out] = batch;
     return batch;
 }
@@ -164,7 +164,7 @@ weir_batch *weir_output(weir_task *task, uint32_t out, uint32_t row_count)
     task_frame *f = (task_frame *)(void *)task;
     df_batch *batch = new_output(f, out);
 
-    if (batch == NULL || !df_batch_alloc(f->thread->memory, batch, row_count)) {
+    if (batch == NULL || !df_batch_alloc(f->memory, batch, row_count)) {
         task_fail_memory(f);
         return NULL;
     }
@@ -189,7 +189,7 @@ weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
     for (uint32_t c = 0; c < stream->schema.column_count; c++) {
         if (stream->passed[c] >= 0 && stream->passed_port == port)
             df_batch_share(batch, c, from, (uint32_t)stream->passed[c]);
-        else if (!df_batch_alloc_column(f->thread->memory, batch, c)) {
+        else if (!df_batch_alloc_column(f->memory, batch, c)) {
             task_fail_memory(f);
             return NULL;
         }
@@ -238,6 +238,7 @@ static void start_frame(task_frame *f, graph_thread *t, uint32_t vertex, uint32_
 
     memset(f, 0, offsetof(task_frame, carried));
     f->thread = t;
+    f->memory = graph_memory(t, slot);
     f->vertex = vertex;
     f->slot = slot;
     f->task = (weir_task){
@@ -287,13 +288,13 @@ static void store_carried(task_frame *f, graph_vertex *gv)
 static void drop_unions(task_frame *f)
 {
     for (uint32_t q = 0; q < WEIR_PORTS_MAX; q++)
-        df_batch_unref(f->thread->memory, f->unions[q]);
+        df_batch_unref(f->memory, f->unions[q]);
 }
 
 static void drop_outputs(task_frame *f)
 {
     for (uint32_t o = 0; o < WEIR_PORTS_MAX; o++) {
-        df_batch_unref(f->thread->memory, f->outputs[o]);
+        df_batch_unref(f->memory, f->outputs[o]);
         f->outputs[o] = NULL;
     }
 }

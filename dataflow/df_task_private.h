@@ -8,6 +8,7 @@
 typedef struct task_frame {
     weir_task task; /* first: a kind sees only this */
     graph_thread *thread;
+    df_memory memory;
     uint32_t vertex, slot;
     bool combining;
     bool failed;
