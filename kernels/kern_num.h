@@ -242,7 +242,7 @@ KERN_FN uint8_t kern_to_u8(double x, uint32_t *bad)
  * holds. The one signed quotient that does not fit, INT_MIN / -1, wraps to INT_MIN, remainder 0. */
 KERN_FN uint32_t kern_div_u32(uint32_t a, uint32_t b)
 {
-    return b == 0 ? 0 : a / (b == 0 ? 1 : b);
+    return b == 0 ? 0 : a / b;
 }
 
 KERN_FN uint32_t kern_rem_u32(uint32_t a, uint32_t b)
@@ -252,7 +252,7 @@ KERN_FN uint32_t kern_rem_u32(uint32_t a, uint32_t b)
 
 KERN_FN uint64_t kern_div_u64(uint64_t a, uint64_t b)
 {
-    return b == 0 ? 0 : a / (b == 0 ? 1 : b);
+    return b == 0 ? 0 : a / b;
 }
 
 KERN_FN uint64_t kern_rem_u64(uint64_t a, uint64_t b)
@@ -263,9 +263,8 @@ KERN_FN uint64_t kern_rem_u64(uint64_t a, uint64_t b)
 KERN_FN int32_t kern_div_i32(int32_t a, int32_t b)
 {
     int32_t wrapped = (int32_t)(0 - (uint32_t)a);
-    int32_t by = b == 0 || b == -1 ? 1 : b;
 
-    return b == 0 ? 0 : b == -1 ? wrapped : a / by;
+    return b == 0 ? 0 : b == -1 ? wrapped : a / b;
 }
 
 KERN_FN int32_t kern_rem_i32(int32_t a, int32_t b)
@@ -276,9 +275,8 @@ KERN_FN int32_t kern_rem_i32(int32_t a, int32_t b)
 KERN_FN int64_t kern_div_i64(int64_t a, int64_t b)
 {
     int64_t wrapped = (int64_t)(0 - (uint64_t)a);
-    int64_t by = b == 0 || b == -1 ? 1 : b;
 
-    return b == 0 ? 0 : b == -1 ? wrapped : a / by;
+    return b == 0 ? 0 : b == -1 ? wrapped : a / b;
 }
 
 KERN_FN int64_t kern_rem_i64(int64_t a, int64_t b)

@@ -2,7 +2,7 @@
  * function over a large set of inputs, which must be the same for every compiler, optimisation
  * level and vector width. Special values are in test_math_special.c.
  *
- * WEIR_TEST_EXHAUSTIVE=1 measures all floats and 2^28 doubles per kind of input: the figures in
+ * WEIR_TEST_EXHAUSTIVE=1 measures all floats and 2^26 doubles per kind of input: the figures in
  * the header comments. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -202,29 +202,30 @@ static const case_f32 cases_f32[] = {
 };
 
 static const case_f64 cases_f64[] = {
-    { "exp", "in range", loop_exp, oracle_expl, exp_range, 1.0,
+    { "exp", "in range", loop_exp, oracle_expl, exp_range, 0.85,
       "4ea0e82d8e57e2e200f5428d21f2e47a" },
-    { "exp", "|x| < 1", loop_exp, oracle_expl, unit_range, 1.0,
+    { "exp", "|x| < 1", loop_exp, oracle_expl, unit_range, 0.85,
       "bff771ea707da5493e68bd063ca3518f" },
-    { "exp", "any bits", loop_exp, oracle_expl, any_bits, 1.0, "1d044b81586b70cb0d00c7d45a73c843" },
-    { "log", "any bits", loop_log, oracle_logl, any_bits, 1.0, "e06dd6e95b4e8d2dcabd153fb8d7e8b5" },
-    { "log", "near 1", loop_log, oracle_logl, around_one, 1.0, "5810cdfcf997523dd4ec2b382313103a" },
-    { "sin", "|x| < 100", loop_sin, oracle_sinl, hundred, 1.0, "e0996afdf2998f8805fec95056d84f26" },
-    { "sin", "|x| < 1", loop_sin, oracle_sinl, unit_range, 1.0,
+    { "exp", "any bits", loop_exp, oracle_expl, any_bits, 0.85,
+      "1d044b81586b70cb0d00c7d45a73c843" },
+    { "log", "any bits", loop_log, oracle_logl, any_bits, 0.8, "e06dd6e95b4e8d2dcabd153fb8d7e8b5" },
+    { "log", "near 1", loop_log, oracle_logl, around_one, 0.8, "5810cdfcf997523dd4ec2b382313103a" },
+    { "sin", "|x| < 100", loop_sin, oracle_sinl, hundred, 0.8, "e0996afdf2998f8805fec95056d84f26" },
+    { "sin", "|x| < 1", loop_sin, oracle_sinl, unit_range, 0.8,
       "003f30a19a6a9f746ebc3f7106bf9642" },
-    { "sin", "any bits", loop_sin, oracle_sinl, any_bits, 1.0, "45653480b204d8f0022dbd0f837740f0" },
-    { "sin", "near n pi/2", loop_sin, oracle_sinl, near_quarters, 1.0,
+    { "sin", "any bits", loop_sin, oracle_sinl, any_bits, 0.8, "45653480b204d8f0022dbd0f837740f0" },
+    { "sin", "near n pi/2", loop_sin, oracle_sinl, near_quarters, 0.8,
       "cb0a71f2e5871f9d5ae4c5cc218ebabc" },
-    { "cos", "|x| < 100", loop_cos, oracle_cosl, hundred, 1.0, "132c46f5519489327fe28a169bec783c" },
-    { "cos", "|x| < 1", loop_cos, oracle_cosl, unit_range, 1.0,
+    { "cos", "|x| < 100", loop_cos, oracle_cosl, hundred, 0.8, "132c46f5519489327fe28a169bec783c" },
+    { "cos", "|x| < 1", loop_cos, oracle_cosl, unit_range, 0.8,
       "41c915fb2c057be03169d7417f711ad4" },
-    { "cos", "any bits", loop_cos, oracle_cosl, any_bits, 1.0, "a710df69ad750a113ff1c46061348265" },
-    { "cos", "near n pi/2", loop_cos, oracle_cosl, near_quarters, 1.0,
+    { "cos", "any bits", loop_cos, oracle_cosl, any_bits, 0.8, "a710df69ad750a113ff1c46061348265" },
+    { "cos", "near n pi/2", loop_cos, oracle_cosl, near_quarters, 0.8,
       "f054e5ed21d92bd7a673906307b687ab" },
-    { "pow", "in range", loop_pow, powl, pairs_f64, 1.0, "03ce5579a5861c2e8e5e4fa7b0ccf7c1" },
-    { "cbrt", "any bits", loop_cbrt, oracle_cbrtl, any_bits, 1.0,
+    { "pow", "in range", loop_pow, powl, pairs_f64, 0.8, "6c660a9f3e0902a6991c6973ec59c6c6" },
+    { "cbrt", "any bits", loop_cbrt, oracle_cbrtl, any_bits, 0.501,
       "b75da9ba2c2b2997fc0330ddfb81b791" },
-    { "cbrt", "|x| < 1", loop_cbrt, oracle_cbrtl, unit_range, 1.0,
+    { "cbrt", "|x| < 1", loop_cbrt, oracle_cbrtl, unit_range, 0.501,
       "d3cb88f0ebe96db19fc0765a236ad43a" },
 };
 
@@ -281,7 +282,7 @@ static void test_accuracy_f32(void **state)
 
 static void test_accuracy_f64(void **state)
 {
-    uint64_t count = exhaustive() ? 1 << 16 : 64;
+    uint64_t count = exhaustive() ? 1 << 14 : 64;
 
     (void)state;
     for (int k = 0; k < CASES_F64; k++) {

@@ -154,6 +154,7 @@ static void test_special_pow(void **state)
     same(kern_pow(-1.0, 0x1.fffffffffffffp52), -1.0);
     same(kern_pow(-1.0, 0x1.fffffffffffffp53), 1.0);
     same(kern_pow(-1.0, 0x1.0000000000001p52), -1.0);
+    same(kern_pow(0x1.595afc2d452adp+0, -0x1.1df88721d1629p+11), 0x1.c60aa6b871316p-989);
     same(kern_pow(2.0, -1074.0), 0x1p-1074);
     same(kern_pow(2.0, 1024.0), inf);
     same((double)kern_powf(2.0f, -149.0f), 0x1p-149);
