@@ -3,22 +3,24 @@
 static const kern_boids_sum sum_zero;
 
 /* The candidates of one span; shift is read only where the span is shifted. */
-KERN_FN void boids_span(const kern_boids_params *p, const kern_pad *pad, const uint32_t *candidates,
-                        uint32_t begin, const kern_span *span, bool shifted, const kern_real x[3],
+KERN_FN void boids_span(const kern_boids_params *p, const kern_pad *pad, const kern_block *block,
+                        uint32_t begin, const kern_span *span, bool shifted, bool own, const kern_real x[3],
                         kern_i32v self, kern_boids_sum *sum)
 {
     float *const *columns = pad->columns;
 
     for (uint32_t k = begin; k < span->end; k++) {
-        uint32_t j = candidates[k];
-        kern_mask other = kern_unequal_if(kern_first_lanes(KERN_LANES), self, kern_set_index(j));
+        uint32_t j = block->candidates[k];
+        kern_mask other = kern_lane_all();
         kern_real dx[3], velocity[3];
 
+        if (own)
+            other = kern_lane_differ(self, kern_lane_set_index(j));
         for (int axis = 0; axis < 3; axis++) {
-            dx[axis] = x[axis] - kern_set(columns[axis][j]);
+            dx[axis] = x[axis] - kern_lane_set(columns[axis][j]);
             if (shifted)
-                dx[axis] -= kern_set(span->shift[axis]);
-            velocity[axis] = kern_set(columns[3 + axis][j]);
+                dx[axis] -= kern_lane_set(span->shift[axis]);
+            velocity[axis] = kern_lane_set(columns[3 + axis][j]);
         }
         kern_boids_pair(p, dx, velocity, other, sum);
     }
@@ -28,26 +30,28 @@ static void boids_block(const kern_boids_params *params, const kern_pad *pad,
                         const kern_block *block, float *const out[6])
 {
     const kern_boids_params p = *params;
-    kern_i32v self = kern_load_index(block->places);
+    kern_i32v self = kern_lane_load_index(block->places);
     kern_boids_sum sum = sum_zero;
     kern_real row[6];
     uint32_t begin = 0;
 
     for (int c = 0; c < 6; c++)
-        row[c] = kern_gather(pad->columns[c], block->places);
+        row[c] = kern_lane_gather(pad->columns[c], block->places);
     for (uint32_t i = 0; i < block->span_count; i++) {
         const kern_span *span = &block->spans[i];
 
         if (span->shifted)
-            boids_span(&p, pad, block->candidates, begin, span, true, row, self, &sum);
+            boids_span(&p, pad, block, begin, span, true, true, row, self, &sum);
+        else if (span->own)
+            boids_span(&p, pad, block, begin, span, false, true, row, self, &sum);
         else
-            boids_span(&p, pad, block->candidates, begin, span, false, row, self, &sum);
+            boids_span(&p, pad, block, begin, span, false, false, row, self, &sum);
         begin = span->end;
     }
     kern_boids_finish(&p, &sum, row, row + 3);
     for (int c = 0; c < 6; c++)
         if (out[c] != NULL)
-            kern_scatter(out[c], block->rows, block->row_count, row[c]);
+            kern_lane_scatter(out[c], block->rows, row[c]);
 }
 
 size_t kern_boids_scratch_size(const kern_halo *halo)

@@ -44,67 +44,67 @@ typedef struct kern_boids_sum {
 KERN_FN void kern_boids_pair(const kern_boids_params *p, const kern_real dx[3],
                              const kern_real velocity[3], kern_mask other, kern_boids_sum *sum)
 {
-    kern_real square = kern_fma(dx[2], dx[2], kern_fma(dx[1], dx[1], dx[0] * dx[0]));
-    kern_mask near = kern_lt_if(other, square, kern_set(p->radius * p->radius));
+    kern_real square = kern_lane_fma(dx[2], dx[2], kern_lane_fma(dx[1], dx[1], dx[0] * dx[0]));
+    kern_mask near = kern_lane_lt_if(other, square, kern_lane_set(p->radius * p->radius));
     kern_mask close =
-        kern_lt_if(near, square, kern_set(p->separation_radius * p->separation_radius));
+        kern_lane_lt_if(near, square, kern_lane_set(p->separation_radius * p->separation_radius));
 
-    sum->count = kern_add_if(near, sum->count, kern_set(1.0f));
+    sum->count = kern_lane_add_if(near, sum->count, kern_lane_set(1.0f));
     for (int axis = 0; axis < 3; axis++) {
-        sum->away[axis] = kern_add_if(near, sum->away[axis], dx[axis]);
-        sum->velocity[axis] = kern_add_if(near, sum->velocity[axis], velocity[axis]);
+        sum->away[axis] = kern_lane_add_if(near, sum->away[axis], dx[axis]);
+        sum->velocity[axis] = kern_lane_add_if(near, sum->velocity[axis], velocity[axis]);
     }
-    if (kern_any(close)) {
-        kern_real room = kern_set(1.0f) - kern_sqrt(square) / kern_set(p->separation_radius);
-        kern_real push = kern_set(p->collision) * (room * room);
+    if (kern_lane_any(close)) {
+        kern_real room = kern_lane_set(1.0f) - kern_lane_sqrt(square) / kern_lane_set(p->separation_radius);
+        kern_real push = kern_lane_set(p->collision) * (room * room);
 
         for (int axis = 0; axis < 3; axis++)
-            sum->separate[axis] = kern_fma_if(close, push, dx[axis], sum->separate[axis]);
+            sum->separate[axis] = kern_lane_fma_if(close, push, dx[axis], sum->separate[axis]);
     }
 }
 
 /* The second and third rule and the speed limits: v becomes the new velocity, before walls. */
 KERN_FN void kern_boids_steer(const kern_boids_params *p, const kern_boids_sum *sum, kern_real v[3])
 {
-    kern_mask some = kern_lt(kern_set(0.0f), sum->count);
-    kern_real share = kern_set(1.0f) / sum->count, speed, bound, factor;
+    kern_mask some = kern_lane_lt(kern_lane_set(0.0f), sum->count);
+    kern_real share = kern_lane_set(1.0f) / sum->count, speed, bound, factor;
     kern_mask resting;
 
     for (int axis = 0; axis < 3; axis++) {
-        kern_real centre = -(sum->away[axis] * share) * kern_set(p->steer);
-        kern_real match = sum->velocity[axis] * share * kern_set(p->match) - v[axis];
-        kern_real change = kern_add_if(some, sum->separate[axis], centre);
+        kern_real centre = -(sum->away[axis] * share) * kern_lane_set(p->steer);
+        kern_real match = sum->velocity[axis] * share * kern_lane_set(p->match) - v[axis];
+        kern_real change = kern_lane_add_if(some, sum->separate[axis], centre);
 
-        change = kern_add_if(some, change, match);
-        v[axis] = kern_fma(kern_set(p->scale), change, v[axis]);
+        change = kern_lane_add_if(some, change, match);
+        v[axis] = kern_lane_fma(kern_lane_set(p->scale), change, v[axis]);
     }
-    speed = kern_sqrt(kern_fma(v[2], v[2], kern_fma(v[1], v[1], v[0] * v[0])));
-    bound = kern_select(kern_lt(kern_set(p->speed_max), speed), kern_set(p->speed_max), speed);
-    bound = kern_select(kern_lt(speed, kern_set(p->speed_min)), kern_set(p->speed_min), bound);
-    resting = kern_lt(speed, kern_set(1e-30f));
-    factor = kern_select(resting, kern_set(0.0f), bound / speed);
+    speed = kern_lane_sqrt(kern_lane_fma(v[2], v[2], kern_lane_fma(v[1], v[1], v[0] * v[0])));
+    bound = kern_lane_select(kern_lane_lt(kern_lane_set(p->speed_max), speed), kern_lane_set(p->speed_max), speed);
+    bound = kern_lane_select(kern_lane_lt(speed, kern_lane_set(p->speed_min)), kern_lane_set(p->speed_min), bound);
+    resting = kern_lane_lt(speed, kern_lane_set(1e-30f));
+    factor = kern_lane_select(resting, kern_lane_set(0.0f), bound / speed);
     for (int axis = 0; axis < 3; axis++)
         v[axis] = v[axis] * factor;
-    v[0] = kern_select(resting, kern_set(p->speed_min), v[0]);
+    v[0] = kern_lane_select(resting, kern_lane_set(p->speed_min), v[0]);
 }
 
 /* One axis of the walls and the move; x and v become the new ones. */
 KERN_FN void kern_boids_move(const kern_boids_params *p, int axis, kern_real *x, kern_real *v)
 {
-    kern_real size = kern_set(p->size[axis]), wall = kern_set(p->wall_distance);
-    kern_real zero = kern_set(0.0f), to;
+    kern_real size = kern_lane_set(p->size[axis]), wall = kern_lane_set(p->wall_distance);
+    kern_real zero = kern_lane_set(0.0f), to;
 
     if (p->edge[axis] == KERN_EDGE_CLOSED) {
-        *v = kern_add_if(kern_lt(*x, wall), *v, kern_set(p->wall_steer));
-        *v = kern_add_if(kern_lt(size - *x, wall), *v, kern_set(-p->wall_steer));
+        *v = kern_lane_add_if(kern_lane_lt(*x, wall), *v, kern_lane_set(p->wall_steer));
+        *v = kern_lane_add_if(kern_lane_lt(size - *x, wall), *v, kern_lane_set(-p->wall_steer));
     }
-    to = kern_fma(*v, kern_set(p->dt), *x);
+    to = kern_lane_fma(*v, kern_lane_set(p->dt), *x);
     if (p->edge[axis] == KERN_EDGE_CLOSED) {
-        to = kern_select(kern_lt(to, zero), zero, to);
-        to = kern_select(kern_lt(size, to), size, to);
+        to = kern_lane_select(kern_lane_lt(to, zero), zero, to);
+        to = kern_lane_select(kern_lane_lt(size, to), size, to);
     } else if (p->edge[axis] == KERN_EDGE_PERIODIC) {
-        to = kern_add_if(kern_lt(to, zero), to, size);
-        to = kern_select(kern_lt(to, size), to, to - size);
+        to = kern_lane_add_if(kern_lane_lt(to, zero), to, size);
+        to = kern_lane_select(kern_lane_lt(to, size), to, to - size);
     }
     *x = to;
 }

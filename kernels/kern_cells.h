@@ -50,15 +50,16 @@ typedef struct kern_halo {
 typedef struct kern_span {
     uint32_t end; /* place in the list behind its last candidate */
     bool shifted; /* false: all of shift is 0 */
+    bool own;     /* may hold rows of the block; no other span does, unshifted */
     float shift[3];
 } kern_span;
 
-/* Lanes from row_count on repeat the last row: they are computed and not used. */
+/* Lanes from row_count on repeat the last row: what they compute is its result again. */
 typedef struct kern_block {
-    uint32_t row_count;         /* 1 .. KERN_LANES */
-    const uint32_t *rows;       /* [KERN_LANES] in the tile */
-    const uint32_t *places;     /* [KERN_LANES] the same rows in the pad */
-    const uint32_t *candidates; /* places in the pad, ascending */
+    uint32_t row_count;                /* 1 .. KERN_LANES */
+    const uint32_t *rows;              /* [KERN_LANES] in the tile */
+    const uint32_t *places;            /* [KERN_LANES] the same rows in the pad */
+    const uint32_t *candidates;        /* places in the pad, ascending */
     uint32_t span_count;
     const kern_span *spans;
 } kern_block;
@@ -80,7 +81,7 @@ typedef struct kern_pad {
     uint32_t *rows, *places; /* [block_count * KERN_LANES] the tile's rows, block after block */
     kern_cell_box *boxes;    /* [block_count] the cells that a block's rows lie in */
     uint8_t seen_as[KERN_HALO_TILES]; /* the tile itself if it is shifted, else KERN_HALO_SELF */
-    bool shifted;                     /* some tile is */
+    bool shifted_sides[3][2];         /* whether a tile beyond either end of an axis is */
     bool filtered;                    /* candidates are tested against the block's box */
     float radius;
     float shift_max;
@@ -97,8 +98,11 @@ size_t kern_pad_size(const kern_halo *halo, uint32_t column_count);
 void kern_pad_init(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
                    void *scratch);
 
+/* The last part of kern_pad_init: fills rows, places and boxes. */
+void kern_pad_form_blocks(kern_pad *pad);
+
 /* Describes block index < block_count; valid until the next call. Candidates hold every row within
  * radius of a row of the block, the block's own rows, and others. */
-void kern_pad_block(kern_pad *pad, uint32_t index, kern_block *block);
+void kern_pad_block(const kern_pad *pad, uint32_t index, kern_block *block);
 
 #endif

@@ -3,21 +3,23 @@
 static const kern_lj_sum sum_zero;
 
 /* The candidates of one span; shift is read only where the span is shifted. */
-KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const uint32_t *candidates,
-                     uint32_t begin, const kern_span *span, bool shifted, const kern_real x[3],
+KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const kern_block *block,
+                     uint32_t begin, const kern_span *span, bool shifted, bool own, const kern_real x[3],
                      kern_i32v self, kern_lj_sum *sum)
 {
     float *const *columns = pad->columns;
 
     for (uint32_t k = begin; k < span->end; k++) {
-        uint32_t j = candidates[k];
-        kern_mask other = kern_unequal_if(kern_first_lanes(KERN_LANES), self, kern_set_index(j));
+        uint32_t j = block->candidates[k];
+        kern_mask other = kern_lane_all();
         kern_real dx[3];
 
+        if (own)
+            other = kern_lane_differ(self, kern_lane_set_index(j));
         for (int axis = 0; axis < 3; axis++) {
-            dx[axis] = x[axis] - kern_set(columns[axis][j]);
+            dx[axis] = x[axis] - kern_lane_set(columns[axis][j]);
             if (shifted)
-                dx[axis] -= kern_set(span->shift[axis]);
+                dx[axis] -= kern_lane_set(span->shift[axis]);
         }
         kern_lj_pair(p, dx, other, sum);
     }
@@ -27,26 +29,28 @@ static void lj_block(const kern_lj_params *params, const kern_pad *pad, const ke
                      float *const out[5])
 {
     const kern_lj_params p = *params;
-    kern_i32v self = kern_load_index(block->places);
+    kern_i32v self = kern_lane_load_index(block->places);
     kern_lj_sum sum = sum_zero;
     kern_real x[3], result[5];
     uint32_t begin = 0;
 
     for (int axis = 0; axis < 3; axis++)
-        x[axis] = kern_gather(pad->columns[axis], block->places);
+        x[axis] = kern_lane_gather(pad->columns[axis], block->places);
     for (uint32_t i = 0; i < block->span_count; i++) {
         const kern_span *span = &block->spans[i];
 
         if (span->shifted)
-            lj_span(&p, pad, block->candidates, begin, span, true, x, self, &sum);
+            lj_span(&p, pad, block, begin, span, true, true, x, self, &sum);
+        else if (span->own)
+            lj_span(&p, pad, block, begin, span, false, true, x, self, &sum);
         else
-            lj_span(&p, pad, block->candidates, begin, span, false, x, self, &sum);
+            lj_span(&p, pad, block, begin, span, false, false, x, self, &sum);
         begin = span->end;
     }
     kern_lj_finish(&p, &sum, result, &result[3], &result[4]);
     for (int c = 0; c < 5; c++)
         if (out[c] != NULL)
-            kern_scatter(out[c], block->rows, block->row_count, result[c]);
+            kern_lane_scatter(out[c], block->rows, result[c]);
 }
 
 size_t kern_lj_scratch_size(const kern_halo *halo)

@@ -30,30 +30,30 @@ typedef struct kern_lj_sum {
 KERN_FN void kern_lj_pair(const kern_lj_params *p, const kern_real dx[3], kern_mask other,
                           kern_lj_sum *sum)
 {
-    kern_real square = kern_fma(dx[2], dx[2], kern_fma(dx[1], dx[1], dx[0] * dx[0]));
-    kern_mask near = kern_lt_if(other, square, kern_set(p->cutoff * p->cutoff));
-    kern_real q = kern_set(p->sigma * p->sigma) / square;
+    kern_real square = kern_lane_fma(dx[2], dx[2], kern_lane_fma(dx[1], dx[1], dx[0] * dx[0]));
+    kern_mask near = kern_lane_lt_if(other, square, kern_lane_set(p->cutoff * p->cutoff));
+    kern_real q = kern_lane_set(p->sigma * p->sigma) / square;
     kern_real s = q * q * q;
-    kern_real half_less = s - kern_set(0.5f);
-    kern_real push = s * q * half_less;
+    kern_real twelve = s * (s - kern_lane_set(0.5f));
+    kern_real push = q * twelve;
 
     for (int axis = 0; axis < 3; axis++)
-        sum->force[axis] = kern_fma_if(near, push, dx[axis], sum->force[axis]);
-    sum->twelve = kern_fma_if(near, s, half_less, sum->twelve);
-    sum->six = kern_add_if(near, sum->six, s);
+        sum->force[axis] = kern_lane_fma_if(near, push, dx[axis], sum->force[axis]);
+    sum->twelve = kern_lane_add_if(near, sum->twelve, twelve);
+    sum->six = kern_lane_add_if(near, sum->six, s);
 }
 
 /* The row's own numbers, when the last neighbour has been met. */
 KERN_FN void kern_lj_finish(const kern_lj_params *p, const kern_lj_sum *sum, kern_real force[3],
                             kern_real *potential, kern_real *virial)
 {
-    kern_real unit = kern_set(48.0f * p->epsilon / (p->sigma * p->sigma));
+    kern_real unit = kern_lane_set(48.0f * p->epsilon / (p->sigma * p->sigma));
 
     for (int axis = 0; axis < 3; axis++)
         force[axis] = sum->force[axis] * unit;
     *potential =
-        kern_set(2.0f * p->epsilon) * kern_fma(kern_set(-0.5f), sum->six, sum->twelve);
-    *virial = kern_set(24.0f * p->epsilon) * sum->twelve;
+        kern_lane_set(2.0f * p->epsilon) * kern_lane_fma(kern_lane_set(-0.5f), sum->six, sum->twelve);
+    *virial = kern_lane_set(24.0f * p->epsilon) * sum->twelve;
 }
 
 #if !defined(__CUDACC__)

@@ -1,6 +1,6 @@
 /* Time per row of the pair kernels alone, one thread, one line per case. Not a test.
  *
- *   bench_kernels [seconds per case] */
+ *   bench_kernels [seconds per case [name of the only case]] */
 #include "kernels/kern_boids.h"
 #include "kernels/kern_lj.h"
 #include "tests/support/cell_scene.h"
@@ -8,6 +8,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <time.h>
+
+static const char *only;
 
 typedef void bench_call(const void *params, const kern_halo *halo, float *const *out,
                         void *scratch);
@@ -92,6 +94,8 @@ static void bench_boids(const char *name, uint32_t rows, float neighbours, bool 
                         .cells = { cells, cells, cells }, .tiles = { tiles, tiles, tiles } };
     scene s;
 
+    if (only != NULL && strcmp(only, name) != 0)
+        return;
     for (int axis = 0; axis < 3; axis++)
         p.edge[axis] = periodic ? KERN_EDGE_PERIODIC : KERN_EDGE_CLOSED;
     scene_init(&s, &o, 1);
@@ -114,6 +118,8 @@ static void bench_lj(const char *name, uint32_t lattice, uint32_t tiles, double 
     uint64_t seed = 7;
     scene s;
 
+    if (only != NULL && strcmp(only, name) != 0)
+        return;
     scene_init(&s, &o, 1);
     for (uint32_t c = 0; c < lattice * lattice * lattice; c++) {
         uint32_t at[3] = { c % lattice, c / lattice % lattice, c / lattice / lattice };
@@ -135,6 +141,7 @@ int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 1.0;
 
+    only = argc > 2 ? argv[2] : NULL;
     bench_boids("boids.sparse", 1000000, 2.1f, false, 6, seconds);
     bench_boids("boids.sparse.periodic", 200000, 2.1f, true, 4, seconds);
     bench_boids("boids.dense", 1000000, 30.0f, false, 6, seconds);

@@ -16,7 +16,7 @@ typedef struct atom_sum {
 static void meet(void *ctx, const scene *s, uint32_t i, uint32_t j, const float shift[3])
 {
     atom_sum *a = ctx;
-    float d[3], square, q, six, push;
+    float d[3], square, q, six, twelve, push;
 
     for (int axis = 0; axis < 3; axis++)
         d[axis] = s->rows[axis][i] - s->rows[axis][j] - shift[axis];
@@ -25,10 +25,11 @@ static void meet(void *ctx, const scene *s, uint32_t i, uint32_t j, const float 
         return;
     q = a->p->sigma * a->p->sigma / square;
     six = q * q * q;
-    push = six * q * (six - 0.5f);
+    twelve = six * (six - 0.5f);
+    push = q * twelve;
     for (int axis = 0; axis < 3; axis++)
         a->force[axis] = fmaf(push, d[axis], a->force[axis]);
-    a->twelve = fmaf(six, six - 0.5f, a->twelve);
+    a->twelve += twelve;
     a->six += six;
 }
 
