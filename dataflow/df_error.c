@@ -78,9 +78,7 @@ void df_report_init(df_report *report, const char *file)
 
 static bool report_has(const df_report *report, const df_report_entry *entry)
 {
-    uint32_t held = report->count < DF_REPORT_MAX ? report->count : DF_REPORT_MAX;
-
-    for (uint32_t i = 0; i < held; i++)
+    for (uint32_t i = 0; i < report->count; i++)
         if (report->entries[i].place.line == entry->place.line &&
             report->entries[i].place.column == entry->place.column &&
             strcmp(report->entries[i].text, entry->text) == 0)
@@ -93,14 +91,15 @@ df_status df_report_add(df_report *report, df_place place, const char *format, .
     df_report_entry entry = { .place = place };
     va_list args;
 
+    if (report->count >= DF_REPORT_MAX) {
+        report->count++;
+        return DF_EINVAL;
+    }
     va_start(args, format);
     text_format(entry.text, sizeof entry.text, format, args);
     va_end(args);
-    if (report_has(report, &entry))
-        return DF_EINVAL;
-    if (report->count < DF_REPORT_MAX)
-        report->entries[report->count] = entry;
-    report->count++;
+    if (!report_has(report, &entry))
+        report->entries[report->count++] = entry;
     return DF_EINVAL;
 }
 
@@ -138,31 +137,45 @@ void df_report_print(const df_report *report, void *out)
 
 /* ---- did you mean ---- */
 
-/* The optimal string alignment distance: insertions, deletions, changes, and swaps of two
- * neighbours count one each. Three rows of the usual table. */
-static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+static size_t smaller(size_t a, size_t b)
 {
-    size_t rows[3][NEAREST_NAME_MAX + 1];
+    return a < b ? a : b;
+}
+
+/* The optimal string alignment distance (insertions, deletions, changes, and swaps of two
+ * neighbours count one each), or anything above `limit` if it is above. Three rows of the usual
+ * table, and of each row only what is at most `limit` from the diagonal; beyond stands `far`. */
+static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len, size_t limit)
+{
+    const size_t far = limit + 1;
+    size_t rows[3][NEAREST_NAME_MAX + 2];
 
     for (size_t j = 0; j <= b_len; j++)
         rows[0][j] = j;
     for (size_t i = 1; i <= a_len; i++) {
         const size_t *last = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
-        size_t *row = rows[i % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
-            if (last[j] + 1 < best)
-                best = last[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                before[j - 2] + 1 < best)
-                best = before[j - 2] + 1;
+        size_t *row = rows[i % 3], nearest = far;
+        size_t begin = i > limit ? i - limit : 1, end = smaller(i + limit, b_len);
+        row[begin - 1] = begin == 1 ? i : far;
+        for (size_t j = begin; j <= end; j++) {
+            size_t best = smaller(last[j - 1] + (a[i - 1] != b[j - 1]),
+                                  smaller(last[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                best = smaller(best, before[j - 2] + 1);
             row[j] = best;
+            nearest = smaller(nearest, best);
         }
+        row[end + 1] = far;
+        if (nearest >= far && begin > 1)
+            return far;
     }
     return rows[a_len % 3][b_len];
+}
+
+/* How far a name may be from the one that is suggested: one in three letters, at most three. */
+static size_t nearest_limit(size_t a_len, size_t b_len)
+{
+    return smaller((a_len > b_len ? a_len : b_len) / 3, 3);
 }
 
 const char *df_nearest(const char *name, const char *const *candidates, size_t count)
@@ -173,18 +186,13 @@ const char *df_nearest(const char *name, const char *const *candidates, size_t c
     if (len > NEAREST_NAME_MAX)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        size_t other = strlen(candidates[i]);
-        size_t limit = (len > other ? len : other) / 3, distance;
-        if (other > NEAREST_NAME_MAX)
+        size_t other = strlen(candidates[i]), limit = nearest_limit(len, other), distance;
+        if (other > NEAREST_NAME_MAX || other > len + limit || len > other + limit)
             continue;
-        if (strcasecmp(name, candidates[i]) == 0) {
-            distance = 0;
-        } else {
-            distance = edit_distance(name, len, candidates[i], other);
-            if (distance > (limit < 3 ? limit : 3))
-                continue;
-        }
-        if (distance < best) {
+        distance = strcasecmp(name, candidates[i]) == 0
+                       ? 0
+                       : edit_distance(name, len, candidates[i], other, limit);
+        if (distance <= limit && distance < best) {
             best = distance;
             nearest = candidates[i];
         }

@@ -1,0 +1,265 @@
+/* The sections of a job file and their keys: one table, by which the reader checks and fills, and
+ * which the manual is printed from. */
+#include "config/cfg_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+
+_Static_assert(DF_STEPS_MAX == 1099511627776ull && DF_KEY_GROUPS_MAX == 65536 &&
+                   DF_WINDOW_MAX == 64 && DF_THREADS_MAX == 256,
+               "the ranges below name the limits");
+
+/* clang-format off */
+
+static const weir_option job_options[] = {
+    { "name", "names the job and its folder, runs/NAME; if absent, the file's name without .toml",
+      WEIR_TEXT, NULL, "", NULL, NULL, offsetof(cfg_job, name) },
+    { "seed", "what all random numbers come from, with the operator's name, the step and the row",
+      WEIR_U64, NULL, "1", NULL, NULL, offsetof(cfg_job, seed) },
+    { "steps", "the last step; the first is 0", WEIR_U64, NULL, NULL, "0..1099511627776", NULL,
+      offsetof(cfg_job, steps) },
+    { "dt", "simulated time per step", WEIR_F64, "time_unit", "1", "> 0", NULL,
+      offsetof(cfg_job, dt) },
+    { "time_unit", "what time is counted in, for people", WEIR_TEXT, NULL, "", NULL, NULL,
+      offsetof(cfg_job, time_unit) },
+    { "time_start", "the time at step 0", WEIR_F64, "time_unit", "0", NULL, NULL,
+      offsetof(cfg_job, time_start) },
+    { 0 },
+};
+
+static const weir_option space_options[] = {
+    { "axes", "names of the axes, one to three; a state in the space has a column (f32) for each",
+      WEIR_COLUMNS, NULL, NULL, NULL, NULL, offsetof(cfg_space, axes) },
+    { "size", "coordinates run from 0 to size; one number for all axes, or a list", CFG_OPTION_NODE,
+      "length", NULL, "> 0", "number, or a list of them", offsetof(cfg_space, size) },
+    { "edges", "what is beyond the ends of an axis: a wall, or the other end", CFG_OPTION_NODE,
+      NULL, "closed", NULL, "`closed` or `periodic`, or a list of them",
+      offsetof(cfg_space, edges) },
+    { 0 },
+};
+
+static const weir_option state_options[] = {
+    { "space", "the space that its rows are in; if absent, rows are spread by their key",
+      CFG_OPTION_NODE, NULL, "", NULL, "text", offsetof(cfg_state, space) },
+    { "columns", "columns.TYPE = [names], TYPE one of f32 f64 i32 i64 u32 u64 u8", CFG_OPTION_NODE,
+      NULL, NULL, NULL, "table of lists of texts", offsetof(cfg_state, columns) },
+    { "first", "the stream that holds its rows at step 0", CFG_OPTION_NODE, NULL, "", NULL, "text",
+      offsetof(cfg_state, first) },
+    { "next", "the stream that holds its rows at the next step; a list is a union",
+      CFG_OPTION_NODE, NULL, "", NULL, "text, or a list of them", offsetof(cfg_state, next) },
+    { "moves", "how far a row may move in one step: into a tile beside its own, or anywhere "
+      "(which makes every step wait for all key groups)", WEIR_CHOICE, NULL, "near", NULL,
+      "near|anywhere", offsetof(cfg_state, moves) },
+    { 0 },
+};
+
+static const weir_option operator_options[] = {
+    { "kind", "what it does: see weir operators; \"./file.so:symbol\" is a kind of your own",
+      CFG_OPTION_NODE, NULL, NULL, NULL, "text", offsetof(cfg_operator, kind) },
+    { "in", "the streams it reads, a list is a union; in.PORT where the kind has several inputs",
+      CFG_OPTION_NODE, NULL, "", NULL, "text, or a list of them", offsetof(cfg_operator, in) },
+    { "every_steps", "runs at steps that are multiples of it", WEIR_U64, NULL, "1", ">= 1", NULL,
+      offsetof(cfg_operator, every_steps) },
+    { "at", "runs at every such step, or at the last step only", WEIR_CHOICE, NULL, "step", NULL,
+      "step|end", offsetof(cfg_operator, at) },
+    { 0 },
+};
+
+static const weir_option run_options[] = {
+    { "key_groups", "the greatest parallelism; part of the job's identity", WEIR_U32, NULL, "256",
+      "1..65536", NULL, offsetof(cfg_run, key_groups) },
+    { "window", "steps that a key group may be ahead of another", WEIR_U32, NULL, "8", "1..64",
+      NULL, offsetof(cfg_run, window) },
+    { "pace", "steps per second of wall time", CFG_OPTION_PACE, NULL, "unlimited", "> 0", NULL,
+      offsetof(cfg_run, pace) },
+    { 0 },
+};
+
+static const weir_option snapshot_options[] = {
+    { "every_seconds", "wall time between snapshots", WEIR_F64, "s", "60", "> 0", NULL, 0 },
+    { "every_steps", "steps between snapshots, instead", WEIR_U64, NULL, "", ">= 1", NULL, 0 },
+    { "retain", "how many are kept", WEIR_U32, NULL, "3", ">= 1", NULL, 0 },
+    { "compression", "of the columns", WEIR_CHOICE, NULL, "lz4", NULL, "lz4|zstd|none", 0 },
+    { 0 },
+};
+
+static const weir_option fault_options[] = {
+    { "mode", "what follows the loss of a worker", WEIR_CHOICE, NULL, "snapshot", NULL,
+      "snapshot|retry|none", 0 },
+    { 0 },
+};
+
+static const weir_option replay_options[] = {
+    { "mode", "whether a run is recorded, or compared with its record", WEIR_CHOICE, NULL, "off",
+      NULL, "off|record|verify", 0 },
+    { 0 },
+};
+
+static const weir_option placement_options[] = {
+    { "policy", "which worker a key group goes to", WEIR_CHOICE, NULL, "locality", NULL,
+      "locality|least-loaded|round-robin", 0 },
+    { "min_free_bytes", "memory that a worker keeps free", CFG_OPTION_BYTES, NULL, "0", NULL, NULL,
+      0 },
+    { 0 },
+};
+
+static const weir_option worker_options[] = {
+    { "backend", "what it computes on: cpu, or cuda:N", CFG_OPTION_NODE, NULL, "cpu", NULL, "text",
+      0 },
+    { "threads", "how many threads; if absent, one per core", WEIR_U32, NULL, "", "1..256", NULL,
+      0 },
+    { 0 },
+};
+
+static const weir_option no_options[] = { { 0 } };
+
+static const cfg_section sections[] = {
+    { "job", false, "What is run, and for how long.", job_options, false },
+    { "param", false, "Names for numbers, used in expressions.", NULL, false },
+    { "space", true, "Where rows can be.", space_options, false },
+    { "state", true, "A table that is carried from step to step.", state_options, false },
+    { "operator", true, "Makes streams of streams and states. A kind has its own keys beside these.",
+      operator_options, false },
+    { "sink", true, "Takes a stream out of the job. A kind has its own keys beside these.",
+      operator_options, false },
+    { "run", false, "How the steps are run.", run_options, false },
+    { "snapshot", false, "When the state is saved.", snapshot_options, true },
+    { "fault_tolerance", false, "What is done about failures.", fault_options, true },
+    { "replay", false, "Recording and comparing.", replay_options, true },
+    { "placement", false, "Which worker owns what.", placement_options, true },
+    { "worker", true, "One worker, by its label.", worker_options, true },
+    { "scaling", false, "Changing the number of workers; it has no keys yet.", no_options, true },
+};
+
+/* clang-format on */
+
+#define SECTION_COUNT ((uint32_t)(sizeof sections / sizeof *sections))
+
+const cfg_section *cfg_sections(uint32_t *count)
+{
+    *count = SECTION_COUNT;
+    return sections;
+}
+
+const cfg_section *cfg_section_of(const char *name)
+{
+    for (uint32_t i = 0; i < SECTION_COUNT; i++)
+        if (strcmp(sections[i].name, name) == 0)
+            return &sections[i];
+    return NULL;
+}
+
+const cfg_node *cfg_section_table(const cfg_node *root, const char *name)
+{
+    const cfg_node *node = cfg_find(root, name);
+
+    return node != NULL && node->type == CFG_TABLE ? node : NULL;
+}
+
+/* ---- what is where it must be ---- */
+
+const char *cfg_section_hint(const cfg_ctx *ctx, char hint[CFG_HINT_MAX], const char *name)
+{
+    const char *names[SECTION_COUNT];
+
+    for (uint32_t i = 0; i < SECTION_COUNT; i++)
+        names[i] = sections[i].name;
+    return cfg_hint(ctx, hint, name, names, SECTION_COUNT);
+}
+
+static void check_unknown(cfg_ctx *ctx, const cfg_node *node)
+{
+    char hint[CFG_HINT_MAX];
+
+    if (node->type == CFG_TABLE)
+        cfg_error_key(ctx, node, "unknown section \"%.64s\"%s", node->key,
+                      cfg_section_hint(ctx, hint, node->key));
+    else
+        cfg_error_key(ctx, node, "\"%.64s\" stands in no section, such as [job]", node->key);
+}
+
+static void check_named(cfg_ctx *ctx, const cfg_node *table)
+{
+    cfg_scope scope = { .ctx = ctx };
+
+    snprintf(scope.who, sizeof scope.who, "[%s]", table->key);
+    for (const cfg_node *node = table->first; node != NULL; node = node->next)
+        if (node->type != CFG_TABLE)
+            cfg_error_key(ctx, node, "[%s]: \"%.64s\" must be a section: write [%s.NAME]",
+                          table->key, node->key, table->key);
+        else
+            cfg_check_name(&scope, node, "the name", CFG_NAME_THING);
+}
+
+void cfg_check_sections(cfg_ctx *ctx, const cfg_node *root)
+{
+    for (const cfg_node *node = root->first; node != NULL; node = node->next) {
+        const cfg_section *section = cfg_section_of(node->key);
+        if (section == NULL)
+            check_unknown(ctx, node);
+        else if (node->type != CFG_TABLE)
+            cfg_error_key(ctx, node, "\"%s\" must be a section: write [%s%s]", node->key, node->key,
+                          section->named ? ".NAME" : "");
+        else if (section->named)
+            check_named(ctx, node);
+    }
+}
+
+/* ---- policies ---- */
+
+/* Big enough for the field of any option type. */
+typedef struct section_field {
+    const cfg_node *node;
+    uint64_t rest[3];
+} section_field;
+
+static void check_policy(cfg_ctx *ctx, const cfg_section *section, const cfg_node *table)
+{
+    section_field field = { 0 };
+    cfg_target target = { section->options, &field };
+    cfg_scope scope = { .ctx = ctx, .noun = "key" };
+
+    if (section->named)
+        snprintf(scope.who, sizeof scope.who, "%s \"%.64s\"", section->name, table->key);
+    else
+        snprintf(scope.who, sizeof scope.who, "[%s]", section->name);
+    cfg_fill(&scope, table, &target, 1);
+}
+
+static void check_backend(cfg_ctx *ctx, const cfg_node *worker)
+{
+    const cfg_node *node = cfg_find(worker, "backend");
+    char shown[CFG_SHOWN_MAX];
+    const char *number;
+
+    if (node == NULL)
+        return;
+    if (node->type == CFG_TEXT && strcmp(node->text, "cpu") == 0)
+        return;
+    if (node->type == CFG_TEXT && strncmp(node->text, "cuda:", 5) == 0) {
+        number = node->text + 5;
+        if (strspn(number, "0123456789") == strlen(number) && strlen(number) - 1 < 3)
+            return;
+    }
+    cfg_error_value(ctx, node, "worker \"%.64s\": backend: expected \"cpu\" or \"cuda:N\", found %s",
+                    worker->key, cfg_shown(node, shown));
+}
+
+void cfg_check_policies(cfg_ctx *ctx, const cfg_node *root)
+{
+    for (uint32_t i = 0; i < SECTION_COUNT; i++) {
+        const cfg_node *table = cfg_section_table(root, sections[i].name);
+        if (table == NULL || !sections[i].policy)
+            continue;
+        if (!sections[i].named) {
+            check_policy(ctx, &sections[i], table);
+            continue;
+        }
+        for (const cfg_node *node = table->first; node != NULL; node = node->next)
+            if (node->type == CFG_TABLE) {
+                check_policy(ctx, &sections[i], node);
+                check_backend(ctx, node);
+            }
+    }
+}
