@@ -6,7 +6,8 @@
  *     seed 1
  *     plan 0f3c...                                  32 hexadecimal digits
  *     stream birds 256 id x y z vx vy vz            name, key groups, columns
- *     0 7c1e... 93ab...:51d0...                     step, total, and a field for each stream
+ *     0 7c1e... 93ab...:51d0...                     step, total of the states, a field
+ *                                                   for each stream
  *
  * A field is `-` where the stream has nothing at that step, else COLUMNS:GROUPS without gaps:
  * 16 digits (the high word) of each column's hash, 8 digits of each key group's. Everything is
