@@ -184,7 +184,7 @@ df_status coord_progress_start(coord_progress *p, const df_graph *graph, df_erro
 
 void coord_progress_stop(coord_progress *p)
 {
-    if (!p->running)
+    if (p == NULL || !p->running)
         return;
     pthread_mutex_lock(&p->lock);
     p->stop = true;

@@ -20,7 +20,7 @@ df_status coord_progress_new(coord_progress **out, const coord_progress_options 
                              df_error *err) DF_MUST_CHECK;
 /* Where sinks may print: null where they may not. Belongs to the progress. */
 FILE *coord_progress_console(coord_progress *progress);
-/* Watch a graph from a thread of its own, until stop, which also wipes the line. */
+/* Watch a graph from a thread of its own, until stop, which also wipes the line; null is allowed. */
 df_status coord_progress_start(coord_progress *progress, const df_graph *graph, df_error *err)
     DF_MUST_CHECK;
 void coord_progress_stop(coord_progress *progress);
