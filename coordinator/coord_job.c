@@ -2,6 +2,7 @@
 
 #include "config/cfg.h"
 #include "coordinator/coord_kinds.h"
+#include "operators/op_list.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +10,14 @@
 df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
                          df_report *report)
 {
+    cfg_options options = { .kinds = &op_kinds, .sets = sets->items, .set_count = sets->count,
+                            .load = coord_kind_load };
     df_draft *draft = NULL;
     df_status s;
 
     *out = NULL;
     df_report_init(report, path);
-    s = cfg_load(&draft, path, coord_kinds(), sets->items, sets->count, report);
+    s = cfg_load(&draft, path, &options, report);
     return s == DF_OK ? df_plan_new(out, &draft, report) : s;
 }
 

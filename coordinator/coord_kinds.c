@@ -1,21 +1,8 @@
 #include "coordinator/coord_kinds.h"
 
-#include "operators/op_list.h"
-
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
-
-#define KINDS_DECLARE(name) extern const weir_operator op_##name;
-#define KINDS_ADDRESS(name) &op_##name,
-OP_LIST(KINDS_DECLARE)
-static const weir_operator *const kinds_list[] = { OP_LIST(KINDS_ADDRESS) };
-static const df_kinds kinds_all = { sizeof kinds_list / sizeof kinds_list[0], kinds_list };
-
-const df_kinds *coord_kinds(void)
-{
-    return &kinds_all;
-}
 
 const weir_operator *coord_kind_load(void *user, const char *path, const char *symbol,
                                      char error[256])

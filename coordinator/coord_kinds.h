@@ -1,13 +1,12 @@
-/* The operator kinds that jobs may name: the built-in ones, and a user's own from shared objects. */
+/* Operator kinds as the command line needs them: a user's own from shared objects, and the words that
+ * describe a kind. The built-in ones are op_kinds (operators/op_list.h). */
 #ifndef COORD_KINDS_H
 #define COORD_KINDS_H
 
 #include "dataflow/df_draft.h"
 
-/* The built-in kinds, in the order of operators/op_list.h. */
-const df_kinds *coord_kinds(void);
 /* Load a kind, the `const weir_operator` that shared object `path` calls `symbol`; it stays loaded to
- * the end of the process. Null: `error` says why. `user` is not used: the signature is config's. */
+ * the end of the process. Null: `error` says why. `user` is not used: cfg_options asks for it. */
 const weir_operator *coord_kind_load(void *user, const char *path, const char *symbol,
                                      char error[256]);
 

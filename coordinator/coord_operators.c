@@ -2,6 +2,7 @@
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_kinds.h"
 #include "coordinator/coord_verb.h"
+#include "operators/op_list.h"
 
 #include <string.h>
 
@@ -93,7 +94,7 @@ static void operators_print(const weir_operator *kind)
 
 static int operators_unknown(const char *name)
 {
-    const df_kinds *kinds = coord_kinds();
+    const df_kinds *kinds = &op_kinds;
     const char *names[256], *near;
     uint32_t count = kinds->count < 256 ? kinds->count : 256;
 
@@ -110,7 +111,7 @@ static int operators_unknown(const char *name)
 /* The kinds of that name, or the one of a shared object, "./slime.so:crawl". */
 static uint32_t operators_find(const char *name, const weir_operator **found, char error[256])
 {
-    const df_kinds *kinds = coord_kinds();
+    const df_kinds *kinds = &op_kinds;
     const char *colon = strrchr(name, ':');
     char path[1024];
     uint32_t count = 0;
@@ -130,7 +131,7 @@ static uint32_t operators_find(const char *name, const weir_operator **found, ch
 static int operators_run(const coord_args *args, const void *options)
 {
     const operators_options *o = options;
-    const df_kinds *kinds = coord_kinds();
+    const df_kinds *kinds = &op_kinds;
     const weir_operator *found[OPERATORS_FOUND_MAX];
     char error[256];
     uint32_t count = 0;
