@@ -40,13 +40,14 @@ APP_LIBS := -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(sort $(wildcard tests/support/*.c)))
 FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := build
-.PHONY: help build tests fuzzers deps test test-long demo bench format lint install uninstall clean FORCE
+.PHONY: help build tests fuzzers where deps test test-long demo bench format lint install uninstall clean FORCE
 .SECONDARY:
 
 help: ## this list
@@ -87,10 +88,10 @@ $(B)/app/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(B)/tests/unit/%: tests/unit/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+$(B)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
 
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,FUZZ,$<)
@@ -107,6 +108,8 @@ $(B)/app/coordinator/coord_version.o: $(B)/weir_version.h
 
 tests: $(TESTS)
 fuzzers: $(FUZZERS)
+where:
+	@echo $(B)
 
 deps: ## install the Debian packages that are missing
 	@.ci/deps test

@@ -1,8 +1,8 @@
 /* weir run JOB
  *
  * The run itself has three parts: open everything that may be refused (job, recording to compare
- * with, recording to write, sinks), run the steps, close everything whole. Each fallible call hands
- * its text to `run`, and it is printed once, at the end. */
+ * with, recording to write, sinks), run the steps, close everything whole. An error is printed once,
+ * at the end; its text begins with the job file, which the graph itself puts in front of a step's. */
 #include "coordinator/coord_run.h"
 
 #include "coordinator/coord_job.h"
@@ -114,7 +114,7 @@ static df_status run_on_step(void *user, const df_step_print *print, df_error *e
         s = coord_verify_step(r->verify, print, err);
     if (s == DF_OK && r->writer != NULL)
         s = coord_prints_put(r->writer, print, err);
-    return s;
+    return s == DF_OK ? DF_OK : df_wrap(err, s, "%s", r->job);
 }
 
 static bool same_file(const char *a, const char *b)
@@ -236,11 +236,11 @@ static df_status run_finish(run *r, df_status s, df_error *err)
 
     coord_progress_stop(r->progress);
     if (r->graph != NULL && df_graph_finish(r->graph, &later) != DF_OK && s == DF_OK)
-        s = df_fail(err, later.status, "%s", later.text);
+        s = df_fail(err, later.status, "%s: %s", r->job, later.text);
     if (coord_prints_close(&r->writer, &later) != DF_OK && s == DF_OK)
-        s = df_fail(err, later.status, "%s", later.text);
+        s = df_fail(err, later.status, "%s: %s", r->job, later.text);
     if (!coord_progress_free(&r->progress) && s == DF_OK)
-        s = df_fail(err, DF_EIO, "standard output: %s", strerror(errno));
+        s = df_fail(err, DF_EIO, "%s: standard output: %s", r->job, strerror(errno));
     r->result.graph = r->graph;
     r->result.have_fingerprint =
         s == DF_OK && df_graph_fingerprint(r->graph, &step, &r->result.fingerprint);
@@ -303,7 +303,6 @@ static void run_print_done(const run *r)
         printf("in %s: %s\n", r->directory, files);
 }
 
-/* A failing job is named by its file; a run that never began is the program's matter. */
 static int run_report(run *r, df_status s, const df_error *err)
 {
     df_graph_stats stats = { 0 };
@@ -323,7 +322,7 @@ static int run_report(run *r, df_status s, const df_error *err)
     else if (s == DF_END)
         fprintf(stderr, "%s: interrupted before step 0 was done\n", r->job);
     else if (s != DF_OK)
-        fprintf(stderr, "%s: %s\n", r->job, err->text);
+        fprintf(stderr, "%s\n", err->text);
     return code;
 }
 
@@ -369,6 +368,8 @@ static int run_job(run *r)
     }
     if (s == DF_OK)
         s = run_steps(r, &err);
+    else
+        s = df_wrap(&err, s, "%s", r->job);
     s = run_finish(r, s, &err);
     code = run_report(r, s, &err);
     atomic_store(&run_graph, NULL);
