@@ -5,13 +5,14 @@
 
 MODE   ?= release
 CC      = gcc
-CXX     = g++
+CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
 OPT    ?= $(if $(filter debug,$(MODE)),-O1,-O3)
 SAN    ?=
 V      ?= 0
 NVCC   ?= $(shell command -v nvcc 2>/dev/null)
 PREFIX ?= /usr/local
 LEVELS ?= v3 v4
+VERSION := 0.1.0
 
 NAME  := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(filter-out -O3,$(OPT)),$(OPT))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma := ,
@@ -39,16 +40,18 @@ APP_LIBS := -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(sort $(wildcard tests/support/*.c)))
+FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := build
-.PHONY: help build test demo bench format lint install uninstall clean deps
+.PHONY: help build tests fuzzers where deps test test-long demo bench format lint install uninstall clean FORCE
 .SECONDARY:
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 build: $(B)/bin/weir ## build the program and its library (no packages are installed)
 
@@ -85,13 +88,68 @@ $(B)/app/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(B)/tests/unit/%: tests/unit/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+$(B)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+	$(call say,FUZZ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(APP_OBJ) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+
+# What `weir version` says. Rewritten only when it has changed, so that nothing is built for nothing.
+$(B)/weir_version.h: FORCE
+	@mkdir -p $(@D)
+	@printf '#define WEIR_VERSION "$(VERSION)"\n#define WEIR_COMMIT "%s"\n' \
+	  "$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)" >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/app/coordinator/coord_version.o: $(B)/weir_version.h
+
+tests: $(TESTS)
+fuzzers: $(FUZZERS)
+where:
+	@echo $(B)
 
 deps: ## install the Debian packages that are missing
-	@.ci/deps
+	@.ci/deps test
+
+test: ## install what is missing, build, run every test (about 8 minutes on 2 cores)
+	@.ci/deps test
+	@tests/run
+
+test-long: ## all combinations of everything, hours of fuzzing
+	@.ci/deps test
+	@tests/run --long
+
+demo: ## install what is missing, build, and run a million birds
+	@.ci/deps build
+	@tests/support/demo.sh
+
+bench: ## measure against hand-written programs and LAMMPS, as JSON lines
+	@.ci/deps build
+	@tests/bench/run
+
+format: ## lay out the sources (clang-format)
+	@command -v clang-format >/dev/null || { echo "clang-format is not installed"; exit 1; }
+	git ls-files '*.c' '*.h' '*.cpp' '*.cu' | xargs clang-format -i
+
+lint: ## list functions over 70 lines and files over 800
+	@tests/support/lint.sh
+
+install: build ## install below PREFIX (/usr/local); DESTDIR is honoured
+	install -D -m 755 $(B)/bin/weir $(DESTDIR)$(PREFIX)/bin/weir
+	install -D -m 755 $(B)/lib/libweir.so $(DESTDIR)$(PREFIX)/lib/libweir.so
+	for l in $(LEVELS); do install -D -m 755 $(B)/lib/glibc-hwcaps/x86-64-$$l/libweir.so \
+	  $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$$l/libweir.so || exit 1; done
+	install -D -m 644 dataflow/weir/operator.h $(DESTDIR)$(PREFIX)/include/weir/operator.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/weir/jobs config/jobs/*
+
+uninstall: ## remove what install has put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so
+	rm -f $(foreach l,$(LEVELS),$(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
+	rm -f $(DESTDIR)$(PREFIX)/include/weir/operator.h
+	rm -rf $(DESTDIR)$(PREFIX)/share/weir
 
 clean: ## remove everything that was built
 	rm -rf build

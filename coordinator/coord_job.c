@@ -1,0 +1,41 @@
+#include "coordinator/coord_job.h"
+
+#include "config/cfg.h"
+#include "coordinator/coord_kinds.h"
+#include "operators/op_list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
+                         df_report *report)
+{
+    cfg_options options = { .kinds = &op_kinds, .sets = sets->items, .set_count = sets->count,
+                            .load = coord_kind_load };
+    df_draft *draft = NULL;
+    df_status s;
+
+    *out = NULL;
+    df_report_init(report, path);
+    s = cfg_load(&draft, path, &options, report);
+    return s == DF_OK ? df_plan_new(out, &draft, report) : s;
+}
+
+void coord_job_files(const df_plan *plan, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < plan->vertex_count; i++) {
+        const df_vertex *v = &plan->vertices[i];
+        const weir_option *o = v->kind == NULL ? NULL : v->kind->options;
+
+        for (; o != NULL && o->name != NULL; o++) {
+            const char *const *file = (const void *)((const char *)v->options + o->offset);
+
+            if (o->type == WEIR_FILE_OUT && *file != NULL && used < size)
+                used += (size_t)snprintf(text + used, size - used, "%s%s", used == 0 ? "" : "  ",
+                                         *file);
+        }
+    }
+}

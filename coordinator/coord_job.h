@@ -1,0 +1,16 @@
+/* A job file, read, checked and laid out: what `run`, `check` and `graph` begin with. */
+#ifndef COORD_JOB_H
+#define COORD_JOB_H
+
+#include "coordinator/coord_args.h"
+#include "dataflow/df_plan.h"
+
+/* Read the job at `path` with the overrides "param=value", "path.to.key=value". The plan is the
+ * caller's. Not DF_OK: the report holds every error. */
+df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
+                         df_report *report) DF_MUST_CHECK;
+
+/* "a.csv  b.png": the files that the job's sinks write, below their directory. Empty: none. */
+void coord_job_files(const df_plan *plan, char *text, size_t size);
+
+#endif

@@ -1,0 +1,126 @@
+#include "coordinator/coord_json.h"
+
+#include "dataflow/df_build.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+#define JSON_STYLE (JSON_COMPACT | JSON_REAL_PRECISION(9))
+
+static bool json_print(FILE *out, json_t *object)
+{
+    bool done = object != NULL && json_dumpf(object, out, JSON_STYLE) == 0 && fputc('\n', out) != EOF;
+
+    json_decref(object);
+    return done;
+}
+
+static json_t *json_hash(uint64_t high, uint64_t low)
+{
+    return json_sprintf("%016" PRIx64 "%016" PRIx64, high, low);
+}
+
+static json_t *json_count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+/* ---- run ---- */
+
+static json_t *run_operators(const coord_run_result *r)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; r->graph != NULL && i < r->plan->vertex_count; i++) {
+        const df_vertex *v = &r->plan->vertices[i];
+        df_vertex_stats stats;
+
+        df_graph_vertex_stats_get(r->graph, i, &stats);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:f}", "name", v->name, "kind",
+                            v->kind == NULL ? "state" : v->kind->name, "calls",
+                            json_count(stats.calls), "rows_in", json_count(stats.rows_in), "rows_out",
+                            json_count(stats.rows_out), "seconds", 1e-9 * (double)stats.nanoseconds));
+    }
+    return list;
+}
+
+static void run_rates(json_t *object, const coord_run_result *r)
+{
+    double rate = r->seconds > 0 ? (double)r->row_steps / r->seconds : 0;
+
+    json_object_set_new(object, "seconds_setup", json_real(r->seconds_setup));
+    json_object_set_new(object, "seconds", json_real(r->seconds));
+    json_object_set_new(object, "steps_measured", json_count(r->steps));
+    json_object_set_new(object, "rows", json_count(r->steps == 0 ? 0 : r->row_steps / r->steps));
+    json_object_set_new(object, "row_steps", json_count(r->row_steps));
+    json_object_set_new(object, "row_steps_per_second", json_real(rate));
+    json_object_set_new(object, "allocations", json_count(r->allocations));
+}
+
+bool coord_json_run(FILE *out, const coord_run_result *r)
+{
+    df_graph_stats stats = { 0 };
+    json_t *object = json_pack("{s:s, s:o, s:s, s:o}", "job", r->plan->job.name, "plan",
+                               json_hash(r->plan->hash[0], r->plan->hash[1]), "status", r->status,
+                               "steps", json_count(r->plan->job.steps));
+
+    if (r->graph != NULL)
+        df_graph_stats_get(r->graph, &stats);
+    json_object_set_new(object, "step", stats.begun ? json_count(stats.step) : json_null());
+    json_object_set_new(object, "threads", json_count(r->threads));
+    run_rates(object, r);
+    json_object_set_new(object, "pool_bytes", json_count(stats.pool_bytes));
+    json_object_set_new(object, "tasks", json_count(stats.tasks));
+    json_object_set_new(object, "steals", json_count(stats.steals));
+    json_object_set_new(object, "sleeps", json_count(stats.sleeps));
+    json_object_set_new(object, "fingerprint", r->have_fingerprint
+                            ? json_hash(r->fingerprint.high, r->fingerprint.low) : json_null());
+    json_object_set_new(object, "steps_verified", json_count(r->steps_verified));
+    json_object_set_new(object, "directory", json_string(r->directory));
+    json_object_set_new(object, "error", r->error == NULL ? json_null()
+                                                          : json_string(r->error->text));
+    json_object_set_new(object, "operators", run_operators(r));
+    return json_print(out, object);
+}
+
+/* ---- check ---- */
+
+static json_t *check_errors(const df_report *report)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < report->count && i < DF_REPORT_MAX; i++) {
+        const df_report_entry *e = &report->entries[i];
+
+        json_array_append_new(list, json_pack("{s:i, s:i, s:s}", "line", (int)e->place.line, "column",
+                                              (int)e->place.column, "text", e->text));
+    }
+    return list;
+}
+
+bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report)
+{
+    json_t *object = json_pack("{s:s, s:b, s:o, s:o}", "file", report->file, "ok", plan != NULL,
+                               "error_count", json_count(report->count), "errors",
+                               check_errors(report));
+
+    if (plan != NULL) {
+        json_object_set_new(object, "job", json_string(plan->job.name));
+        json_object_set_new(object, "seed", json_sprintf("%" PRIu64, plan->job.seed));
+        json_object_set_new(object, "steps", json_count(plan->job.steps));
+        json_object_set_new(object, "plan", json_hash(plan->hash[0], plan->hash[1]));
+        json_object_set_new(object, "key_groups", json_count(plan->key_groups));
+        json_object_set_new(object, "stages", json_count(plan->stage_count));
+    }
+    return json_print(out, object);
+}
+
+/* ---- version ---- */
+
+bool coord_json_version(FILE *out, const char *version, const char *commit)
+{
+    return json_print(out, json_pack("{s:s, s:s, s:s, s:s, s:i}", "version", version, "commit", commit,
+                                     "compiler", df_build_compiler(), "level", df_build_level(),
+                                     "operator_api", WEIR_API_VERSION));
+}

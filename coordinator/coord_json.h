@@ -1,0 +1,18 @@
+/* The JSON that verbs print: one object on one line. The only files that know the JSON library are
+ * coord_json.c and coord_json_list.c. */
+#ifndef COORD_JSON_H
+#define COORD_JSON_H
+
+#include "coordinator/coord_run.h"
+
+#include <stdio.h>
+
+/* Each prints to `out`; false: out of memory, or it could not be written. */
+bool coord_json_run(FILE *out, const coord_run_result *result);
+/* A job that was read: its errors, or (plan not null) what it is. */
+bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
+bool coord_json_version(FILE *out, const char *version, const char *commit);
+bool coord_json_graph(FILE *out, const df_plan *plan);
+bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t count);
+
+#endif

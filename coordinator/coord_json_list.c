@@ -1,0 +1,125 @@
+/* Lists as JSON: a job's graph, and the operator kinds. */
+#include "coordinator/coord_json.h"
+
+#include "coordinator/coord_kinds.h"
+
+#include <jansson.h>
+
+static bool list_print(FILE *out, json_t *object)
+{
+    bool done = object != NULL && json_dumpf(object, out, JSON_COMPACT) == 0 &&
+                fputc('\n', out) != EOF;
+
+    json_decref(object);
+    return done;
+}
+
+/* ---- graph ---- */
+
+static json_t *list_inputs(const df_plan *p, const df_vertex *v)
+{
+    json_t *list = json_array();
+
+    for (uint32_t q = 0; q < v->port_count; q++) {
+        json_t *streams = json_array();
+
+        for (uint32_t k = 0; k < v->ports[q].stream_count; k++)
+            json_array_append_new(streams, json_string(p->streams[v->ports[q].streams[k]].name));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "port", v->ports[q].name, "exchange",
+                                              v->role == DF_COMMIT
+                                                  ? "commit" : coord_exchange_name(v->ports[q].exchange),
+                                              "streams", streams));
+    }
+    return list;
+}
+
+static json_t *list_outputs(const df_plan *p, const df_vertex *v)
+{
+    json_t *list = json_array();
+
+    for (uint32_t o = 0; o < v->out_count; o++) {
+        const df_stream *s = &p->streams[v->outs[o]];
+        json_t *columns = json_array();
+
+        for (uint32_t c = 0; c < s->schema.column_count; c++)
+            json_array_append_new(columns, json_pack("{s:s, s:s}", "name", s->schema.columns[c].name,
+                                                     "type", weir_type_name(s->schema.columns[c].type)));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:o}", "stream", s->name, "key_groups",
+                                              (int)s->partition.key_groups, "columns", columns));
+    }
+    return list;
+}
+
+bool coord_json_graph(FILE *out, const df_plan *plan)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < plan->vertex_count; i++) {
+        const df_vertex *v = &plan->vertices[i];
+
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:i, s:o, s:o}", "name", v->name, "kind",
+                            v->kind == NULL ? "state" : v->kind->name, "role",
+                            v->kind == NULL ? "state" : coord_role_name(v->kind->role), "stage",
+                            (int)v->stage, "inputs", list_inputs(plan, v), "outputs",
+                            list_outputs(plan, v)));
+    }
+    return list_print(out, json_pack("{s:s, s:o}", "job", plan->job.name, "vertices", list));
+}
+
+/* ---- kinds ---- */
+
+static json_t *text_or_null(const char *text)
+{
+    return text == NULL ? json_null() : json_string(text);
+}
+
+static json_t *list_options(const weir_operator *kind)
+{
+    json_t *list = json_array();
+
+    for (const weir_option *o = kind->options; o != NULL && o->name != NULL; o++) {
+        char type[256];
+
+        coord_option_type_text(o, type, sizeof type);
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:o}", "name", o->name, "help", o->help,
+                            "type", type, "unit", text_or_null(o->unit), "default",
+                            text_or_null(o->value), "required", o->value == NULL, "range",
+                            text_or_null(o->range)));
+    }
+    return list;
+}
+
+static json_t *list_ports(const weir_operator *kind)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < WEIR_PORTS_MAX && kind->inputs[i].name != NULL; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", kind->inputs[i].name,
+                                              "exchange", coord_exchange_name(kind->inputs[i].exchange),
+                                              "help", text_or_null(kind->inputs[i].help)));
+    return list;
+}
+
+static json_t *list_outs(const weir_operator *kind)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < WEIR_PORTS_MAX && kind->outputs[i] != NULL; i++)
+        json_array_append_new(list, json_string(kind->outputs[i]));
+    return list;
+}
+
+bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t count)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "name", kinds[i]->name, "role",
+                            coord_role_name(kinds[i]->role), "help", kinds[i]->help, "inputs",
+                            list_ports(kinds[i]), "outputs", list_outs(kinds[i]), "options",
+                            list_options(kinds[i])));
+    return list_print(out, json_pack("{s:o}", "kinds", list));
+}

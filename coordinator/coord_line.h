@@ -1,0 +1,40 @@
+/* The progress line as text: what is measured of a run, and how it is told. No clock, no terminal:
+ * the caller gives both. */
+#ifndef COORD_LINE_H
+#define COORD_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COORD_LINE_SAMPLES 64
+#define COORD_LINE_MAX 512 /* bytes of a line */
+
+/* Where a run was at some time. */
+typedef struct coord_sample {
+    double seconds;
+    uint64_t step, rows; /* rows: row-steps so far */
+} coord_sample;
+
+/* The last samples: rates are of this window. Zeroed: empty. */
+typedef struct coord_samples {
+    uint32_t count; /* of all samples put */
+    coord_sample first, ring[COORD_LINE_SAMPLES];
+} coord_samples;
+
+typedef struct coord_line_style {
+    uint32_t width; /* columns of the terminal; 0: no limit and no bar */
+    bool utf8;
+} coord_line_style;
+
+void coord_samples_put(coord_samples *samples, coord_sample sample);
+/* "step 372/600  ▓▓▓░░  14.6 M row-steps/s  15 s left", never wider than the terminal. Returns the
+ * length in bytes. */
+size_t coord_line_format(char line[COORD_LINE_MAX], const coord_samples *samples, uint64_t steps,
+                         coord_line_style style);
+/* "14.6 M", "812 k", "31.0": three digits. */
+void coord_line_count(char *text, size_t size, double value);
+/* "1,000,000" */
+void coord_line_grouped(char *text, size_t size, uint64_t value);
+
+#endif

@@ -1,0 +1,30 @@
+/* Progress of a run on standard error: on a terminal one line that is redrawn, elsewhere a plain
+ * line every few seconds. Sinks that print share the terminal through the console that is offered
+ * here: the line steps aside for what they write. */
+#ifndef COORD_PROGRESS_H
+#define COORD_PROGRESS_H
+
+#include "dataflow/df_graph.h"
+
+#include <stdio.h>
+
+typedef struct coord_progress coord_progress;
+
+typedef struct coord_progress_options {
+    bool quiet;   /* draw nothing */
+    bool console; /* sinks may print to standard output */
+    uint64_t steps;
+} coord_progress_options;
+
+df_status coord_progress_new(coord_progress **out, const coord_progress_options *options,
+                             df_error *err) DF_MUST_CHECK;
+/* Where sinks may print: null where they may not. Belongs to the progress. */
+FILE *coord_progress_console(coord_progress *progress);
+/* Watch a graph from a thread of its own, until stop, which also wipes the line; null is allowed. */
+df_status coord_progress_start(coord_progress *progress, const df_graph *graph, df_error *err)
+    DF_MUST_CHECK;
+void coord_progress_stop(coord_progress *progress);
+/* Flushes the console: false if what was printed could not be written. */
+bool coord_progress_free(coord_progress **progress);
+
+#endif
