@@ -45,7 +45,7 @@ typedef struct aggregate {
 
 static const weir_option aggregate_options[] = {
     { .name = "by", .help = "the column of whole numbers to group by; without it, all rows",
-      .type = WEIR_COLUMN, .value = "\"\"", .offset = offsetof(aggregate, by) },
+      .type = WEIR_COLUMN, .value = "", .offset = offsetof(aggregate, by) },
     { .name = "compute", .help = "compute.NAME = \"count()\", or sum, mean, min, max, var (of the "
       "population) of a column", .type = WEIR_COMPUTE, .offset = offsetof(aggregate, compute) },
     { 0 },

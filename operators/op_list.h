@@ -9,12 +9,17 @@
     X(op_uniform)                                                                                  \
     X(op_lattice)                                                                                  \
     X(op_population)                                                                               \
+    X(op_csv_source)                                                                               \
     X(op_boids)                                                                                    \
     X(op_lennard_jones)                                                                            \
     X(op_integrate)                                                                                \
     X(op_sir)                                                                                      \
     X(op_aggregate)                                                                                \
-    X(op_thermo)
+    X(op_thermo)                                                                                   \
+    X(op_compare)                                                                                  \
+    X(op_print)                                                                                    \
+    X(op_csv_sink)                                                                                 \
+    X(op_null)
 
 extern const df_kinds op_kinds;
 

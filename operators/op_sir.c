@@ -29,7 +29,7 @@ static const weir_option sir_options[] = {
     { .name = "ill", .help = "the places' column with the number of ill agents",
       .type = WEIR_COLUMN, .value = "\"ill\"", .offset = offsetof(sir, ill_name) },
     { .name = "size", .help = "the places' column with the number of agents", .type = WEIR_COLUMN,
-      .value = "\"\"", .offset = offsetof(sir, size_name) },
+      .value = "", .offset = offsetof(sir, size_name) },
     { 0 },
 };
 
