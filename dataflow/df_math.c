@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "kernels/kern_math.h"
+
 static double math_sqrt(double a, double b)
 {
     (void)b;
@@ -11,47 +13,46 @@ static double math_sqrt(double a, double b)
 static double math_cbrt(double a, double b)
 {
     (void)b;
-    return cbrt(a);
+    return kern_cbrt(a);
 }
 
 static double math_exp(double a, double b)
 {
     (void)b;
-    return exp(a);
+    return kern_exp(a);
 }
 
 static double math_log(double a, double b)
 {
     (void)b;
-    return log(a);
+    return kern_log(a);
 }
 
 static double math_sin(double a, double b)
 {
     (void)b;
-    return sin(a);
+    return kern_sin(a);
 }
 
 static double math_cos(double a, double b)
 {
     (void)b;
-    return cos(a);
+    return kern_cos(a);
 }
 
 double df_math_pow(double a, double b)
 {
-    return pow(a, b);
+    return kern_pow(a, b);
 }
 
-/* Comparisons, and not fmin and fmax, whose result for zeros of both signs is not defined. */
 static double math_min(double a, double b)
 {
-    return b < a ? b : a;
+    return kern_min(a, b);
 }
 
 static double math_max(double a, double b)
 {
-    return b > a ? b : a;
+    return kern_max(a, b);
 }
 
 static double math_abs(double a, double b)
@@ -60,7 +61,7 @@ static double math_abs(double a, double b)
     return fabs(a);
 }
 
-/* floor, ceil and round are exact, whoever computes them. */
+/* sqrt, floor, ceil and round are exact, whoever computes them. */
 static double math_floor(double a, double b)
 {
     (void)b;
