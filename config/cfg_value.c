@@ -30,8 +30,10 @@ static bool digits_value(const char *text, cfg_number *out)
         if (__builtin_mul_overflow(size, 10, &size) ||
             __builtin_add_overflow(size, (uint64_t)(*text - '0'), &size))
             return false;
+    if (*text != '\0')
+        return false;
     *out = (cfg_number){ .real = (double)size, .exact = true, .size = size };
-    return *text == '\0';
+    return true;
 }
 
 static bool expression_value(const cfg_scope *scope, const cfg_node *node, const char *key,
