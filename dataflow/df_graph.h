@@ -16,7 +16,9 @@ typedef struct df_hash {
     uint64_t high, low;
 } df_hash;
 
-/* The fingerprint of one state (or, with fingerprint_streams, one stream) at one step. */
+/* The fingerprint of a step is that of the states that enter it; the streams are those made in it.
+ *
+ * The fingerprint of one state (or, with fingerprint_streams, one stream) at one step. */
 typedef struct df_stream_print {
     uint32_t stream;
     uint32_t key_groups, column_count; /* column 0 is the key, then the schema's */

@@ -66,7 +66,8 @@ typedef struct graph_tick {
     uint64_t tick;
     _Atomic uint32_t work;      /* tasks left, sinks' not counted */
     _Atomic uint32_t sink_work; /* sinks' tasks left */
-    bool print;                 /* this tick is fingerprinted */
+    bool print_states;          /* fingerprint what this tick's commits make: it enters step `tick` */
+    bool print_streams;         /* fingerprint what operators make: it belongs to step `tick` - 1 */
     bool *vertices, *stages, *edges; /* who is active */
 } graph_tick;
 
@@ -173,8 +174,9 @@ df_batch *graph_commit(graph_thread *thread, uint32_t vertex, uint32_t key_group
 /* ---- df_print.c ---- */
 bool graph_print_setup(df_graph *graph, df_arena *arena);
 void graph_print_batch(df_graph *graph, uint32_t print, uint32_t slot, const weir_batch *batch);
-/* Combine the hashes of a complete tick; fills the graph's fingerprint and returns the view. */
-df_step_print graph_print_step(df_graph *graph, uint32_t slot);
+/* Combine the hashes of a complete step: of the states that entered it (made a tick before) and of the
+ * streams made in it. Fills the graph's fingerprint and returns the view. */
+df_step_print graph_print_step(df_graph *graph, uint64_t step);
 
 /* Add to a counter that only this thread writes. */
 static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)

@@ -88,30 +88,36 @@ void graph_print_batch(df_graph *g, uint32_t print, uint32_t slot, const weir_ba
             batch->columns[c], batch->row_count * weir_type_size(batch->schema->columns[c].type)));
 }
 
-df_step_print graph_print_step(df_graph *g, uint32_t slot)
+/* The view of one stream's hashes in a ring slot. */
+static void view_stream(const graph_print *p, uint32_t slot, df_stream_print *view)
 {
-    uint64_t step = g->ticks[slot].tick - 1;
+    const df_hash *hashes = p->hashes + (size_t)slot * p->groups * p->columns;
+
+    for (uint32_t c = 0; c < p->columns; c++)
+        p->by_column[c] = combine_hashes(hashes + c, p->groups, p->columns);
+    for (uint32_t k = 0; k < p->groups; k++)
+        p->by_group[k] = combine_hashes(hashes + (size_t)k * p->columns, p->columns, 1);
+    *view = (df_stream_print){ .stream = p->stream, .key_groups = p->groups,
+                               .column_count = p->columns, .columns = p->by_column,
+                               .groups = p->by_group,
+                               .total = combine_hashes(p->by_group, p->groups, 1) };
+}
+
+df_step_print graph_print_step(df_graph *g, uint64_t step)
+{
     df_hash totals[DF_STATES_MAX + 1];
     uint32_t states = 0, views = 0;
 
     for (uint32_t i = 0; i < g->print_count; i++) {
-        const graph_print *p = &g->prints[i];
-        const df_hash *hashes = p->hashes + (size_t)slot * p->groups * p->columns;
-        uint32_t vertex = g->plan->streams[p->stream].vertex;
-        df_stream_print *view = &g->print_views[views];
+        uint32_t vertex = g->plan->streams[g->prints[i].stream].vertex;
+        bool state = g->plan->vertices[vertex].role == DF_COMMIT;
+        uint32_t slot = graph_ring_slot(g, state ? step : step + 1);
 
         if (!g->ticks[slot].vertices[vertex])
             continue;
-        for (uint32_t c = 0; c < p->columns; c++)
-            p->by_column[c] = combine_hashes(hashes + c, p->groups, p->columns);
-        for (uint32_t k = 0; k < p->groups; k++)
-            p->by_group[k] = combine_hashes(hashes + (size_t)k * p->columns, p->columns, 1);
-        *view = (df_stream_print){ .stream = p->stream, .key_groups = p->groups,
-                                   .column_count = p->columns, .columns = p->by_column,
-                                   .groups = p->by_group,
-                                   .total = combine_hashes(p->by_group, p->groups, 1) };
-        if (g->plan->vertices[vertex].role == DF_COMMIT)
-            totals[states++] = view->total;
+        view_stream(&g->prints[i], slot, &g->print_views[views]);
+        if (state)
+            totals[states++] = g->print_views[views].total;
         views++;
     }
     g->fingerprint = combine_hashes(totals, states, 1);

@@ -200,7 +200,8 @@ static void prepare_tick(df_graph *g, uint64_t number)
     uint32_t work = 0, sink_work = 0;
 
     tick->tick = number;
-    tick->print = number > 0 && (g->options.fingerprint_steps || number >= p->job.steps + 1);
+    tick->print_states = g->options.fingerprint_steps || number == p->job.steps;
+    tick->print_streams = g->options.fingerprint_steps || number == p->job.steps + 1;
     prepare_activity(g, tick);
     for (uint32_t e = 0; e < p->edge_count; e++)
         prepare_edge(g, e, graph_ring_slot(g, number));
@@ -239,12 +240,11 @@ static uint32_t open_tick(graph_thread *t, uint64_t number, bool sinks)
 
 static void step_complete(df_graph *g, uint64_t tick)
 {
-    uint32_t slot = graph_ring_slot(g, tick);
     df_step_print print;
 
-    if (!g->ticks[slot].print || g->print_count == 0)
+    if (tick == 0 || !g->ticks[graph_ring_slot(g, tick)].print_streams || g->print_count == 0)
         return;
-    print = graph_print_step(g, slot);
+    print = graph_print_step(g, tick - 1);
     if (g->options.on_step != NULL && g->step_error.status == DF_OK) {
         df_status status = g->options.on_step(g->options.user, &print, &g->step_error);
         if (status != DF_OK) {

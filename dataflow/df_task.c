@@ -352,7 +352,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     }
     for (uint32_t o = 0; o < v->out_count; o++) {
         count->rows_out += f.outputs[o]->view.row_count;
-        if (gv->print != DF_NONE && g->ticks[slot].print)
+        if (gv->print != DF_NONE && g->ticks[slot].print_streams)
             graph_print_batch(g, gv->print + o, slot, &f.outputs[o]->view);
         t->local[v->outs[o]] = f.outputs[o];
     }
@@ -370,7 +370,7 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
 
     if (batch == NULL)
         return false;
-    if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print)
+    if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print_states)
         graph_print_batch(g, g->vertices[vertex].print, slot, &batch->view);
     if (g->kept != NULL) {
         df_batch_unref(t->memory, g->kept[v->state][key_group]);
