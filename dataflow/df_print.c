@@ -113,7 +113,8 @@ df_step_print graph_print_step(df_graph *g, uint64_t step)
         bool state = g->plan->vertices[vertex].role == DF_COMMIT;
         uint32_t slot = graph_ring_slot(g, state ? step : step + 1);
 
-        if (!g->ticks[slot].vertices[vertex])
+        /* A state always has its rows; and its slot's activity may be that of a later tick by now. */
+        if (!state && !g->ticks[slot].vertices[vertex])
             continue;
         view_stream(&g->prints[i], slot, &g->print_views[views]);
         if (state)
