@@ -70,8 +70,9 @@ static bool made(const df_plan *p, const df_vertex *v, uint64_t tick, const bool
 
 static bool wanted(const df_plan *p, const df_vertex *v, uint64_t tick, const bool *active)
 {
-    if (v->kind->role == WEIR_SINK)
-        return tick > 0;
+    /* A sink, and whoever remembers: what it carries must see every row, wanted now or later. */
+    if (v->kind->role == WEIR_SINK || v->carried != NULL)
+        return tick > 0 && tick <= p->job.steps + 1;
     for (uint32_t i = 0; i < v->reader_count; i++) {
         df_reader r = v->readers[i];
         if (p->vertices[r.vertex].role == DF_COMMIT ? (r.port == 0) == (tick == 0) &&
