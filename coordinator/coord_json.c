@@ -1,5 +1,6 @@
 #include "coordinator/coord_json.h"
 
+#include "coordinator/coord_machine.h"
 #include "dataflow/df_build.h"
 
 #include <inttypes.h>
@@ -71,6 +72,7 @@ bool coord_json_run(FILE *out, const coord_run_result *r)
     json_object_set_new(object, "threads", json_count(r->threads));
     run_rates(object, r);
     json_object_set_new(object, "pool_bytes", json_count(stats.pool_bytes));
+    json_object_set_new(object, "memory_peak_bytes", json_count(coord_machine_memory_peak()));
     json_object_set_new(object, "tasks", json_count(stats.tasks));
     json_object_set_new(object, "steals", json_count(stats.steals));
     json_object_set_new(object, "sleeps", json_count(stats.sleeps));

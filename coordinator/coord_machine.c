@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define MXCSR_DAZ (1u << 6)
@@ -85,6 +86,14 @@ uint32_t coord_machine_threads(void)
     if (sched_getaffinity(0, sizeof set, &set) == 0)
         count = CPU_COUNT(&set);
     return count < 1 ? 1 : (uint32_t)count;
+}
+
+uint64_t coord_machine_memory_peak(void)
+{
+    struct rusage usage = { 0 };
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_maxrss * 1024;
 }
 
 double coord_machine_seconds(void)
