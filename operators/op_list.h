@@ -19,6 +19,7 @@
     X(op_compare)                                                                                  \
     X(op_print)                                                                                    \
     X(op_csv_sink)                                                                                 \
+    X(op_hdf5)                                                                                     \
     X(op_null)
 
 extern const df_kinds op_kinds;
