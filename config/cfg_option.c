@@ -16,8 +16,9 @@ static bool get_choice(const cfg_scope *scope, const cfg_node *node, const char 
                        const char *choices, uint32_t *out)
 {
     const char *names[WEIR_COLUMNS_MAX], *text;
-    char copy[512], hint[CFG_HINT_MAX], *save = NULL;
+    char copy[512], list[512] = "", hint[CFG_HINT_MAX], *save = NULL;
     uint32_t count = 0;
+    size_t len = 0;
 
     if (!cfg_get_text(scope, node, key, &text))
         return false;
@@ -28,10 +29,13 @@ static bool get_choice(const cfg_scope *scope, const cfg_node *node, const char 
             *out = count;
             return true;
         }
+        len += len < sizeof list ? (size_t)snprintf(list + len, sizeof list - len, "%s%s",
+                                                    count > 0 ? ", " : "", name)
+                                 : 0;
         names[count++] = name;
     }
     return cfg_error_value(scope->ctx, node, "%s: %s: \"%.64s\" is none of %s%s", scope->who, key,
-                           text, choices, cfg_hint(scope->ctx, hint, text, names, count));
+                           text, list, cfg_hint(scope->ctx, hint, text, names, count));
 }
 
 static bool get_bool(const cfg_scope *scope, const cfg_node *node, const char *key, bool *out)

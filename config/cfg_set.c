@@ -38,6 +38,10 @@ cfg_node *cfg_parse_value(cfg_ctx *ctx, const char *text, const char *set, df_pl
                            ? DF_EINVAL
                            : cfg_toml_parse(&root, ctx->arena, document, (size_t)size, &fault);
 
+    if (status == DF_ENOMEM) {
+        ctx->no_memory = true;
+        return NULL;
+    }
     if (status == DF_OK && root->count == 1 && root->first->type != CFG_DATE) {
         node = root->first;
         node->key = NULL;

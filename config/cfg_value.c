@@ -19,11 +19,13 @@ cfg_node *cfg_find(const cfg_node *table, const char *key)
 
 /* ---- numbers ---- */
 
-/* Digits and nothing else: exact also where a double is not. */
+/* A sign and digits and nothing else: exact also where a double is not. */
 static bool digits_value(const char *text, cfg_number *out)
 {
+    bool negative = *text == '-';
     uint64_t size = 0;
 
+    text += negative;
     if (*text == '\0')
         return false;
     for (; *text >= '0' && *text <= '9'; text++)
@@ -32,7 +34,10 @@ static bool digits_value(const char *text, cfg_number *out)
             return false;
     if (*text != '\0')
         return false;
-    *out = (cfg_number){ .real = (double)size, .exact = true, .size = size };
+    *out = (cfg_number){ .real = negative ? -(double)size : (double)size,
+                         .exact = true,
+                         .negative = negative && size > 0,
+                         .size = size };
     return true;
 }
 
@@ -188,7 +193,7 @@ static bool in_term(const char **at, double value)
         good = good || (or_equal && value == bound);
     } else {
         /* In "0..1", strtod takes "0." for the number. */
-        double most = strtod(end + strspn(end, "."), &end);
+        double most = strtod(end + strspn(end, " ."), &end);
         good = value >= bound && value <= most;
     }
     *at = end;
