@@ -251,25 +251,42 @@ static df_batch *route_anywhere(graph_thread *t, const df_edge *e, uint32_t slot
     return out;
 }
 
-/* For each row its cell in its own tile, or DF_LEAVES; the number of those is returned. The loop has
- * no branch but the rare one: a row stays if its cell, counted from the tile's first, is in it. */
+/* One axis of find_stayers: index[i] = index[i] * cells + the cell counted from the tile's first, and
+ * leaves[i] becomes 1 where that is not in the tile. A coordinate outside the space, or one that is not
+ * a number, is taken as 0 and leaves. */
+static void add_axis(const float *restrict x, uint32_t n, const df_space *space, uint32_t axis,
+                     const weir_tile *tile, uint32_t *restrict index, uint32_t *restrict leaves)
+{
+    double per_unit = space->cell_per_unit[axis];
+    float size = (float)space->view.size[axis];
+    int32_t most = (int32_t)space->view.cells[axis] - 1, first = (int32_t)tile->origin[axis];
+    uint32_t cells = tile->cells[axis];
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t inside = (x[i] >= 0) & (x[i] <= size);
+        float held = inside != 0 ? x[i] : 0.0f;
+        int32_t cell = (int32_t)((double)held * per_unit);
+        uint32_t local = (uint32_t)((cell < most ? cell : most) - first);
+
+        index[i] = index[i] * cells + local;
+        leaves[i] |= (inside ^ 1) | (local >= cells);
+    }
+}
+
+/* For each row its cell in its own tile, or DF_LEAVES; the number of those is returned. Axis by axis,
+ * without a branch, so that the loops vectorise. `leaves` is scratch. */
 static uint32_t find_stayers(const spatial_route *r, const weir_tile *tile, uint32_t n,
-                             uint32_t *cells)
+                             uint32_t *restrict cells, uint32_t *restrict leaves)
 {
     uint32_t leaving = 0;
 
+    memset(cells, 0, n * sizeof *cells);
+    memset(leaves, 0, n * sizeof *leaves);
+    for (uint32_t a = r->axis_count; a-- > 0;)
+        add_axis(r->axes[a], n, r->space, a, tile, cells, leaves);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t index = 0;
-        bool stays = true;
-        for (uint32_t a = r->axis_count; a-- > 0;) {
-            float x = r->axes[a][i];
-            bool inside = x >= 0 && x <= (float)r->space->view.size[a];
-            uint32_t cell = inside ? df_space_cell(r->space, a, x) - tile->origin[a] : UINT32_MAX;
-            stays &= cell < tile->cells[a];
-            index = index * tile->cells[a] + cell;
-        }
-        cells[i] = stays ? index : DF_LEAVES;
-        leaving += !stays;
+        cells[i] = leaves[i] != 0 ? DF_LEAVES : cells[i];
+        leaving += leaves[i];
     }
     return leaving;
 }
@@ -283,16 +300,17 @@ static df_batch *route_near(graph_thread *t, const df_edge *e, uint32_t slot, df
     const weir_tile *here;
     df_batch *out = share_all(memory, batch);
     uint32_t *rows, *slots, *cells, *order;
+    uint32_t *leaves = graph_scratch_get(t, (n + 1) * sizeof *leaves);
 
     init_route(&r, t->graph->plan, e, batch);
     here = &r.space->tiles[batch->view.key_group];
     if (out != NULL)
         out->cells = get(memory, n * sizeof(uint32_t));
-    if (out == NULL || out->cells == NULL) {
+    if (out == NULL || out->cells == NULL || leaves == NULL) {
         df_batch_unref(memory, out);
         return NULL;
     }
-    leaving = find_stayers(&r, here, n, out->cells);
+    leaving = find_stayers(&r, here, n, out->cells, leaves);
     rows = graph_scratch_get(t, (leaving + 1) * sizeof *rows);
     slots = graph_scratch_get(t, (leaving + 1) * sizeof *slots);
     cells = graph_scratch_get(t, (leaving + 1) * sizeof *cells);
