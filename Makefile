@@ -23,7 +23,9 @@ FLOAT := -ffp-contract=off -fno-math-errno -fno-trapping-math
 SANF  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 BASE  := -D_GNU_SOURCE -DXXH_INLINE_ALL -g -fPIC -pthread $(FLOAT) $(SANF) $(if $(filter debug,$(MODE)),,-DWEIR_RELEASE)
 CFLAGS_ALL   = -std=c17 $(OPT) $(WARN) $(BASE) -I. -I$(B) $(CFLAGS)
-CXXFLAGS_ALL = -std=c++17 $(OPT) -Wall -Wextra $(BASE) -fno-exceptions -fno-rtti -I. $(CXXFLAGS)
+# Two of clang's C++ checks need a run-time library that a program linked as C has not.
+SANXX := $(if $(SAN),$(if $(findstring clang,$(CXX)),-fno-sanitize=function$(comma)vptr))
+CXXFLAGS_ALL = -std=c++17 $(OPT) -Wall -Wextra $(BASE) $(SANXX) -fno-exceptions -fno-rtti -I. $(CXXFLAGS)
 ARCH_v3 := -march=x86-64-v3
 ARCH_v4 := -march=x86-64-v4 -mprefer-vector-width=512
 HDF5_CFLAGS := $(shell pkg-config --cflags hdf5 2>/dev/null)
