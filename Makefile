@@ -14,9 +14,9 @@ PREFIX ?= /usr/local
 LEVELS ?= v3 v4
 VERSION := 0.1.0
 
-NAME  := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(filter-out -O3,$(OPT)),$(OPT))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma := ,
-B     := build/$(subst $(comma),-,$(NAME))
+NAME  := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(filter-out -O3,$(OPT)),$(OPT))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+B     := build/$(NAME)
 
 WARN  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 FLOAT := -ffp-contract=off -fno-math-errno -fno-trapping-math

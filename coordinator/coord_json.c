@@ -46,6 +46,13 @@ static json_t *run_operators(const coord_run_result *r)
     return list;
 }
 
+/* Rows that entered a step, on average: the states of steps 0 to `step`, and, before the last, the
+ * one that step has made. */
+static uint64_t run_rows(const coord_run_result *r, const df_graph_stats *stats)
+{
+    return stats->begun ? stats->rows / (stats->step + 1 + (stats->step < r->plan->job.steps)) : 0;
+}
+
 static void run_rates(json_t *object, const coord_run_result *r)
 {
     double rate = r->seconds > 0 ? (double)r->row_steps / r->seconds : 0;
@@ -53,7 +60,6 @@ static void run_rates(json_t *object, const coord_run_result *r)
     json_object_set_new(object, "seconds_setup", json_real(r->seconds_setup));
     json_object_set_new(object, "seconds", json_real(r->seconds));
     json_object_set_new(object, "steps_measured", json_count(r->steps));
-    json_object_set_new(object, "rows", json_count(r->steps == 0 ? 0 : r->row_steps / r->steps));
     json_object_set_new(object, "row_steps", json_count(r->row_steps));
     json_object_set_new(object, "row_steps_per_second", json_real(rate));
     json_object_set_new(object, "allocations", json_count(r->allocations));
@@ -70,6 +76,7 @@ bool coord_json_run(FILE *out, const coord_run_result *r)
         df_graph_stats_get(r->graph, &stats);
     json_object_set_new(object, "step", stats.begun ? json_count(stats.step) : json_null());
     json_object_set_new(object, "threads", json_count(r->threads));
+    json_object_set_new(object, "rows", json_count(run_rows(r, &stats)));
     run_rates(object, r);
     json_object_set_new(object, "pool_bytes", json_count(stats.pool_bytes));
     json_object_set_new(object, "memory_peak_bytes", json_count(coord_machine_memory_peak()));

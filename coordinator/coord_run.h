@@ -17,7 +17,9 @@ typedef struct coord_run_result {
     df_hash fingerprint;
     uint64_t steps_verified;
     double seconds_setup;   /* until the first measured step */
-    /* Of the measured steps, those after the warm-up: */
+    /* Of the measured time, from the end of the warm-up's last step to the end. row_steps are the rows
+     * that were made in it: steps - 1 times, for the warm-up has made the first, and the last step
+     * makes no next state. */
     double seconds;
     uint64_t steps, row_steps, allocations;
 } coord_run_result;

@@ -51,10 +51,10 @@ exits 2 "a shared object that is not there" "$WEIR" operators ./none.so:crawl
 # ---- wrong jobs never start and leave nothing ----
 exits 2 "a job that is not there" "$WEIR" run none.toml
 holds "is named" err "none.toml"
-sed -e 's/^radius  *= "radius"/raduis = "radius"/' -e 's/^\(first *=\).*/\1 "egg"/' "$flock" >wrong.toml
+sed -e 's/^radius  *= "radius"/raduis = "radius"/' -e 's/^\(seed *=\).*/\1 "x"/' "$flock" >wrong.toml
 exits 2 "a wrong job" "$WEIR" run wrong.toml
 holds "with every error: an option" err 'unknown parameter "raduis" (did you mean "radius"?)'
-holds "with every error: a stream" err '"egg"'
+holds "with every error: a value" err 'seed'
 is "each with its place" sh -c 'grep -qE "^wrong\.toml:[0-9]+:[0-9]+: " err'
 is "and nothing is left behind" test ! -e runs
 exits 2 "check says the same" "$WEIR" check wrong.toml
@@ -66,6 +66,8 @@ holds "has the errors as data" out '"ok":false'
 is "and no other output" test ! -s err
 exits 0 "check --json of a right job" "$WEIR" check "$flock" --json
 holds "is ok" out '"ok":true,"error_count":0'
+exits 2 "a stream that does not exist" "$WEIR" check "$flock" --set state.birds.first=egg
+holds "is named" err '"egg"'
 exits 2 "an unknown --set" "$WEIR" run "$flock" --set birbs=3
 holds "is an error" err birbs
 exits 2 "a binary file as a job" "$WEIR" check "$WEIR"

@@ -16,7 +16,7 @@ is "--quiet prints nothing" test ! -s out -a ! -s err
 exits 0 "--json" "$WEIR" run $flock --steps 5 --json --threads 2
 is "prints one line" test "$(wc -l <out)" -eq 1
 for member in '"job":"flock"' '"status":"done"' '"steps":5' '"step":5' '"threads":2' '"rows":5000' \
-    '"row_steps":25000' '"fingerprint":"' '"allocations":' '"pool_bytes":' '"error":null' \
+    '"row_steps":20000' '"fingerprint":"' '"allocations":' '"pool_bytes":' '"error":null' \
     '"kind":"boids"'; do
     holds "with $member" out "$member"
 done
