@@ -35,13 +35,6 @@ typedef struct merge {
     df_batch *out;
 } merge;
 
-static void fail(const merge *m, uint32_t row, df_status status, const char *what,
-                 unsigned long long id, const char *column)
-{
-    graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group, row,
-               status, what, id, column);
-}
-
 static bool alloc_failed(const merge *m)
 {
     graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group,
@@ -170,6 +163,79 @@ static bool collect(merge *m, uint32_t port)
     return true;
 }
 
+/* ---- one row per key ---- */
+
+static bool fail_twice(const merge *m, uint64_t key)
+{
+    graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group,
+               WEIR_NO_ROW, DF_EINVAL, "id %llu is in two rows of the next streams",
+               (unsigned long long)key);
+    return false;
+}
+
+/* The place of a key in an open-addressing table of `mask` + 1 keys, or of the empty entry where it
+ * would stand. Keys are stored plus one: 0 is empty, and no row has the last key. */
+static uint64_t *key_place(uint64_t *table, uint32_t mask, uint64_t key)
+{
+    uint32_t i = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & mask;
+
+    while (table[i] != 0 && table[i] != key + 1)
+        i = (i + 1) & mask;
+    return &table[i];
+}
+
+/* What this key group itself made for one of several next streams, with the rows that leave; null:
+ * the stream comes from elsewhere. */
+static const weir_batch *own_rows(const merge *m, const graph_source *source)
+{
+    const df_graph *g = m->thread->graph;
+    const df_batch *batch = NULL;
+
+    if (source->edge == DF_NONE)
+        batch = m->thread->local[source->stream];
+    else if (m->key_group < g->edges[source->edge].from_groups)
+        batch = graph_slot_at(g, source->edge, m->slot, m->key_group)->batch;
+    return batch == NULL ? NULL : &batch->view;
+}
+
+/* A key that is in two next streams is an error. Its rows may be bound for different tiles, but both
+ * were made by the key group that the row was in: so look at what each made, before it is spread. The
+ * rows of all streams but the largest go into a table, where the largest's are looked up. */
+static bool check_union(const merge *m, uint32_t port)
+{
+    const df_graph *g = m->thread->graph;
+    const graph_source *sources = g->vertices[m->vertex].sources[port];
+    uint32_t streams = g->plan->vertices[m->vertex].ports[port].stream_count;
+    uint32_t total = 0, largest = 0, most = 0, mask = 63;
+    uint64_t *table;
+
+    for (uint32_t k = 0; k < streams; k++) {
+        const weir_batch *rows = own_rows(m, &sources[k]);
+        total += rows == NULL ? 0 : rows->row_count;
+        if (rows != NULL && rows->row_count > most) {
+            most = rows->row_count;
+            largest = k;
+        }
+    }
+    while (mask < 2 * (total - most))
+        mask = mask * 2 + 1;
+    table = graph_scratch_get(m->thread, (mask + 1ull) * sizeof *table);
+    if (table == NULL)
+        return alloc_failed(m);
+    memset(table, 0, (mask + 1ull) * sizeof *table);
+    for (uint32_t k = 0; k <= streams; k++) {
+        const weir_batch *rows = k == largest ? NULL : own_rows(m, &sources[k < streams ? k : largest]);
+        for (uint32_t i = 0; rows != NULL && i < rows->row_count; i++) {
+            uint64_t *place = key_place(table, mask, rows->keys[i]);
+            if (*place != 0)
+                return fail_twice(m, rows->keys[i]);
+            if (k < streams)
+                *place = rows->keys[i] + 1;
+        }
+    }
+    return true;
+}
+
 /* ---- ordering ---- */
 
 static uint64_t key_of(const merge *m, uint32_t ref)
@@ -225,13 +291,6 @@ static void insert_row(merge *m, uint32_t i)
     m->order[j] = ref;
 }
 
-static bool fail_twice(const merge *m, uint32_t row)
-{
-    fail(m, row, DF_EINVAL, "id %llu is in two rows of the next streams%s",
-         (unsigned long long)m->out->view.keys[row], "");
-    return false;
-}
-
 static bool sort_cells_by_key(merge *m)
 {
     uint64_t *keys = m->out->view.keys;
@@ -243,7 +302,7 @@ static bool sort_cells_by_key(merge *m)
             insert_row(m, i);
     for (uint32_t i = 1; i < m->row_count; i++)
         if (keys[i] == keys[i - 1] && m->cell_of[i] == m->cell_of[i - 1])
-            return fail_twice(m, i);
+            return fail_twice(m, keys[i]);
     return true;
 }
 
@@ -277,7 +336,7 @@ static bool sort_by_key(merge *m)
         keys[i] = rows[i].key;
         m->order[i] = rows[i].ref;
         if (i > 0 && keys[i] == keys[i - 1])
-            return fail_twice(m, i);
+            return fail_twice(m, keys[i]);
     }
     return true;
 }
@@ -389,8 +448,9 @@ static bool fail_not_finite(const merge *m, uint32_t column)
         double x = wide ? ((const double *)out->columns[column])[i]
                         : (double)((const float *)out->columns[column])[i];
         if (x - x != 0) {
-            fail(m, i, DF_EINVAL, "id %llu: column %s is not finite",
-                 (unsigned long long)out->keys[i], m->schema->columns[column].name);
+            graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex,
+                       m->key_group, i, DF_EINVAL, "id %llu: column %s is not finite",
+                       (unsigned long long)out->keys[i], m->schema->columns[column].name);
             break;
         }
     }
@@ -454,11 +514,18 @@ static bool make_rows(merge *m, const df_space *space)
     return copy_columns(m) && check_finite(m);
 }
 
+static void drop(merge *m)
+{
+    df_batch_unref(m->thread->memory, m->out);
+    m->out = NULL;
+}
+
 df_batch *graph_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
 {
     const df_plan *p = t->graph->plan;
     const df_state *state = &p->states[p->vertices[vertex].state];
     uint64_t tick = t->graph->ticks[slot].tick;
+    uint32_t port = tick == 0 ? 0 : 1;
     merge m = { .thread = t, .vertex = vertex, .key_group = key_group, .slot = slot,
                 .schema = &p->streams[state->stream].schema };
 
@@ -467,8 +534,8 @@ df_batch *graph_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         alloc_failed(&m);
         return NULL;
     }
-    if (!collect(&m, tick == 0 ? 0 : 1) ||
+    if (!collect(&m, port) || (p->vertices[vertex].ports[port].stream_count > 1 && !check_union(&m, port)) ||
         !make_rows(&m, state->space == DF_NONE ? NULL : &p->spaces[state->space]))
-        df_batch_unref(t->memory, m.out), m.out = NULL;
+        drop(&m);
     return m.out;
 }
