@@ -16,7 +16,7 @@
 
 /* Rows of a run of cells (x, from the low to the high end of a block and one more on both sides)
  * above which testing candidates one vector at a time costs less than carrying them along. */
-#define FILTER_ROWS_MIN 8.0f
+#define FILTER_ROWS_MIN 5.0f
 /* Rows of a cell up to which sorting them along x pays. */
 #define SORT_ROWS_MAX 256U
 /* Cells across x, on each axis, of the columns that blocks are cut from, at most. */
@@ -245,9 +245,9 @@ void kern_pad_form_blocks(kern_pad *pad)
     pad->filtered = mean >= FILTER_ROWS_MIN;
 }
 
-/* The box of a block's positions, as middle and half width, and the greatest distance from it. */
+/* The box of a block's positions, and how far from it a neighbour can be. */
 typedef struct position_box {
-    float middle[3], half[3];
+    float low[3], high[3];
     float distance_max_squared;
 } position_box;
 
@@ -262,13 +262,10 @@ static position_box block_position_box(const kern_pad *pad, const kern_block *bl
 
     for (uint32_t axis = 0; axis < 3; axis++) {
         kern_real at = kern_lane_gather(pad->columns[axis], block->places);
-        float low = kern_lane_least(at), high = -kern_lane_least(-at);
 
-        box.middle[axis] = 0.5f * (low + high);
-        box.half[axis] = high - box.middle[axis] > box.middle[axis] - low
-                             ? high - box.middle[axis]
-                             : box.middle[axis] - low;
-        size = high > size ? high : size;
+        box.low[axis] = kern_lane_least(at);
+        box.high[axis] = -kern_lane_least(-at);
+        size = box.high[axis] > size ? box.high[axis] : size;
     }
     size += pad->radius + pad->shift_max;
     reach = (pad->radius + size * 0x1p-19f) * (1.0f + 0x1p-19f);
@@ -276,11 +273,24 @@ static position_box block_position_box(const kern_pad *pad, const kern_block *bl
     return box;
 }
 
-KERN_FN kern_real beyond(const float *column, float middle, float half)
+/* The box as rows see it whose positions are unwrapped by shift. */
+static position_box box_shifted(const position_box *box, const float shift[3])
 {
-    kern_real gap = kern_lane_abs(kern_lane_load(column) - kern_lane_set(middle));
+    position_box moved = *box;
 
-    return kern_lane_max(gap - kern_lane_set(half), kern_lane_set(0.0f));
+    for (uint32_t axis = 0; axis < 3; axis++) {
+        moved.low[axis] -= shift[axis];
+        moved.high[axis] -= shift[axis];
+    }
+    return moved;
+}
+
+/* How far positions are outside of the box along one axis, and on which side. */
+KERN_FN kern_real beyond(const float *column, float low, float high)
+{
+    kern_real at = kern_lane_load(column);
+
+    return at - kern_lane_min(kern_lane_max(at, kern_lane_set(low)), kern_lane_set(high));
 }
 
 /* Appends the rows of [begin, end) that are near the box; returns the new length of the list. */
@@ -289,18 +299,18 @@ KERN_FN uint32_t list_near(const kern_pad *pad, uint32_t begin, uint32_t end,
 {
     const float *x = pad->columns[0], *y = pad->columns[1], *z = pad->columns[2];
     const position_box near = *box;
+    kern_i32v places = kern_lane_set_index(begin) + kern_lane_index();
     uint32_t *candidates = pad->candidates + length;
 
     for (uint32_t i = begin; i < end; i += KERN_LANES) {
-        kern_real dx = beyond(x + i, near.middle[0], near.half[0]);
-        kern_real dy = beyond(y + i, near.middle[1], near.half[1]);
-        kern_real dz = beyond(z + i, near.middle[2], near.half[2]);
+        kern_real dx = beyond(x + i, near.low[0], near.high[0]);
+        kern_real dy = beyond(y + i, near.low[1], near.high[1]);
+        kern_real dz = beyond(z + i, near.low[2], near.high[2]);
         kern_real square = kern_lane_fma(dz, dz, kern_lane_fma(dy, dy, dx * dx));
-        kern_mask kept = kern_lane_lt_if(kern_lane_first(end - i), square,
-                                         kern_lane_set(near.distance_max_squared));
+        kern_mask kept = kern_lane_lt(square, kern_lane_set(near.distance_max_squared));
 
-        candidates += kern_lane_compress_index(candidates, kept,
-                                               kern_lane_set_index(i) + kern_lane_index());
+        candidates += kern_lane_compress_index(candidates, kept, places, end - i);
+        places += KERN_LANES;
     }
     return (uint32_t)(candidates - pad->candidates);
 }
@@ -316,7 +326,8 @@ KERN_FN uint32_t list_all(const kern_pad *pad, uint32_t begin, uint32_t end, uin
     return length + (end - begin);
 }
 
-/* The list of a block that sees nothing through a shift. */
+/* The list of a block that sees nothing through a shift. Its own rows are between those of its
+ * first and of its last line. */
 static void list_plain(const kern_pad *pad, kern_block *block, const kern_cell_box *box,
                        const position_box *near)
 {
@@ -337,37 +348,39 @@ static void list_plain(const kern_pad *pad, kern_block *block, const kern_cell_b
         }
     }
     pad->spans[0] = (kern_span){ .end = own_begin };
-    pad->spans[1] = (kern_span){ .end = own_end, .own = true };
-    pad->spans[2] = (kern_span){ .end = length };
+    pad->spans[1] = (kern_span){ .begin = own_begin, .end = own_end, .own = true };
+    pad->spans[2] = (kern_span){ .begin = own_end, .end = length };
     block->span_count = 3;
 }
 
 /* Appends a run of the pad that is seen through the shift of one tile. */
 static void list_run(const kern_pad *pad, kern_block *block, const position_box *near, bool own,
-                     uint32_t begin, uint32_t end, uint32_t tile)
+                     const uint32_t ends[2], uint32_t tile)
 {
     const float *shift = pad->halo->tiles[tile].shift;
     kern_span *span = pad->spans + block->span_count;
-    uint32_t length = block->span_count == 0 ? 0 : span[-1].end;
+    uint32_t begin = block->span_count == 0 ? 0 : span[-1].end, end;
     position_box moved;
 
     if (near == NULL) {
-        length = list_all(pad, begin, end, length);
+        end = list_all(pad, ends[0], ends[1], begin);
     } else {
-        moved = *near;
-        for (uint32_t axis = 0; axis < 3; axis++)
-            moved.middle[axis] -= shift[axis];
-        length = list_near(pad, begin, end, &moved, length);
+        moved = box_shifted(near, shift);
+        end = list_near(pad, ends[0], ends[1], &moved, begin);
     }
     if (block->span_count > 0 && span[-1].own == own &&
-        memcmp(span[-1].shift, shift, sizeof span->shift) == 0)
-        span--;
-    else
-        block->span_count++;
-    span->end = length;
-    span->own = own;
-    span->shifted = tile != KERN_HALO_SELF;
-    memcpy(span->shift, shift, sizeof span->shift);
+        memcmp(span[-1].shift, shift, sizeof span->shift) == 0) {
+        span[-1].end = end;
+        return;
+    }
+    *span = (kern_span){
+        .begin = begin,
+        .end = end,
+        .shifted = tile != KERN_HALO_SELF,
+        .own = own,
+        .shift = { shift[0], shift[1], shift[2] },
+    };
+    block->span_count++;
 }
 
 /* Which of three tiles in a row a cell of the pad belongs to: 0, 1 or 2. */
@@ -376,23 +389,23 @@ static uint32_t tile_of(const kern_pad *pad, uint32_t axis, uint32_t cell)
     return cell == 0 ? 0 : cell + 1 == pad->cells[axis] ? 2 : 1;
 }
 
+/* The runs of one line: up to three, where the pad's rim is seen through another shift. */
 static void list_line(const kern_pad *pad, kern_block *block, const kern_cell_box *box,
                       const position_box *near, uint32_t y, uint32_t z)
 {
     const uint32_t *line = cell_line(pad, y, z);
     const uint8_t *seen_as = pad->seen_as + tile_of(pad, 2, z) * 9 + tile_of(pad, 1, y) * 3;
-    uint32_t begin = box->low[0] - 1, end = box->high[0] + 2, inner = end;
-    bool own = y >= box->low[1] && y <= box->high[1] && z >= box->low[2] && z <= box->high[2];
+    uint32_t low = box->low[0] - 1, high = box->high[0] + 2, number = z * pad->cells[1] + y;
+    uint32_t inner_low = low == 0 && seen_as[0] != seen_as[1] ? 1 : low;
+    uint32_t inner_high = high == pad->cells[0] && seen_as[2] != seen_as[1] ? high - 1 : high;
+    bool own = number >= box->low[2] * pad->cells[1] + box->low[1] &&
+               number <= box->high[2] * pad->cells[1] + box->high[1];
 
-    if (begin == 0) {
-        list_run(pad, block, near, false, line[0], line[1], seen_as[0]);
-        begin = 1;
-    }
-    if (end == pad->cells[0])
-        inner--;
-    list_run(pad, block, near, own, line[begin], line[inner], seen_as[1]);
-    if (inner < end)
-        list_run(pad, block, near, false, line[inner], line[end], seen_as[2]);
+    if (low < inner_low)
+        list_run(pad, block, near, own, (uint32_t[]){ line[low], line[inner_low] }, seen_as[0]);
+    list_run(pad, block, near, own, (uint32_t[]){ line[inner_low], line[inner_high] }, seen_as[1]);
+    if (inner_high < high)
+        list_run(pad, block, near, own, (uint32_t[]){ line[inner_high], line[high] }, seen_as[2]);
 }
 
 /* Whether any cell next to the box's is seen through a shift. */

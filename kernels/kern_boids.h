@@ -1,5 +1,5 @@
-/* Flocking birds: Reynolds' three rules (SIGGRAPH 1987) with the constants, walls and speed limits of
- * FLAME GPU 2's boids example, so that figures can be compared. One step of one row:
+/* Flocking birds: Reynolds' three rules (SIGGRAPH 1987) with the walls and speed limits of FLAME
+ * GPU 2's boids example, so that figures can be compared. One step of one row:
  *
  *   for each neighbour j nearer than radius, d its distance
  *       if d < separation_radius:
@@ -44,18 +44,22 @@ typedef struct kern_boids_sum {
 KERN_FN void kern_boids_pair(const kern_boids_params *p, const kern_real dx[3],
                              const kern_real velocity[3], kern_mask other, kern_boids_sum *sum)
 {
+    kern_real one = kern_lane_set(1.0f);
     kern_real square = kern_lane_fma(dx[2], dx[2], kern_lane_fma(dx[1], dx[1], dx[0] * dx[0]));
     kern_mask near = kern_lane_lt_if(other, square, kern_lane_set(p->radius * p->radius));
     kern_mask close =
         kern_lane_lt_if(near, square, kern_lane_set(p->separation_radius * p->separation_radius));
 
-    sum->count = kern_lane_add_if(near, sum->count, kern_lane_set(1.0f));
+    /* Half of the sums are multiplied by one and added, which rounds the same: a processor has as
+     * many multipliers as adders, and nothing else here would use them. */
+    sum->count = kern_lane_sum_if(near, sum->count, one);
     for (int axis = 0; axis < 3; axis++) {
-        sum->away[axis] = kern_lane_add_if(near, sum->away[axis], dx[axis]);
-        sum->velocity[axis] = kern_lane_add_if(near, sum->velocity[axis], velocity[axis]);
+        sum->away[axis] = kern_lane_sum_if(near, sum->away[axis], dx[axis]);
+        sum->velocity[axis] = kern_lane_sum_fma_if(near, velocity[axis], one, sum->velocity[axis]);
     }
     if (kern_lane_any(close)) {
-        kern_real room = kern_lane_set(1.0f) - kern_lane_sqrt(square) / kern_lane_set(p->separation_radius);
+        kern_real share = kern_lane_sqrt(square) / kern_lane_set(p->separation_radius);
+        kern_real room = one - share;
         kern_real push = kern_lane_set(p->collision) * (room * room);
 
         for (int axis = 0; axis < 3; axis++)
@@ -63,12 +67,11 @@ KERN_FN void kern_boids_pair(const kern_boids_params *p, const kern_real dx[3],
     }
 }
 
-/* The second and third rule and the speed limits: v becomes the new velocity, before walls. */
+/* All three rules: v becomes what the neighbours make of it. */
 KERN_FN void kern_boids_steer(const kern_boids_params *p, const kern_boids_sum *sum, kern_real v[3])
 {
     kern_mask some = kern_lane_lt(kern_lane_set(0.0f), sum->count);
-    kern_real share = kern_lane_set(1.0f) / sum->count, speed, bound, factor;
-    kern_mask resting;
+    kern_real share = kern_lane_set(1.0f) / sum->count;
 
     for (int axis = 0; axis < 3; axis++) {
         kern_real centre = -(sum->away[axis] * share) * kern_lane_set(p->steer);
@@ -78,14 +81,23 @@ KERN_FN void kern_boids_steer(const kern_boids_params *p, const kern_boids_sum *
         change = kern_lane_add_if(some, change, match);
         v[axis] = kern_lane_fma(kern_lane_set(p->scale), change, v[axis]);
     }
-    speed = kern_lane_sqrt(kern_lane_fma(v[2], v[2], kern_lane_fma(v[1], v[1], v[0] * v[0])));
-    bound = kern_lane_select(kern_lane_lt(kern_lane_set(p->speed_max), speed), kern_lane_set(p->speed_max), speed);
-    bound = kern_lane_select(kern_lane_lt(speed, kern_lane_set(p->speed_min)), kern_lane_set(p->speed_min), bound);
-    resting = kern_lane_lt(speed, kern_lane_set(1e-30f));
+}
+
+/* Brings the length of v to speed_min .. speed_max. */
+KERN_FN void kern_boids_limit(const kern_boids_params *p, kern_real v[3])
+{
+    kern_real square = kern_lane_fma(v[2], v[2], kern_lane_fma(v[1], v[1], v[0] * v[0]));
+    kern_real least = kern_lane_set(p->speed_min), most = kern_lane_set(p->speed_max);
+    kern_real speed = kern_lane_sqrt(square);
+    kern_mask resting = kern_lane_lt(speed, kern_lane_set(1e-30f));
+    kern_real bound = kern_lane_select(kern_lane_lt(most, speed), most, speed);
+    kern_real factor;
+
+    bound = kern_lane_select(kern_lane_lt(speed, least), least, bound);
     factor = kern_lane_select(resting, kern_lane_set(0.0f), bound / speed);
     for (int axis = 0; axis < 3; axis++)
         v[axis] = v[axis] * factor;
-    v[0] = kern_lane_select(resting, kern_lane_set(p->speed_min), v[0]);
+    v[0] = kern_lane_select(resting, least, v[0]);
 }
 
 /* One axis of the walls and the move; x and v become the new ones. */
@@ -114,6 +126,7 @@ KERN_FN void kern_boids_finish(const kern_boids_params *p, const kern_boids_sum 
                                kern_real x[3], kern_real v[3])
 {
     kern_boids_steer(p, sum, v);
+    kern_boids_limit(p, v);
     for (int axis = 0; axis < 3; axis++)
         kern_boids_move(p, axis, &x[axis], &v[axis]);
 }

@@ -7,6 +7,10 @@
 #include <assert.h>
 #include <string.h>
 
+/* How many lines ahead of copying a line its rows are fetched: the rim's rows lie scattered, one or
+ * two to a cache line, and would be waited for one by one. */
+#define PREFETCH_LINES 4U
+
 /* Takes size bytes of scratch memory; with a null scratch it only counts. */
 static void *take(void *scratch, size_t *used, size_t size)
 {
@@ -83,6 +87,7 @@ typedef struct line_source {
     const uint32_t *cell_rows; /* of the first line; null: no such tile */
     uint32_t stride;           /* cells from line to line */
     uint32_t cell_count;       /* taken from each */
+    uint32_t line_count;
 } line_source;
 
 static line_source source_of(const kern_pad *pad, uint32_t tx, uint32_t ty, uint32_t z)
@@ -93,6 +98,7 @@ static line_source source_of(const kern_pad *pad, uint32_t tx, uint32_t ty, uint
         .tile = tile,
         .stride = tile->cells[0],
         .cell_count = tx == 1 ? pad->cells[0] - 2 : 1,
+        .line_count = ty == 1 ? pad->cells[1] - 2 : 1,
     };
     size_t cell;
 
@@ -105,29 +111,36 @@ static line_source source_of(const kern_pad *pad, uint32_t tx, uint32_t ty, uint
     return source;
 }
 
-/* Copies at least one vector, which costs less than asking whether there is anything to copy; reads
- * and writes up to a vector behind the last row. */
+/* Copies at least one short vector, which costs less than asking whether there is anything to copy;
+ * reads and writes up to a vector behind the last row. */
 static void copy_rows(float *restrict to, const float *restrict from, uint32_t row_count)
 {
-    uint32_t i = 0;
-
-    do {
+    if (row_count <= 4) {
+        memcpy(to, from, 4 * sizeof *to);
+        return;
+    }
+    for (uint32_t i = 0; i < row_count; i += KERN_LANES)
         kern_lane_store(to + i, kern_lane_load(from + i));
-        i += KERN_LANES;
-    } while (i < row_count);
 }
 
 /* Copies a source's part of one line to the pad at place; returns the place behind it. */
 static uint32_t fill_part(kern_pad *pad, const line_source *source, uint32_t line,
-                          uint32_t *cell_rows, uint32_t place)
+                          uint32_t *restrict cell_rows, uint32_t place)
 {
-    const uint32_t *rows = source->cell_rows + (size_t)line * source->stride;
+    const uint32_t *restrict rows = source->cell_rows + (size_t)line * source->stride;
     uint32_t row, row_count;
 
     if (source->cell_rows == NULL) {
         for (uint32_t i = 0; i < source->cell_count; i++)
             cell_rows[i] = place;
         return place;
+    }
+    if (line + PREFETCH_LINES < source->line_count) {
+        uint32_t soon = rows[PREFETCH_LINES * source->stride];
+
+        for (uint32_t c = 0; c < pad->column_count; c++)
+            if (source->tile->columns[c] != NULL)
+                __builtin_prefetch(source->tile->columns[c] + soon);
     }
     row = rows[0];
     row_count = rows[source->cell_count] - row;
@@ -147,9 +160,8 @@ static void pad_fill(kern_pad *pad)
         for (uint32_t ty = 0; ty < 3; ty++) {
             line_source source[3] = { source_of(pad, 0, ty, z), source_of(pad, 1, ty, z),
                                       source_of(pad, 2, ty, z) };
-            uint32_t line_count = ty == 1 ? pad->cells[1] - 2 : 1;
 
-            for (uint32_t line = 0; line < line_count; line++) {
+            for (uint32_t line = 0; line < source[1].line_count; line++) {
                 for (uint32_t tx = 0; tx < 3; tx++) {
                     place = fill_part(pad, &source[tx], line, cell_rows, place);
                     cell_rows += source[tx].cell_count;

@@ -1,10 +1,10 @@
 /* Short-range neighbours of one spatial tile: who is near whom, in a fixed order.
  *
- * A space has one to three axes and is cut into cells whose edge is at least the interaction radius;
- * a tile is a box of cells. A kernel sees its tile and the up to 26 around it (a halo), copies the
- * tile and a rim one cell thick into a pad, and walks the pad block by block. A block is up to
- * KERN_LANES rows of the tile that lie close together, with the list of every row that may be near
- * one of them. The kernel's loop is then: for each candidate, all lanes at once.
+ * A space has one to three axes and is cut into cells that are at least as wide as the interaction
+ * radius; a tile is a box of cells. A kernel sees its tile and the up to 26 around it (a halo),
+ * copies the tile and a rim one cell thick into a pad, and walks the pad block by block. A block is
+ * up to KERN_LANES rows of the tile that lie close together, with the list of every row that may be
+ * near one of them. The kernel's loop is then: for each candidate, all lanes at once.
  *
  *        pad, one z          the order of candidates is the pad's own: by z, y, x of the cell,
  *      o . . . . . o         then by key. Restricted to the neighbours of one row it is the order
@@ -25,13 +25,14 @@
 
 enum {
     KERN_COLUMNS_MAX = 8,
-    KERN_HALO_TILES  = 27,
-    KERN_HALO_SELF   = 13, /* the tile itself, in the middle of its halo */
+    KERN_HALO_TILES = 27,
+    KERN_HALO_SELF = 13, /* the tile itself, in the middle of its halo */
 };
 
 /* One tile's rows, in canonical order: by cell, x fastest, then y, then z; inside a cell by key.
- * Columns are 64-byte aligned, readable for 64 bytes past their end, and finite. Columns 0, 1, 2 are
- * x, y, z; null where the space has no such axis (read as 0). Borrowed by every function below. */
+ * Columns are 64-byte aligned, readable for 64 bytes past their end, and finite. Columns 0, 1, 2
+ * are x, y, z; a column that is null (there is no such axis) is read as 0. Borrowed by every
+ * function below. */
 typedef struct kern_tile {
     uint32_t row_count;
     uint32_t cells[3];         /* x, y, z; 1 where there is no such axis */
@@ -48,18 +49,18 @@ typedef struct kern_halo {
 
 /* A stretch of the candidate list whose rows are seen through the same shift. */
 typedef struct kern_span {
-    uint32_t end; /* place in the list behind its last candidate */
-    bool shifted; /* false: all of shift is 0 */
-    bool own;     /* may hold rows of the block; no other span does, unshifted */
+    uint32_t begin, end; /* places in the list */
+    bool shifted;        /* false: all of shift is 0 */
+    bool own;            /* may hold rows of the block itself */
     float shift[3];
 } kern_span;
 
 /* Lanes from row_count on repeat the last row: what they compute is its result again. */
 typedef struct kern_block {
-    uint32_t row_count;                /* 1 .. KERN_LANES */
-    const uint32_t *rows;              /* [KERN_LANES] in the tile */
-    const uint32_t *places;            /* [KERN_LANES] the same rows in the pad */
-    const uint32_t *candidates;        /* places in the pad, ascending */
+    uint32_t row_count;         /* 1 .. KERN_LANES */
+    const uint32_t *rows;       /* [KERN_LANES] in the tile */
+    const uint32_t *places;     /* [KERN_LANES] the same rows in the pad */
+    const uint32_t *candidates; /* places in the pad, ascending */
     uint32_t span_count;
     const kern_span *spans;
 } kern_block;

@@ -2,22 +2,28 @@
 
 static const kern_lj_sum sum_zero;
 
-/* The candidates of one span; shift is read only where the span is shifted. */
-KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const kern_block *block,
-                     uint32_t begin, const kern_span *span, bool shifted, bool own, const kern_real x[3],
-                     kern_i32v self, kern_lj_sum *sum)
+/* A block's own rows, one per lane. */
+typedef struct lj_lanes {
+    kern_i32v self; /* places in the pad */
+    kern_real row[3];
+} lj_lanes;
+
+/* The candidates of one span; shifted and own are constants of each call. */
+KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const uint32_t *candidates,
+                     const kern_span *span, bool shifted, bool own, const lj_lanes *lanes,
+                     kern_lj_sum *sum)
 {
     float *const *columns = pad->columns;
 
-    for (uint32_t k = begin; k < span->end; k++) {
-        uint32_t j = block->candidates[k];
+    for (uint32_t k = span->begin; k < span->end; k++) {
+        uint32_t j = candidates[k];
         kern_mask other = kern_lane_all();
         kern_real dx[3];
 
         if (own)
-            other = kern_lane_differ(self, kern_lane_set_index(j));
+            other = kern_lane_differ(lanes->self, kern_lane_set_index(j));
         for (int axis = 0; axis < 3; axis++) {
-            dx[axis] = x[axis] - kern_lane_set(columns[axis][j]);
+            dx[axis] = lanes->row[axis] - kern_lane_set(columns[axis][j]);
             if (shifted)
                 dx[axis] -= kern_lane_set(span->shift[axis]);
         }
@@ -29,23 +35,21 @@ static void lj_block(const kern_lj_params *params, const kern_pad *pad, const ke
                      float *const out[5])
 {
     const kern_lj_params p = *params;
-    kern_i32v self = kern_lane_load_index(block->places);
+    lj_lanes lanes = { .self = kern_lane_load_index(block->places) };
     kern_lj_sum sum = sum_zero;
-    kern_real x[3], result[5];
-    uint32_t begin = 0;
+    kern_real result[5];
 
     for (int axis = 0; axis < 3; axis++)
-        x[axis] = kern_lane_gather(pad->columns[axis], block->places);
+        lanes.row[axis] = kern_lane_gather(pad->columns[axis], block->places);
     for (uint32_t i = 0; i < block->span_count; i++) {
         const kern_span *span = &block->spans[i];
 
         if (span->shifted)
-            lj_span(&p, pad, block, begin, span, true, true, x, self, &sum);
+            lj_span(&p, pad, block->candidates, span, true, true, &lanes, &sum);
         else if (span->own)
-            lj_span(&p, pad, block, begin, span, false, true, x, self, &sum);
+            lj_span(&p, pad, block->candidates, span, false, true, &lanes, &sum);
         else
-            lj_span(&p, pad, block, begin, span, false, false, x, self, &sum);
-        begin = span->end;
+            lj_span(&p, pad, block->candidates, span, false, false, &lanes, &sum);
     }
     kern_lj_finish(&p, &sum, result, &result[3], &result[4]);
     for (int c = 0; c < 5; c++)

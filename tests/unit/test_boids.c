@@ -154,9 +154,17 @@ static void assert_same_bits(const float *expected, const float *got, size_t cou
 static kern_boids_params params_of(const scene_options *o)
 {
     kern_boids_params p = {
-        .radius = 0.9999f, .separation_radius = 0.3f, .scale = 0.15f, .steer = 0.055f,
-        .collision = 10.0f, .match = 0.015f, .speed_min = 0.5f, .speed_max = 1.0f,
-        .wall_distance = 0.7f, .wall_steer = 0.05f, .dt = 0.25f,
+        .radius = 0.9999f,
+        .separation_radius = 0.3f,
+        .scale = 0.15f,
+        .steer = 0.055f,
+        .collision = 10.0f,
+        .match = 0.015f,
+        .speed_min = 0.5f,
+        .speed_max = 1.0f,
+        .wall_distance = 0.7f,
+        .wall_steer = 0.05f,
+        .dt = 0.25f,
     };
 
     for (uint32_t axis = 0; axis < 3; axis++) {

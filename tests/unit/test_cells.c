@@ -15,9 +15,9 @@ static uint32_t key_at(const scene *s, const kern_pad *pad, uint32_t place)
 {
     uint32_t key = 0;
 
-    while (key < s->options.row_count && (s->rows[0][key] != pad->columns[0][place] ||
-                                          s->rows[1][key] != pad->columns[1][place] ||
-                                          s->rows[2][key] != pad->columns[2][place]))
+    while (key < s->options.row_count &&
+           (s->rows[0][key] != pad->columns[0][place] ||
+            s->rows[1][key] != pad->columns[1][place] || s->rows[2][key] != pad->columns[2][place]))
         key++;
     assert_true(key < s->options.row_count);
     return key;
@@ -139,7 +139,8 @@ static uint32_t check_scene(scene *s, float radius)
 static uint32_t check_random(uint32_t rows, uint32_t axes, bool periodic, const uint32_t cells[3],
                              const uint32_t tiles[3])
 {
-    scene_options o = { .row_count = rows, .axis_count = axes,
+    scene_options o = { .row_count = rows,
+                        .axis_count = axes,
                         .periodic = { periodic, periodic, periodic } };
     scene s;
     uint32_t found;
@@ -193,8 +194,11 @@ static void finds_all_neighbours_in_fewer_axes(void **state)
 /* One cell that is its own neighbour on all sides: a row's images are its neighbours. */
 static void sees_images_of_itself(void **state)
 {
-    scene_options o = { .row_count = 1, .axis_count = 3, .size = { 1.0f, 1.0f, 1.0f },
-                        .periodic = { true, true, true }, .cells = { 1, 1, 1 },
+    scene_options o = { .row_count = 1,
+                        .axis_count = 3,
+                        .size = { 1.0f, 1.0f, 1.0f },
+                        .periodic = { true, true, true },
+                        .cells = { 1, 1, 1 },
                         .tiles = { 1, 1, 1 } };
     scene s;
 
@@ -204,10 +208,42 @@ static void sees_images_of_itself(void **state)
     scene_fini(&s);
 }
 
+/* A grid whose rows see each other at almost exactly the radius, where rounding decides, far from
+ * the origin and across a periodic edge. */
+static void keeps_rows_at_the_radius(void **state)
+{
+    const uint32_t along = 90;
+    const float size = 104.7f, step = size / (float)(2 * along);
+    scene_options o = { .row_count = 2 * along * 6 * 6,
+                        .axis_count = 3,
+                        .size = { size, 3.3f * step * 2.0f, 3.3f * step * 2.0f },
+                        .periodic = { true, false, false },
+                        .cells = { along - 3, 3, 3 },
+                        .tiles = { 3, 1, 1 } };
+    scene s;
+
+    (void)state;
+    scene_init(&s, &o, 8);
+    for (uint32_t i = 0; i < o.row_count; i++) {
+        uint32_t at[3] = { i % (2 * along), i / (2 * along) % 6, i / (2 * along) / 6 };
+
+        for (int axis = 0; axis < 3; axis++)
+            s.rows[axis][i] = ((float)at[axis] + 0.3f) * step;
+    }
+    for (int side = -1; side <= 1; side++) {
+        assert_true(check_scene(&s, 2.0f * step * (1.0f + (float)side * 4e-6f)) > o.row_count * 10);
+        scene_fini_tiles(&s);
+    }
+    scene_fini(&s);
+}
+
 static void takes_all_rows_in_one_cell(void **state)
 {
-    scene_options o = { .row_count = 700, .axis_count = 3, .size = { 5.0f, 5.0f, 5.0f },
-                        .cells = { 5, 5, 5 }, .tiles = { 2, 2, 2 } };
+    scene_options o = { .row_count = 700,
+                        .axis_count = 3,
+                        .size = { 5.0f, 5.0f, 5.0f },
+                        .cells = { 5, 5, 5 },
+                        .tiles = { 2, 2, 2 } };
     scene s;
 
     (void)state;
@@ -236,6 +272,7 @@ int main(void)
         cmocka_unit_test(finds_all_neighbours_dense),
         cmocka_unit_test(finds_all_neighbours_in_fewer_axes),
         cmocka_unit_test(sees_images_of_itself),
+        cmocka_unit_test(keeps_rows_at_the_radius),
         cmocka_unit_test(takes_all_rows_in_one_cell),
         cmocka_unit_test(takes_no_rows),
     };

@@ -45,7 +45,8 @@ static float *oracle(const scene *s, const kern_lj_params *p)
 
         scene_for_neighbours(s, &lists, i, meet, &a);
         for (uint32_t axis = 0; axis < 3; axis++)
-            result[axis * n + i] = a.force[axis] * (48.0f * p->epsilon / (p->sigma * p->sigma));
+            result[axis * n + i] =
+                a.force[axis] * (48.0f * p->epsilon / (p->sigma * p->sigma)) + 0.0f;
         result[3 * n + i] = 2.0f * p->epsilon * fmaf(-0.5f, a.six, a.twelve);
         result[4 * n + i] = 24.0f * p->epsilon * a.twelve;
     }
@@ -92,13 +93,17 @@ static void assert_same_bits(const float *expected, const float *got, size_t cou
 /* An fcc crystal with its atoms moved by up to `shake` of the lattice constant. */
 static void crystal(scene *s, uint32_t lattice, float density, float cutoff, float shake)
 {
-    static const float basis[4][3] = { { 0.0f, 0.0f, 0.0f }, { 0.5f, 0.5f, 0.0f },
-                                       { 0.5f, 0.0f, 0.5f }, { 0.0f, 0.5f, 0.5f } };
+    static const float basis[4][3] = {
+        { 0.0f, 0.0f, 0.0f }, { 0.5f, 0.5f, 0.0f }, { 0.5f, 0.0f, 0.5f }, { 0.0f, 0.5f, 0.5f }
+    };
     float constant = cbrtf(4.0f / density), size = constant * (float)lattice;
     uint32_t cells = (uint32_t)(size / (cutoff * 1.00002f)), key = 0;
-    scene_options o = { .row_count = 4 * lattice * lattice * lattice, .axis_count = 3,
-                        .size = { size, size, size }, .periodic = { true, true, true },
-                        .cells = { cells, cells, cells }, .tiles = { 1, 1, 1 } };
+    scene_options o = { .row_count = 4 * lattice * lattice * lattice,
+                        .axis_count = 3,
+                        .size = { size, size, size },
+                        .periodic = { true, true, true },
+                        .cells = { cells, cells, cells },
+                        .tiles = { 1, 1, 1 } };
     uint64_t seed = lattice;
 
     scene_init(s, &o, 0);
@@ -152,8 +157,11 @@ static void same_bits_in_a_gas(void **state)
 {
     static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 3, 2, 4 }, { 1, 5, 1 }, { 6, 5, 4 } };
     kern_lj_params p = { .epsilon = 0.7f, .sigma = 0.3f, .cutoff = 1.1f };
-    scene_options o = { .row_count = 500, .axis_count = 3, .size = { 9.0f, 7.5f, 6.0f },
-                        .periodic = { true, false, true }, .cells = { 6, 5, 4 } };
+    scene_options o = { .row_count = 500,
+                        .axis_count = 3,
+                        .size = { 9.0f, 7.5f, 6.0f },
+                        .periodic = { true, false, true },
+                        .cells = { 6, 5, 4 } };
     scene s;
 
     (void)state;
@@ -166,8 +174,11 @@ static void same_bits_in_a_plane(void **state)
 {
     static const uint32_t tilings[][3] = { { 1, 1, 1 }, { 3, 4, 1 }, { 8, 6, 1 } };
     kern_lj_params p = { .epsilon = 1.0f, .sigma = 0.4f, .cutoff = 1.2f };
-    scene_options o = { .row_count = 700, .axis_count = 2, .size = { 10.0f, 8.0f, 1.0f },
-                        .periodic = { true, true, false }, .cells = { 8, 6, 1 } };
+    scene_options o = { .row_count = 700,
+                        .axis_count = 2,
+                        .size = { 10.0f, 8.0f, 1.0f },
+                        .periodic = { true, true, false },
+                        .cells = { 8, 6, 1 } };
     scene s;
 
     (void)state;
@@ -201,9 +212,9 @@ static void published_energy_and_pressure(void **state)
     n = s.options.row_count;
     volume = n / 0.8442;
     potential = column_sum(got + 3 * s.options.row_count, s.options.row_count) / n;
-    pressure = ((n - 1.0) * 1.44 +
-                column_sum(got + 4 * s.options.row_count, s.options.row_count) / 3.0) /
-               volume;
+    pressure =
+        ((n - 1.0) * 1.44 + column_sum(got + 4 * s.options.row_count, s.options.row_count) / 3.0) /
+        volume;
     assert_true(fabs(potential + 6.7733681) < 2e-6);
     assert_true(fabs(pressure + 5.0197073) < 2e-5);
     free(got);
@@ -216,8 +227,11 @@ static void published_energy_and_pressure(void **state)
 static void third_law(void **state)
 {
     kern_lj_params p = { .epsilon = 1.0f, .sigma = 1.0f, .cutoff = 2.5f };
-    scene_options o = { .row_count = 2, .axis_count = 3, .size = { 10.0f, 10.0f, 10.0f },
-                        .periodic = { true, true, true }, .cells = { 3, 3, 3 },
+    scene_options o = { .row_count = 2,
+                        .axis_count = 3,
+                        .size = { 10.0f, 10.0f, 10.0f },
+                        .periodic = { true, true, true },
+                        .cells = { 3, 3, 3 },
                         .tiles = { 3, 3, 3 } };
     uint64_t seed = 1;
     scene s;
@@ -263,8 +277,11 @@ static void third_law(void **state)
 static void pair_at_its_minimum(void **state)
 {
     kern_lj_params p = { .epsilon = 1.5f, .sigma = 2.0f, .cutoff = 5.0f };
-    scene_options o = { .row_count = 2, .axis_count = 1, .size = { 30.0f, 1.0f, 1.0f },
-                        .cells = { 5, 1, 1 }, .tiles = { 2, 1, 1 } };
+    scene_options o = { .row_count = 2,
+                        .axis_count = 1,
+                        .size = { 30.0f, 1.0f, 1.0f },
+                        .cells = { 5, 1, 1 },
+                        .tiles = { 2, 1, 1 } };
     scene s;
     float *got;
 
