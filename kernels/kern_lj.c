@@ -8,10 +8,10 @@ typedef struct lj_lanes {
     kern_real row[3];
 } lj_lanes;
 
-/* The candidates of one span; shifted and own are constants of each call. */
+/* The candidates of one span; shifted, own and level are constants of each call. */
 KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const uint32_t *candidates,
-                     const kern_span *span, bool shifted, bool own, const lj_lanes *lanes,
-                     kern_lj_sum *sum)
+                     const kern_span *span, bool shifted, bool own, bool level,
+                     const lj_lanes *lanes, kern_lj_sum *sum)
 {
     float *const *columns = pad->columns;
 
@@ -27,12 +27,12 @@ KERN_FN void lj_span(const kern_lj_params *p, const kern_pad *pad, const uint32_
             if (shifted)
                 dx[axis] -= kern_lane_set(span->shift[axis]);
         }
-        kern_lj_pair(p, dx, other, sum);
+        kern_lj_pair(p, dx, other, level, sum);
     }
 }
 
-static void lj_block(const kern_lj_params *params, const kern_pad *pad, const kern_block *block,
-                     float *const out[5])
+KERN_FN void lj_block(const kern_lj_params *params, const kern_pad *pad, const kern_block *block,
+                      bool level, float *const out[5])
 {
     const kern_lj_params p = *params;
     lj_lanes lanes = { .self = kern_lane_load_index(block->places) };
@@ -45,16 +45,28 @@ static void lj_block(const kern_lj_params *params, const kern_pad *pad, const ke
         const kern_span *span = &block->spans[i];
 
         if (span->shifted)
-            lj_span(&p, pad, block->candidates, span, true, true, &lanes, &sum);
+            lj_span(&p, pad, block->candidates, span, true, true, level, &lanes, &sum);
         else if (span->own)
-            lj_span(&p, pad, block->candidates, span, false, true, &lanes, &sum);
+            lj_span(&p, pad, block->candidates, span, false, true, level, &lanes, &sum);
         else
-            lj_span(&p, pad, block->candidates, span, false, false, &lanes, &sum);
+            lj_span(&p, pad, block->candidates, span, false, false, level, &lanes, &sum);
     }
     kern_lj_finish(&p, &sum, result, &result[3], &result[4]);
     for (int c = 0; c < 5; c++)
         if (out[c] != NULL)
             kern_lane_scatter(out[c], block->rows, result[c]);
+}
+
+static void lj_block_plain(const kern_lj_params *p, const kern_pad *pad, const kern_block *block,
+                           float *const out[5])
+{
+    lj_block(p, pad, block, false, out);
+}
+
+static void lj_block_shifted(const kern_lj_params *p, const kern_pad *pad, const kern_block *block,
+                             float *const out[5])
+{
+    lj_block(p, pad, block, true, out);
 }
 
 size_t kern_lj_scratch_size(const kern_halo *halo)
@@ -70,6 +82,6 @@ void kern_lj(const kern_lj_params *p, const kern_halo *halo, float *const out[5]
     kern_pad_init(&pad, halo, 3, p->cutoff, scratch);
     for (uint32_t i = 0; i < pad.block_count; i++) {
         kern_pad_block(&pad, i, &block);
-        lj_block(p, &pad, &block, out);
+        (p->level == 0 ? lj_block_plain : lj_block_shifted)(p, &pad, &block, out);
     }
 }

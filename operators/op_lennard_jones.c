@@ -7,6 +7,7 @@
 
 typedef struct lennard_jones {
     float epsilon, sigma, cutoff;
+    bool shift;
     /* from the plan */
     kern_lj_params params;
     int in[3], out[5];
@@ -17,10 +18,20 @@ static const weir_option lennard_jones_options[] = {
       .value = "1", .range = ">= 0", .offset = offsetof(lennard_jones, epsilon) },
     { .name = "sigma", .help = "distance at which it is 0", .type = WEIR_F32, .unit = "length",
       .value = "1", .range = "> 0", .offset = offsetof(lennard_jones, sigma) },
-    { .name = "cutoff", .help = "farther rows do not act; the potential is not shifted",
-      .type = WEIR_F32, .unit = "length", .range = "> 0", .offset = offsetof(lennard_jones, cutoff) },
+    { .name = "cutoff", .help = "farther rows do not act", .type = WEIR_F32, .unit = "length",
+      .range = "> 0", .offset = offsetof(lennard_jones, cutoff) },
+    { .name = "shift", .help = "move the potential to 0 at the cutoff: the total energy is conserved",
+      .type = WEIR_BOOL, .value = "false", .offset = offsetof(lennard_jones, shift) },
     { 0 },
 };
+
+static float lennard_jones_level(const lennard_jones *self)
+{
+    double square = (double)self->sigma / (double)self->cutoff * ((double)self->sigma / (double)self->cutoff);
+    double six = square * square * square;
+
+    return (float)(2 * (six * six - six));
+}
 
 static weir_status lennard_jones_plan(weir_plan *plan, void *options)
 {
@@ -30,7 +41,8 @@ static weir_status lennard_jones_plan(weir_plan *plan, void *options)
 
     if (space == NULL)
         return weir_plan_error(plan, "", "its rows need a space to be near each other in");
-    self->params = (kern_lj_params){ self->epsilon, self->sigma, self->cutoff };
+    self->params = (kern_lj_params){ self->epsilon, self->sigma, self->cutoff,
+                                     self->shift ? lennard_jones_level(self) : 0 };
     weir_plan_radius(plan, 0, (double)self->cutoff);
     weir_plan_pass(plan, 0, 0);
     for (uint32_t a = 0; a < 3; a++) {

@@ -37,7 +37,7 @@ __global__ void lj_rows(kern_lj_params p, const float *x, int count, float *out)
         float dx[3] = { x[i] - x[j], x[count + i] - x[count + j],
                         x[2 * count + i] - x[2 * count + j] };
 
-        kern_lj_pair(&p, dx, j != i, &sum);
+        kern_lj_pair(&p, dx, j != i, false, &sum);
     }
     kern_lj_finish(&p, &sum, force, &potential, &virial);
     for (int axis = 0; axis < 3; axis++)
