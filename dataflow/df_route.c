@@ -180,32 +180,57 @@ static void fail_outside(graph_thread *t, const df_edge *e, uint32_t slot, const
     }
 }
 
-/* How far a row is from the tile that it was in: at least so far has it moved. */
+/* The state's batch that the failing task itself read, for where a row was before; null: it read none. */
+static const weir_batch *rows_before(const df_graph *g, const df_edge *e, uint32_t slot,
+                                     uint32_t key_group)
+{
+    uint32_t stream = g->plan->states[g->plan->vertices[e->vertex].state].stream;
+
+    for (uint32_t i = 0; i < g->plan->edge_count; i++) {
+        const df_edge *in = &g->plan->edges[i];
+        if (in->to == e->from && in->stream == stream && !in->routed) {
+            const df_batch *batch = graph_slot_at(g, i, slot, key_group)->batch;
+            return batch == NULL ? NULL : &batch->view;
+        }
+    }
+    return NULL;
+}
+
+/* How far a row went along an axis, the shorter way round a periodic one; from the middle of its tile
+ * where nobody knows where it was. */
+static double moved_along(const spatial_route *r, uint32_t axis, double to, const weir_batch *before,
+                          uint64_t key, const weir_tile *tile)
+{
+    double unit = 1 / r->space->cell_per_unit[axis], size = r->space->view.size[axis];
+    double from = (tile->origin[axis] + 0.5 * tile->cells[axis]) * unit, moved;
+
+    for (uint32_t i = 0; before != NULL && i < before->row_count; i++)
+        if (before->keys[i] == key) {
+            int column = weir_schema_find(before->schema, r->space->view.axes[axis]);
+            from = (double)((const float *)before->columns[column])[i];
+        }
+    moved = to > from ? to - from : from - to;
+    return r->space->view.periodic[axis] && moved > size / 2 ? size - moved : moved;
+}
+
 static void fail_too_far(graph_thread *t, const df_edge *e, uint32_t slot, const df_batch *batch,
                          const spatial_route *r, uint32_t row)
 {
     const weir_tile *tile = &r->space->tiles[batch->view.key_group];
+    const weir_batch *before = rows_before(t->graph, e, slot, batch->view.key_group);
+    uint64_t key = batch->view.keys[row];
     double most = 0, tile_size = 0;
 
     for (uint32_t a = 0; a < r->axis_count; a++) {
-        double x = (double)r->axes[a][row], unit = 1 / r->space->cell_per_unit[a];
-        double low = tile->origin[a] * unit, high = (tile->origin[a] + tile->cells[a]) * unit;
-        double out = x < low ? low - x : x > high ? x - high : 0;
-        double size = r->space->view.size[a];
-
-        if (r->space->view.periodic[a] && out > 0) { /* the shorter way round */
-            double other = x < low ? x + size - high : low - (x - size);
-            out = other < out ? other : out;
-        }
-        if (out > most) {
-            most = out;
-            tile_size = tile->cells[a] * unit;
+        double moved = moved_along(r, a, (double)r->axes[a][row], before, key, tile);
+        if (moved > most) {
+            most = moved;
+            tile_size = tile->cells[a] / r->space->cell_per_unit[a];
         }
     }
     graph_fail(t->graph, t->graph->ticks[slot].tick, e->vertex, batch->view.key_group, row, DF_EINVAL,
-               "id %llu moved %.3g beyond its tile in one step, a tile is %.3g: is dt too large? "
-               "(or write moves = \"anywhere\")",
-               (unsigned long long)batch->view.keys[row], most, tile_size);
+               "id %llu moved %.3g in one step, a tile is %.3g: is dt too large?",
+               (unsigned long long)key, most, tile_size);
 }
 
 static void init_route(spatial_route *r, const df_plan *p, const df_edge *e, const df_batch *batch)
