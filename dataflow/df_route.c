@@ -173,7 +173,7 @@ static void fail_outside(graph_thread *t, const df_edge *e, uint32_t slot, const
                        (unsigned long long)batch->view.keys[row], r->space->view.axes[a]);
         else
             graph_fail(t->graph, t->graph->ticks[slot].tick, e->vertex, batch->view.key_group, row,
-                       DF_EINVAL, "id %llu is outside space \"%s\": %s is %g, not in 0 to %g",
+                       DF_EINVAL, "id %llu is outside space \"%s\": %s is %g, not in 0 to %g: is dt too large?",
                        (unsigned long long)batch->view.keys[row], r->space->view.name,
                        r->space->view.axes[a], x, size);
         return;
