@@ -301,6 +301,7 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     atomic_store(&g->fail_tick, UINT64_MAX);
     pthread_mutex_init(&g->lock, NULL);
     pthread_mutex_init(&g->fail_lock, NULL);
+    pthread_mutex_init(&g->kept_lock, NULL);
     pthread_mutex_init(&g->sleep_lock, NULL);
     pthread_cond_init(&g->sleep_cond, NULL);
     whole->arena = df_arena_new();
@@ -333,6 +334,7 @@ void df_graph_free(df_graph **graph)
     df_pool_free(&g->pool); /* with every batch that a failed run left behind */
     pthread_mutex_destroy(&g->lock);
     pthread_mutex_destroy(&g->fail_lock);
+    pthread_mutex_destroy(&g->kept_lock);
     pthread_mutex_destroy(&g->sleep_lock);
     pthread_cond_destroy(&g->sleep_cond);
     free(g->threads);

@@ -127,6 +127,7 @@ struct df_graph {
     uint32_t print_count;
     graph_print *prints;
     df_stream_print *print_views;
+    pthread_mutex_t kept_lock;
     df_batch ***kept;           /* [states][key groups]; null unless options.keep_states */
 
     /* The frontier: under `lock`. Ticks below `prepared` have a ring slot, ticks below `open` may

@@ -123,34 +123,60 @@ static void slice(weir_batch *view, const weir_batch *from, uint32_t begin, uint
                            begin * weir_type_size(from->schema->columns[c].type);
 }
 
-/* The rows that were sent here, by ascending source key group: only sources whose bit is set. */
+/* What source key group `group` sent here on an edge. Null: out of memory. */
+static const weir_batch *sent_here(const task_frame *f, const graph_source *source, uint32_t group)
+{
+    uint32_t here = f->task.key_group;
+    const df_batch *batch = own_batch(f, source, group);
+    weir_batch *view = graph_scratch_get(f->thread, sizeof *view);
+
+    if (batch == NULL || view == NULL)
+        return NULL;
+    slice(view, &batch->view, batch->offsets[here], batch->offsets[here + 1]);
+    return view;
+}
+
+/* Take the word `w` of the mask of who has rows for us. */
+static uint64_t take_mask(const task_frame *f, const graph_source *source, uint32_t w)
+{
+    const graph_edge *e = &f->thread->graph->edges[source->edge];
+    size_t row = (size_t)f->slot * e->to_groups + f->task.key_group;
+
+    if (w >= e->mask_words)
+        return 0;
+    return atomic_exchange_explicit(&e->masks[row * e->mask_words + w], 0, memory_order_relaxed);
+}
+
+/* The rows that were sent here, by ascending (source key group, stream): only sources whose bit is
+ * set. */
 static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
 {
     const df_graph *g = f->thread->graph;
-    uint32_t here = f->task.key_group, count = 0, total = 0;
+    uint32_t count = 0, total = 0, words = 0;
+    uint64_t bits[DF_UNION_MAX];
     const weir_batch **list;
 
-    for (uint32_t k = 0; k < p->stream_count; k++)
-        total += g->edges[sources[k].edge].from_groups;
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        const graph_edge *e = &g->edges[sources[k].edge];
+        total += e->from_groups;
+        words = e->mask_words > words ? e->mask_words : words;
+    }
     list = graph_scratch_get(f->thread, sizeof *list * (total + 1));
     if (list == NULL)
         return false;
-    for (uint32_t k = 0; k < p->stream_count; k++) {
-        const graph_edge *e = &g->edges[sources[k].edge];
-        _Atomic uint64_t *mask = e->masks + ((size_t)f->slot * e->to_groups + here) * e->mask_words;
-
-        for (uint32_t w = 0; w < e->mask_words; w++) {
-            uint64_t bits = atomic_exchange_explicit(&mask[w], 0, memory_order_relaxed);
-            for (; bits != 0; bits &= bits - 1) {
-                uint32_t group = w * 64 + (uint32_t)__builtin_ctzll(bits);
-                df_batch *batch = own_batch(f, &sources[k], group);
-                weir_batch *view = graph_scratch_get(f->thread, sizeof *view);
-                if (batch == NULL || view == NULL)
+    for (uint32_t w = 0; w < words; w++) {
+        uint64_t any = 0;
+        for (uint32_t k = 0; k < p->stream_count; k++)
+            any |= bits[k] = take_mask(f, &sources[k], w);
+        for (; any != 0; any &= any - 1)
+            for (uint32_t k = 0; k < p->stream_count; k++) {
+                uint32_t bit = (uint32_t)__builtin_ctzll(any);
+                if ((bits[k] >> bit & 1) == 0)
+                    continue;
+                list[count] = sent_here(f, &sources[k], w * 64 + bit);
+                if (list[count++] == NULL)
                     return false;
-                slice(view, &batch->view, batch->offsets[here], batch->offsets[here + 1]);
-                list[count++] = view;
             }
-        }
     }
     f->inputs[port].batches = list;
     f->inputs[port].batch_count = count;

@@ -70,9 +70,14 @@ static bool made(const df_plan *p, const df_vertex *v, uint64_t tick, const bool
 
 static bool wanted(const df_plan *p, const df_vertex *v, uint64_t tick, const bool *active)
 {
-    /* A sink, and whoever remembers: what it carries must see every row, wanted now or later. */
-    if (v->kind->role == WEIR_SINK || v->carried != NULL)
-        return tick > 0 && tick <= p->job.steps + 1;
+    bool in_step = tick > 0 && tick <= p->job.steps + 1;
+
+    if (v->kind->role == WEIR_SINK)
+        return in_step;
+    /* Whoever remembers must see every row, wanted now or later: or what it makes would depend on who
+     * looks. At tick 0 it works like any other, if a state is filled by it. */
+    if (in_step && (v->carried != NULL || v->birth_number != DF_NONE))
+        return true;
     for (uint32_t i = 0; i < v->reader_count; i++) {
         df_reader r = v->readers[i];
         if (p->vertices[r.vertex].role == DF_COMMIT ? (r.port == 0) == (tick == 0) &&

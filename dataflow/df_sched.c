@@ -132,18 +132,20 @@ static bool stage_active_at(const df_graph *g, uint32_t stage, uint64_t tick)
     return g->ticks[graph_ring_slot(g, tick)].stages[stage];
 }
 
+#define NO_TICK UINT64_MAX
+
 /* The tick within the window after (direction 1) or before (-1) `tick` at which a stage works next:
- * the pairs that wait for each other in a serial stage. 0: none (nothing serial works at tick 0). */
+ * the pairs that wait for each other in a serial stage. */
 static uint64_t serial_partner(const df_graph *g, uint32_t stage, uint64_t tick, int direction)
 {
     for (uint64_t i = 1; i <= g->plan->window; i++) {
-        if (direction < 0 && tick <= i)
-            return 0;
+        if (direction < 0 && tick < i)
+            return NO_TICK;
         uint64_t other = direction < 0 ? tick - i : tick + i;
         if (stage_active_at(g, stage, other))
             return other;
     }
-    return 0;
+    return NO_TICK;
 }
 
 static void prepare_activity(df_graph *g, graph_tick *tick)
@@ -175,7 +177,7 @@ static void prepare_stage(df_graph *g, uint32_t stage, const graph_tick *tick)
 {
     const df_stage *s = &g->plan->stages[stage];
     uint32_t slot = graph_ring_slot(g, tick->tick);
-    uint32_t common = s->serial && serial_partner(g, stage, tick->tick, -1) != 0 ? 2 : 1;
+    uint32_t common = s->serial && serial_partner(g, stage, tick->tick, -1) != NO_TICK ? 2 : 1;
 
     for (uint32_t i = 0; i < s->in_count; i++)
         common += tick->edges[s->in_edges[i]] &&
@@ -324,7 +326,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         if (g->ticks[at].edges[edge])
             ready += arrive_edge(t, edge, at, group);
     }
-    if (s->serial && (partner = serial_partner(g, stage, number, 1)) != 0)
+    if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
     if (atomic_fetch_sub_explicit(s->sink ? &tick->sink_work : &tick->work, 1,
                                   memory_order_acq_rel) == 1) {

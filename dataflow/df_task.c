@@ -360,6 +360,22 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     return true;
 }
 
+/* Keep the newest batch. A state whose next rows do not come from itself may commit a later step
+ * first. */
+static void keep(graph_thread *t, df_batch **kept, df_batch *batch)
+{
+    df_batch *old = df_batch_ref(batch);
+
+    pthread_mutex_lock(&t->graph->kept_lock);
+    if (*kept == NULL || (*kept)->view.step < batch->view.step) {
+        df_batch *newest = old;
+        old = *kept;
+        *kept = newest;
+    }
+    pthread_mutex_unlock(&t->graph->kept_lock);
+    df_batch_unref(t->memory, old);
+}
+
 static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
 {
     df_graph *g = t->graph;
@@ -372,10 +388,8 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         return false;
     if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print_states)
         graph_print_batch(g, g->vertices[vertex].print, slot, &batch->view);
-    if (g->kept != NULL) {
-        df_batch_unref(t->memory, g->kept[v->state][key_group]);
-        g->kept[v->state][key_group] = df_batch_ref(batch);
-    }
+    if (g->kept != NULL)
+        keep(t, &g->kept[v->state][key_group], batch);
     t->local[v->outs[0]] = batch;
     graph_count(&t->rows, batch->view.row_count);
     count->calls++;

@@ -1,0 +1,803 @@
+#include "tests/support/kinds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- shared with the reference ---- */
+
+uint32_t kind_hash(uint32_t tag, uint64_t step, uint32_t salt)
+{
+    uint64_t z = tag * 0x9e3779b97f4a7c15u + step * 0xd1b54a32d192ed03u + salt * 0x8cb92ba72f3d8dd7u;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)(z >> 32);
+}
+
+uint32_t kind_fold(uint32_t hash, uint32_t value)
+{
+    return (hash ^ value) * 16777619u + 1;
+}
+
+/* A place on an axis, in sixteenths: [0, size) if it is periodic, else [0, size]. */
+static double any_place(uint32_t random, double size, bool periodic)
+{
+    return (random % (uint32_t)(size * 16 + (periodic ? 0 : 1))) / 16.0;
+}
+
+kind_row kind_made(const kind_options *o, uint32_t axis_count, const double *size,
+                   const bool *periodic, uint64_t key)
+{
+    kind_row row = { .key = key, .tag = kind_hash((uint32_t)key, 0, o->p[3]) };
+
+    row.a = row.tag % 1000;
+    row.g = row.tag / 1000 % 7;
+    for (uint32_t i = 0; i < axis_count; i++)
+        row.at[i] = o->p[1] == KIND_CORNER ? 0.0
+                                           : any_place(kind_hash(row.tag, 1 + i, 5), size[i], periodic[i]);
+    return row;
+}
+
+static double moved(double at, uint32_t random, uint32_t reach, double size, bool periodic)
+{
+    if (reach == KIND_TELEPORT)
+        return any_place(random, size, periodic);
+    at += ((int)(random % (2 * reach + 1)) - (int)reach) / 16.0;
+    if (periodic)
+        return at < 0 ? at + size : at >= size ? at - size : at;
+    return at < 0 ? 0 : at > size ? size : at;
+}
+
+bool kind_drifted(const kind_options *o, uint32_t axis_count, const double *size,
+                  const bool *periodic, uint64_t step, kind_row *row, bool *child, uint32_t *tag)
+{
+    uint32_t random = kind_hash(row->tag, step, o->p[3]);
+
+    *child = o->p[2] != 0 && (random >> 8) % o->p[2] == 0;
+    *tag = kind_hash(row->tag, step, 77);
+    if (o->p[1] != 0 && random % o->p[1] == 0)
+        return false;
+    row->a = (row->a * 5 + random) & 0xfffff;
+    row->g = (row->g + (random >> 30)) % 7;
+    for (uint32_t i = 0; i < axis_count; i++)
+        row->at[i] = moved(row->at[i], kind_hash(random, i, 3), o->p[0], size[i], periodic[i]);
+    return true;
+}
+
+/* ---- columns ---- */
+
+void kind_find(const weir_schema *schema, const weir_space *space, kind_columns *c)
+{
+    *c = (kind_columns){ .at = { -1, -1, -1 },
+                         .a = weir_schema_find(schema, "a"), .g = weir_schema_find(schema, "g"),
+                         .tag = weir_schema_find(schema, "tag"), .h = weir_schema_find(schema, "h"),
+                         .b = weir_schema_find(schema, "b"), .c = weir_schema_find(schema, "c"),
+                         .d = weir_schema_find(schema, "d"), .e = weir_schema_find(schema, "e") };
+    for (uint32_t i = 0; space != NULL && i < space->axis_count; i++)
+        c->at[i] = weir_schema_find(schema, space->axes[i]);
+}
+
+static uint32_t get_u32(const weir_batch *batch, int column, uint32_t row)
+{
+    return column < 0 ? 0 : ((const uint32_t *)batch->columns[column])[row];
+}
+
+kind_row kind_get(const weir_batch *batch, const kind_columns *c, uint32_t row)
+{
+    kind_row r = { .key = batch->keys[row], .a = get_u32(batch, c->a, row),
+                   .g = get_u32(batch, c->g, row), .tag = get_u32(batch, c->tag, row),
+                   .h = get_u32(batch, c->h, row) };
+
+    for (uint32_t i = 0; i < WEIR_AXES_MAX; i++)
+        if (c->at[i] >= 0)
+            r.at[i] = (double)((const float *)batch->columns[c->at[i]])[row];
+    return r;
+}
+
+bool kind_derived_ok(const weir_batch *batch, const kind_columns *c, uint32_t row)
+{
+    uint32_t a = get_u32(batch, c->a, row);
+
+    return (c->b < 0 || ((const uint8_t *)batch->columns[c->b])[row] == (uint8_t)a) &&
+           (c->c < 0 || ((const double *)batch->columns[c->c])[row] == a * 0.5) &&
+           (c->d < 0 || ((const int64_t *)batch->columns[c->d])[row] == -(int64_t)a) &&
+           (c->e < 0 || ((const uint64_t *)batch->columns[c->e])[row] == (uint64_t)a << 20);
+}
+
+static void put_u32(weir_batch *batch, int column, uint32_t row, uint32_t value)
+{
+    if (column >= 0)
+        ((uint32_t *)batch->columns[column])[row] = value;
+}
+
+/* Everything that is a function of a. */
+static void put_a(weir_batch *batch, const kind_columns *c, uint32_t row, uint32_t a)
+{
+    put_u32(batch, c->a, row, a);
+    if (c->b >= 0)
+        ((uint8_t *)batch->columns[c->b])[row] = (uint8_t)a;
+    if (c->c >= 0)
+        ((double *)batch->columns[c->c])[row] = a * 0.5;
+    if (c->d >= 0)
+        ((int64_t *)batch->columns[c->d])[row] = -(int64_t)a;
+    if (c->e >= 0)
+        ((uint64_t *)batch->columns[c->e])[row] = (uint64_t)a << 20;
+}
+
+static void put_place(weir_batch *batch, const kind_columns *c, uint32_t row, const double *at)
+{
+    for (uint32_t i = 0; i < WEIR_AXES_MAX; i++)
+        if (c->at[i] >= 0)
+            ((float *)batch->columns[c->at[i]])[row] = (float)at[i];
+}
+
+static void put_row(weir_batch *batch, const kind_columns *c, uint32_t row, const kind_row *r)
+{
+    batch->keys[row] = r->key;
+    put_place(batch, c, row, r->at);
+    put_a(batch, c, row, r->a);
+    put_u32(batch, c->g, row, r->g);
+    put_u32(batch, c->tag, row, r->tag);
+    put_u32(batch, c->h, row, r->h);
+}
+
+/* Declare all columns of a schema as made by output `out`. */
+static void add_all(weir_plan *plan, uint32_t out, const weir_schema *schema)
+{
+    for (uint32_t i = 0; i < schema->column_count; i++)
+        weir_plan_add(plan, out, schema->columns[i].name, schema->columns[i].type);
+}
+
+static void add_plain(weir_plan *plan, kind_options *o)
+{
+    o->out = (kind_columns){ .at = { -1, -1, -1 }, .b = -1, .c = -1, .d = -1, .e = -1 };
+    o->out.a = weir_plan_add(plan, 0, "a", WEIR_I32);
+    o->out.g = weir_plan_add(plan, 0, "g", WEIR_U32);
+    o->out.tag = weir_plan_add(plan, 0, "tag", WEIR_U32);
+    o->out.h = weir_plan_add(plan, 0, "h", WEIR_U32);
+}
+
+/* Pass everything of port 0 and write a, what depends on it, and h anew. */
+static void pass_but_a(weir_plan *plan, kind_options *o)
+{
+    static const char *const names[] = { "a", "h", "b", "c", "d", "e" };
+    const weir_schema *in = weir_plan_input(plan, 0);
+
+    o->space = weir_plan_space(plan, 0);
+    kind_find(in, o->space, &o->in);
+    weir_plan_pass(plan, 0, 0);
+    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int column = weir_schema_find(in, names[i]);
+        if (column >= 0)
+            weir_plan_add(plan, 0, names[i], in->columns[column].type);
+    }
+    o->out = o->in;
+}
+
+/* ---- make ---- */
+
+static weir_status make_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    o->space = weir_plan_space(plan, 0);
+    if (weir_plan_target(plan) != NULL) {
+        add_all(plan, 0, weir_plan_target(plan));
+        kind_find(weir_plan_target(plan), o->space, &o->out);
+    } else {
+        add_plain(plan, o);
+    }
+    if (o->p[1] != KIND_OWN_KEYS)
+        weir_plan_rows(plan, o->p[0], o->p[2]);
+    return WEIR_OK;
+}
+
+static weir_status make_process(weir_task *task)
+{
+    static const double none[WEIR_AXES_MAX];
+    static const bool closed[WEIR_AXES_MAX];
+    const kind_options *o = task->options;
+    bool own = o->p[1] == KIND_OWN_KEYS;
+    uint64_t begin = own ? 0 : task->row_begin, end = own ? o->p[0] : task->row_end;
+    weir_batch *out = weir_output(task, 0, (uint32_t)(end - begin));
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint64_t i = begin; i < end; i++) {
+        uint64_t key = own ? 5 + 3 * (end - i) : i; /* its own keys come in descending order */
+        kind_row row = kind_made(o, o->space ? o->space->axis_count : 0,
+                                 o->space ? o->space->size : none,
+                                 o->space ? o->space->periodic : closed, key);
+        put_row(out, &o->out, (uint32_t)(i - begin), &row);
+    }
+    return WEIR_OK;
+}
+
+/* ---- see ---- */
+
+static weir_status see_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    pass_but_a(plan, o);
+    weir_plan_radius(plan, 0, o->p[0] / 16.0);
+    return WEIR_OK;
+}
+
+typedef struct see_row {
+    uint64_t key;
+    uint32_t tag;
+    int64_t cell[3]; /* unwrapped, as seen from the middle tile; of the whole space */
+    double at[3];
+} see_row;
+
+/* All rows of a slot, unwrapped. */
+static uint32_t see_slot(const weir_task *task, uint32_t slot, see_row *rows)
+{
+    const kind_options *o = task->options;
+    const weir_batch *batch = task->inputs[0].batches[slot];
+    const weir_tile *tile;
+    uint32_t count = 0;
+
+    if (batch == NULL)
+        return 0;
+    tile = task->tile + ((int64_t)task->tile->neighbours[slot] - (int64_t)task->key_group);
+    for (uint32_t c = 0; c < tile->cells[0] * tile->cells[1] * tile->cells[2]; c++)
+        for (uint32_t i = batch->cell_rows[c]; i < batch->cell_rows[c + 1]; i++, count++) {
+            uint32_t local[3] = { c % tile->cells[0], c / tile->cells[0] % tile->cells[1],
+                                  c / tile->cells[0] / tile->cells[1] };
+            kind_row row = kind_get(batch, &o->in, i);
+
+            rows[count] = (see_row){ .key = row.key, .tag = row.tag };
+            for (uint32_t a = 0; a < 3; a++) {
+                float shift = task->tile->shift[slot][a];
+                int wraps = shift > 0 ? 1 : shift < 0 ? -1 : 0;
+                rows[count].cell[a] = (int64_t)tile->origin[a] + local[a] +
+                                      wraps * (int64_t)o->space->cells[a];
+                rows[count].at[a] = row.at[a] + (double)shift;
+            }
+        }
+    return count;
+}
+
+static int see_compare(const void *a, const void *b)
+{
+    const see_row *x = a, *y = b;
+
+    for (int i = 2; i >= 0; i--)
+        if (x->cell[i] != y->cell[i])
+            return x->cell[i] < y->cell[i] ? -1 : 1;
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+static weir_status see_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_batch *in = task->inputs[0].batches[WEIR_HALO_CENTRE];
+    weir_batch *out = weir_output_like(task, 0, 0);
+    uint32_t total = 0, count = 0;
+    double radius = o->p[0] / 16.0;
+    see_row *rows, *own;
+
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        total += task->inputs[0].batches[s] == NULL ? 0 : task->inputs[0].batches[s]->row_count;
+    rows = weir_scratch(task, (total + 1) * sizeof *rows);
+    own = weir_scratch(task, (in->row_count + 1) * sizeof *own);
+    if (out == NULL || rows == NULL || own == NULL)
+        return WEIR_FAILED;
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        count += see_slot(task, s, rows + count);
+    see_slot(task, WEIR_HALO_CENTRE, own);
+    qsort(rows, count, sizeof *rows, see_compare);
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        uint32_t near = 0, fold = 0;
+        for (uint32_t j = 0; j < count; j++) {
+            double square = 0;
+            for (uint32_t a = 0; a < 3; a++)
+                square += (own[i].at[a] - rows[j].at[a]) * (own[i].at[a] - rows[j].at[a]);
+            if (square >= radius * radius || see_compare(&own[i], &rows[j]) == 0)
+                continue;
+            near++;
+            fold = kind_fold(fold, rows[j].tag);
+        }
+        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + near) & 0xfffff);
+        put_u32(out, o->out.h, i, fold);
+    }
+    return WEIR_OK;
+}
+
+/* ---- drift ---- */
+
+static weir_status drift_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+    const weir_schema *in = weir_plan_input(plan, 0);
+
+    o->space = weir_plan_space(plan, 0);
+    kind_find(in, o->space, &o->in);
+    o->out = o->in;
+    if (o->p[1] != 0 || o->p[2] != 0) {
+        add_all(plan, 0, in);
+    } else {
+        pass_but_a(plan, o);
+        weir_plan_add(plan, 0, "g", WEIR_U32);
+        for (uint32_t i = 0; o->space != NULL && i < o->space->axis_count; i++)
+            weir_plan_add(plan, 0, o->space->axes[i], WEIR_F32);
+    }
+    if (o->p[2] != 0)
+        weir_plan_births(plan);
+    return WEIR_OK;
+}
+
+static bool drift_row(const weir_task *task, uint32_t i, kind_row *row, bool *child, uint32_t *tag)
+{
+    static const double none[WEIR_AXES_MAX];
+    static const bool closed[WEIR_AXES_MAX];
+    const kind_options *o = task->options;
+
+    *row = kind_get(task->inputs[0].batches[0], &o->in, i);
+    return kind_drifted(o, o->space ? o->space->axis_count : 0, o->space ? o->space->size : none,
+                        o->space ? o->space->periodic : closed, task->step, row, child, tag);
+}
+
+static weir_status drift_all_stay(weir_task *task)
+{
+    const kind_options *o = task->options;
+    weir_batch *out = weir_output_like(task, 0, 0);
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < out->row_count; i++) {
+        kind_row row;
+        uint32_t tag;
+        bool child;
+
+        drift_row(task, i, &row, &child, &tag);
+        put_place(out, &o->out, i, row.at);
+        put_a(out, &o->out, i, row.a);
+        put_u32(out, o->out.g, i, row.g);
+        put_u32(out, o->out.h, i, row.h);
+    }
+    return WEIR_OK;
+}
+
+static weir_status drift_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    uint32_t n = task->inputs[0].batches[0]->row_count, alive = 0, born = 0;
+    kind_row *children;
+    uint64_t *keys;
+    weir_batch *out;
+
+    if (o->p[1] == 0 && o->p[2] == 0)
+        return drift_all_stay(task);
+    children = weir_scratch(task, (n + 1) * sizeof *children);
+    keys = weir_scratch(task, (n + 1) * sizeof *keys);
+    out = weir_output(task, 0, 2 * n);
+    if (out == NULL || children == NULL || keys == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < n; i++) {
+        kind_row row;
+        uint32_t tag;
+        bool child;
+
+        if (!drift_row(task, i, &row, &child, &tag))
+            continue;
+        put_row(out, &o->out, alive++, &row);
+        if (child) {
+            children[born] = row;
+            children[born++].tag = tag;
+        }
+    }
+    if (born > 0 && weir_new_keys(task, born, keys) != WEIR_OK)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < born; i++) {
+        children[i].key = keys[i];
+        put_row(out, &o->out, alive + i, &children[i]);
+    }
+    out->row_count = alive + born;
+    return WEIR_OK;
+}
+
+/* ---- split ---- */
+
+static weir_status split_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), weir_plan_space(plan, 0), &o->in);
+    add_all(plan, 0, weir_plan_input(plan, 0));
+    add_all(plan, 1, weir_plan_input(plan, 0));
+    return WEIR_OK;
+}
+
+static weir_status split_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_batch *in = task->inputs[0].batches[0];
+    weir_batch *out[2] = { weir_output(task, 0, in->row_count), weir_output(task, 1, in->row_count) };
+    uint32_t count[2] = { 0, 0 };
+
+    if (out[0] == NULL || out[1] == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        kind_row row = kind_get(in, &o->in, i);
+        put_row(out[row.tag % 2], &o->in, count[row.tag % 2]++, &row);
+    }
+    out[0]->row_count = count[0];
+    out[1]->row_count = count[1];
+    return WEIR_OK;
+}
+
+/* ---- tally, total, sum ---- */
+
+enum { PARTIAL_COUNT, PARTIAL_SUM, PARTIAL_FOLD };
+
+static void plan_partial(weir_plan *plan, kind_options *o)
+{
+    o->partial[PARTIAL_COUNT] = weir_plan_partial(plan, "count", WEIR_U32);
+    o->partial[PARTIAL_SUM] = weir_plan_partial(plan, "sum", WEIR_U64);
+    o->partial[PARTIAL_FOLD] = weir_plan_partial(plan, "fold", WEIR_U32);
+}
+
+static weir_status tally_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
+    add_plain(plan, o);
+    plan_partial(plan, o);
+    weir_plan_exchange(plan, 0, WEIR_KEY_BY, weir_plan_column(plan, 0, "g", WEIR_U32));
+    return WEIR_OK;
+}
+
+/* The partial row of the rows whose g is `group`, or of all (by == false), at out row `at`; false: none. */
+static bool partial_row(const kind_options *o, const weir_batch *in, bool by, uint32_t group,
+                        weir_batch *out, uint32_t at)
+{
+    uint32_t count = 0, fold = 0;
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        kind_row row = kind_get(in, &o->in, i);
+        if (by && row.g != group)
+            continue;
+        count++;
+        sum += row.a;
+        fold = kind_fold(fold, row.tag ^ (uint32_t)row.key);
+    }
+    if (count == 0)
+        return false;
+    out->keys[at] = group;
+    ((uint32_t *)out->columns[o->partial[PARTIAL_COUNT]])[at] = count;
+    ((uint64_t *)out->columns[o->partial[PARTIAL_SUM]])[at] = sum;
+    ((uint32_t *)out->columns[o->partial[PARTIAL_FOLD]])[at] = fold;
+    return true;
+}
+
+enum { KIND_GROUPS_MAX = 8 }; /* g is below this */
+
+static weir_status tally_combine(weir_task *task)
+{
+    weir_batch *out = weir_output(task, 0, KIND_GROUPS_MAX);
+    uint32_t rows = 0;
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++)
+        rows += partial_row(task->options, task->inputs[0].batches[0], true, g, out, rows);
+    out->row_count = rows;
+    return WEIR_OK;
+}
+
+static weir_status sum_combine(weir_task *task)
+{
+    weir_batch *out = weir_output(task, 0, 1);
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    out->row_count = partial_row(task->options, task->inputs[0].batches[0], false, 0, out, 0);
+    return WEIR_OK;
+}
+
+/* The partial rows of `group`, in the order in which they come. False: none. */
+static bool meet(const kind_options *o, const weir_input *in, uint32_t group, kind_row *row)
+{
+    bool found = false;
+
+    *row = (kind_row){ .key = group, .g = group };
+    for (uint32_t b = 0; b < in->batch_count; b++)
+        for (uint32_t i = 0; i < in->batches[b]->row_count; i++) {
+            const weir_batch *batch = in->batches[b];
+            if (batch->keys[i] != group)
+                continue;
+            found = true;
+            row->h += ((const uint32_t *)batch->columns[o->partial[PARTIAL_COUNT]])[i];
+            row->a += (uint32_t)((const uint64_t *)batch->columns[o->partial[PARTIAL_SUM]])[i];
+            row->tag = kind_fold(row->tag,
+                                 ((const uint32_t *)batch->columns[o->partial[PARTIAL_FOLD]])[i]);
+        }
+    row->a &= 0xfffff;
+    return found;
+}
+
+static weir_status tally_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    weir_batch *out = weir_output(task, 0, KIND_GROUPS_MAX);
+    uint32_t rows = 0;
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++) {
+        kind_row row;
+        if (meet(o, &task->inputs[0], g, &row))
+            put_row(out, &o->out, rows++, &row);
+    }
+    out->row_count = rows;
+    return WEIR_OK;
+}
+
+static weir_status sum_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
+    add_plain(plan, o);
+    plan_partial(plan, o);
+    return WEIR_OK;
+}
+
+static weir_status sum_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    weir_batch *out = weir_output(task, 0, 1);
+    kind_row row;
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    out->row_count = meet(o, &task->inputs[0], 0, &row);
+    if (out->row_count > 0)
+        put_row(out, &o->out, 0, &row);
+    return WEIR_OK;
+}
+
+static weir_status total_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
+    add_plain(plan, o);
+    return WEIR_OK;
+}
+
+static weir_status total_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_input *in = &task->inputs[0];
+    weir_batch *out = weir_output(task, 0, 1);
+    kind_row row = { 0 };
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t b = 0; b < in->batch_count; b++)
+        for (uint32_t i = 0; i < in->batches[b]->row_count; i++) {
+            kind_row one = kind_get(in->batches[b], &o->in, i);
+            row.h++;
+            row.a = (row.a + one.a) & 0xfffff;
+            row.tag = kind_fold(row.tag, one.tag ^ (uint32_t)one.key);
+        }
+    put_row(out, &o->out, 0, &row);
+    return WEIR_OK;
+}
+
+/* ---- ask, hear, count, fail ---- */
+
+static weir_status ask_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    pass_but_a(plan, o);
+    kind_find(weir_plan_input(plan, 1), NULL, &o->other);
+    weir_plan_exchange(plan, 1, WEIR_LOOKUP, o->in.g);
+    return WEIR_OK;
+}
+
+static weir_status ask_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_batch *in = task->inputs[0].batches[0], *table = task->inputs[1].batches[0];
+    weir_batch *out = weir_output_like(task, 0, 0);
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        uint32_t row = task->inputs[1].rows[i], a = get_u32(in, o->in.a, i);
+        if (row == WEIR_NO_ROW)
+            a += 3;
+        else
+            a += get_u32(table, o->other.a, row) + get_u32(table, o->other.tag, row);
+        put_a(out, &o->out, i, a & 0xfffff);
+        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
+    }
+    return WEIR_OK;
+}
+
+static weir_status hear_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    pass_but_a(plan, o);
+    kind_find(weir_plan_input(plan, 1), NULL, &o->other);
+    return WEIR_OK;
+}
+
+static weir_status hear_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_batch *in = task->inputs[0].batches[0];
+    const weir_input *news = &task->inputs[1];
+    weir_batch *out = weir_output_like(task, 0, 0);
+    uint32_t fold = 0;
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t b = 0; b < news->batch_count; b++)
+        for (uint32_t i = 0; i < news->batches[b]->row_count; i++)
+            fold = kind_fold(fold, get_u32(news->batches[b], o->other.tag, i));
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + fold) & 0xfffff);
+        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
+    }
+    return WEIR_OK;
+}
+
+static weir_status count_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    pass_but_a(plan, o);
+    o->seen = weir_plan_carry(plan, "seen", WEIR_U64);
+    return WEIR_OK;
+}
+
+static weir_status count_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_batch *in = task->inputs[0].batches[0];
+    weir_batch *out = weir_output_like(task, 0, 0);
+    uint64_t seen = *(const uint64_t *)task->carried->columns[o->seen];
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; i < in->row_count; i++) {
+        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + (uint32_t)seen) & 0xfffff);
+        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
+    }
+    *(uint64_t *)task->carry->columns[o->seen] = seen + in->row_count;
+    return WEIR_OK;
+}
+
+static weir_status fail_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), weir_plan_space(plan, 0), &o->in);
+    weir_plan_pass(plan, 0, 0);
+    return WEIR_OK;
+}
+
+static weir_status fail_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    weir_batch *out = weir_output_like(task, 0, 0);
+
+    if (out == NULL)
+        return WEIR_FAILED;
+    for (uint32_t i = 0; task->step >= o->p[0] && i < out->row_count; i++)
+        if (get_u32(out, o->in.tag, i) % o->p[1] == 0)
+            return weir_fail(task, i, "id %llu of key group %u, row %u, has a wrong tag",
+                             (unsigned long long)out->keys[i], task->key_group, i);
+    return WEIR_OK;
+}
+
+/* ---- record ---- */
+
+static weir_status record_plan(weir_plan *plan, void *options)
+{
+    kind_options *o = options;
+
+    kind_find(weir_plan_input(plan, 0), weir_plan_space(plan, 0), &o->in);
+    return WEIR_OK;
+}
+
+static weir_status record_open(weir_sink *sink)
+{
+    kind_log *log = ((const kind_options *)sink->options)->log;
+
+    *log = (kind_log){ .open = true };
+    sink->handle = log;
+    return WEIR_OK;
+}
+
+static weir_status record_close(weir_sink *sink)
+{
+    ((kind_log *)sink->handle)->open = false;
+    return WEIR_OK;
+}
+
+static bool record_grow(kind_log *log)
+{
+    uint32_t max = log->max == 0 ? 256 : log->max * 2;
+    kind_record *rows = realloc(log->rows, max * sizeof *rows);
+
+    if (rows == NULL)
+        return false;
+    log->rows = rows;
+    log->max = max;
+    return true;
+}
+
+static weir_status record_process(weir_task *task)
+{
+    const kind_options *o = task->options;
+    const weir_input *in = &task->inputs[0];
+    kind_log *log = task->handle;
+
+    log->disordered |= !log->open || (log->calls > 0 && task->step <= log->last_step);
+    log->calls++;
+    log->last_step = task->step;
+    for (uint32_t b = 0; b < in->batch_count; b++) {
+        const weir_batch *batch = in->batches[b];
+        log->disordered |= b > 0 && batch->key_group < in->batches[b - 1]->key_group;
+        log->disordered |= batch->step != task->step;
+        for (uint32_t i = 0; i < batch->row_count; i++) {
+            if (log->count == log->max && !record_grow(log))
+                return weir_fail(task, WEIR_NO_ROW, "out of memory");
+            log->rows[log->count++] = (kind_record){ .step = task->step, .key_group = batch->key_group,
+                                                     .row = kind_get(batch, &o->in, i) };
+            log->disordered |= !kind_derived_ok(batch, &o->in, i);
+        }
+    }
+    return WEIR_OK;
+}
+
+void kind_log_fini(kind_log *log)
+{
+    free(log->rows);
+    *log = (kind_log){ 0 };
+}
+
+/* ---- descriptors ---- */
+
+static const weir_option kind_no_options[] = { { 0 } };
+
+#define KIND(id, role_, ...)                                                                       \
+    static const weir_operator id##_kind = {                                                       \
+        .api_version = WEIR_API_VERSION, .name = "test_" #id, .help = "a test", .role = role_,     \
+        .options_size = sizeof(kind_options), .options = kind_no_options, .plan = id##_plan,       \
+        .process = id##_process, __VA_ARGS__                                                       \
+    }
+
+KIND(make, WEIR_SOURCE, .outputs = { "out" });
+KIND(see, WEIR_PHASE, .inputs = { { "in", WEIR_HALO, "" } }, .outputs = { "out" });
+KIND(drift, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
+KIND(split, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "even", "odd" });
+KIND(tally, WEIR_AGGREGATE, .inputs = { { "in", WEIR_KEY_BY, "" } }, .outputs = { "out" },
+     .combine = tally_combine);
+KIND(total, WEIR_AGGREGATE, .inputs = { { "in", WEIR_GATHER, "" } }, .outputs = { "out" });
+KIND(sum, WEIR_AGGREGATE, .inputs = { { "in", WEIR_GATHER, "" } }, .outputs = { "out" },
+     .combine = sum_combine);
+KIND(ask, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" }, { "table", WEIR_LOOKUP, "" } },
+     .outputs = { "out" });
+KIND(hear, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" }, { "news", WEIR_BROADCAST, "" } },
+     .outputs = { "out" });
+KIND(count, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
+KIND(fail, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
+KIND(record, WEIR_SINK, .inputs = { { "in", WEIR_GATHER, "" } }, .open = record_open,
+     .close = record_close);
+
+const weir_operator *const kind_list[KIND_IDS] = {
+    &make_kind, &see_kind, &drift_kind, &split_kind, &tally_kind, &total_kind,
+    &sum_kind,  &ask_kind, &hear_kind,  &count_kind, &fail_kind,  &record_kind,
+};
