@@ -127,7 +127,7 @@ static void copy_rows(float *restrict to, const float *restrict from, uint32_t r
 static uint32_t fill_part(kern_pad *pad, const line_source *source, uint32_t line,
                           uint32_t *restrict cell_rows, uint32_t place)
 {
-    const uint32_t *restrict rows = source->cell_rows + (size_t)line * source->stride;
+    const uint32_t *restrict rows;
     uint32_t row, row_count;
 
     if (source->cell_rows == NULL) {
@@ -135,6 +135,7 @@ static uint32_t fill_part(kern_pad *pad, const line_source *source, uint32_t lin
             cell_rows[i] = place;
         return place;
     }
+    rows = source->cell_rows + (size_t)line * source->stride;
     if (line + PREFETCH_LINES < source->line_count) {
         uint32_t soon = rows[PREFETCH_LINES * source->stride];
 

@@ -226,6 +226,8 @@ static void keeps_rows_at_the_radius(void **state)
         scene s;
 
         scene_init(&s, &o, seed);
+        for (uint32_t i = 2; i < o.row_count; i++)
+            s.rows[0][i] = 1.0f + s.rows[0][i] / size;
         s.rows[0][0] = scene_uniform(&seed);
         s.rows[0][1] = size - 1.0f - scene_uniform(&seed);
         assert_true(check_scene(&s, nextafterf(distance(&s, 0, 1, shift), size)) >= 2);
