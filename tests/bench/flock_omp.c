@@ -12,8 +12,7 @@
  * after its distance is known, and distances are found eight at a time.
  *
  * --skin 0 rebuilds at every step: the same program without the reuse. The result depends on
- * neither the threads nor, but for rounding, the skin. Needs AVX2 and FMA; AVX-512 is used by the
- * rebuild where the compiler is given it. */
+ * neither the threads nor, but for rounding, the skin. Needs AVX2 and FMA. */
 #define _GNU_SOURCE
 #include <immintrin.h>
 #include <math.h>
@@ -28,8 +27,9 @@
 
 enum {
     GROUP = 8,            /* a list is padded to whole groups of neighbours */
+    AHEAD = 16,           /* groups that records are fetched ahead: 1.7 times as fast where few */
     BATCH = 32,           /* birds whose sums are taken before they fly */
-    INDEX_UNIT = 4,       /* an index in a list counts units of 8 bytes: x86 scales by 8 */
+    INDEX_SHIFT = 2,      /* an index in a list counts units of 8 bytes: x86 scales by 8 */
     THREADS_MAX = 256,
     CELLS_EDGE_MAX = 512, /* coarser cells are right too, only slower */
     BLOCK_X = 16,         /* cells are numbered block by block: a row of cells stays one run of */
@@ -59,10 +59,13 @@ typedef struct share {
     _Alignas(64) uint32_t *list; /* shares lie on cache lines of their own */
     size_t used, capacity;
     uint64_t pairs;
-    float *near_x, *near_y, *near_z; /* the birds of 27 cells, copied together */
-    uint32_t *near_index;
-    size_t near_capacity;
 } share;
+
+/* Birds that lie in a row in memory: at most 9 rows of cells, each cut once by a block's edge. */
+typedef struct runs {
+    int count;
+    uint32_t birds, begin[18], end[18];
+} runs;
 
 typedef struct flock {
     long n, steps_left; /* steps that the lists are still good for */
@@ -70,6 +73,7 @@ typedef struct flock {
     float edge, cell_inverse;
     double skin;
     uint32_t table_size;                    /* numbers of cells, + 1 */
+    _Alignas(32) uint32_t compress[256][8]; /* for each mask: its lanes, then any */
     uint32_t part[3][CELLS_EDGE_MAX];       /* a cell's number is the sum of its three */
     long far;                               /* index of a record far from everything */
     agent *now, *next;                      /* [far + 1], n of them birds */
@@ -103,10 +107,10 @@ static long share_begin(const flock *f, int t)
 
 /* --- sort ------------------------------------------------------------------------------- */
 
-static uint32_t coordinate(const flock *f, float x)
+static inline int coordinate(const flock *f, float x)
 {
     int c = (int)(x * f->cell_inverse);
-    return (uint32_t)(c < f->cells ? c : f->cells - 1);
+    return c < f->cells ? c : f->cells - 1;
 }
 
 static void choose_cells(flock *f)
@@ -196,17 +200,6 @@ static void *grown(void *p, size_t size)
     return q;
 }
 
-static void reserve_near(share *s, size_t count)
-{
-    if (count <= s->near_capacity)
-        return;
-    s->near_capacity = 2 * count;
-    s->near_x = grown(s->near_x, s->near_capacity * sizeof(float));
-    s->near_y = grown(s->near_y, s->near_capacity * sizeof(float));
-    s->near_z = grown(s->near_z, s->near_capacity * sizeof(float));
-    s->near_index = grown(s->near_index, s->near_capacity * sizeof(uint32_t));
-}
-
 static void reserve_list(share *s, size_t count)
 {
     if (s->used + count <= s->capacity)
@@ -215,116 +208,94 @@ static void reserve_list(share *s, size_t count)
     s->list = grown(s->list, s->capacity * sizeof(uint32_t));
 }
 
-/* Copies 16 at a time and lets the next run overwrite what was too much. */
-static size_t copy_run(const flock *f, share *s, size_t n, uint32_t lo, uint32_t hi)
+/* Adds the run of birds between two cells of one row, if there are any. */
+static void add_run(runs *r, const uint32_t *row, const uint32_t *part, int lo, int hi)
 {
-    reserve_near(s, n + (hi - lo) + 32);
-    for (uint32_t k = lo; k < hi; k += 16) {
-        size_t at = n + (k - lo);
-        memcpy(s->near_x + at, f->x + k, 64);
-        memcpy(s->near_y + at, f->y + k, 64);
-        memcpy(s->near_z + at, f->z + k, 64);
-        for (uint32_t m = 0; m < 16; m++)
-            s->near_index[at + m] = (k + m) * INDEX_UNIT;
+    uint32_t begin = row[part[lo]], end = row[part[hi] + 1];
+    if (begin < end) {
+        r->begin[r->count] = begin;
+        r->end[r->count++] = end;
+        r->birds += end - begin;
     }
-    return n + (hi - lo);
 }
 
-/* Everyone in the 27 cells around bird i's, padded with 16 who are far away. */
-static size_t gather_near(const flock *f, share *s, long i)
+/* The birds in the 27 cells around bird i's. */
+static void find_runs(const flock *f, runs *r, long i)
 {
-    int c[3] = { (int)coordinate(f, f->x[i]), (int)coordinate(f, f->y[i]),
-                 (int)coordinate(f, f->z[i]) };
+    int c[3] = { coordinate(f, f->x[i]), coordinate(f, f->y[i]), coordinate(f, f->z[i]) };
     int lo[3], hi[3];
     for (int k = 0; k < 3; k++) {
         lo[k] = c[k] > 0 ? c[k] - 1 : 0;
         hi[k] = c[k] + 1 < f->cells ? c[k] + 1 : c[k];
     }
-    size_t n = 0;
+    int cut = hi[0] / BLOCK_X * BLOCK_X; /* a row leaves its block here */
+    r->count = 0;
+    r->birds = 0;
     for (int cz = lo[2]; cz <= hi[2]; cz++)
         for (int cy = lo[1]; cy <= hi[1]; cy++) {
             const uint32_t *row = f->start + f->part[1][cy] + f->part[2][cz];
-            const uint32_t *part = f->part[0];
-            int cut = hi[0] / BLOCK_X > lo[0] / BLOCK_X ? hi[0] / BLOCK_X * BLOCK_X : lo[0];
             if (cut > lo[0])
-                n = copy_run(f, s, n, row[part[lo[0]]], row[part[cut - 1] + 1]);
-            n = copy_run(f, s, n, row[part[cut]], row[part[hi[0]] + 1]);
+                add_run(r, row, f->part[0], lo[0], cut - 1);
+            add_run(r, row, f->part[0], cut > lo[0] ? cut : lo[0], hi[0]);
         }
-    reserve_near(s, n + 32);
-    for (size_t k = n; k < n + 16; k++)
-        s->near_x[k] = s->near_y[k] = s->near_z[k] = 1e9F;
-    return n;
 }
 
 /* Writes the indices of those within sqrt(limit2) of bird i to out, returns how many. May write
- * 16 more than that. */
-#ifdef __AVX512F__
-static size_t list_one(const flock *f, const share *s, size_t n, long i, float limit2,
-                       uint32_t *out)
-{
-    __m512 x = _mm512_set1_ps(f->x[i]), y = _mm512_set1_ps(f->y[i]), z = _mm512_set1_ps(f->z[i]);
-    __m512 limit = _mm512_set1_ps(limit2);
-    __m512i self = _mm512_set1_epi32((int)i * INDEX_UNIT);
-    uint32_t *to = out;
-    for (size_t k = 0; k < n; k += 16) {
-        __m512 dx = _mm512_sub_ps(_mm512_loadu_ps(s->near_x + k), x);
-        __m512 dy = _mm512_sub_ps(_mm512_loadu_ps(s->near_y + k), y);
-        __m512 dz = _mm512_sub_ps(_mm512_loadu_ps(s->near_z + k), z);
-        __m512 d2 = _mm512_fmadd_ps(dz, dz, _mm512_fmadd_ps(dy, dy, _mm512_mul_ps(dx, dx)));
-        __m512i index = _mm512_loadu_si512(s->near_index + k);
-        __mmask16 hit = _mm512_cmp_ps_mask(d2, limit, _CMP_LT_OQ);
-        hit = _mm512_mask_cmpneq_epi32_mask(hit, index, self);
-        /* Compress into a register, then store: the store that compresses is microcode. */
-        _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(hit, index));
-        to += __builtin_popcount(hit);
-    }
-    return (size_t)(to - out);
-}
-#else
-static size_t list_one(const flock *f, const share *s, size_t n, long i, float limit2,
-                       uint32_t *out)
+ * GROUP more than that. */
+static size_t list_one(const flock *f, const runs *r, long i, float limit2, uint32_t *out)
 {
     __m256 x = _mm256_set1_ps(f->x[i]), y = _mm256_set1_ps(f->y[i]), z = _mm256_set1_ps(f->z[i]);
     __m256 limit = _mm256_set1_ps(limit2);
+    __m256i self = _mm256_set1_epi32((int)i);
     uint32_t *to = out;
-    for (size_t k = 0; k < n; k += 8) {
-        __m256 dx = _mm256_sub_ps(_mm256_loadu_ps(s->near_x + k), x);
-        __m256 dy = _mm256_sub_ps(_mm256_loadu_ps(s->near_y + k), y);
-        __m256 dz = _mm256_sub_ps(_mm256_loadu_ps(s->near_z + k), z);
-        __m256 d2 = _mm256_fmadd_ps(dz, dz, _mm256_fmadd_ps(dy, dy, _mm256_mul_ps(dx, dx)));
-        unsigned hit = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(d2, limit, _CMP_LT_OQ));
-        for (; hit != 0; hit &= hit - 1) {
-            uint32_t j = s->near_index[k + (unsigned)__builtin_ctz(hit)];
-            *to = j;
-            to += j != (uint32_t)i * INDEX_UNIT;
+    for (int run = 0; run < r->count; run++) {
+        __m256i end = _mm256_set1_epi32((int)r->end[run]);
+        for (uint32_t k = r->begin[run]; k < r->end[run]; k += 8) {
+            __m256 dx = _mm256_sub_ps(_mm256_loadu_ps(f->x + k), x);
+            __m256 dy = _mm256_sub_ps(_mm256_loadu_ps(f->y + k), y);
+            __m256 dz = _mm256_sub_ps(_mm256_loadu_ps(f->z + k), z);
+            __m256 d2 = _mm256_fmadd_ps(dz, dz, _mm256_fmadd_ps(dy, dy, _mm256_mul_ps(dx, dx)));
+            __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            __m256i index = _mm256_add_epi32(_mm256_set1_epi32((int)k), lanes);
+            __m256i other = _mm256_andnot_si256(_mm256_cmpeq_epi32(index, self),
+                                                _mm256_cmpgt_epi32(end, index));
+            __m256 hit = _mm256_cmp_ps(d2, limit, _CMP_LT_OQ);
+            hit = _mm256_and_ps(hit, _mm256_castsi256_ps(other));
+            unsigned bits = (unsigned)_mm256_movemask_ps(hit);
+            __m256i order = _mm256_load_si256((const void *)f->compress[bits]);
+            index = _mm256_permutevar8x32_epi32(_mm256_slli_epi32(index, INDEX_SHIFT), order);
+            _mm256_storeu_si256((void *)to, index);
+            to += __builtin_popcount(bits);
         }
     }
     return (size_t)(to - out);
 }
-#endif
 
 static void list_share(flock *f, int t)
 {
     share *s = &f->shares[t];
     float reach = RADIUS + (float)f->skin;
     uint32_t cell_end = 0;
-    size_t n = 0;
+    runs r = { 0 };
     s->used = 0;
     s->pairs = 0;
     for (long i = share_begin(f, t); i < share_begin(f, t + 1); i++) {
         if ((uint32_t)i >= cell_end) {
             cell_end = f->start[cell_at(f, f->x[i], f->y[i], f->z[i]) + 1];
-            n = gather_near(f, s, i);
+            find_runs(f, &r, i);
         }
-        reserve_list(s, n + 32);
+        reserve_list(s, r.birds + 2 * GROUP);
         uint32_t *out = s->list + s->used;
-        size_t k = list_one(f, s, n, i, reach * reach, out);
+        size_t k = list_one(f, &r, i, reach * reach, out);
         for (size_t pad = 0; pad < GROUP; pad++)
-            out[k + pad] = (uint32_t)f->far * INDEX_UNIT;
+            out[k + pad] = (uint32_t)f->far << INDEX_SHIFT;
         f->groups[i] = (uint32_t)((k + GROUP - 1) / GROUP);
         s->used += f->groups[i] * (size_t)GROUP;
         s->pairs += k;
     }
+    reserve_list(s, AHEAD * GROUP);
+    for (size_t k = 0; k < AHEAD * GROUP; k++)
+        s->list[s->used + k] = (uint32_t)f->far << INDEX_SHIFT;
 }
 
 static void rebuild(flock *f)
@@ -422,6 +393,8 @@ static const uint32_t *feel(feeling *restrict f, const agent *restrict now, long
         __m256 x = _mm256_broadcast_ps((const __m128 *)(const void *)self);
         __m256 sum = _mm256_setzero_ps();
         for (uint32_t g = groups[first + row]; g != 0; g--, list += GROUP) {
+            for (int k = 0; k < GROUP; k++)
+                __builtin_prefetch(record(now, list[AHEAD * GROUP + k]));
             unsigned hits = add_group(&sum, x, now, list);
             if (hits != 0)
                 push(f, row, self, now, list, hits);
@@ -562,6 +535,10 @@ static flock *flock_new(const options *o)
     f->n = o->agents;
     f->threads = (int)o->threads;
     f->skin = o->skin;
+    for (unsigned mask = 0; mask < 256; mask++)
+        for (unsigned lane = 0, at = 0; lane < 8; lane++)
+            if (mask >> lane & 1)
+                f->compress[mask][at++] = lane;
     double sight = 4.0 / 3.0 * M_PI * pow((double)RADIUS, 3);
     f->edge = (float)cbrt((double)o->agents * sight / o->neighbours);
     choose_cells(f);
@@ -572,7 +549,7 @@ static flock *flock_new(const options *o)
     f->id_next = pages(n * sizeof(uint32_t));
     f->cell = pages(n * sizeof(uint32_t));
     f->groups = pages((size_t)f->far * sizeof(uint32_t));
-    f->x = pages((n + 16) * sizeof(float)); /* copy_run reads 15 past the end */
+    f->x = pages((n + 16) * sizeof(float)); /* list_one reads 7 past the end */
     f->y = pages((n + 16) * sizeof(float));
     f->z = pages((n + 16) * sizeof(float));
     f->start = pages((f->table_size + 1) * sizeof(uint32_t));
@@ -628,7 +605,7 @@ static bool parse(options *o, int argc, char **argv)
         else
             *known[k].real = atof(argv[i + 1]);
     }
-    return o->agents > 0 && o->agents < INT32_MAX / INDEX_UNIT && o->steps > 0 && o->warmup >= 0 &&
+    return o->agents > 0 && o->agents < INT32_MAX >> INDEX_SHIFT && o->steps > 0 && o->warmup >= 0 &&
            o->threads > 0 && o->threads <= THREADS_MAX && o->neighbours > 0.0;
 }
 
@@ -649,7 +626,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (o.skin < 0.0)
-        o.skin = o.neighbours > 8.0 ? 0.010 : 0.015; /* measured best */
+        o.skin = o.neighbours > 16.0 ? 0.0075 : o.neighbours > 4.0 ? 0.010 : 0.020; /* measured */
     omp_set_dynamic(0);
     flock *f = flock_new(&o);
     for (long s = 0; s < o.warmup; s++)
