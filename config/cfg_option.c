@@ -308,14 +308,31 @@ static const cfg_node *default_node(cfg_ctx *ctx, const cfg_node *table, const w
     return cfg_parse_value(ctx, option->value, NULL, table->key_place);
 }
 
-static bool fill_absent(const cfg_scope *scope, const cfg_node *table, const weir_option *option,
-                        void *base)
+/* Whether a key that is unknown was reported with this option as the one that was meant. */
+static bool misspelt(const cfg_scope *scope, const cfg_node *table, const cfg_target *targets,
+                     uint32_t target_count, const weir_option *option)
+{
+    for (const cfg_node *node = table->first; node != NULL; node = node->next) {
+        const weir_option *known = NULL;
+        if (scope->any_key || df_nearest(node->key, &option->name, 1) == NULL)
+            continue;
+        for (uint32_t t = 0; t < target_count && known == NULL; t++)
+            known = target_find(&targets[t], node->key);
+        if (known == NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool fill_absent(const cfg_scope *scope, const cfg_node *table, const cfg_target *targets,
+                        uint32_t target_count, const weir_option *option, void *base)
 {
     cfg_node number;
     const cfg_node *value;
 
     if (option->value == NULL)
-        return cfg_error_key(scope->ctx, table, "%s: %s \"%s\" is missing: %s", scope->who,
+        return !misspelt(scope, table, targets, target_count, option) &&
+               cfg_error_key(scope->ctx, table, "%s: %s \"%s\" is missing: %s", scope->who,
                              scope->noun, option->name, option->help);
     if (option->value[0] == '\0')
         return true; /* the field stays zero */
@@ -333,6 +350,6 @@ bool cfg_fill(const cfg_scope *scope, const cfg_node *table, const cfg_target *t
     for (uint32_t t = 0; t < target_count; t++)
         for (const weir_option *o = targets[t].options; o != NULL && o->name != NULL; o++)
             if (cfg_find(table, o->name) == NULL)
-                good = fill_absent(scope, table, o, targets[t].base) && good;
+                good = fill_absent(scope, table, targets, target_count, o, targets[t].base) && good;
     return good;
 }

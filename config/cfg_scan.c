@@ -78,10 +78,10 @@ static void skip_string(scan *s)
     s->at += long_form ? 3 : 1;
     for (; s->at < s->end; s->at++) {
         if (*s->at == '\n') {
-            if (!long_form)
+            if (!long_form) {
                 s->at--; /* not closed: the parser will say so */
-            if (!long_form)
                 return;
+            }
             scan_newline(s);
         } else if (*s->at == '\\' && quote == '"' && s->at + 1 < s->end && s->at[1] != '\n') {
             s->at++;
@@ -90,6 +90,8 @@ static void skip_string(scan *s)
                 return;
             if (s->end - s->at >= 3 && s->at[1] == quote && s->at[2] == quote) {
                 s->at += 2;
+                for (int i = 0; i < 2 && s->at + 1 < s->end && s->at[1] == quote; i++)
+                    s->at++; /* such a string may end with two quotes of its own */
                 return;
             }
         }
@@ -122,6 +124,7 @@ static df_status check_limits(scan *s)
             scan_newline(s);
             break;
         case '.':
+            values++; /* each part of a key may make a table */
             if (++parts > CFG_KEY_PARTS_MAX)
                 return scan_fail(s, DF_ELIMIT, "a key has at most 16 parts");
             break;
@@ -145,7 +148,7 @@ static df_status check_limits(scan *s)
             break;
         }
         if (values > CFG_VALUES_MAX)
-            return scan_fail(s, DF_ELIMIT, "a job file holds at most 65536 values");
+            return scan_fail(s, DF_ELIMIT, "a job file holds at most 32768 values");
     }
     return DF_OK;
 }
@@ -159,5 +162,5 @@ df_status cfg_scan(const char *text, size_t size, cfg_fault *fault)
     return status != DF_OK ? status : check_limits(&limits);
 }
 
-_Static_assert(CFG_KEY_PARTS_MAX == 16 && CFG_NESTING_MAX == 16 && CFG_VALUES_MAX == 65536,
+_Static_assert(CFG_KEY_PARTS_MAX == 16 && CFG_NESTING_MAX == 16 && CFG_VALUES_MAX == 32768,
                "the texts above name the limits");

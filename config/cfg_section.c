@@ -44,10 +44,10 @@ static const weir_option state_options[] = {
       CFG_OPTION_NODE, NULL, "", NULL, "text", offsetof(cfg_state, space) },
     { "columns", "columns.TYPE = [names], TYPE one of f32 f64 i32 i64 u32 u64 u8", CFG_OPTION_NODE,
       NULL, NULL, NULL, "table of lists of texts", offsetof(cfg_state, columns) },
-    { "first", "the stream that holds its rows at step 0", CFG_OPTION_NODE, NULL, "", NULL, "text",
+    { "first", "the stream that holds its rows at step 0", CFG_OPTION_NODE, NULL, NULL, NULL, "text",
       offsetof(cfg_state, first) },
     { "next", "the stream that holds its rows at the next step; a list is a union",
-      CFG_OPTION_NODE, NULL, "", NULL, "text, or a list of them", offsetof(cfg_state, next) },
+      CFG_OPTION_NODE, NULL, NULL, NULL, "text, or a list of them", offsetof(cfg_state, next) },
     { "moves", "how far a row may move in one step: into a tile beside its own, or anywhere "
       "(which makes every step wait for all key groups)", WEIR_CHOICE, NULL, "near", NULL,
       "near|anywhere", offsetof(cfg_state, moves) },

@@ -75,7 +75,7 @@ static void test_engine_keys(void **state)
         { "kind = \"probe\"\nat = \"end\"\nevery_steps = 5\n",
           "a.toml:5:1: operator \"p\": at = \"end\" is the last step only, so \"every_steps\" has no "
           "meaning beside it\n" },
-        { "kind = \"probe\"\n[state.p]\ncolumns.f32 = \"x\"\n[sink.p]\nkind = \"print\"\n",
+        { "kind = \"probe\"\n[state.p]\ncolumns.f32 = \"x\"\nfirst = \"a\"\nnext = \"a\"\n[sink.p]\nkind = \"print\"\n",
           "a.toml:3:11: operator \"p\": a state has this name, and a stream is named after its "
           "operator or state\n" },
     };
@@ -324,7 +324,7 @@ static void test_ranges(void **state)
 static const char set_job[] = "[job]\nsteps = 1\n"
                               "[param]\nbirds = 10\nmany = \"2 * birds\"\n"
                               "[space.sky]\naxes = [\"x\"]\nsize = \"many\"\n"
-                              "[state.s]\ncolumns.f32 = [\"x\"]\n"
+                              "[state.s]\ncolumns.f32 = [\"x\"]\nfirst = \"a\"\nnext = \"b\"\n"
                               "[operator.p]\nkind = \"probe\"\nnumber = \"birds\"\nin = \"s\"\n";
 
 static df_draft *set_read(const char *const *sets, uint32_t count, char **errors)

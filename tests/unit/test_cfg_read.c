@@ -512,21 +512,27 @@ static void test_space_errors(void **state)
     CHECK_CASES("[job]\nsteps = 1\n[space.s]\n", cases);
 }
 
+#define FIRST_NEXT "first = \"a\"\nnext = \"a\"\n"
+
 static void test_state_errors(void **state)
 {
     static const error_case cases[] = {
         { "", "a.toml:3:8: state \"s\": key \"columns\" is missing: columns.TYPE = [names], TYPE one "
-              "of f32 f64 i32 i64 u32 u64 u8\n" },
-        { "columns = [\"x\"]\n", "a.toml:4:11: state \"s\": columns: expected columns.TYPE = [names], "
+              "of f32 f64 i32 i64 u32 u64 u8\n"
+              "a.toml:3:8: state \"s\": key \"first\" is missing: the stream that holds its rows at "
+              "step 0\n"
+              "a.toml:3:8: state \"s\": key \"next\" is missing: the stream that holds its rows at "
+              "the next step; a list is a union\n" },
+        { "columns = [\"x\"]\n" FIRST_NEXT, "a.toml:4:11: state \"s\": columns: expected columns.TYPE = [names], "
                                  "such as columns.f32, found a list\n" },
-        { "columns.f33 = [\"x\"]\n",
+        { "columns.f33 = [\"x\"]\n" FIRST_NEXT,
           "a.toml:4:9: state \"s\": columns: unknown type \"f33\" (did you mean \"f32\"?): a column "
           "is f32, f64, i32, i64, u32, u64 or u8\n" },
-        { "columns.f32 = 5\n", "a.toml:4:15: state \"s\": columns.f32: expected a text or a list of "
+        { "columns.f32 = 5\n" FIRST_NEXT, "a.toml:4:15: state \"s\": columns.f32: expected a text or a list of "
                                "texts, found 5\n" },
-        { "columns.f32 = [\"x\", \"id\", \"x\"]\n",
+        { "columns.f32 = [\"x\", \"id\", \"x\"]\n" FIRST_NEXT,
           "a.toml:4:27: state \"s\": columns.f32: \"x\" is listed twice\n" },
-        { "columns.f32 = [\"x\", \"id\"]\ncolumns.u8 = \"x\"\n",
+        { "columns.f32 = [\"x\", \"id\"]\ncolumns.u8 = \"x\"\n" FIRST_NEXT,
           "a.toml:4:21: state \"s\": \"id\" is every row's key and no column\n"
           "a.toml:5:14: state \"s\": column \"x\" is there twice\n" },
         { "columns.f32 = \"x\"\nspace = 3\nfirst = [\"a\"]\nnext = []\nmoves = \"far\"\n",
@@ -534,9 +540,9 @@ static void test_state_errors(void **state)
           "a.toml:6:9: state \"s\": first: expected a text, found a list\n"
           "a.toml:7:8: state \"s\": next: expected a text or a list of texts, found an empty list\n"
           "a.toml:8:9: state \"s\": moves: \"far\" is none of near, anywhere\n" },
-        { "columns.f32 = \"x\"\nnext = [\"a\", 5]\nfrist = \"a\"\n",
+        { "columns.f32 = \"x\"\nnext = [\"a\", 5]\nfirst = \"a\"\nfrist = \"a\"\n",
           "a.toml:5:14: state \"s\": next: expected a text, found 5\n"
-          "a.toml:6:1: state \"s\": unknown key \"frist\" (did you mean \"first\"?)\n" },
+          "a.toml:7:1: state \"s\": unknown key \"frist\" (did you mean \"first\"?)\n" },
     };
 
     (void)state;
@@ -548,13 +554,13 @@ static void test_column_limit(void **state)
     char text[4096], *at = text;
 
     (void)state;
-    at += sprintf(at, "[job]\nsteps = 1\n[state.s]\ncolumns.u8 = \"x\"\ncolumns.f32 = [\"c0\"");
+    at += sprintf(at, "[job]\nsteps = 1\n[state.s]\n" FIRST_NEXT "columns.u8 = \"x\"\ncolumns.f32 = [\"c0\"");
     for (int i = 1; i < 64; i++)
         at += sprintf(at, ", \"c%d\"", i);
     sprintf(at, "]\n");
-    check_errors(text, "a.toml:5:447: state \"s\": a state has at most 64 columns\n");
+    check_errors(text, "a.toml:7:447: state \"s\": a state has at most 64 columns\n");
     sprintf(at, ", \"c64\"]\n");
-    check_errors(text, "a.toml:5:15: state \"s\": columns.f32: lists 65 columns, at most 64 are "
+    check_errors(text, "a.toml:7:15: state \"s\": columns.f32: lists 65 columns, at most 64 are "
                        "allowed\n");
 }
 

@@ -86,6 +86,8 @@ static void test_places(void **state)
           "{a@1:1=\"#[[[[[[[[[[[[[[[[[[[[[[[[\"@1:5 }" },
         { "a = \"\"\"\n\\\"[[[[[[[[[\"[[[[[[[[[[[[\n\"\"\"\nb = 1",
           "{a@1:1=\\\"\"[[[[[[[[[\"[[[[[[[[[[[[\n\"@1:5 b@4:1=1@4:5 }" },
+        { "a = [\"\"\"x\"\"\"\", \"\xc3\xa9\", '''y''''']",
+          "{a@1:1=[\\\"x\"\"@1:6 \"\xc3\xa9\"@1:16 \\\"y''\"@1:22 ]@1:5 }" },
     };
 
     (void)state;
@@ -112,6 +114,11 @@ static void test_errors(void **state)
           "2:1: not valid TOML: table header: cannot redefine existing table 'a'" },
         { "a = 99999999999999999999\n", "1:5: not valid TOML: decimal integer: "
                                         "'99999999999999999999' is not representable in 64 bits" },
+        { "[.a]", "1:2: not valid TOML: key: expected bare key starting character or string "
+                  "delimiter, saw '.'" },
+        { "a = 1\n\xc3\xa9 = 2", "2:1: not valid TOML: root table: expected keys, tables, "
+                                "whitespace or comments, saw '\xc3\xa9'" },
+        { "a = 1 \xc2\xa0", "1:7: not valid TOML: key-value pair: expected space or tab, saw '\\u00A0'" },
         { "a = \"\xc3\xa9\" b",
           "1:10: not valid TOML: key-value pair: expected a comment or whitespace, saw 'b'" },
         { "a = \"x\\u0000y\"", "1:5: a text must not hold the character U+0000" },
@@ -192,7 +199,7 @@ static void test_limits(void **state)
         assert_int_equal(status_of(text, &fault), more ? DF_ELIMIT : DF_OK);
         memset(text, 0, 1u << 20);
     }
-    assert_string_equal(fault.text, "a job file holds at most 65536 values");
+    assert_string_equal(fault.text, "a job file holds at most 32768 values");
     assert_int_equal(fault.place.column, 5 + 2 * (CFG_VALUES_MAX - 1)); /* the last comma */
     free(text);
 }
