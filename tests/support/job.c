@@ -151,6 +151,21 @@ df_plan *job_plan(df_draft **draft)
     return plan;
 }
 
+const char *job_errors(df_draft **draft)
+{
+    static df_report report;
+    static char lines[DF_REPORT_MAX * (sizeof report.entries[0].text + 1) + 1];
+    df_plan *plan;
+    size_t used = 0;
+
+    df_report_init(&report, "test.toml");
+    if (df_plan_new(&plan, draft, &report) == DF_OK || report.count == 0)
+        abort();
+    for (uint32_t i = 0; i < report.count && i < DF_REPORT_MAX; i++)
+        used += (size_t)sprintf(lines + used, "%s\n", report.entries[i].text);
+    return lines;
+}
+
 df_hash job_run(const df_plan *plan, uint32_t threads, uint64_t shuffle_seed)
 {
     df_graph_options options = { .threads = threads, .directory = ".", .shuffle_seed = shuffle_seed };

@@ -18,6 +18,9 @@ df_draft_operator *job_operator(df_draft *draft, const char *name, const weir_op
 
 /* The plan of a draft that must be right; prints the report and aborts otherwise. */
 df_plan *job_plan(df_draft **draft);
+/* The errors of a draft that must be wrong, one per line, in the order found; aborts if it has none. Valid
+ * until the next call. */
+const char *job_errors(df_draft **draft);
 /* Run a plan to its end on some threads; returns the fingerprint of the last step. Prints and aborts
  * on failure. */
 df_hash job_run(const df_plan *plan, uint32_t threads, uint64_t shuffle_seed);

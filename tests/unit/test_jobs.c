@@ -135,8 +135,10 @@ static void add_spatial(model *m, dice *d, model_stream state, model_stream tabl
 
 static void add_keyed(model *m, dice *d, model_stream state, model_stream table, model_stream news)
 {
-    model_stream at = state;
+    model_stream at = state, *first = &m->states[state.index].first;
 
+    if (chance(d, 4)) /* what fills it remembers, too, and goes on afterwards */
+        *first = model_add_op(m, KIND_COUNT, *first, (uint32_t[4]){ 0 });
     if (chance(d, 2))
         at = add_second(m, KIND_ASK, at, table);
     if (chance(d, 2))
