@@ -1,11 +1,10 @@
 /* The strict CSV reader: a window of the file, and one record at a time copied into `record`, where
  * every field ends with a zero byte. */
 #include "operators/op_csv_read.h"
+#include "operators/op_number.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -413,122 +412,13 @@ weir_status op_csv_line_count(const char *path, uint64_t *lines, char *error)
     return n < 0 ? WEIR_FAILED : WEIR_OK;
 }
 
-/* ---- numbers ---- */
-
-static const char *csv_skip_digits(const char *p)
-{
-    while (*p >= '0' && *p <= '9')
-        p++;
-    return p;
-}
-
-/* [+-] digits [. digits] [e [+-] digits], at least one digit before the exponent. */
-static bool csv_is_real(const char *p)
-{
-    const char *digits, *point;
-
-    p += *p == '+' || *p == '-';
-    digits = p;
-    p = csv_skip_digits(p);
-    point = p;
-    if (*p == '.')
-        p = csv_skip_digits(p + 1);
-    if (p == digits || (point == digits && p == point + 1))
-        return false;
-    if (*p == 'e' || *p == 'E') {
-        p += 1 + (p[1] == '+' || p[1] == '-');
-        if (*p < '0' || *p > '9')
-            return false;
-        p = csv_skip_digits(p);
-    }
-    return *p == '\0';
-}
-
-/* strtod and strtof read as in the "C" locale, whose object is static in the C library. */
-static bool csv_real(const char *text, weir_type type, void *value)
-{
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    double wide = 0;
-    float narrow = 0;
-
-    if (!csv_is_real(text))
-        return false;
-    if (type == WEIR_F32) {
-        narrow = strtof_l(text, NULL, c);
-        memcpy(value, &narrow, sizeof(narrow));
-    } else {
-        wide = strtod_l(text, NULL, c);
-        memcpy(value, &wide, sizeof(wide));
-    }
-    freelocale(c);
-    return isfinite(narrow) && isfinite(wide);
-}
-
-/* Digits with a sign. Magnitude and sign apart, so that INT64_MIN is read. */
-static bool csv_magnitude(const char *p, bool *negative, uint64_t *magnitude)
-{
-    *negative = *p == '-';
-    p += *p == '+' || *p == '-';
-    *magnitude = 0;
-    if (*p == '\0')
-        return false;
-    for (; *p != '\0'; p++) {
-        if (*p < '0' || *p > '9' || __builtin_mul_overflow(*magnitude, 10u, magnitude) ||
-            __builtin_add_overflow(*magnitude, (uint64_t)(*p - '0'), magnitude))
-            return false;
-    }
-    return true;
-}
-
-static bool csv_unsigned(const char *text, weir_type type, void *value)
-{
-    uint64_t most = type == WEIR_U8 ? UINT8_MAX : type == WEIR_U32 ? UINT32_MAX : UINT64_MAX;
-    uint64_t magnitude;
-    bool negative;
-
-    if (!csv_magnitude(text, &negative, &magnitude) || magnitude > most ||
-        (negative && magnitude != 0))
-        return false;
-    if (type == WEIR_U8)
-        *(uint8_t *)value = (uint8_t)magnitude;
-    else if (type == WEIR_U32)
-        *(uint32_t *)value = (uint32_t)magnitude;
-    else
-        *(uint64_t *)value = magnitude;
-    return true;
-}
-
-static bool csv_signed(const char *text, weir_type type, void *value)
-{
-    uint64_t most = type == WEIR_I32 ? INT32_MAX : INT64_MAX;
-    uint64_t magnitude;
-    bool negative;
-
-    if (!csv_magnitude(text, &negative, &magnitude) || magnitude > most + negative)
-        return false;
-    if (negative)
-        magnitude = -magnitude; /* two's complement */
-    if (type == WEIR_I32)
-        *(int32_t *)value = (int32_t)magnitude;
-    else
-        *(int64_t *)value = (int64_t)magnitude;
-    return true;
-}
-
 weir_status op_csv_value(op_csv *csv, uint32_t column, weir_type type, void *value)
 {
     const char *text = op_csv_text(csv, column);
     char found[CSV_FOUND_MAX + 1];
     size_t n = 0;
-    bool ok;
 
-    if (type == WEIR_F32 || type == WEIR_F64)
-        ok = csv_real(text, type, value);
-    else if (type == WEIR_I32 || type == WEIR_I64)
-        ok = csv_signed(text, type, value);
-    else
-        ok = csv_unsigned(text, type, value);
-    if (ok)
+    if (op_number_read(text, type, value))
         return WEIR_OK;
     for (; n < CSV_FOUND_MAX && text[n] != '\0'; n++)
         found[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';

@@ -1,7 +1,7 @@
-/* Numbers as text, for files: the shortest decimal that reads back to the same bits, whatever the
+/* Numbers as text, for files, and text as numbers. Writing gives the shortest decimal that reads back to the same bits, whatever the
  * locale. Written as a person would: 0.1, -3, 1e-7; nan, inf and -inf where a value is not finite.
  *
- * Each function writes at `out`, at most OP_NUMBER_MAX bytes and no final zero, and returns the
+ * Each writing function writes at `out`, at most OP_NUMBER_MAX bytes and no final zero, and returns the
  * end of what it wrote. */
 #ifndef OP_NUMBER_H
 #define OP_NUMBER_H
@@ -18,5 +18,10 @@ char *op_number_f64(char *out, double value);
 char *op_number_value(char *out, weir_type type, const void *column, uint32_t row);
 /* The same as f64, for what is compared or drawn (an integer above 2^53 is rounded). */
 double op_number_as_f64(weir_type type, const void *column, uint32_t row);
+
+/* Read all of `text` as a value of that type, into *value. False: it is none, or out of range; nan
+ * and infinities are refused. Integers are digits with a sign before them, reals may have a point
+ * and an exponent; a real too small for its type becomes the nearest there is, as far as 0. */
+bool op_number_read(const char *text, weir_type type, void *value);
 
 #endif

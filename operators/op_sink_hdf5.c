@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -272,26 +273,40 @@ static weir_status hdf5_make(hdf5_file *file, const weir_sink *sink)
 
 /* ---- rows ---- */
 
+/* Reserve `size` bytes behind the end of an open file. Returns 0 or an errno. A file system that
+ * cannot promise space is believed; reserving does not ask about the limit on the size of files. */
+static int hdf5_reserve_bytes(int descriptor, uint64_t size)
+{
+    struct rlimit limit;
+    struct stat about;
+
+    if (fstat(descriptor, &about) != 0)
+        return errno;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        (uint64_t)about.st_size + size > limit.rlim_cur)
+        return EFBIG;
+    if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, about.st_size, (off_t)size) == 0)
+        return 0;
+    return errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV ? 0 : errno;
+}
+
 /* Make sure that the disk has room for a step, so that HDF5 does not find out halfway: a chunk more
  * than the rows of each dataset (the last one is written again), and some for its own tables. */
 static weir_status hdf5_reserve(hdf5_file *file, uint64_t rows)
 {
     void *handle = NULL;
-    struct stat about;
     uint64_t size = 0;
+    int error;
 
     for (uint32_t i = 0; i < file->dataset_count; i++)
         size += (rows / HDF5_CHUNK + 2) * HDF5_CHUNK * weir_type_size(file->datasets[i].type);
     size += size / 16 + 65536;
     if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0)
         return hdf5_failed(file);
-    if (fstat(*(int *)handle, &about) == 0 &&
-        fallocate(*(int *)handle, FALLOC_FL_KEEP_SIZE, about.st_size, (off_t)size) == 0)
-        return WEIR_OK;
-    if (errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV)
-        return WEIR_OK; /* a file system that cannot promise */
-    (void)snprintf(file->reason, HDF5_REASON_MAX, "%s", strerror(errno));
-    return WEIR_FAILED;
+    error = hdf5_reserve_bytes(*(int *)handle, size);
+    if (error != 0)
+        (void)snprintf(file->reason, HDF5_REASON_MAX, "%s", strerror(error));
+    return error == 0 ? WEIR_OK : WEIR_FAILED;
 }
 
 /* Write `count` values behind the first `at` of a dataset. */

@@ -1,7 +1,7 @@
 /* libFuzzer target: the CSV reader. Any bytes must be read or refused, and what is read must hold to
  * the reader's contract; each field is also read as a number of every type.
  *
- *   clang -fsanitize=fuzzer,address,undefined ... fuzz_csv.c op_csv_read.c df_schema.c
+ *   clang -fsanitize=fuzzer,address,undefined ... fuzz_csv.c op_csv_read.c op_number_read.c df_schema.c
  *   ./fuzz_csv tests/fuzz/corpus/csv */
 #include "operators/op_csv_read.h"
 

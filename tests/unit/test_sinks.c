@@ -1,91 +1,7 @@
-/* The sinks null, print, csv, hdf5 and png, called as the engine calls them. Files go to a folder of
- * the test's own, removed at the end; /dev/full is the full disk. */
-#include "tests/support/fake_weir.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
+/* The sinks null, csv and print. /dev/full is the full disk, and so is a limit on file sizes. */
+#include "tests/support/sink_run.h"
 
 extern const weir_operator op_null, op_print, op_csv_sink;
-
-static char folder[] = "/tmp/weir-sinks-XXXXXX";
-
-static const weir_schema schema_birds = {
-    .column_count = 3,
-    .columns = { { "x", WEIR_F32 }, { "energy", WEIR_F64 }, { "ill", WEIR_U8 } },
-};
-
-/* One key group: rows with x = key + 0.5, energy = -key / 3, ill = key mod 2. */
-static weir_batch *birds(uint64_t first_key, uint32_t rows)
-{
-    weir_batch *batch = fake_batch(&schema_birds, rows);
-
-    for (uint32_t i = 0; i < rows; i++) {
-        uint64_t key = first_key + i;
-        batch->keys[i] = key;
-        ((float *)batch->columns[0])[i] = (float)key + 0.5f;
-        ((double *)batch->columns[1])[i] = -(double)key / 3;
-        ((uint8_t *)batch->columns[2])[i] = (uint8_t)(key % 2);
-    }
-    return batch;
-}
-
-/* A sink from its options to its handle, with the job around it. */
-typedef struct run {
-    const weir_operator *kind;
-    void *options;
-    weir_plan plan;
-    weir_sink sink;
-} run;
-
-static weir_status run_plan(run *r, const weir_operator *kind, void *options,
-                            const weir_schema *schema)
-{
-    memset(r, 0, sizeof(*r));
-    r->kind = kind;
-    r->options = options;
-    r->plan.job = (weir_job){ .name = "test", .time_unit = "day", .seed = 7, .steps = 100,
-                              .dt = 0.25, .time_start = 1 };
-    r->plan.input = *schema;
-    return kind->plan(&r->plan, options);
-}
-
-static weir_status run_open(run *r, const char *directory, FILE *console)
-{
-    r->sink = (weir_sink){ .options = r->options, .job = &r->plan.job, .schema = &r->plan.input,
-                           .space = r->plan.space, .directory = directory, .console = console };
-    return r->kind->open == NULL ? WEIR_OK : r->kind->open(&r->sink);
-}
-
-static weir_status run_step(run *r, uint64_t step, uint32_t count, weir_batch *const *batches)
-{
-    weir_input input = { .exchange = WEIR_GATHER, .batch_count = count,
-                         .batches = (const weir_batch *const *)batches };
-    weir_task task = { .options = r->options, .job = &r->plan.job, .step = step,
-                       .time = r->plan.job.time_start + (double)step * r->plan.job.dt,
-                       .input_count = 1, .inputs = &input, .handle = r->sink.handle };
-
-    fake_failure[0] = '\0';
-    return r->kind->process(&task);
-}
-
-static weir_status run_close(run *r)
-{
-    return r->kind->close == NULL ? WEIR_OK : r->kind->close(&r->sink);
-}
-
-static const char *path_of(const char *file)
-{
-    static char path[256];
-
-    (void)snprintf(path, sizeof(path), "%s/%s", folder, file);
-    return path;
-}
 
 static void assert_file_is(const char *file, const char *expected)
 {
@@ -103,12 +19,12 @@ static void assert_file_is(const char *file, const char *expected)
 
 static void null_takes_everything(void **unused)
 {
-    uint8_t options[16] = { 0 };
+    options o = { { 0 } };
     weir_batch *batch = birds(0, 10);
     run r;
 
     (void)unused;
-    assert_int_equal(run_plan(&r, &op_null, options, &schema_birds), WEIR_OK);
+    assert_int_equal(run_plan(&r, &op_null, &o, &schema_birds), WEIR_OK);
     assert_int_equal(run_open(&r, folder, NULL), WEIR_OK);
     assert_int_equal(run_step(&r, 0, 1, &batch), WEIR_OK);
     assert_int_equal(run_close(&r), WEIR_OK);
@@ -116,37 +32,6 @@ static void null_takes_everything(void **unused)
 }
 
 /* ---- csv ---- */
-
-/* The kinds' own structs are private: a test fills options through the option table, as the engine
- * does. */
-typedef struct options {
-    _Alignas(16) char bytes[16384];
-} options;
-
-static void set_option(const weir_operator *kind, options *o, const char *name, const void *value,
-                       size_t size)
-{
-    const weir_option *option = kind->options;
-
-    while (option->name != NULL && strcmp(option->name, name) != 0)
-        option++;
-    assert_non_null(option->name);
-    assert_true(option->offset + size <= kind->options_size);
-    memcpy(o->bytes + option->offset, value, size);
-}
-
-static void set_text(const weir_operator *kind, options *o, const char *name, const char *text)
-{
-    set_option(kind, o, name, &text, sizeof(text));
-}
-
-static void set_names(const weir_operator *kind, options *o, const char *name, uint32_t count,
-                      const char *const *names)
-{
-    weir_names value = { count, names };
-
-    set_option(kind, o, name, &value, sizeof(value));
-}
 
 static void csv_writes_all_columns_of_all_key_groups(void **unused)
 {
@@ -258,7 +143,6 @@ static void csv_is_cut_to_whole_steps_when_the_disk_is_full(void **unused)
 {
     options o = { { 0 } };
     weir_batch *small = birds(1, 1), *large = birds(0, 5000);
-    struct rlimit before, limit;
     run r;
 
     (void)unused;
@@ -266,11 +150,7 @@ static void csv_is_cut_to_whole_steps_when_the_disk_is_full(void **unused)
     assert_int_equal(run_plan(&r, &op_csv_sink, &o, &schema_birds), WEIR_OK);
     assert_int_equal(run_open(&r, folder, NULL), WEIR_OK);
     assert_int_equal(run_step(&r, 0, 1, &small), WEIR_OK);
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    limit = before;
-    limit.rlim_cur = 10000;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit before = limit_files(10000);
     weir_status status = run_step(&r, 1, 1, &large);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(status, WEIR_FAILED);
@@ -387,21 +267,6 @@ static void print_reports_a_full_console(void **unused)
     assert_int_equal(run_close(&r), WEIR_OK);
     fclose(full);
     fake_batch_free(batch);
-}
-
-static int make_folder(void **unused)
-{
-    (void)unused;
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **unused)
-{
-    char command[128];
-
-    (void)unused;
-    (void)snprintf(command, sizeof(command), "rm -r %s", folder);
-    return system(command);
 }
 
 int main(void)
