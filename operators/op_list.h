@@ -20,6 +20,7 @@
     X(op_print)                                                                                    \
     X(op_csv_sink)                                                                                 \
     X(op_hdf5)                                                                                     \
+    X(op_png)                                                                                      \
     X(op_null)
 
 extern const df_kinds op_kinds;
