@@ -35,7 +35,7 @@ static int significant(const char *text)
 
 static void check_f64(double value)
 {
-    char text[OP_NUMBER_MAX + 1], shortest[64];
+    char text[OP_NUMBER_MAX + 1], shortest[400];
     int digits = 1;
     double back;
 
@@ -52,7 +52,7 @@ static void check_f64(double value)
 
 static void check_f32(float value)
 {
-    char text[OP_NUMBER_MAX + 1], shortest[64];
+    char text[OP_NUMBER_MAX + 1], shortest[400];
     int digits = 1;
     float back;
 
