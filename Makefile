@@ -95,7 +95,7 @@ $(B)/app/%.o: %.cpp $(B)/flags
 $(B)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
 
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,FUZZ,$<)
