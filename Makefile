@@ -70,7 +70,7 @@ $(B)/lib/libweir.so: $(B)/lib/glibc-hwcaps/x86-64-$(FIRST)/libweir.so
 	$(Q)cp $< $@
 
 define LEVEL
-$(B)/$(1)/%.o: %.c
+$(B)/$(1)/%.o: %.c $(B)/flags
 	$$(call say,CC,"$$< ($(1))")
 	@mkdir -p $$(@D)
 	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) $(HDF5_CFLAGS) -MMD -MP -c -o $$@ $$<
@@ -82,12 +82,12 @@ $(B)/lib/glibc-hwcaps/x86-64-$(1)/libweir.so: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
 endef
 $(foreach l,$(LEVELS),$(eval $(call LEVEL,$(l))))
 
-$(B)/app/%.o: %.c
+$(B)/app/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(B)/app/%.o: %.cpp
+$(B)/app/%.o: %.cpp $(B)/flags
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -95,14 +95,20 @@ $(B)/app/%.o: %.cpp
 $(B)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(ARCH_$(FIRST)) $(HDF5_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(HDF5_LIBS) -lpng $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
+	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
 
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(APP_OBJ) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
 
-# What `weir version` says. Rewritten only when it has changed, so that nothing is built for nothing.
+# The flags of this build, which every object depends on, and what `weir version` says. Each is
+# rewritten only when it has changed, so that nothing is built for nothing.
+FLAGS := $(CC) $(CXX) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(foreach l,$(LEVELS),$(ARCH_$(l)))
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(FLAGS))' >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/weir_version.h: FORCE
 	@mkdir -p $(@D)
 	@printf '#define WEIR_VERSION "$(VERSION)"\n#define WEIR_COMMIT "%s"\n' \

@@ -250,16 +250,19 @@ static df_status run_finish(run *r, df_status s, df_error *err)
 
 /* ---- telling ---- */
 
-/* "flock  1,000,000 birds  256 key groups  2 threads" */
+/* "flock  1,000,000 birds  240 key groups  2 threads": the key groups that there really are, of the
+ * state that has the most. */
 static void run_print_head(const run *r)
 {
     const df_plan *p = r->plan;
+    uint32_t key_groups = 0;
 
     if (r->options->quiet)
         return;
     fprintf(stderr, "%s", p->job.name);
     for (uint32_t i = 0; i < p->state_count; i++) {
-        const df_port *first = &p->vertices[p->states[i].vertex].ports[0];
+        const df_vertex *state = &p->vertices[p->states[i].vertex];
+        const df_port *first = &state->ports[0];
         uint64_t rows = 0;
         char text[32] = "";
 
@@ -268,11 +271,13 @@ static void run_print_head(const run *r)
 
             rows = more == UINT64_MAX || rows == UINT64_MAX ? UINT64_MAX : rows + more;
         }
+        if (state->partition.key_groups > key_groups)
+            key_groups = state->partition.key_groups;
         if (rows != UINT64_MAX)
             coord_line_grouped(text, sizeof text, rows);
         fprintf(stderr, "  %s%s%s", text, text[0] == '\0' ? "" : " ", p->states[i].name);
     }
-    fprintf(stderr, "  %u key groups  %u thread%s\n", p->key_groups, r->result.threads,
+    fprintf(stderr, "  %u key groups  %u thread%s\n", key_groups, r->result.threads,
             r->result.threads == 1 ? "" : "s");
 }
 

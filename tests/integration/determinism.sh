@@ -66,16 +66,13 @@ for build in $builds; do
     cc=${build%%:*} rest=${build#*:}
     opt=${rest%%:*} san=${rest#*:}
     command -v "$cc" >/dev/null || { echo "skip $cc is not here"; continue; }
-    folder=$TOP/build/release
-    if [ "$cc$opt$san" != gcc-O3 ]; then
-        if ! make -C "$TOP" --no-print-directory -j"${CPUS:-2}" CC="$cc" OPT="$opt" SAN="$san" build \
-            >build.log 2>&1; then
-            echo "not ok build with $cc $opt $san"
-            grep -E 'error|warning|undefined' build.log | head -n 20
-            continue
-        fi
-        folder=$TOP/$(make -C "$TOP" --no-print-directory CC="$cc" OPT="$opt" SAN="$san" where)
+    knobs="CC=$cc OPT=$opt SAN=$san MODE=release"
+    if ! make -C "$TOP" --no-print-directory -j"${CPUS:-2}" $knobs build >build.log 2>&1; then
+        echo "not ok build with $cc $opt $san"
+        grep -E 'error|warning|undefined' build.log | head -n 20
+        continue
     fi
+    folder=$TOP/$(make -C "$TOP" --no-print-directory $knobs where)
     for level in $levels; do
         # The covering choice: of each build and level two of the four, changing places.
         threads=${all_threads:-$(echo "1:8 2:3 3:1 8:2" | tr ' ' '\n' | sed -n "$((turn % 4 + 1))p" | tr : ' ')}

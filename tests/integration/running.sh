@@ -7,7 +7,7 @@ flock="$jobs/flock.toml --set birds=5000 --set run.key_groups=32"
 # ---- what a run prints ----
 exits 0 "a run" "$WEIR" run $flock --steps 5
 holds "ends with its fingerprint" out "done. fingerprint "
-holds "and says what ran" err "flock  5,000 birds  32 key groups"
+holds "and says what ran" err "flock  5,000 birds  30 key groups"
 holds "and where its files are" out "in runs/flock: mood.csv  flock.png"
 is "the files are there" test -s runs/flock/mood.csv -a -s runs/flock/flock.png
 exits 0 "--directory" "$WEIR" run $flock --steps 5 --directory other/place --quiet
@@ -61,7 +61,7 @@ awk '/^7 / { c = substr($3, 33, 1) == "0" ? "1" : "0"; p = 7 * 16 + 1 + 5 * 8 + 
              $3 = substr($3, 1, p - 1) g substr($3, p + 1) } { print }' rec >bent
 exits 1 "a changed recording" "$WEIR" run $flock --steps 20 --verify bent
 holds "names step, state, key group and column" err \
-    'step 7 differs from bent: state "birds", key group 5 (1 of 32), column y'
+    'step 7 differs from bent: state "birds", key group 5 (1 of 30), column y'
 head -c 5000 rec >cut
 exits 1 "a recording that was cut" "$WEIR" run $flock --steps 20 --verify cut
 holds "ends where its last whole step is" err "the recording ends at step"
@@ -88,7 +88,8 @@ step=$(sed -nE 's/.*interrupted after step ([0-9]+) .*/\1/p' err)
 is "the recording ends there" test "$(tail -n 1 live | cut -d' ' -f1)" = "$step"
 is "the file too, with a whole line" sh -c \
     "test \$(tail -n 1 runs/flock/mood.csv | cut -d, -f1) = $step && tail -c 1 runs/flock/mood.csv | grep -q '^\$'"
-exits 0 "what was recorded is right" "$WEIR" run $flock --steps "$step" --verify live
+exits 0 "what was recorded is right" "$WEIR" run $flock --steps "$step" \
+    --set operator.mood.every_steps=1 --verify live
 "$WEIR" run $flock --steps 100000000 --json >out 2>err &
 pid=$!
 is "a run with --json begins" wait_for 20 test -s err
