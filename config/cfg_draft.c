@@ -37,8 +37,10 @@ static void job_name(const cfg_scope *scope, const cfg_node *table, const char *
     else if (node != NULL)
         cfg_error_value(scope->ctx, node, "%s: name: \"%.64s\": %s", scope->who, name, why);
     else
-        cfg_error_key(scope->ctx, table, "%s: key \"name\" is missing, and the file's own name, "
-                      "\"%.64s\", cannot serve: %s", scope->who, name, why);
+        cfg_error_key(scope->ctx, table,
+                      "%s: key \"name\" is missing, and the file's own name, "
+                      "\"%.64s\", cannot serve: %s",
+                      scope->who, name, why);
 }
 
 static void read_job(cfg_ctx *ctx, const cfg_node *root, const char *path_shown)
@@ -51,7 +53,8 @@ static void read_job(cfg_ctx *ctx, const cfg_node *root, const char *path_shown)
 
     if (table == NULL) {
         if (cfg_find(root, "job") == NULL)
-            df_report_add(ctx->report, draft_no_place, "[job] is missing: it says at least how "
+            df_report_add(ctx->report, draft_no_place,
+                          "[job] is missing: it says at least how "
                           "many \"steps\" to run");
         return;
     }
@@ -64,8 +67,8 @@ static void read_job(cfg_ctx *ctx, const cfg_node *root, const char *path_shown)
     if (given.time_unit == NULL)
         return;
     if (strlen(given.time_unit) >= sizeof job->time_unit)
-        cfg_error_value(ctx, cfg_find(table, "time_unit"), "[job]: time_unit: has at most %zu bytes",
-                        sizeof job->time_unit - 1);
+        cfg_error_value(ctx, cfg_find(table, "time_unit"),
+                        "[job]: time_unit: has at most %zu bytes", sizeof job->time_unit - 1);
     else
         snprintf(job->time_unit, sizeof job->time_unit, "%s", given.time_unit);
 }

@@ -9,9 +9,9 @@
 #include "dataflow/df_error.h"
 #include "dataflow/df_math.h"
 
-#define EXPR_NAME_MAX   64
+#define EXPR_NAME_MAX 64
 #define EXPR_NUMBER_MAX 64
-#define EXPR_NEAR_MAX   64 /* names that a "did you mean" looks through, beside the params */
+#define EXPR_NEAR_MAX 64 /* names that a "did you mean" looks through, beside the params */
 
 typedef struct expr {
     const char *text;

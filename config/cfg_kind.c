@@ -58,7 +58,8 @@ static const char *option_fault(const weir_operator *kind, const weir_option *op
 bool cfg_kind_good(const weir_operator *kind, char why[CFG_WHY_MAX])
 {
     if (kind->api_version != WEIR_API_VERSION) {
-        snprintf(why, CFG_WHY_MAX, "it is made for version %u of the operator interface, this is %u",
+        snprintf(why, CFG_WHY_MAX,
+                 "it is made for version %u of the operator interface, this is %u",
                  kind->api_version, WEIR_API_VERSION);
         return false;
     }
@@ -124,8 +125,9 @@ static const weir_operator *load_kind(const cfg_scope *scope, const cfg_node *no
         return NULL;
     }
     if (options->load == NULL) {
-        cfg_error_value(scope->ctx, node, "%s: kind \"%.64s\": kinds from files are not loaded here",
-                        scope->who, node->text);
+        cfg_error_value(scope->ctx, node,
+                        "%s: kind \"%.64s\": kinds from files are not loaded here", scope->who,
+                        node->text);
         return NULL;
     }
     snprintf(file, sizeof file, "%.*s", (int)(colon - node->text), node->text);

@@ -30,7 +30,7 @@ static df_status read_file(const char *path, char *text, size_t *size, df_report
 df_status cfg_load(df_draft **out, const char *path, const cfg_options *options, df_report *report)
 {
     const char *slash = strrchr(path, '/');
-    char *directory = slash == path    ? strdup("/")
+    char *directory = slash == path   ? strdup("/")
                       : slash != NULL ? strndup(path, (size_t)(slash - path))
                                       : strdup(".");
     char *text = malloc(LOAD_SIZE);

@@ -80,8 +80,10 @@ static void read_time(const cfg_scope *scope, const cfg_node *table, const cfg_o
     op->every_steps = given->every_steps;
     op->at_end = given->at == CFG_AT_END;
     if (op->at_end && op->every_steps != 1)
-        cfg_error_key(scope->ctx, cfg_find(table, "at"), "%s: at = \"end\" is the last step only, "
-                      "so \"every_steps\" has no meaning beside it", scope->who);
+        cfg_error_key(scope->ctx, cfg_find(table, "at"),
+                      "%s: at = \"end\" is the last step only, "
+                      "so \"every_steps\" has no meaning beside it",
+                      scope->who);
 }
 
 static void read_operator(cfg_ctx *ctx, const cfg_node *table, bool sink, df_draft_operator *op)
@@ -142,8 +144,10 @@ static void check_namespace(cfg_ctx *ctx, const cfg_node *node)
 {
     for (uint32_t i = 0; i < ctx->draft->state_count; i++)
         if (strcmp(ctx->draft->states[i].name.text, node->key) == 0)
-            cfg_error_key(ctx, node, "operator \"%.64s\": a state has this name, and a stream is "
-                          "named after its operator or state", node->key);
+            cfg_error_key(ctx, node,
+                          "operator \"%.64s\": a state has this name, and a stream is "
+                          "named after its operator or state",
+                          node->key);
 }
 
 typedef struct written_file {
@@ -153,9 +157,8 @@ typedef struct written_file {
 
 static bool writes(const weir_option *option, const df_draft_operator *op, const char **path)
 {
-    *path = option->type != WEIR_FILE_OUT
-                ? NULL
-                : *(const char **)((char *)op->options + option->offset);
+    *path = option->type != WEIR_FILE_OUT ? NULL
+                                          : *(const char **)((char *)op->options + option->offset);
     return *path != NULL;
 }
 
@@ -164,9 +167,11 @@ static uint32_t add_file(cfg_ctx *ctx, written_file *files, uint32_t count, writ
 {
     for (uint32_t i = 0; i < count; i++)
         if (strcmp(files[i].path, file.path) == 0) {
-            df_report_add(ctx->report, file.op->name.place, "%s \"%.64s\": file \"%.64s\" is "
-                          "written by \"%.64s\", too", file.op->sink ? "sink" : "operator",
-                          file.op->name.text, file.path, files[i].op->name.text);
+            df_report_add(ctx->report, file.op->name.place,
+                          "%s \"%.64s\": file \"%.64s\" is "
+                          "written by \"%.64s\", too",
+                          file.op->sink ? "sink" : "operator", file.op->name.text, file.path,
+                          files[i].op->name.text);
             return count;
         }
     files[count] = file;
@@ -208,8 +213,10 @@ void cfg_read_operators(cfg_ctx *ctx, const cfg_node *root)
     uint32_t count;
 
     if (most > DF_OPERATORS_MAX) {
-        cfg_error_key(ctx, operators != NULL ? operators : sinks, "a job has at most %d operators "
-                      "and sinks, found %zu", DF_OPERATORS_MAX, most);
+        cfg_error_key(ctx, operators != NULL ? operators : sinks,
+                      "a job has at most %d operators "
+                      "and sinks, found %zu",
+                      DF_OPERATORS_MAX, most);
         return;
     }
     entries = cfg_alloc(ctx, most + 1, sizeof *entries);

@@ -67,8 +67,10 @@ static bool get_range(const cfg_scope *scope, const cfg_node *node, const char *
     bool good = true;
 
     if (node->type != CFG_LIST || node->count != 2)
-        return cfg_error_value(scope->ctx, node, "%s: %s: expected a list of two numbers, "
-                               "[least, most], found %s", scope->who, key,
+        return cfg_error_value(scope->ctx, node,
+                               "%s: %s: expected a list of two numbers, "
+                               "[least, most], found %s",
+                               scope->who, key,
                                node->type == CFG_LIST ? "another list" : cfg_shown(node, shown));
     for (int i = 0; i < 2; i++, item = item->next) {
         cfg_number number;
@@ -77,8 +79,10 @@ static bool get_range(const cfg_scope *scope, const cfg_node *node, const char *
         out[i] = number.real;
     }
     if (good && out[0] > out[1])
-        return cfg_error_value(scope->ctx, node, "%s: %s: the first number, %.15g, is above the "
-                               "second, %.15g", scope->who, key, out[0], out[1]);
+        return cfg_error_value(scope->ctx, node,
+                               "%s: %s: the first number, %.15g, is above the "
+                               "second, %.15g",
+                               scope->who, key, out[0], out[1]);
     return good;
 }
 
@@ -106,8 +110,10 @@ static bool get_compute(const cfg_scope *scope, const cfg_node *node, const char
         good = cfg_check_name(scope, item, key, CFG_NAME_COLUMN) &&
                cfg_get_text(scope, item, path, &items[i].text) && good;
         if (strcmp(item->key, "id") == 0)
-            good = cfg_error_key(scope->ctx, item, "%s: %s: \"id\" is every row's key and cannot "
-                                 "be computed", scope->who, key);
+            good = cfg_error_key(scope->ctx, item,
+                                 "%s: %s: \"id\" is every row's key and cannot "
+                                 "be computed",
+                                 scope->who, key);
     }
     *out = (weir_computes){ .count = node->count, .items = items };
     return good;
@@ -172,8 +178,10 @@ static bool get_file_out(const cfg_scope *scope, const cfg_node *node, const cha
     for (const char *part = *out;; part += len + 1) {
         len = strcspn(part, "/");
         if (len == 0 || (len <= 2 && strncmp(part, "..", len) == 0))
-            return cfg_error_value(scope->ctx, node, "%s: %s: \"%.64s\" must be a name below the "
-                                   "folder of the run", scope->who, key, *out);
+            return cfg_error_value(scope->ctx, node,
+                                   "%s: %s: \"%.64s\" must be a name below the "
+                                   "folder of the run",
+                                   scope->who, key, *out);
         if (part[len] == '\0')
             return true;
     }
@@ -202,8 +210,10 @@ static bool get_bytes(const cfg_scope *scope, const cfg_node *node, const char *
                 return true;
             }
     }
-    return cfg_error_value(scope->ctx, node, "%s: %s: expected bytes, such as 1048576 or \"2GiB\", "
-                           "found \"%.64s\"", scope->who, key, node->text);
+    return cfg_error_value(scope->ctx, node,
+                           "%s: %s: expected bytes, such as 1048576 or \"2GiB\", "
+                           "found \"%.64s\"",
+                           scope->who, key, node->text);
 }
 
 static bool get_pace(const cfg_scope *scope, const cfg_node *node, const char *key, double *out)

@@ -10,10 +10,10 @@
 #include "dataflow/df_limits.h"
 
 #define CFG_PARAMS_MAX 256
-#define CFG_WHO_MAX    (WEIR_NAME_MAX + 32)
-#define CFG_PATH_MAX   4096 /* bytes of a file's path, the final zero included */
-#define CFG_SET_MAX    4096 /* bytes of one --set */
-#define CFG_WHY_MAX    256
+#define CFG_WHO_MAX (WEIR_NAME_MAX + 32)
+#define CFG_PATH_MAX 4096 /* bytes of a file's path, the final zero included */
+#define CFG_SET_MAX 4096  /* bytes of one --set */
+#define CFG_WHY_MAX 256
 
 /* ---- the reader's state ---- */
 
@@ -222,7 +222,8 @@ void cfg_read_operators(cfg_ctx *ctx, const cfg_node *root);
 /* Put the values of the options' --set arguments into the tree. */
 void cfg_apply_sets(cfg_ctx *ctx, cfg_node *root);
 /* A value as an option table or a --set writes it: TOML, or else the text itself. Its errors will
- * name the --set, if there is one, and else stand at `place`. Null: out of memory, which is noted. */
+ * name the --set, if there is one, and else stand at `place`. Null: out of memory, which is noted.
+ */
 cfg_node *cfg_parse_value(cfg_ctx *ctx, const char *text, const char *set, df_place place);
 
 #endif

@@ -32,8 +32,12 @@ static size_t character_len(const scan *s)
 {
     const unsigned char *c = (const unsigned char *)s->at;
     size_t left = (size_t)(s->end - s->at);
-    size_t len = c[0] < 0x80 ? 1 : c[0] < 0xc2 ? 0 : c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3
-                 : c[0] < 0xf5 ? 4 : 0;
+    size_t len = c[0] < 0x80   ? 1
+                 : c[0] < 0xc2 ? 0
+                 : c[0] < 0xe0 ? 2
+                 : c[0] < 0xf0 ? 3
+                 : c[0] < 0xf5 ? 4
+                               : 0;
     unsigned char least = 0x80, most = 0xbf;
 
     if (len < 2 || left < len)

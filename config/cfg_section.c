@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 _Static_assert(DF_STEPS_MAX == 1099511627776ull && DF_KEY_GROUPS_MAX == 65536 &&
                    DF_WINDOW_MAX == 64 && DF_THREADS_MAX == 256,
                "the ranges below name the limits");
@@ -44,8 +43,8 @@ static const weir_option state_options[] = {
       CFG_OPTION_NODE, NULL, "", NULL, "text", offsetof(cfg_state, space) },
     { "columns", "columns.TYPE = [names], TYPE one of f32 f64 i32 i64 u32 u64 u8", CFG_OPTION_NODE,
       NULL, NULL, NULL, "table of lists of texts", offsetof(cfg_state, columns) },
-    { "first", "the stream that holds its rows at step 0", CFG_OPTION_NODE, NULL, NULL, NULL, "text",
-      offsetof(cfg_state, first) },
+    { "first", "the stream that holds its rows at step 0", CFG_OPTION_NODE, NULL, NULL, NULL,
+      "text", offsetof(cfg_state, first) },
     { "next", "the stream that holds its rows at the next step; a list is a union",
       CFG_OPTION_NODE, NULL, NULL, NULL, "text, or a list of them", offsetof(cfg_state, next) },
     { "moves", "how far a row may move in one step: into a tile beside its own, or anywhere "
@@ -119,7 +118,8 @@ static const cfg_section sections[] = {
     { "param", false, "Names for numbers, used in expressions.", NULL, false },
     { "space", true, "Where rows can be.", space_options, false },
     { "state", true, "A table that is carried from step to step.", state_options, false },
-    { "operator", true, "Makes streams of streams and states. A kind has its own keys beside these.",
+    { "operator", true,
+      "Makes streams of streams and states. A kind has its own keys beside these.",
       operator_options, false },
     { "sink", true, "Takes a stream out of the job. A kind has its own keys beside these.",
       operator_options, false },
@@ -242,7 +242,8 @@ static void check_backend(cfg_ctx *ctx, const cfg_node *worker)
         if (strspn(number, "0123456789") == strlen(number) && strlen(number) - 1 < 3)
             return;
     }
-    cfg_error_value(ctx, node, "worker \"%.64s\": backend: expected \"cpu\" or \"cuda:N\", found %s",
+    cfg_error_value(ctx, node,
+                    "worker \"%.64s\": backend: expected \"cpu\" or \"cuda:N\", found %s",
                     worker->key, cfg_shown(node, shown));
 }
 

@@ -86,7 +86,8 @@ static bool split_path(cfg_ctx *ctx, const char *set, size_t len, set_path *path
     for (;;) {
         size_t part = strspn(at, letters);
         if (part == 0 || (at[part] != '.' && at[part] != '\0') || path->count == SET_PARTS_MAX)
-            return set_error(ctx, set, "write NAME=VALUE, NAME a param or a path such as "
+            return set_error(ctx, set,
+                             "write NAME=VALUE, NAME a param or a path such as "
                              "operator.fly.steer");
         path->parts[path->count++] = at;
         if (at[part] == '\0')

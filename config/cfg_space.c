@@ -15,8 +15,10 @@ static bool read_axes(const cfg_scope *scope, const cfg_node *node, const weir_n
     for (uint32_t i = 0; i < axes->count; i++) {
         space->axes[i] = axes->names[i];
         if (strcmp(axes->names[i], "id") == 0)
-            return cfg_error_value(scope->ctx, node, "%s: axes: \"id\" is every row's key and "
-                                   "cannot be an axis", scope->who);
+            return cfg_error_value(scope->ctx, node,
+                                   "%s: axes: \"id\" is every row's key and "
+                                   "cannot be an axis",
+                                   scope->who);
     }
     return true;
 }
@@ -30,8 +32,9 @@ static void read_length(const cfg_scope *scope, const cfg_node *node, double *ou
         cfg_check_range(scope, node, "size", "> 0", &number)) {
         *out = number.real;
         if (number.real > FLT_MAX || number.real < FLT_MIN)
-            cfg_error_value(scope->ctx, node, "%s: size: %.15g is beyond f32, which coordinates are",
-                            scope->who, number.real);
+            cfg_error_value(scope->ctx, node,
+                            "%s: size: %.15g is beyond f32, which coordinates are", scope->who,
+                            number.real);
     }
 }
 
@@ -76,8 +79,7 @@ static void read_space(cfg_ctx *ctx, const cfg_node *table, df_draft_space *spac
     snprintf(scope.who, sizeof scope.who, "space \"%.64s\"", table->key);
     space->name = (df_text){ table->key, cfg_place(table) };
     cfg_fill(&scope, table, &target, 1);
-    if (given.axes.count == 0 ||
-        !read_axes(&scope, cfg_find(table, "axes"), &given.axes, space))
+    if (given.axes.count == 0 || !read_axes(&scope, cfg_find(table, "axes"), &given.axes, space))
         return; /* how many axes there are is not known */
     for (uint32_t i = 0; i < space->axis_count; i++) {
         const cfg_node *size =

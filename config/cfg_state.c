@@ -19,8 +19,10 @@ static bool unknown_type(const cfg_scope *scope, const cfg_node *node)
 
     for (weir_type type = WEIR_F32; type <= WEIR_U8; type++)
         names[type - WEIR_F32] = weir_type_name(type);
-    return cfg_error_key(scope->ctx, node, "%s: columns: unknown type \"%.64s\"%s: a column is f32, "
-                         "f64, i32, i64, u32, u64 or u8", scope->who, node->key,
+    return cfg_error_key(scope->ctx, node,
+                         "%s: columns: unknown type \"%.64s\"%s: a column is f32, "
+                         "f64, i32, i64, u32, u64 or u8",
+                         scope->who, node->key,
                          cfg_hint(scope->ctx, hint, node->key, names, WEIR_U8));
 }
 
@@ -49,8 +51,10 @@ static void read_columns(const cfg_scope *scope, const cfg_node *columns, weir_s
     char shown[CFG_SHOWN_MAX], path[32];
 
     if (columns->type != CFG_TABLE) {
-        cfg_error_value(scope->ctx, columns, "%s: columns: expected columns.TYPE = [names], such as "
-                        "columns.f32, found %s", scope->who, cfg_shown(columns, shown));
+        cfg_error_value(scope->ctx, columns,
+                        "%s: columns: expected columns.TYPE = [names], such as "
+                        "columns.f32, found %s",
+                        scope->who, cfg_shown(columns, shown));
         return;
     }
     for (const cfg_node *node = columns->first; node != NULL; node = node->next) {

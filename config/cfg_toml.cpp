@@ -26,7 +26,8 @@
 #include <string_view>
 #include <vector>
 
-namespace {
+namespace
+{
 
 /* ---- places: toml++ counts characters, we count bytes ---- */
 

@@ -15,9 +15,9 @@ extern "C" {
 #include "dataflow/df_arena.h"
 #include "dataflow/df_error.h"
 
-#define CFG_VALUES_MAX    32768 /* keys, values, lists and tables of one job file, about */
-#define CFG_NESTING_MAX   16    /* brackets within brackets */
-#define CFG_KEY_PARTS_MAX 16    /* a.b.c has three */
+#define CFG_VALUES_MAX 32768 /* keys, values, lists and tables of one job file, about */
+#define CFG_NESTING_MAX 16   /* brackets within brackets */
+#define CFG_KEY_PARTS_MAX 16 /* a.b.c has three */
 
 typedef enum cfg_type {
     CFG_TABLE = 1,

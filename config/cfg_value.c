@@ -98,8 +98,10 @@ static bool make_whole(const cfg_scope *scope, const cfg_node *node, const char 
         return cfg_error_value(scope->ctx, node, "%s: %s: must be a whole number, found %s",
                                scope->who, key, number_shown(number, shown));
     if (fabs(number->real) > VALUE_EXACT_MAX)
-        return cfg_error_value(scope->ctx, node, "%s: %s: a whole number above 2^53 must be written "
-                               "in digits, found %s", scope->who, key, number_shown(number, shown));
+        return cfg_error_value(scope->ctx, node,
+                               "%s: %s: a whole number above 2^53 must be written "
+                               "in digits, found %s",
+                               scope->who, key, number_shown(number, shown));
     number->exact = true;
     number->negative = number->real < 0;
     number->size = (uint64_t)fabs(number->real);

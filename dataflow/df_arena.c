@@ -8,7 +8,7 @@
 
 #define ARENA_BLOCK_SIZE ((size_t)64 << 10)
 #define ARENA_LARGE_SIZE (ARENA_BLOCK_SIZE / 4)
-#define ARENA_ALIGN      ((size_t)16)
+#define ARENA_ALIGN ((size_t)16)
 
 typedef struct arena_block {
     _Alignas(16) struct arena_block *next; /* the memory follows the struct */

@@ -117,8 +117,8 @@ void df_report_print(const df_report *report, void *out)
     /* By insertion, so that errors of one place stay in the order found. */
     for (uint32_t i = 0; i < held; i++) {
         uint32_t at = i;
-        while (at > 0 && place_before(report->entries[i].place,
-                                      report->entries[order[at - 1]].place)) {
+        while (at > 0 &&
+               place_before(report->entries[i].place, report->entries[order[at - 1]].place)) {
             order[at] = order[at - 1];
             at--;
         }
@@ -158,8 +158,8 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
         size_t begin = i > limit ? i - limit : 1, end = smaller(i + limit, b_len);
         row[begin - 1] = begin == 1 ? i : far;
         for (size_t j = begin; j <= end; j++) {
-            size_t best = smaller(last[j - 1] + (a[i - 1] != b[j - 1]),
-                                  smaller(last[j], row[j - 1]) + 1);
+            size_t best =
+                smaller(last[j - 1] + (a[i - 1] != b[j - 1]), smaller(last[j], row[j - 1]) + 1);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
                 best = smaller(best, before[j - 2] + 1);
             row[j] = best;

@@ -1,5 +1,5 @@
-/* libFuzzer target: the job-file reader. Any bytes must be read or refused; a refusal has errors, each
- * at a place that the text has; a draft keeps what df_draft.h and df_limits.h promise. A line
+/* libFuzzer target: the job-file reader. Any bytes must be read or refused; a refusal has errors,
+ * each at a place that the text has; a draft keeps what df_draft.h and df_limits.h promise. A line
  * "#set NAME=VALUE" of the text is a --set, too.
  *
  *   make CC=clang OPT=-O1 SAN=fuzzer-no-link,address,undefined LEVELS=v3 fuzzers
@@ -67,7 +67,8 @@ static void check_name(const char *name)
     size_t len = strlen(name);
 
     require(len > 0 && len < WEIR_NAME_MAX);
-    require(strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == len);
+    require(strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+            len);
 }
 
 static void check_space(const df_draft_space *space)

@@ -11,13 +11,24 @@ static weir_status kinds_process(weir_task *task)
     return WEIR_OK;
 }
 
-#define KIND(symbol, text, what, inputs_, out_, struct_, table)                                   \
+#define KIND(symbol, text, what, inputs_, out_, struct_, table)                                    \
     static const weir_operator symbol = {                                                          \
-        .api_version = WEIR_API_VERSION, .name = text, .help = "for tests", .role = what,         \
-        .inputs = inputs_, .outputs = { out_ }, .options_size = sizeof(struct_),                  \
-        .options = table, .process = kinds_process,                                               \
+        .api_version = WEIR_API_VERSION,                                                           \
+        .name = text,                                                                              \
+        .help = "for tests",                                                                       \
+        .role = what,                                                                              \
+        .inputs = inputs_,                                                                         \
+        .outputs = { out_ },                                                                       \
+        .options_size = sizeof(struct_),                                                           \
+        .options = table,                                                                          \
+        .process = kinds_process,                                                                  \
     }
-#define IN { { "in", WEIR_FORWARD, NULL } }
+#define IN                                                                                         \
+    {                                                                                              \
+        {                                                                                          \
+            "in", WEIR_FORWARD, NULL                                                               \
+        }                                                                                          \
+    }
 #define AT(struct_, field) offsetof(struct_, field)
 
 typedef struct kinds_uniform {
@@ -38,8 +49,10 @@ typedef struct kinds_boids {
         wall_steer;
 } kinds_boids;
 
-#define BOIDS(name, default_, range)                                                              \
-    { #name, "a number", WEIR_F64, "length", default_, range, NULL, AT(kinds_boids, name) }
+#define BOIDS(name, default_, range)                                                               \
+    {                                                                                              \
+#name, "a number", WEIR_F64, "length", default_, range, NULL, AT(kinds_boids, name)        \
+    }
 static const weir_option boids_options[] = {
     BOIDS(radius, NULL, "> 0"),
     BOIDS(separation_radius, NULL, "> 0"),
@@ -136,9 +149,14 @@ static const weir_option sir_options[] = {
     { 0 },
 };
 static const weir_operator kind_sir = {
-    .api_version = WEIR_API_VERSION, .name = "sir", .help = "for tests", .role = WEIR_PHASE,
+    .api_version = WEIR_API_VERSION,
+    .name = "sir",
+    .help = "for tests",
+    .role = WEIR_PHASE,
     .inputs = { { "agents", WEIR_FORWARD, NULL }, { "places", WEIR_LOOKUP, NULL } },
-    .outputs = { "out" }, .options_size = sizeof(kinds_sir), .options = sir_options,
+    .outputs = { "out" },
+    .options_size = sizeof(kinds_sir),
+    .options = sir_options,
     .process = kinds_process,
 };
 
@@ -196,8 +214,10 @@ typedef struct kinds_probe {
     weir_computes set;
 } kinds_probe;
 
-#define PROBE(name, type, default_, range, choices)                                               \
-    { #name, "a probe", type, NULL, default_, range, choices, AT(kinds_probe, name) }
+#define PROBE(name, type, default_, range, choices)                                                \
+    {                                                                                              \
+#name, "a probe", type, NULL, default_, range, choices, AT(kinds_probe, name)              \
+    }
 static const weir_option probe_options[] = {
     PROBE(number, WEIR_F64, "0.5", NULL, NULL),
     PROBE(small, WEIR_F64, "0.5", "0..1", NULL),
@@ -219,9 +239,10 @@ static const weir_option probe_options[] = {
 KIND(kind_probe, "probe", WEIR_PHASE, IN, "out", kinds_probe, probe_options);
 
 static const weir_operator *const kinds_list[] = {
-    &kind_uniform, &kind_boids, &kind_aggregate, &kind_lattice, &kind_lj, &kind_integrate,
-    &kind_thermo, &kind_population, &kind_sir, &kind_compare, &kind_csv_source, &kind_csv,
-    &kind_hdf5, &kind_png, &kind_print, &kind_probe,
+    &kind_uniform, &kind_boids,     &kind_aggregate,  &kind_lattice,
+    &kind_lj,      &kind_integrate, &kind_thermo,     &kind_population,
+    &kind_sir,     &kind_compare,   &kind_csv_source, &kind_csv,
+    &kind_hdf5,    &kind_png,       &kind_print,      &kind_probe,
 };
 static const df_kinds test_kinds = { sizeof kinds_list / sizeof *kinds_list, kinds_list };
 

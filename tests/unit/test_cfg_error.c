@@ -113,18 +113,25 @@ static void test_report_full(void **state)
 
 static void test_nearest(void **state)
 {
-    static const char *const names[] = { "radius", "separation_radius", "scale", "steer",
-                                         "collision", "vx", "dt" };
+    static const char *const names[] = { "radius", "separation_radius", "scale",
+                                         "steer",  "collision",         "vx",
+                                         "dt" };
     static const struct {
         const char *name, *nearest;
     } cases[] = {
-        { "raduis", "radius" },      { "radius_", "radius" },
-        { "adius", "radius" },       { "rdiuss", "radius" },
-        { "STEER", "steer" },        { "sterr", "steer" },
+        { "raduis", "radius" },
+        { "radius_", "radius" },
+        { "adius", "radius" },
+        { "rdiuss", "radius" },
+        { "STEER", "steer" },
+        { "sterr", "steer" },
         { "seperation_raduis", "separation_radius" },
-        { "colision", "collision" }, { "vy", NULL },
-        { "DT", "dt" },              { "something", NULL },
-        { "", NULL },                { "rxyzus", NULL },
+        { "colision", "collision" },
+        { "vy", NULL },
+        { "DT", "dt" },
+        { "something", NULL },
+        { "", NULL },
+        { "rxyzus", NULL },
         { "scalar", "scale" },
     };
     char longer[300];

@@ -101,9 +101,9 @@ static void test_functions(void **state)
         const char *text;
         double value;
     } cases[] = {
-        { "exp(1)", 2.718281828459045 }, { "log(2)", 0.693147180559945 },
-        { "log(10)", 2.302585092994046 }, { "sin(1)", 0.841470984807897 },
-        { "cos(1)", 0.540302305868140 },  { "cbrt(2)", 1.259921049894873 },
+        { "exp(1)", 2.718281828459045 },      { "log(2)", 0.693147180559945 },
+        { "log(10)", 2.302585092994046 },     { "sin(1)", 0.841470984807897 },
+        { "cos(1)", 0.540302305868140 },      { "cbrt(2)", 1.259921049894873 },
         { "pow(2, 0.5)", 1.414213562373095 },
     };
 
@@ -232,8 +232,8 @@ static void test_reserved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_depth),
         cmocka_unit_test(test_reserved),
     };
 

@@ -63,8 +63,8 @@ static void test_jobs_load(void **state)
     assert_true(jobs >= 3);
 }
 
-/* The box of FLAME GPU 2's birds, cbrt(10^6 * 4/3 * pi * 0.05^3 / 2.1), and that of LAMMPS' melt, 20
- * cells of (4 / 0.8442)^(1/3); computed with bc -l to 20 digits. */
+/* The box of FLAME GPU 2's birds, cbrt(10^6 * 4/3 * pi * 0.05^3 / 2.1), and that of LAMMPS' melt,
+ * 20 cells of (4 / 0.8442)^(1/3); computed with bc -l to 20 digits. */
 static void test_sizes(void **state)
 {
     static df_report report;
@@ -110,8 +110,9 @@ static void test_misspelt(void **state)
     assert_int_equal(report.count, 1); /* and not that radius is missing */
     assert_int_equal(report.entries[0].place.line, line);
     assert_int_equal(report.entries[0].place.column, 1);
-    assert_string_equal(report.entries[0].text,
-                        "operator \"fly\": unknown parameter \"raduis\" (did you mean \"radius\"?)");
+    assert_string_equal(
+        report.entries[0].text,
+        "operator \"fly\": unknown parameter \"raduis\" (did you mean \"radius\"?)");
     free(text);
 }
 

@@ -46,15 +46,19 @@ static const weir_operator *load(void *user, const char *path, const char *symbo
     return &kind_boids;
 }
 
-static const char *const sets[] = { "n=7", "operator.q.radius=1", "operator.q.separation_radius=1",
-                                    "operator.q.steer=n / 2", "run.pace=unlimited",
+static const char *const sets[] = { "n=7",
+                                    "operator.q.radius=1",
+                                    "operator.q.separation_radius=1",
+                                    "operator.q.steer=n / 2",
+                                    "run.pace=unlimited",
                                     "worker.b.threads=3" };
 
 static void test_every_allocation(void **state)
 {
     static df_report report;
-    cfg_options options = { .kinds = &test_kinds, .sets = sets,
-                            .set_count = sizeof sets / sizeof *sets, .load = load };
+    cfg_options options = {
+        .kinds = &test_kinds, .sets = sets, .set_count = sizeof sets / sizeof *sets, .load = load
+    };
     df_draft *draft = NULL;
     df_status status;
     size_t failures = 0;

@@ -63,8 +63,9 @@ static void test_engine_keys(void **state)
           "a.toml:5:6: operator \"p\": in: expected a text or a list of texts, found 5\n"
           "a.toml:6:15: operator \"p\": every_steps: must be >= 1, found 0\n"
           "a.toml:7:6: operator \"p\": at: \"start\" is none of step, end\n" },
-        { "kind = \"probe\"\nin = []\n", "a.toml:5:6: operator \"p\": in: expected a text or a list of "
-                                         "texts, found an empty list\n" },
+        { "kind = \"probe\"\nin = []\n",
+          "a.toml:5:6: operator \"p\": in: expected a text or a list of "
+          "texts, found an empty list\n" },
         { "kind = \"probe\"\nin = {}\n",
           "a.toml:5:6: operator \"p\": in: expected a stream, found an empty table\n" },
         { "kind = \"probe\"\nin.a = 5\n", "a.toml:5:8: operator \"p\": in.a: expected a text or a "
@@ -73,9 +74,11 @@ static void test_engine_keys(void **state)
           "h=\"x\", i=\"x\" }\n",
           "a.toml:5:64: operator \"p\": in: an operator has at most 8 inputs\n" },
         { "kind = \"probe\"\nat = \"end\"\nevery_steps = 5\n",
-          "a.toml:5:1: operator \"p\": at = \"end\" is the last step only, so \"every_steps\" has no "
+          "a.toml:5:1: operator \"p\": at = \"end\" is the last step only, so \"every_steps\" has "
+          "no "
           "meaning beside it\n" },
-        { "kind = \"probe\"\n[state.p]\ncolumns.f32 = \"x\"\nfirst = \"a\"\nnext = \"a\"\n[sink.p]\nkind = \"print\"\n",
+        { "kind = \"probe\"\n[state.p]\ncolumns.f32 = \"x\"\nfirst = \"a\"\nnext = "
+          "\"a\"\n[sink.p]\nkind = \"print\"\n",
           "a.toml:3:11: operator \"p\": a state has this name, and a stream is named after its "
           "operator or state\n" },
     };
@@ -91,7 +94,8 @@ static void test_numbers(void **state)
           "a.toml:5:1: operator \"p\": unknown parameter \"nubmer\" (did you mean \"number\"?)\n" },
         { "number = \"5 +\"\n", "a.toml:5:14: operator \"p\": number: expected a number, a name or "
                                 "\"(\", found the end\n" },
-        { "number = \"2 * steps\"\n", "a.toml:5:15: operator \"p\": number: unknown name \"steps\"\n" },
+        { "number = \"2 * steps\"\n",
+          "a.toml:5:15: operator \"p\": number: unknown name \"steps\"\n" },
         { "number = nan\n", "a.toml:5:10: operator \"p\": number: expected a number, found nan\n" },
         { "small = 1.5\n", "a.toml:5:9: operator \"p\": small: must be in 0..1, found 1.5\n" },
         { "small = -1e-9\n", "a.toml:5:9: operator \"p\": small: must be in 0..1, found -1e-09\n" },
@@ -113,12 +117,14 @@ static void test_numbers(void **state)
         { "key = \"2^60\"\n", "a.toml:5:7: operator \"p\": key: a whole number above 2^53 must be "
                               "written in digits, found 1.15292150460685e+18\n" },
         { "byte = 256\n", "a.toml:5:8: operator \"p\": byte: must be at most 255, found 256\n" },
-        { "range = 5\n", "a.toml:5:9: operator \"p\": range: expected a list of two numbers, [least, "
-                         "most], found 5\n" },
+        { "range = 5\n",
+          "a.toml:5:9: operator \"p\": range: expected a list of two numbers, [least, "
+          "most], found 5\n" },
         { "range = [1]\n", "a.toml:5:9: operator \"p\": range: expected a list of two numbers, "
                            "[least, most], found another list\n" },
-        { "range = [2, 1]\n", "a.toml:5:9: operator \"p\": range: the first number, 2, is above the "
-                              "second, 1\n" },
+        { "range = [2, 1]\n",
+          "a.toml:5:9: operator \"p\": range: the first number, 2, is above the "
+          "second, 1\n" },
         { "range = [\"x\", true]\n",
           "a.toml:5:11: operator \"p\": range: unknown name \"x\"\n"
           "a.toml:5:15: operator \"p\": range: expected a number, found true\n" },
@@ -133,11 +139,14 @@ static void test_texts(void **state)
     static const error_case cases[] = {
         { "flag = 1\n", "a.toml:5:8: operator \"p\": flag: expected true or false, found 1\n" },
         { "choice = 1\n", "a.toml:5:10: operator \"p\": choice: expected a text, found 1\n" },
-        { "choice = \"thre\"\n", "a.toml:5:10: operator \"p\": choice: \"thre\" is none of one, two, "
-                                 "three (did you mean \"three\"?)\n" },
-        { "text = 1979-05-27\n", "a.toml:5:8: operator \"p\": text: expected a text, found a date\n" },
-        { "column = \"a b\"\n", "a.toml:5:10: operator \"p\": column: \"a b\" names no column: a name "
-                                "has letters, digits and \"_\", and begins with no digit\n" },
+        { "choice = \"thre\"\n",
+          "a.toml:5:10: operator \"p\": choice: \"thre\" is none of one, two, "
+          "three (did you mean \"three\"?)\n" },
+        { "text = 1979-05-27\n",
+          "a.toml:5:8: operator \"p\": text: expected a text, found a date\n" },
+        { "column = \"a b\"\n",
+          "a.toml:5:10: operator \"p\": column: \"a b\" names no column: a name "
+          "has letters, digits and \"_\", and begins with no digit\n" },
         { "columns = [\"a\", \"b\", \"a\"]\n",
           "a.toml:5:22: operator \"p\": columns: \"a\" is listed twice\n" },
         { "set = \"x\"\n",
@@ -147,11 +156,15 @@ static void test_texts(void **state)
         { "set.x = 5\nset.id = \"1\"\nset.a-b = \"1\"\n",
           "a.toml:5:9: operator \"p\": set.x: expected a text, found 5\n"
           "a.toml:6:5: operator \"p\": set: \"id\" is every row's key and cannot be computed\n"
-          "a.toml:7:5: operator \"p\": set \"a-b\": a name has letters, digits and \"_\", and begins "
+          "a.toml:7:5: operator \"p\": set \"a-b\": a name has letters, digits and \"_\", and "
+          "begins "
           "with no digit\n" },
-        { "text = { a = 1 }\n", "a.toml:5:8: operator \"p\": text: expected a text, found a table\n" },
-        { "flag = \"a\\u001b[31m and a text that is so long that not all of it can be shown here\"\n",
-          "a.toml:5:8: operator \"p\": flag: expected true or false, found \"a?[31m and a text that is "
+        { "text = { a = 1 }\n",
+          "a.toml:5:8: operator \"p\": text: expected a text, found a table\n" },
+        { "flag = \"a\\u001b[31m and a text that is so long that not all of it can be shown "
+          "here\"\n",
+          "a.toml:5:8: operator \"p\": flag: expected true or false, found \"a?[31m and a text "
+          "that is "
           "so long that not all of it can...\"\n" },
     };
 
@@ -162,12 +175,15 @@ static void test_texts(void **state)
 static void test_files(void **state)
 {
     static const error_case cases[] = {
-        { "[sink.b]\nkind = \"csv\"\nfile = \"a.csv\"\n[sink.c]\nkind = \"hdf5\"\nfile = \"a.csv\"\n",
+        { "[sink.b]\nkind = \"csv\"\nfile = \"a.csv\"\n[sink.c]\nkind = \"hdf5\"\nfile = "
+          "\"a.csv\"\n",
           "a.toml:6:7: sink \"c\": file \"a.csv\" is written by \"b\", too\n" },
         { "[sink.b]\nkind = \"csv\"\nfile = \"/etc/passwd\"\n",
-          "a.toml:5:8: sink \"b\": file: \"/etc/passwd\" must be a name below the folder of the run\n" },
+          "a.toml:5:8: sink \"b\": file: \"/etc/passwd\" must be a name below the folder of the "
+          "run\n" },
         { "[sink.b]\nkind = \"csv\"\nfile = \"a/../../b\"\n",
-          "a.toml:5:8: sink \"b\": file: \"a/../../b\" must be a name below the folder of the run\n" },
+          "a.toml:5:8: sink \"b\": file: \"a/../../b\" must be a name below the folder of the "
+          "run\n" },
         { "[sink.b]\nkind = \"csv\"\nfile = \".\"\n",
           "a.toml:5:8: sink \"b\": file: \".\" must be a name below the folder of the run\n" },
         { "[sink.b]\nkind = \"csv\"\nfile = \"a/\"\n",
@@ -175,11 +191,13 @@ static void test_files(void **state)
         { "[sink.b]\nkind = \"csv\"\nfile = \"..\"\n[sink.c]\nkind = \"csv\"\nfile = \"a//b\"\n",
           "a.toml:5:8: sink \"b\": file: \"..\" must be a name below the folder of the run\n"
           "a.toml:8:8: sink \"c\": file: \"a//b\" must be a name below the folder of the run\n" },
-        { "[sink.b]\nkind = \"csv\"\nfile = \"...\"\n[sink.c]\nkind = \"csv\"\nfile = \".a/..b\"\n", "" },
+        { "[sink.b]\nkind = \"csv\"\nfile = \"...\"\n[sink.c]\nkind = \"csv\"\nfile = \".a/..b\"\n",
+          "" },
         { "[sink.b]\nkind = \"csv\"\nfile = \"\"\n",
           "a.toml:5:8: sink \"b\": file: a file's name is empty\n" },
-        { "[sink.b]\nkind = \"csv\"\n", "a.toml:3:7: sink \"b\": parameter \"file\" is missing: where "
-                                        "to\n" },
+        { "[sink.b]\nkind = \"csv\"\n",
+          "a.toml:3:7: sink \"b\": parameter \"file\" is missing: where "
+          "to\n" },
         { "[sink.b]\nkind = \"boids\"\nfile = \"x\"\n",
           "a.toml:3:7: sink \"b\": parameter \"radius\" is missing: a number\n"
           "a.toml:3:7: sink \"b\": parameter \"separation_radius\" is missing: a number\n"
@@ -256,9 +274,11 @@ static void test_kinds_from_files(void **state)
     static const weir_option outside[] = { { "a", "", WEIR_F64, NULL, "0", NULL, NULL, 4 }, { 0 } };
     static const weir_option typeless[] = { { "a", "", 99, NULL, "0", NULL, NULL, 0 }, { 0 } };
     static const weir_option taken[] = { { "kind", "", WEIR_U8, NULL, "0", NULL, NULL, 0 }, { 0 } };
-    static const weir_option chosen[] = { { "a", "", WEIR_CHOICE, NULL, "", NULL, NULL, 0 }, { 0 } };
+    static const weir_option chosen[] = { { "a", "", WEIR_CHOICE, NULL, "", NULL, NULL, 0 },
+                                          { 0 } };
     static const weir_option named[] = { { "a b", "", WEIR_U8, NULL, "0", NULL, NULL, 0 }, { 0 } };
-    static const weir_option bad_value[] = { { "a", "", WEIR_U8, NULL, "-1", NULL, NULL, 0 }, { 0 } };
+    static const weir_option bad_value[] = { { "a", "", WEIR_U8, NULL, "-1", NULL, NULL, 0 },
+                                             { 0 } };
 #define AT "a.toml:4:8: operator \"p\": kind"
 #define HERE AT " \"./x.so:k\": "
     const struct {
@@ -270,8 +290,9 @@ static void test_kinds_from_files(void **state)
         { typeless, HERE "its option \"a\" is wrong: it has no known type\n" },
         { taken, HERE "its option \"kind\" is wrong: every operator has a key of that name\n" },
         { chosen, HERE "its option \"a\" is wrong: it has no choices\n" },
-        { named, HERE "its option \"a b\" is wrong: a name has letters, digits and \"_\", and begins "
-                      "with no digit\n" },
+        { named,
+          HERE "its option \"a b\" is wrong: a name has letters, digits and \"_\", and begins "
+               "with no digit\n" },
         { bad_value, "a.toml:3:11: operator \"p\": a: must be at least 0, found -1\n" },
     };
 
@@ -426,10 +447,10 @@ static void test_set_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_engine_keys),      cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_texts),            cmocka_unit_test(test_files),
-        cmocka_unit_test(test_limits),           cmocka_unit_test(test_kinds_from_files),
-        cmocka_unit_test(test_ranges),           cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_engine_keys), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_texts),       cmocka_unit_test(test_files),
+        cmocka_unit_test(test_limits),      cmocka_unit_test(test_kinds_from_files),
+        cmocka_unit_test(test_ranges),      cmocka_unit_test(test_sets),
         cmocka_unit_test(test_set_errors),
     };
 

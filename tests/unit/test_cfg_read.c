@@ -66,48 +66,46 @@ static void check_cases(const char *begin, const error_case *cases, size_t count
 
 /* ---- what is right ---- */
 
-static const char whole_job[] =
-    "[job]\n"
-    "steps = 3\n"
-    "[param]\n"
-    "twice = \"2 * once\"\n"
-    "once  = 1.5\n"
-    "[space.sky]\n"
-    "axes = [\"x\", \"y\"]\n"
-    "size = [\"twice\", 7]\n"
-    "edges = [\"closed\", \"periodic\"]\n"
-    "[sink.early]\n"
-    "kind = \"print\"\n"
-    "in = \"move.now\"\n"
-    "at = \"end\"\n"
-    "[state.birds]\n"
-    "space = \"sky\"\n"
-    "columns.f32 = [\"x\", \"y\"]\n"
-    "columns.u8 = \"ill\"\n"
-    "columns.f64 = [\"mass\"]\n"
-    "first = \"hatch\"\n"
-    "next = [\"fly\", \"born\"]\n"
-    "moves = \"anywhere\"\n"
-    "[operator.hatch]\n"
-    "kind = \"uniform\"\n"
-    "rows = \"2 * once\"\n"
-    "[operator.meet-up]\n"
-    "kind = \"sir\"\n"
-    "in.agents = \"birds\"\n"
-    "in.places = [\"a\", \"b\"]\n"
-    "place = \"ill\"\n"
-    "infection = 1\n"
-    "recovery = 0.25\n"
-    "every_steps = 10\n"
-    "[run]\n"
-    "key_groups = 16\n"
-    "window = 2\n"
-    "pace = 12.5\n";
+static const char whole_job[] = "[job]\n"
+                                "steps = 3\n"
+                                "[param]\n"
+                                "twice = \"2 * once\"\n"
+                                "once  = 1.5\n"
+                                "[space.sky]\n"
+                                "axes = [\"x\", \"y\"]\n"
+                                "size = [\"twice\", 7]\n"
+                                "edges = [\"closed\", \"periodic\"]\n"
+                                "[sink.early]\n"
+                                "kind = \"print\"\n"
+                                "in = \"move.now\"\n"
+                                "at = \"end\"\n"
+                                "[state.birds]\n"
+                                "space = \"sky\"\n"
+                                "columns.f32 = [\"x\", \"y\"]\n"
+                                "columns.u8 = \"ill\"\n"
+                                "columns.f64 = [\"mass\"]\n"
+                                "first = \"hatch\"\n"
+                                "next = [\"fly\", \"born\"]\n"
+                                "moves = \"anywhere\"\n"
+                                "[operator.hatch]\n"
+                                "kind = \"uniform\"\n"
+                                "rows = \"2 * once\"\n"
+                                "[operator.meet-up]\n"
+                                "kind = \"sir\"\n"
+                                "in.agents = \"birds\"\n"
+                                "in.places = [\"a\", \"b\"]\n"
+                                "place = \"ill\"\n"
+                                "infection = 1\n"
+                                "recovery = 0.25\n"
+                                "every_steps = 10\n"
+                                "[run]\n"
+                                "key_groups = 16\n"
+                                "window = 2\n"
+                                "pace = 12.5\n";
 
 static void test_whole_job(void **state)
 {
     df_draft *d = draft_of(whole_job);
-    const df_draft_operator *op;
 
     (void)state;
     assert_string_equal(d->file, "jobs/a.toml");
@@ -146,7 +144,17 @@ static void test_whole_job(void **state)
     assert_int_equal(d->states[0].next[1].place.column, 16);
     assert_true(d->states[0].moves_anywhere);
     assert_int_equal(d->states[0].moves_place.line, 21);
+    cfg_draft_free(&d);
+    assert_null(d);
+    cfg_draft_free(&d);
+}
 
+static void test_whole_job_operators(void **state)
+{
+    df_draft *d = draft_of(whole_job);
+    const df_draft_operator *op;
+
+    (void)state;
     assert_int_equal(d->operator_count, 3); /* operators and sinks in the order of the file */
     op = &d->operators[0];
     assert_string_equal(op->name.text, "early");
@@ -177,8 +185,6 @@ static void test_whole_job(void **state)
     assert_int_equal(op->keys[2].place.line, 27);
     assert_string_equal(op->keys[4].path, "place");
     assert_int_equal(op->keys[4].place.line, 29);
-    cfg_draft_free(&d);
-    assert_null(d);
     cfg_draft_free(&d);
 }
 
@@ -272,8 +278,9 @@ static void test_option_values(void **state)
 /* "csv" is a source and a sink. */
 static void test_kind_by_role(void **state)
 {
-    df_draft *d = draft_of("[job]\nsteps = 1\n[sink.a]\nkind = \"csv\"\nin = \"x\"\nfile = \"a/b.c\"\n"
-                           "[operator.c]\nkind = \"csv\"\nfile = \"/dev/null\"\ncolumn = \"q\"\n");
+    df_draft *d =
+        draft_of("[job]\nsteps = 1\n[sink.a]\nkind = \"csv\"\nin = \"x\"\nfile = \"a/b.c\"\n"
+                 "[operator.c]\nkind = \"csv\"\nfile = \"/dev/null\"\ncolumn = \"q\"\n");
 
     (void)state;
     assert_ptr_equal(d->operators[0].kind, &kind_csv);
@@ -315,7 +322,8 @@ static void test_syntax_errors(void **state)
 static void test_section_errors(void **state)
 {
     static const error_case cases[] = {
-        { "[opertor.x]\n", "a.toml:3:2: unknown section \"opertor\" (did you mean \"operator\"?)\n" },
+        { "[opertor.x]\n",
+          "a.toml:3:2: unknown section \"opertor\" (did you mean \"operator\"?)\n" },
         { "[banana]\n", "a.toml:3:2: unknown section \"banana\"\n" },
         { "[operator]\nkind = \"uniform\"\n",
           "a.toml:4:1: [operator]: \"kind\" must be a section: write [operator.NAME]\n" },
@@ -329,7 +337,8 @@ static void test_section_errors(void **state)
           "begins with a letter or \"_\"\n" },
         { "[worker.a123456789a123456789a123456789a123456789a123456789a123456789abcd]\n",
           "a.toml:3:9: [worker]: the name "
-          "\"a123456789a123456789a123456789a123456789a123456789a123456789abcd\": a name has at most "
+          "\"a123456789a123456789a123456789a123456789a123456789a123456789abcd\": a name has at "
+          "most "
           "63 characters\n" },
     };
 
@@ -348,8 +357,7 @@ static void test_job_errors(void **state)
         { "", "a.toml:1:2: [job]: key \"steps\" is missing: the last step; the first is 0\n" },
         { "sted = 4\nsteps = 1\n",
           "a.toml:2:1: [job]: unknown key \"sted\" (did you mean \"seed\"?)\n" },
-        { "steps = -1\n",
-          "a.toml:2:9: [job]: steps: must be in 0..1099511627776, found -1\n" },
+        { "steps = -1\n", "a.toml:2:9: [job]: steps: must be in 0..1099511627776, found -1\n" },
         { "steps = 1.5\n", "a.toml:2:9: [job]: steps: must be a whole number, found 1.5\n" },
         { "steps = true\n", "a.toml:2:9: [job]: steps: expected a number, found true\n" },
         { "steps = [1]\n", "a.toml:2:9: [job]: steps: expected a number, found a list\n" },
@@ -364,9 +372,9 @@ static void test_job_errors(void **state)
         { "steps = 1\ndt = 0\n", "a.toml:3:6: [job]: dt: must be > 0, found 0\n" },
         { "steps = 1\ndt = \"1/x\"\n", "a.toml:3:9: [job]: dt: unknown name \"x\"\n" },
         { "steps = 1\nname = 5\n", "a.toml:3:8: [job]: name: expected a text, found 5\n" },
-        { "steps = 1\nname = \"a/b\"\n",
-          "a.toml:3:8: [job]: name: \"a/b\": a name has letters, digits, \"_\" and \"-\", and begins "
-          "with a letter or \"_\"\n" },
+        { "steps = 1\nname = \"a/b\"\n", "a.toml:3:8: [job]: name: \"a/b\": a name has letters, "
+                                         "digits, \"_\" and \"-\", and begins "
+                                         "with a letter or \"_\"\n" },
         { "steps = 1\ntime_unit = "
           "\"a123456789a123456789a123456789a123456789a123456789a123456789abcd\"\n",
           "a.toml:3:13: [job]: time_unit: has at most 63 bytes\n" },
@@ -387,10 +395,11 @@ static void test_file_name_as_job_name(void **state)
     df_report_init(&report, "my job.toml");
     assert_int_equal(cfg_read(&draft, "my job.toml", ".", text, strlen(text), &options, &report),
                      DF_EINVAL);
-    assert_string_equal(report.entries[0].text,
-                        "[job]: key \"name\" is missing, and the file's own name, \"my job\", cannot "
-                        "serve: a name has letters, digits, \"_\" and \"-\", and begins with a "
-                        "letter or \"_\"");
+    assert_string_equal(
+        report.entries[0].text,
+        "[job]: key \"name\" is missing, and the file's own name, \"my job\", cannot "
+        "serve: a name has letters, digits, \"_\" and \"-\", and begins with a "
+        "letter or \"_\"");
 }
 
 static void test_run_errors(void **state)
@@ -443,8 +452,9 @@ static void test_param_errors(void **state)
         { "pi = 3\nsqrt = 2\n",
           "a.toml:4:1: [param]: \"pi\" has a meaning of its own in expressions\n"
           "a.toml:5:1: [param]: \"sqrt\" has a meaning of its own in expressions\n" },
-        { "a-b = 3\n", "a.toml:4:1: [param]: param \"a-b\": a name has letters, digits and \"_\", and "
-                       "begins with no digit\n" },
+        { "a-b = 3\n",
+          "a.toml:4:1: [param]: param \"a-b\": a name has letters, digits and \"_\", and "
+          "begins with no digit\n" },
     };
 
     (void)state;
@@ -473,10 +483,11 @@ static void test_param_limits(void **state)
 static void test_space_errors(void **state)
 {
     static const error_case cases[] = {
-        { "", "a.toml:3:8: space \"s\": key \"axes\" is missing: names of the axes, one to three; a "
-              "state in the space has a column (f32) for each\n"
-              "a.toml:3:8: space \"s\": key \"size\" is missing: coordinates run from 0 to size; one "
-              "number for all axes, or a list\n" },
+        { "",
+          "a.toml:3:8: space \"s\": key \"axes\" is missing: names of the axes, one to three; a "
+          "state in the space has a column (f32) for each\n"
+          "a.toml:3:8: space \"s\": key \"size\" is missing: coordinates run from 0 to size; one "
+          "number for all axes, or a list\n" },
         { "axes = [\"x\", \"y\", \"z\", \"w\"]\nsize = 1\n",
           "a.toml:4:8: space \"s\": axes: lists 4 axes, at most 3 are allowed\n" },
         { "axes = [\"x\", \"x\"]\nsize = 1\n",
@@ -517,19 +528,22 @@ static void test_space_errors(void **state)
 static void test_state_errors(void **state)
 {
     static const error_case cases[] = {
-        { "", "a.toml:3:8: state \"s\": key \"columns\" is missing: columns.TYPE = [names], TYPE one "
-              "of f32 f64 i32 i64 u32 u64 u8\n"
-              "a.toml:3:8: state \"s\": key \"first\" is missing: the stream that holds its rows at "
-              "step 0\n"
-              "a.toml:3:8: state \"s\": key \"next\" is missing: the stream that holds its rows at "
-              "the next step; a list is a union\n" },
-        { "columns = [\"x\"]\n" FIRST_NEXT, "a.toml:4:11: state \"s\": columns: expected columns.TYPE = [names], "
-                                 "such as columns.f32, found a list\n" },
-        { "columns.f33 = [\"x\"]\n" FIRST_NEXT,
-          "a.toml:4:9: state \"s\": columns: unknown type \"f33\" (did you mean \"f32\"?): a column "
-          "is f32, f64, i32, i64, u32, u64 or u8\n" },
-        { "columns.f32 = 5\n" FIRST_NEXT, "a.toml:4:15: state \"s\": columns.f32: expected a text or a list of "
-                               "texts, found 5\n" },
+        { "",
+          "a.toml:3:8: state \"s\": key \"columns\" is missing: columns.TYPE = [names], TYPE one "
+          "of f32 f64 i32 i64 u32 u64 u8\n"
+          "a.toml:3:8: state \"s\": key \"first\" is missing: the stream that holds its rows at "
+          "step 0\n"
+          "a.toml:3:8: state \"s\": key \"next\" is missing: the stream that holds its rows at "
+          "the next step; a list is a union\n" },
+        { "columns = [\"x\"]\n" FIRST_NEXT,
+          "a.toml:4:11: state \"s\": columns: expected columns.TYPE = [names], "
+          "such as columns.f32, found a list\n" },
+        { "columns.f33 = [\"x\"]\n" FIRST_NEXT, "a.toml:4:9: state \"s\": columns: unknown type "
+                                                "\"f33\" (did you mean \"f32\"?): a column "
+                                                "is f32, f64, i32, i64, u32, u64 or u8\n" },
+        { "columns.f32 = 5\n" FIRST_NEXT,
+          "a.toml:4:15: state \"s\": columns.f32: expected a text or a list of "
+          "texts, found 5\n" },
         { "columns.f32 = [\"x\", \"id\", \"x\"]\n" FIRST_NEXT,
           "a.toml:4:27: state \"s\": columns.f32: \"x\" is listed twice\n" },
         { "columns.f32 = [\"x\", \"id\"]\ncolumns.u8 = \"x\"\n" FIRST_NEXT,
@@ -554,7 +568,8 @@ static void test_column_limit(void **state)
     char text[4096], *at = text;
 
     (void)state;
-    at += sprintf(at, "[job]\nsteps = 1\n[state.s]\n" FIRST_NEXT "columns.u8 = \"x\"\ncolumns.f32 = [\"c0\"");
+    at += sprintf(at, "[job]\nsteps = 1\n[state.s]\n" FIRST_NEXT
+                      "columns.u8 = \"x\"\ncolumns.f32 = [\"c0\"");
     for (int i = 1; i < 64; i++)
         at += sprintf(at, ", \"c%d\"", i);
     sprintf(at, "]\n");
@@ -567,14 +582,23 @@ static void test_column_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_job),       cmocka_unit_test(test_job_and_run),
-        cmocka_unit_test(test_option_defaults), cmocka_unit_test(test_option_values),
-        cmocka_unit_test(test_kind_by_role),    cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_syntax_errors),   cmocka_unit_test(test_section_errors),
-        cmocka_unit_test(test_job_errors),      cmocka_unit_test(test_file_name_as_job_name),
-        cmocka_unit_test(test_run_errors),      cmocka_unit_test(test_param_errors),
-        cmocka_unit_test(test_param_limits),    cmocka_unit_test(test_space_errors),
-        cmocka_unit_test(test_state_errors),    cmocka_unit_test(test_column_limit),
+        cmocka_unit_test(test_whole_job),
+        cmocka_unit_test(test_whole_job_operators),
+        cmocka_unit_test(test_job_and_run),
+        cmocka_unit_test(test_option_defaults),
+        cmocka_unit_test(test_option_values),
+        cmocka_unit_test(test_kind_by_role),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_syntax_errors),
+        cmocka_unit_test(test_section_errors),
+        cmocka_unit_test(test_job_errors),
+        cmocka_unit_test(test_file_name_as_job_name),
+        cmocka_unit_test(test_run_errors),
+        cmocka_unit_test(test_param_errors),
+        cmocka_unit_test(test_param_limits),
+        cmocka_unit_test(test_space_errors),
+        cmocka_unit_test(test_state_errors),
+        cmocka_unit_test(test_column_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,9 @@ static void test_places(void **state)
         { "  x=true # no\r\ny = 'q'", "{x@1:3=true@1:5 y@2:1=\"q\"@2:5 }" },
         { "[s.b]\nz.y = [1, \"q\"]\n[s.a]\n",
           "{s@1:2={b@1:4={z@2:1={y@2:3=[1@2:8 \"q\"@2:11 ]@2:7 }}a@3:4={}}}" },
-        { "\xef\xbb\xbf" "a = 1", "{a@1:1=1@1:5 }" },
+        { "\xef\xbb\xbf"
+          "a = 1",
+          "{a@1:1=1@1:5 }" },
         { "a = [\n  1,\n  [2]\n]", "{a@1:1=[1@2:3 [2@3:4 ]@3:3 ]@1:5 }" },
         { "a = { y = \"\xc3\xa9\xe2\x82\xac\", x = \"\xc3\xa9\" }",
           "{a@1:1={y@1:7=\"\xc3\xa9\xe2\x82\xac\"@1:11 x@1:20=\"\xc3\xa9\"@1:24 }}" },
@@ -110,15 +112,15 @@ static void test_errors(void **state)
           "3:3: not valid TOML: key-value pair: cannot redefine existing integer 'a'" },
         { "q = { x = 1, x = 2 }",
           "1:14: not valid TOML: key-value pair: cannot redefine existing integer 'x'" },
-        { "[a]\n[a]",
-          "2:1: not valid TOML: table header: cannot redefine existing table 'a'" },
+        { "[a]\n[a]", "2:1: not valid TOML: table header: cannot redefine existing table 'a'" },
         { "a = 99999999999999999999\n", "1:5: not valid TOML: decimal integer: "
                                         "'99999999999999999999' is not representable in 64 bits" },
         { "[.a]", "1:2: not valid TOML: key: expected bare key starting character or string "
                   "delimiter, saw '.'" },
         { "a = 1\n\xc3\xa9 = 2", "2:1: not valid TOML: root table: expected keys, tables, "
-                                "whitespace or comments, saw '\xc3\xa9'" },
-        { "a = 1 \xc2\xa0", "1:7: not valid TOML: key-value pair: expected space or tab, saw '\\u00A0'" },
+                                 "whitespace or comments, saw '\xc3\xa9'" },
+        { "a = 1 \xc2\xa0",
+          "1:7: not valid TOML: key-value pair: expected space or tab, saw '\\u00A0'" },
         { "a = \"\xc3\xa9\" b",
           "1:10: not valid TOML: key-value pair: expected a comment or whitespace, saw 'b'" },
         { "a = \"x\\u0000y\"", "1:5: a text must not hold the character U+0000" },
@@ -156,7 +158,9 @@ static void test_encoding(void **state)
     CHECK("#\xf4\x90\x80\x80", "1:2" NOT_UTF8);
     CHECK("#\xf5\x80\x80\x80", "1:2" NOT_UTF8);
     CHECK("#\xf0\x90\x80", "1:2" NOT_UTF8);
-    CHECK("\xff\xfe" "a\0=\0", "1:1" NOT_UTF8); /* UTF-16 */
+    CHECK("\xff\xfe"
+          "a\0=\0",
+          "1:1" NOT_UTF8); /* UTF-16 */
 }
 
 static void repeat(char *text, const char *what, unsigned count)
@@ -207,8 +211,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_places), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_encoding), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
