@@ -177,16 +177,17 @@ static uint32_t find_stream(plan_build *b, const df_text *name, const char *who_
                             const char *what)
 {
     const df_plan *p = b->plan;
-    const char **names = plan_alloc(b, sizeof *names * (p->stream_count + 1)), *near;
+    const char **names, *near = NULL;
 
-    if (names == NULL)
-        return DF_NONE;
-    for (uint32_t i = 0; i < p->stream_count; i++) {
+    for (uint32_t i = 0; i < p->stream_count; i++)
         if (strcmp(p->streams[i].name, name->text) == 0)
             return i;
+    names = b->report->count < DF_REPORT_MAX
+                ? plan_alloc(b, sizeof *names * (p->stream_count + 1)) : NULL;
+    for (uint32_t i = 0; names != NULL && i < p->stream_count; i++)
         names[i] = p->streams[i].name;
-    }
-    near = df_nearest(name->text, names, p->stream_count);
+    if (names != NULL)
+        near = df_nearest(name->text, names, p->stream_count);
     df_report_add(b->report, name->place, "%s \"%s\": %s \"%s\" is no stream%s%s%s", who_is, who, what,
                   name->text, near ? " (did you mean \"" : "", near ? near : "",
                   near ? "\"?)" : "");
@@ -233,6 +234,7 @@ static void link_operator(plan_build *b, uint32_t vertex)
     const df_draft_operator *d = plan_draft_of(b, vertex);
     const char *who_is = d->sink ? "sink" : "operator";
     df_vertex *v = &b->plan->vertices[vertex];
+    bool given[WEIR_PORTS_MAX] = { false };
 
     for (uint32_t i = 0; i < d->input_count; i++) {
         const df_draft_input *in = &d->inputs[i];
@@ -247,9 +249,11 @@ static void link_operator(plan_build *b, uint32_t vertex)
                           in->port.text ? in->port.text : "", in->port.text ? "\"" : "");
         else
             link_port(b, vertex, port, in->streams, in->stream_count, who_is, "in");
+        if (port < v->port_count)
+            given[port] = true;
     }
     for (uint32_t port = 0; port < v->port_count; port++)
-        if (v->ports[port].stream_count == 0 && d->input_count <= port)
+        if (!given[port])
             df_report_add(b->report, d->name.place, "%s \"%s\": input \"in%s%s\" is missing", who_is,
                           v->name, port > 0 ? "." : "", port > 0 ? v->ports[port].name : "");
 }

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of one key group: rows are numbered with 32 bits, of which the last number means none. */
+#define STREAM_ROWS_MAX (UINT32_MAX - 1)
+
 static df_vertex *vertex_of(const weir_plan *plan)
 {
     return &plan->build->plan->vertices[plan->vertex];
@@ -137,8 +140,12 @@ static int add_column(weir_plan *plan, weir_schema *schema, const char *name, we
 int weir_plan_add(weir_plan *plan, uint32_t out, const char *name, weir_type type)
 {
     df_stream *stream = out_stream(plan, out);
+    int there = weir_schema_find(&stream->schema, name);
     int index = add_column(plan, &stream->schema, name, type);
 
+    /* Two writers of one column: by its first type there may be no room for the second. */
+    if (there >= 0 && stream->passed[there] < 0)
+        weir_plan_error(plan, "", "column %.64s is made twice", name);
     stream->passed[index] = -1;
     return index;
 }
@@ -162,8 +169,17 @@ void weir_plan_radius(weir_plan *plan, uint32_t port, double radius)
 
 void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run)
 {
+    uint32_t groups = plan->build->plan->key_groups;
+    uint64_t runs, runs_max;
+
+    run = run == 0 ? 1 : run;
+    runs = rows / run + (rows % run != 0);
+    runs_max = runs / groups + (runs % groups != 0); /* of one key group */
+    if (runs_max > STREAM_ROWS_MAX / run)
+        weir_plan_error(plan, "", "%llu rows are too many for key_groups = %u: a key group holds at "
+                        "most %u rows", (unsigned long long)rows, groups, STREAM_ROWS_MAX);
     vertex_of(plan)->rows = rows;
-    vertex_of(plan)->run = run == 0 ? 1 : run;
+    vertex_of(plan)->run = run;
 }
 
 static int add_private(weir_plan *plan, weir_schema **schema, const char *name, weir_type type)
@@ -197,30 +213,54 @@ void *weir_plan_alloc(weir_plan *plan, size_t size)
     return plan_alloc(plan->build, size);
 }
 
+/* The rules of one input. */
+static void check_port(weir_plan *plan, uint32_t port)
+{
+    const df_vertex *v = vertex_of(plan);
+    const df_port *p = &v->ports[port];
+    const df_stream *stream = in_stream(plan, port), *first = in_stream(plan, 0);
+    bool by_column = p->exchange == WEIR_KEY_BY || p->exchange == WEIR_LOOKUP;
+
+    if (by_column && p->column < 0)
+        weir_plan_error(plan, "", "kind \"%s\" names no column for its exchange", v->kind->name);
+    else if (by_column && (first->schema.columns[p->column].type == WEIR_F32 ||
+                           first->schema.columns[p->column].type == WEIR_F64))
+        weir_plan_error(plan, "", "column %s is %s: keys are whole numbers",
+                        first->schema.columns[p->column].name,
+                        weir_type_name(first->schema.columns[p->column].type));
+    if (port > 0 && (p->exchange == WEIR_KEY_BY || p->exchange == WEIR_GATHER))
+        weir_plan_error(plan, "", "kind \"%s\": only its first input can be gathered", v->kind->name);
+    if (p->exchange == WEIR_HALO && stream->partition.space == DF_NONE)
+        weir_plan_error(plan, "", "input \"%s\" has no space, so its rows have no neighbours",
+                        stream->name);
+    if (p->exchange == WEIR_LOOKUP && stream->partition.space != DF_NONE)
+        weir_plan_error(plan, "", "the rows of \"%s\" are spread over space and cannot be looked up by "
+                        "key", stream->name);
+    if (p->stream_count > 1 && (p->exchange == WEIR_HALO || p->exchange == WEIR_LOOKUP))
+        weir_plan_error(plan, "", "input \"in%s%s\" is %s: it is one stream, not a list",
+                        port > 0 ? "." : "", port > 0 ? p->name : "",
+                        p->exchange == WEIR_HALO ? "read with its neighbours" : "looked up");
+}
+
 /* What the engine relies on after a kind's plan function. */
 static void check_declared(weir_plan *plan)
 {
     const df_vertex *v = vertex_of(plan);
-    const df_port *first = &v->ports[0];
+    weir_exchange first = v->port_count > 0 ? v->ports[0].exchange : 0;
 
-    for (uint32_t p = 0; p < v->port_count; p++) {
-        weir_exchange e = v->ports[p].exchange;
-        if ((e == WEIR_KEY_BY || e == WEIR_LOOKUP) && v->ports[p].column < 0 && !plan->failed)
-            weir_plan_error(plan, "", "kind \"%s\" names no column for its exchange",
-                            v->kind->name);
-        if (p > 0 && (e == WEIR_KEY_BY || e == WEIR_GATHER))
-            weir_plan_error(plan, "", "kind \"%s\": only its first input can be gathered",
-                            v->kind->name);
-        if (e == WEIR_HALO && in_stream(plan, p)->partition.space == DF_NONE)
-            weir_plan_error(plan, "", "input \"%s\" has no space, so its rows have no neighbours",
-                            in_stream(plan, p)->name);
-    }
-    if (v->port_count > 0 && (first->exchange == WEIR_LOOKUP || first->exchange == WEIR_BROADCAST))
+    for (uint32_t p = 0; p < v->port_count; p++)
+        check_port(plan, p);
+    if (first == WEIR_LOOKUP || first == WEIR_BROADCAST)
         weir_plan_error(plan, "", "kind \"%s\": its first input cannot be a lookup or a broadcast",
                         v->kind->name);
-    if (v->port_count > 0 && first->exchange == WEIR_KEY_BY && v->partial == NULL)
+    if (first == WEIR_KEY_BY && v->partial == NULL)
         weir_plan_error(plan, "", "kind \"%s\" groups by a key and declares no partial rows",
                         v->kind->name);
+    if (v->partial != NULL && v->kind->combine == NULL)
+        weir_plan_error(plan, "", "kind \"%s\" declares partial rows and has nothing that makes them",
+                        v->kind->name);
+    if (v->kind->role == WEIR_SINK && first != WEIR_GATHER)
+        weir_plan_error(plan, "", "kind \"%s\" is a sink and must gather its input", v->kind->name);
 }
 
 void plan_call_kind(plan_build *build, uint32_t vertex)

@@ -56,7 +56,7 @@ df_draft *job_new(const char *name, uint64_t steps)
     draft->window = 4;
     draft->spaces = alloc(draft, 8 * sizeof *draft->spaces);
     draft->states = alloc(draft, 8 * sizeof *draft->states);
-    draft->operators = alloc(draft, 32 * sizeof *draft->operators);
+    draft->operators = alloc(draft, DF_OPERATORS_MAX * sizeof *draft->operators);
     return draft;
 }
 
@@ -115,7 +115,7 @@ static void add_input(df_draft *draft, df_draft_operator *op, df_text declared)
     if (input == NULL) {
         input = &op->inputs[op->input_count++];
         input->port = port;
-        input->streams = alloc(draft, 8 * sizeof *input->streams);
+        input->streams = alloc(draft, 32 * sizeof *input->streams);
     }
     input->streams[input->stream_count++] = text(draft, equals + 1, strlen(equals + 1));
 }
