@@ -292,6 +292,12 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
     return out;
 }
 
+static void fill(uint32_t *to, uint32_t count, uint32_t value)
+{
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = value;
+}
+
 static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
 {
     const weir_input *first = &f->inputs[0];
@@ -312,8 +318,7 @@ static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const gr
     for (uint32_t r = 0; r < run_count; r++) {
         uint32_t row = rows_of[find_key(keys, count, runs[r].key)];
         uint32_t end = r + 1 < run_count ? runs[r + 1].begin : n;
-        for (uint32_t i = runs[r].begin; i < end; i++)
-            rows[i] = row;
+        fill(rows + runs[r].begin, end - runs[r].begin, row);
     }
     list[0] = &f->unions[port]->view;
     f->inputs[port].batches = list;

@@ -69,17 +69,18 @@ static size_t class_size(uint32_t index)
     return (size + POOL_ALIGN - 1) & ~(size_t)(POOL_ALIGN - 1);
 }
 
-/* The smallest class that holds `size` bytes. */
+/* A class that holds `size` bytes: the smallest, but for the rounding to the alignment. */
 static uint32_t class_of(size_t size)
 {
-    uint32_t shift = 0, index;
+    uint32_t shift, step;
+    size_t base;
 
-    while (((size_t)POOL_SIZE_MIN << (shift + 1)) <= size)
-        shift++;
-    index = shift * POOL_STEPS;
-    while (class_size(index) < size)
-        index++;
-    return index;
+    if (size <= POOL_SIZE_MIN)
+        return 0;
+    shift = (uint32_t)(63 - __builtin_clzll(size / POOL_SIZE_MIN));
+    base = (size_t)POOL_SIZE_MIN << shift;
+    step = (uint32_t)((size - base + base / POOL_STEPS - 1) / (base / POOL_STEPS));
+    return shift * POOL_STEPS + step;
 }
 
 df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err)
