@@ -154,12 +154,13 @@ static const weir_operator mute_kind = {
 
 enum { STEPS = 9, THREADS = 4, SEEDS = 5 };
 
-static kind_log logs[2];
+static kind_log logs[3];
 
 static void clear_logs(void)
 {
     kind_log_fini(&logs[0]);
     kind_log_fini(&logs[1]);
+    kind_log_fini(&logs[2]);
 }
 
 static df_graph *start(const df_plan *plan, uint32_t threads, uint64_t seed)
@@ -303,7 +304,7 @@ static void test_smallest_operator(void **state)
     job_operator(draft, "early", kind_list[KIND_FAIL], &early, "in=crowd");
     job_operator(draft, "tally", kind_list[KIND_TALLY], &early, "in=crowd");
     job_operator(draft, "log1", kind_list[KIND_RECORD], &(kind_options){ .log = &logs[1] }, "in=late");
-    job_operator(draft, "log2", kind_list[KIND_RECORD], &(kind_options){ .log = &logs[1] }, "in=early");
+    job_operator(draft, "log2", kind_list[KIND_RECORD], &(kind_options){ .log = &logs[2] }, "in=early");
     {
         df_plan *plan = job_plan(&draft);
         df_error err = { 0 };
