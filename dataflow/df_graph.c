@@ -240,13 +240,16 @@ static df_status open_sink(df_graph *g, uint32_t vertex, df_error *err)
     const df_vertex *v = &p->vertices[vertex];
     const df_stream *in = &p->streams[v->ports[0].streams[0]];
     weir_sink *sink = &g->vertices[vertex].sink;
+    df_status status = DF_OK;
 
     *sink = (weir_sink){ .options = v->options, .job = &p->job, .schema = &in->schema,
                          .space = in->partition.space == DF_NONE
                                       ? NULL : &p->spaces[in->partition.space].view,
                          .directory = g->options.directory, .console = g->options.console };
-    if (writes_files(v->kind) && make_directory(g->options.directory, err) != DF_OK)
-        return df_wrap(err, err->status, "sink \"%s\"", v->name);
+    if (writes_files(v->kind))
+        status = make_directory(g->options.directory, err);
+    if (status != DF_OK)
+        return df_wrap(err, status, "sink \"%s\"", v->name);
     if (v->kind->open != NULL && v->kind->open(sink) != WEIR_OK)
         return df_fail(err, DF_EIO, "sink \"%s\": %s", v->name, sink->error);
     g->vertices[vertex].sink_open = true;
@@ -255,11 +258,12 @@ static df_status open_sink(df_graph *g, uint32_t vertex, df_error *err)
 
 static df_status open_sinks(df_graph *g, df_error *err)
 {
-    for (uint32_t i = 0; i < g->plan->vertex_count; i++)
-        if (g->plan->vertices[i].kind != NULL && g->plan->vertices[i].kind->role == WEIR_SINK &&
-            open_sink(g, i, err) != DF_OK)
-            return err == NULL ? DF_EIO : err->status;
-    return DF_OK;
+    df_status status = DF_OK;
+
+    for (uint32_t i = 0; status == DF_OK && i < g->plan->vertex_count; i++)
+        if (g->plan->vertices[i].kind != NULL && g->plan->vertices[i].kind->role == WEIR_SINK)
+            status = open_sink(g, i, err);
+    return status;
 }
 
 df_status df_graph_finish(df_graph *g, df_error *err)

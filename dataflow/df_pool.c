@@ -16,6 +16,7 @@
 #define POOL_CACHE_MIN   4u                  /* ... but at least so many buffers */
 #define POOL_CHUNK_MIN   (2u << 20)
 #define POOL_CHUNK_MAX   (64u << 20)
+#define POOL_SIZE_MAX    ((size_t)1 << 38)   /* a larger request is out of memory */
 #define POOL_LARGER_MAX  3u                  /* classes above its own that a request may use */
 
 typedef struct pool_buffer {
@@ -230,11 +231,14 @@ static pool_buffer *carve(df_pool *pool, uint32_t index)
 
 void *df_pool_get(df_pool *pool, uint32_t thread, size_t size)
 {
-    uint32_t index = class_of(size + sizeof(pool_buffer) + POOL_ALIGN);
     pool_list *lists = pool->caches[thread].lists;
     pool_buffer *buffer = NULL;
+    uint32_t index;
 
     assert(thread < pool->thread_count);
+    if (size > POOL_SIZE_MAX)
+        return NULL;
+    index = class_of(size + sizeof(pool_buffer) + POOL_ALIGN);
     for (uint32_t i = index; buffer == NULL && i <= index + POOL_LARGER_MAX; i++) {
         buffer = list_pop(&lists[i]);
         if (buffer == NULL)

@@ -418,6 +418,8 @@ df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
         step = g->plan->job.steps;
     if (atomic_load(&g->fail_tick) != UINT64_MAX)
         return df_fail(err, DF_EINVAL, "the job has failed and cannot go on");
+    if (atomic_load(&g->done) >= step + 2)
+        return DF_OK; /* it has been reached */
     g->target = step + 2;
     atomic_store(&g->finished, false);
     pthread_mutex_lock(&g->lock);

@@ -27,8 +27,10 @@ void *graph_scratch_get(graph_thread *t, size_t size)
 {
     graph_scratch *s = &t->scratch;
     scratch_extra *extra;
-    size_t rounded = (size + 63) & ~(size_t)63;
+    size_t rounded = size == 0 ? 64 : (size + 63) & ~(size_t)63; /* null means that there is none */
 
+    if (rounded < size)
+        return NULL;
     s->wanted += rounded;
     if (s->size - s->used >= rounded) {
         s->used += rounded;

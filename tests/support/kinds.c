@@ -270,37 +270,49 @@ static int see_compare(const void *a, const void *b)
     return x->key < y->key ? -1 : x->key > y->key;
 }
 
+/* The neighbours of a row among `count` rows, in their order; by insertion, which needs no memory. */
+static uint32_t see_near(const see_row *own, const see_row *rows, uint32_t count, double radius,
+                         see_row *near)
+{
+    uint32_t found = 0;
+
+    for (uint32_t j = 0; j < count; j++) {
+        double square = 0;
+        uint32_t at = found;
+        for (uint32_t a = 0; a < 3; a++)
+            square += (own->at[a] - rows[j].at[a]) * (own->at[a] - rows[j].at[a]);
+        if (square >= radius * radius || see_compare(own, &rows[j]) == 0)
+            continue;
+        for (found++; at > 0 && see_compare(&near[at - 1], &rows[j]) > 0; at--)
+            near[at] = near[at - 1];
+        near[at] = rows[j];
+    }
+    return found;
+}
+
 static weir_status see_process(weir_task *task)
 {
     const kind_options *o = task->options;
     const weir_batch *in = task->inputs[0].batches[WEIR_HALO_CENTRE];
     weir_batch *out = weir_output_like(task, 0, 0);
     uint32_t total = 0, count = 0;
-    double radius = o->p[0] / 16.0;
-    see_row *rows, *own;
+    see_row *rows, *own, *near;
 
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         total += task->inputs[0].batches[s] == NULL ? 0 : task->inputs[0].batches[s]->row_count;
-    rows = weir_scratch(task, (total + 1) * sizeof *rows);
-    own = weir_scratch(task, (in->row_count + 1) * sizeof *own);
-    if (out == NULL || rows == NULL || own == NULL)
+    rows = weir_scratch(task, total * sizeof *rows);
+    near = weir_scratch(task, total * sizeof *near);
+    own = weir_scratch(task, in->row_count * sizeof *own);
+    if (out == NULL || rows == NULL || own == NULL || near == NULL)
         return WEIR_FAILED;
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         count += see_slot(task, s, rows + count);
     see_slot(task, WEIR_HALO_CENTRE, own);
-    qsort(rows, count, sizeof *rows, see_compare);
     for (uint32_t i = 0; i < in->row_count; i++) {
-        uint32_t near = 0, fold = 0;
-        for (uint32_t j = 0; j < count; j++) {
-            double square = 0;
-            for (uint32_t a = 0; a < 3; a++)
-                square += (own[i].at[a] - rows[j].at[a]) * (own[i].at[a] - rows[j].at[a]);
-            if (square >= radius * radius || see_compare(&own[i], &rows[j]) == 0)
-                continue;
-            near++;
-            fold = kind_fold(fold, rows[j].tag);
-        }
-        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + near) & 0xfffff);
+        uint32_t found = see_near(&own[i], rows, count, o->p[0] / 16.0, near), fold = 0;
+        for (uint32_t j = 0; j < found; j++)
+            fold = kind_fold(fold, near[j].tag);
+        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + found) & 0xfffff);
         put_u32(out, o->out.h, i, fold);
     }
     return WEIR_OK;

@@ -1,0 +1,215 @@
+/* The pool: alignment, capacity, reuse, counting; and many threads that pass buffers to each other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataflow/df_batch.h"
+
+static df_pool *new_pool(uint32_t threads)
+{
+    df_pool *pool;
+    df_error err;
+
+    assert_int_equal(df_pool_new(&pool, threads, &err), DF_OK);
+    return pool;
+}
+
+static void test_alignment_and_room(void **state)
+{
+    df_pool *pool = new_pool(1);
+
+    (void)state;
+    for (size_t size = 0; size < 70000; size += 1 + size / 7) {
+        unsigned char *data = df_pool_get(pool, 0, size);
+
+        assert_non_null(data);
+        assert_int_equal((uintptr_t)data % 64, 0);
+        assert_true(df_pool_capacity(data) >= size);
+        assert_true(df_pool_capacity(data) <= size + size / 4 + 512); /* not much is wasted */
+        memset(data, 0xab, df_pool_capacity(data) + 64); /* 64 bytes more may be touched */
+        df_pool_unref(0, data);
+    }
+    df_pool_free(&pool);
+    assert_null(pool);
+    df_pool_free(&pool);
+}
+
+static void test_absurd_sizes(void **state)
+{
+    df_pool *pool = new_pool(1);
+
+    (void)state;
+    assert_null(df_pool_get(pool, 0, SIZE_MAX));
+    assert_null(df_pool_get(pool, 0, SIZE_MAX / 2 + 1));
+    assert_null(df_pool_get(pool, 0, (size_t)1 << 60));
+    df_pool_free(&pool);
+}
+
+/* Live buffers do not overlap, and what was dropped is used again: the system is asked once. */
+static void test_reuse(void **state)
+{
+    enum { BUFFERS = 200 };
+    df_pool *pool = new_pool(1);
+    uint64_t allocations = 0;
+
+    (void)state;
+    for (uint32_t round = 0; round < 20; round++) {
+        uint32_t *data[BUFFERS];
+        for (uint32_t i = 0; i < BUFFERS; i++) {
+            data[i] = df_pool_get(pool, 0, 100 + 37 * (i % 50));
+            assert_non_null(data[i]);
+            for (uint32_t k = 0; k < 25; k++)
+                data[i][k] = i;
+        }
+        for (uint32_t i = 0; i < BUFFERS; i++) {
+            for (uint32_t k = 0; k < 25; k++)
+                assert_int_equal(data[i][k], i);
+            df_pool_unref(0, data[i]);
+        }
+        if (round == 0)
+            allocations = df_pool_allocations(pool);
+    }
+    assert_int_equal(df_pool_allocations(pool), allocations);
+    assert_true(df_pool_bytes(pool) >= allocations * 4096);
+    df_pool_free(&pool);
+}
+
+static void test_references(void **state)
+{
+    df_pool *pool = new_pool(2);
+    char *data = df_pool_get(pool, 0, 1000), *other;
+
+    (void)state;
+    assert_int_equal(df_pool_refs(data), 1);
+    assert_ptr_equal(df_pool_ref(data), data);
+    assert_int_equal(df_pool_refs(data), 2);
+    df_pool_unref(1, data);
+    assert_int_equal(df_pool_refs(data), 1);
+    other = df_pool_get(pool, 1, 1000);
+    assert_ptr_not_equal(other, data);
+    assert_true(df_pool_drop(data));
+    df_pool_recycle(1, data);
+    assert_ptr_equal(df_pool_get(pool, 1, 1000), data); /* from the cache of who dropped it last */
+    df_pool_unref(0, NULL);
+    df_pool_free(&pool);
+}
+
+/* ---- batches ---- */
+
+static void test_batches_share(void **state)
+{
+    const weir_schema schema = { 3, { { "a", WEIR_U8 }, { "b", WEIR_F64 }, { "c", WEIR_I32 } } };
+    df_pool *pool = new_pool(1);
+    df_memory memory = { pool, 0 };
+    df_batch *one = df_batch_new(memory, &schema, 7, 3), *two = df_batch_new(memory, &schema, 8, 3);
+
+    (void)state;
+    assert_true(df_batch_alloc(memory, one, 10));
+    assert_int_equal(one->view.row_count, 10);
+    assert_int_equal(one->view.step, 7);
+    two->view.row_count = 10;
+    df_batch_share(two, DF_KEYS, &one->view, 0);
+    df_batch_share(two, 1, &one->view, 1);
+    assert_true(df_batch_alloc_column(memory, two, 0));
+    assert_ptr_equal(two->view.columns[1], one->view.columns[1]);
+    assert_int_equal(df_pool_refs(one->view.columns[1]), 2);
+    assert_int_equal(df_pool_refs(one->view.columns[0]), 1);
+    ((double *)one->view.columns[1])[9] = 5;
+    df_batch_unref(memory, df_batch_ref(one)); /* not the last */
+    df_batch_unref(memory, one);
+    assert_int_equal(df_pool_refs(two->view.columns[1]), 1);
+    assert_true(((double *)two->view.columns[1])[9] == 5);
+    df_batch_unref(memory, two); /* one of its columns was never made */
+    df_batch_unref(memory, NULL);
+    assert_true(df_pool_idle(pool));
+    df_pool_free(&pool);
+}
+
+/* ---- threads ---- */
+
+enum { THREADS = 4, ROUNDS = 4000, SLOTS = 64 };
+
+/* Buffers in flight: any thread puts one in and drops the one that was there. */
+typedef struct exchange {
+    df_pool *pool;
+    _Atomic(uint64_t *) slots[SLOTS];
+    _Atomic uint32_t errors;
+} exchange;
+
+typedef struct worker {
+    exchange *all;
+    uint32_t thread;
+    pthread_t handle;
+} worker;
+
+static void check_and_drop(exchange *all, uint32_t thread, uint64_t *data)
+{
+    if (data == NULL)
+        return;
+    for (uint64_t k = 1; k < data[0]; k++)
+        if (data[k] != data[0] * 31 + k)
+            atomic_fetch_add(&all->errors, 1);
+    df_pool_unref(thread, data);
+}
+
+static void *worker_main(void *argument)
+{
+    worker *w = argument;
+    uint64_t random = w->thread + 1;
+
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        uint64_t words, *data;
+
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        words = 2 + (random >> 40) % 300;
+        data = df_pool_get(w->all->pool, w->thread, words * sizeof *data);
+        data[0] = words;
+        for (uint64_t k = 1; k < words; k++)
+            data[k] = words * 31 + k;
+        if (i % 3 == 0) { /* two holders in two slots */
+            df_pool_ref(data);
+            check_and_drop(w->all, w->thread,
+                           atomic_exchange(&w->all->slots[(random >> 20) % SLOTS], data));
+        }
+        check_and_drop(w->all, w->thread, atomic_exchange(&w->all->slots[(random >> 34) % SLOTS], data));
+    }
+    return NULL;
+}
+
+static void test_threads_pass_buffers(void **state)
+{
+    static exchange all;
+    worker workers[THREADS];
+
+    (void)state;
+    all.pool = new_pool(THREADS);
+    for (uint32_t i = 0; i < THREADS; i++) {
+        workers[i] = (worker){ .all = &all, .thread = i };
+        assert_int_equal(pthread_create(&workers[i].handle, NULL, worker_main, &workers[i]), 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++)
+        pthread_join(workers[i].handle, NULL);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        check_and_drop(&all, 0, atomic_load(&all.slots[i]));
+    assert_int_equal(atomic_load(&all.errors), 0);
+    assert_true(df_pool_idle(all.pool));
+    df_pool_free(&all.pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alignment_and_room), cmocka_unit_test(test_absurd_sizes),
+        cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
+        cmocka_unit_test(test_batches_share),      cmocka_unit_test(test_threads_pass_buffers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
