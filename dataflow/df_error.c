@@ -172,6 +172,22 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
     return rows[a_len % 3][b_len];
 }
 
+/* The same; what both words begin and end with costs nothing and is left out of the table. */
+static size_t word_distance(const char *a, size_t a_len, const char *b, size_t b_len, size_t limit)
+{
+    while (a_len > 0 && b_len > 0 && *a == *b) {
+        a++;
+        b++;
+        a_len--;
+        b_len--;
+    }
+    while (a_len > 0 && b_len > 0 && a[a_len - 1] == b[b_len - 1]) {
+        a_len--;
+        b_len--;
+    }
+    return edit_distance(a, a_len, b, b_len, limit);
+}
+
 /* How far a name may be from the one that is suggested: one in three letters, at most three. */
 static size_t nearest_limit(size_t a_len, size_t b_len)
 {
@@ -191,7 +207,7 @@ const char *df_nearest(const char *name, const char *const *candidates, size_t c
             continue;
         distance = strcasecmp(name, candidates[i]) == 0
                        ? 0
-                       : edit_distance(name, len, candidates[i], other, limit);
+                       : word_distance(name, len, candidates[i], other, limit);
         if (distance <= limit && distance < best) {
             best = distance;
             nearest = candidates[i];
