@@ -37,6 +37,9 @@ fenced toml++ 'toml\+\+' 1
 fenced jansson 'jansson\.h' 2
 fenced libpng 'png\.h' 2
 fenced HDF5 'hdf5\.h' 2
+fenced RocksDB 'rocksdb/' 1
+fenced lz4 'lz4' 1
+fenced zstd 'zstd' 1
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
