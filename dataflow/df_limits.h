@@ -7,6 +7,7 @@
 #define DF_OPERATORS_MAX  1024   /* operators and sinks together */
 #define DF_UNION_MAX      16     /* streams in one list of streams */
 #define DF_KEY_GROUPS_MAX 65536
+#define DF_TILES_MAX      (1u << 18) /* of all spaces together */
 #define DF_WINDOW_MAX     64     /* steps that a key group may be ahead */
 #define DF_THREADS_MAX    256
 #define DF_STEPS_MAX      (1ull << 40)

@@ -172,22 +172,54 @@ static void check_axis_columns(plan_build *b)
     }
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(const df_stream *const *)a)->name, (*(const df_stream *const *)b)->name);
+}
+
+/* The streams by name, for find_stream: a hostile job names thousands, many times. */
+static void sort_streams(plan_build *b)
+{
+    df_plan *p = b->plan;
+
+    b->by_name = plan_alloc(b, sizeof(*b->by_name) * (p->stream_count + 1));
+    for (uint32_t i = 0; b->by_name != NULL && i < p->stream_count; i++)
+        b->by_name[i] = &p->streams[i];
+    if (b->by_name != NULL)
+        qsort(b->by_name, p->stream_count, sizeof(*b->by_name), compare_names);
+}
+
+static const char *nearest_stream(plan_build *b, const char *name)
+{
+    const df_plan *p = b->plan;
+    const char **names;
+
+    if (b->report->count >= DF_REPORT_MAX)
+        return NULL; /* nobody will read it */
+    names = plan_alloc(b, sizeof *names * (p->stream_count + 1));
+    for (uint32_t i = 0; names != NULL && i < p->stream_count; i++)
+        names[i] = p->streams[i].name;
+    return names == NULL ? NULL : df_nearest(name, names, p->stream_count);
+}
+
 /* The stream of a name, or DF_NONE with an error: `who` needs it as `what`. */
 static uint32_t find_stream(plan_build *b, const df_text *name, const char *who_is, const char *who,
                             const char *what)
 {
-    const df_plan *p = b->plan;
-    const char **names, *near = NULL;
+    uint32_t low = 0, high = b->plan->stream_count;
+    const char *near;
 
-    for (uint32_t i = 0; i < p->stream_count; i++)
-        if (strcmp(p->streams[i].name, name->text) == 0)
-            return i;
-    names = b->report->count < DF_REPORT_MAX
-                ? plan_alloc(b, sizeof *names * (p->stream_count + 1)) : NULL;
-    for (uint32_t i = 0; names != NULL && i < p->stream_count; i++)
-        names[i] = p->streams[i].name;
-    if (names != NULL)
-        near = df_nearest(name->text, names, p->stream_count);
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = strcmp(b->by_name[middle]->name, name->text);
+        if (order == 0)
+            return (uint32_t)(b->by_name[middle] - b->plan->streams);
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    near = nearest_stream(b, name->text);
     df_report_add(b->report, name->place, "%s \"%s\": %s \"%s\" is no stream%s%s%s", who_is, who, what,
                   name->text, near ? " (did you mean \"" : "", near ? near : "",
                   near ? "\"?)" : "");
@@ -469,6 +501,9 @@ static df_status build_plan(plan_build *b)
         make_state(b, i);
     for (uint32_t i = b->plan->state_count; i < b->plan->vertex_count; i++)
         make_operator(b, i);
+    sort_streams(b);
+    if (b->no_memory)
+        return DF_ENOMEM;
     check_roles(b);
     link_spaces(b);
     check_axis_columns(b);

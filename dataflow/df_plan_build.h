@@ -10,6 +10,7 @@ typedef struct plan_build {
     df_draft *draft;
     df_arena *arena;
     df_report *report;
+    const df_stream **by_name; /* the streams */
     uint32_t birth_operators;
     bool no_memory;
 } plan_build;
