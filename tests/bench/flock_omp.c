@@ -26,10 +26,10 @@
 #include <time.h>
 
 enum {
-    GROUP = 8,            /* a list is padded to whole groups of neighbours */
-    AHEAD = 16,           /* groups that records are fetched ahead: 1.7 times as fast where few */
-    BATCH = 32,           /* birds whose sums are taken before they fly */
-    INDEX_SHIFT = 2,      /* an index in a list counts units of 8 bytes: x86 scales by 8 */
+    GROUP = 8,       /* a list is padded to whole groups of neighbours */
+    AHEAD = 16,      /* groups that records are fetched ahead: 1.7 times as fast where few */
+    BATCH = 32,      /* birds whose sums are taken before they fly */
+    INDEX_SHIFT = 2, /* an index in a list counts units of 8 bytes: x86 scales by 8 */
     THREADS_MAX = 256,
     CELLS_EDGE_MAX = 512, /* coarser cells are right too, only slower */
     BLOCK_X = 16,         /* cells are numbered block by block: a row of cells stays one run of */
@@ -84,18 +84,20 @@ typedef struct flock {
     share shares[THREADS_MAX];
 } flock;
 
-static void *pages(size_t size)
+/* Zeroed huge pages, each first touched by the thread that will use about that part. */
+static void *pages(size_t size, int threads)
 {
-    size_t huge = (size_t)2 << 20;
-    size = (size + huge - 1) / huge * huge;
-    char *raw = mmap(NULL, size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (raw == MAP_FAILED) {
+    const size_t huge = (size_t)2 << 20;
+    size_t count = (size + huge - 1) / huge;
+    char *p = aligned_alloc(huge, count * huge);
+    if (p == NULL) {
         fprintf(stderr, "flock_omp: out of memory\n");
         exit(1);
     }
-    char *p = raw + (huge - (uintptr_t)raw % huge) % huge;
-    madvise(p, size, MADV_HUGEPAGE);
-    memset(p, 0, size);
+    madvise(p, count * huge, MADV_HUGEPAGE);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (size_t k = 0; k < count; k++)
+        memset(p + k * huge, 0, huge);
     return p;
 }
 
@@ -190,22 +192,16 @@ static void scatter_share(flock *f, int t)
 
 /* --- rebuild ---------------------------------------------------------------------------- */
 
-static void *grown(void *p, size_t size)
-{
-    void *q = realloc(p, size);
-    if (q == NULL) {
-        fprintf(stderr, "flock_omp: out of memory\n");
-        exit(1);
-    }
-    return q;
-}
-
 static void reserve_list(share *s, size_t count)
 {
     if (s->used + count <= s->capacity)
         return;
-    s->capacity = s->capacity + s->capacity / 4 + count;
-    s->list = grown(s->list, s->capacity * sizeof(uint32_t));
+    s->capacity = s->capacity + s->capacity / 2 + count;
+    uint32_t *grown = pages(s->capacity * sizeof(uint32_t), 1);
+    if (s->list != NULL)
+        memcpy(grown, s->list, s->used * sizeof(uint32_t));
+    free(s->list);
+    s->list = grown;
 }
 
 /* Adds the run of birds between two cells of one row, if there are any. */
@@ -451,7 +447,8 @@ static inline void fly(agent *next, const agent *now, const feeling *f, int row,
     }
     __m256 speed = _mm256_sqrt_ps(square);
     __m256 bound = _mm256_max_ps(speed, _mm256_set1_ps(SPEED_MIN));
-    bound = _mm256_div_ps(_mm256_min_ps(bound, _mm256_set1_ps(SPEED_MAX)), speed);
+    bound = _mm256_min_ps(bound, _mm256_set1_ps(SPEED_MAX));
+    bound = _mm256_div_ps(bound, _mm256_max_ps(speed, _mm256_set1_ps(1e-30F)));
     __m256 far = _mm256_set1_ps(edge), wall = _mm256_set1_ps(WALL);
     __m256 steer = _mm256_set1_ps(WALL_STEER);
     for (int k = 0; k < 3; k++) {
@@ -518,9 +515,14 @@ static void hatch(flock *f, uint64_t seed)
         double z = edge * uniform(&seed), up = 2.0 * uniform(&seed) - 1.0;
         double angle = 2.0 * M_PI * uniform(&seed), side = sqrt(1.0 - up * up);
         double speed = 0.5 + 0.5 * uniform(&seed);
-        f->now[i] = (agent){ (float)x, (float)y, (float)z, 1.0F,
+        f->now[i] = (agent){ (float)x,
+                             (float)y,
+                             (float)z,
+                             1.0F,
                              (float)(speed * side * cos(angle)),
-                             (float)(speed * side * sin(angle)), (float)(speed * up), 0.0F };
+                             (float)(speed * side * sin(angle)),
+                             (float)(speed * up),
+                             0.0F };
         f->id[i] = (uint32_t)i;
     }
     for (long i = f->n; i < f->far; i++)
@@ -530,7 +532,7 @@ static void hatch(flock *f, uint64_t seed)
 
 static flock *flock_new(const options *o)
 {
-    flock *f = pages(sizeof *f);
+    flock *f = pages(sizeof *f, 1);
     size_t n = (size_t)o->agents;
     f->n = o->agents;
     f->threads = (int)o->threads;
@@ -543,19 +545,30 @@ static flock *flock_new(const options *o)
     f->edge = (float)cbrt((double)o->agents * sight / o->neighbours);
     choose_cells(f);
     f->far = (o->agents + BATCH - 1) / BATCH * BATCH;
-    f->now = pages(((size_t)f->far + 1) * sizeof(agent));
-    f->next = pages(((size_t)f->far + 1) * sizeof(agent));
-    f->id = pages(n * sizeof(uint32_t));
-    f->id_next = pages(n * sizeof(uint32_t));
-    f->cell = pages(n * sizeof(uint32_t));
-    f->groups = pages((size_t)f->far * sizeof(uint32_t));
-    f->x = pages((n + 16) * sizeof(float)); /* list_one reads 7 past the end */
-    f->y = pages((n + 16) * sizeof(float));
-    f->z = pages((n + 16) * sizeof(float));
-    f->start = pages((f->table_size + 1) * sizeof(uint32_t));
-    f->count = pages((size_t)f->threads * f->table_size * sizeof(uint32_t));
+    f->now = pages(((size_t)f->far + 1) * sizeof(agent), f->threads);
+    f->next = pages(((size_t)f->far + 1) * sizeof(agent), f->threads);
+    f->id = pages(n * sizeof(uint32_t), f->threads);
+    f->id_next = pages(n * sizeof(uint32_t), f->threads);
+    f->cell = pages(n * sizeof(uint32_t), f->threads);
+    f->groups = pages((size_t)f->far * sizeof(uint32_t), f->threads);
+    f->x = pages((n + 16) * sizeof(float), f->threads); /* list_one reads 7 past the end */
+    f->y = pages((n + 16) * sizeof(float), f->threads);
+    f->z = pages((n + 16) * sizeof(float), f->threads);
+    f->start = pages((f->table_size + 1) * sizeof(uint32_t), f->threads);
+    f->count = pages((size_t)f->threads * f->table_size * sizeof(uint32_t), f->threads);
     hatch(f, (uint64_t)o->seed);
     return f;
+}
+
+static void flock_free(flock *f)
+{
+    void *owned[] = { f->now, f->next, f->id, f->id_next, f->cell, f->groups,
+                      f->x,   f->y,    f->z,  f->start,   f->count };
+    for (size_t k = 0; k < sizeof owned / sizeof owned[0]; k++)
+        free(owned[k]);
+    for (int t = 0; t < f->threads; t++)
+        free(f->shares[t].list);
+    free(f);
 }
 
 /* Neighbours are counted afresh, by lists without a skin. */
@@ -590,9 +603,9 @@ static bool parse(options *o, int argc, char **argv)
         const char *name;
         long *whole;
         double *real;
-    } known[] = { { "--agents", &o->agents, NULL },   { "--neighbours", NULL, &o->neighbours },
-                  { "--steps", &o->steps, NULL },     { "--threads", &o->threads, NULL },
-                  { "--seed", &o->seed, NULL },       { "--warmup", &o->warmup, NULL },
+    } known[] = { { "--agents", &o->agents, NULL }, { "--neighbours", NULL, &o->neighbours },
+                  { "--steps", &o->steps, NULL },   { "--threads", &o->threads, NULL },
+                  { "--seed", &o->seed, NULL },     { "--warmup", &o->warmup, NULL },
                   { "--skin", NULL, &o->skin } };
     for (int i = 1; i < argc; i += 2) {
         size_t k = 0, n = sizeof known / sizeof known[0];
@@ -605,8 +618,8 @@ static bool parse(options *o, int argc, char **argv)
         else
             *known[k].real = atof(argv[i + 1]);
     }
-    return o->agents > 0 && o->agents < INT32_MAX >> INDEX_SHIFT && o->steps > 0 && o->warmup >= 0 &&
-           o->threads > 0 && o->threads <= THREADS_MAX && o->neighbours > 0.0;
+    return o->agents > 0 && o->agents < INT32_MAX >> INDEX_SHIFT && o->steps > 0 &&
+           o->warmup >= 0 && o->threads > 0 && o->threads <= THREADS_MAX && o->neighbours > 0.0;
 }
 
 static double now_s(void)
@@ -618,8 +631,13 @@ static double now_s(void)
 
 int main(int argc, char **argv)
 {
-    options o = { .agents = 1000000, .steps = 200, .warmup = 20, .threads = 1, .seed = 1,
-                  .neighbours = 2.1, .skin = -1.0 };
+    options o = { .agents = 1000000,
+                  .steps = 200,
+                  .warmup = 20,
+                  .threads = 1,
+                  .seed = 1,
+                  .neighbours = 2.1,
+                  .skin = -1.0 };
     if (!parse(&o, argc, argv)) {
         fprintf(stderr, "usage: flock_omp [--agents N] [--neighbours M] [--steps S] [--threads T] "
                         "[--seed K] [--warmup W] [--skin LENGTH]\n");
@@ -635,5 +653,6 @@ int main(int argc, char **argv)
     for (long s = 0; s < o.steps; s++)
         step(f);
     report(f, &o, now_s() - start);
+    flock_free(f);
     return 0;
 }

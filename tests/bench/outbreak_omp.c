@@ -285,9 +285,8 @@ int main(int argc, char **argv)
     printf("{\"program\": \"outbreak_omp\", \"agents\": %ld, \"steps\": %ld, \"threads\": %ld, "
            "\"seconds\": %.6f, \"agent_steps_per_s\": %.6g, \"rms_distance\": %.4f, "
            "\"check\": \"%016llx\"}\n",
-           agents, o.steps, o.threads, seconds,
-           (double)agents * (double)o.steps / seconds, distance,
-           (unsigned long long)checksum(ill, o.schools * days));
+           agents, o.steps, o.threads, seconds, (double)agents * (double)o.steps / seconds,
+           distance, (unsigned long long)checksum(ill, o.schools * days));
     free(ill);
     return 0;
 }
