@@ -3,14 +3,16 @@
  * The batch is in canonical order, by cell and then by key (keyed states: by key). Keys are unique,
  * so the order, and with it every bit, is a function of the set of rows alone, not of where they came
  * from. Rows that did not move are nearly in order already; the sort is a counting sort by cell that
- * keeps the order of arrival, and an insertion that repairs the few places where keys are not
- * ascending. */
+ * keeps the order of arrival, and a repair of the few places where keys are not ascending. */
 #include "dataflow/df_graph_private.h"
 #include "dataflow/df_space.h"
 #include "kernels/kern_runs.h"
+#include "kernels/kern_sort.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+/* Rows of a cell that are inserted one by one; more are merged. */
+#define COMMIT_INSERT_MAX 8u
 
 /* Rows of one batch that come here: all that stay (`cells`), or a list. */
 typedef struct merge_source {
@@ -276,68 +278,92 @@ static void sort_by_cell(merge *m, uint32_t *cell_rows, uint32_t cells)
     }
 }
 
-/* Move row i forward to its place among the rows of its cell. */
-static void insert_row(merge *m, uint32_t i)
+/* Move row i forward to its place among the rows [begin, i), which are in order. */
+static void insert_row(merge *m, uint32_t begin, uint32_t i)
 {
     uint64_t *keys = m->out->view.keys, key = keys[i];
     uint32_t ref = m->order[i], j = i;
 
-    while (j > 0 && m->cell_of[j - 1] == m->cell_of[i] && keys[j - 1] > key) {
+    for (; j > begin && keys[j - 1] > key; j--) {
         keys[j] = keys[j - 1];
         m->order[j] = m->order[j - 1];
-        j--;
     }
     keys[j] = key;
     m->order[j] = ref;
 }
 
-static bool sort_cells_by_key(merge *m)
+/* Sort keys[begin ..] and order[begin ..] by key. `pairs` has room for 2 * count. */
+static void sort_rows(merge *m, uint32_t begin, uint32_t count, kern_pair *pairs)
+{
+    uint64_t *keys = m->out->view.keys + begin;
+    uint32_t *order = m->order + begin;
+
+    for (uint32_t i = 0; i < count; i++)
+        pairs[i] = (kern_pair){ .key = keys[i], .value = order[i] };
+    kern_sort_pairs(pairs, pairs + count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = pairs[i].key;
+        order[i] = pairs[i].value;
+    }
+}
+
+/* Sort the rows [begin, end) of a cell of which `first` is the first out of order: a few are inserted,
+ * many are merged, or a cell of many rows would cost their square. */
+static bool sort_cell(merge *m, uint32_t begin, uint32_t first, uint32_t end)
+{
+    kern_pair *pairs;
+
+    if (end - first <= COMMIT_INSERT_MAX) {
+        for (uint32_t i = first; i < end; i++)
+            insert_row(m, begin, i);
+        return true;
+    }
+    pairs = graph_scratch_get(m->thread, 2ull * (end - begin) * sizeof *pairs);
+    if (pairs == NULL)
+        return alloc_failed(m);
+    sort_rows(m, begin, end - begin, pairs);
+    return true;
+}
+
+static bool sort_cells_by_key(merge *m, const uint32_t *cell_rows)
 {
     uint64_t *keys = m->out->view.keys;
 
     for (uint32_t i = 0; i < m->row_count; i++)
         keys[i] = key_of(m, m->order[i]);
-    for (uint32_t i = 1; i < m->row_count; i++)
-        if (__builtin_expect(m->cell_of[i] == m->cell_of[i - 1] && keys[i] < keys[i - 1], 0))
-            insert_row(m, i);
-    for (uint32_t i = 1; i < m->row_count; i++)
-        if (keys[i] == keys[i - 1] && m->cell_of[i] == m->cell_of[i - 1])
-            return fail_twice(m, keys[i]);
+    for (uint32_t i = 1; i < m->row_count; i++) {
+        uint32_t cell = m->cell_of[i];
+        if (__builtin_expect(keys[i] > keys[i - 1] || cell != m->cell_of[i - 1], 1))
+            continue;
+        if (!sort_cell(m, cell_rows[cell], i, cell_rows[cell + 1]))
+            return false;
+        i = cell_rows[cell + 1] - 1;
+        for (uint32_t k = cell_rows[cell] + 1; k <= i; k++)
+            if (keys[k] == keys[k - 1])
+                return fail_twice(m, keys[k]);
+    }
     return true;
-}
-
-typedef struct keyed_row {
-    uint64_t key;
-    uint32_t ref;
-} keyed_row;
-
-static int compare_keyed(const void *a, const void *b)
-{
-    uint64_t x = ((const keyed_row *)a)->key, y = ((const keyed_row *)b)->key;
-
-    return x < y ? -1 : x > y;
 }
 
 static bool sort_by_key(merge *m)
 {
     uint64_t *keys = m->out->view.keys;
-    keyed_row *rows = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *rows);
     bool sorted = true;
 
-    if (rows == NULL)
+    for (uint32_t i = 0; i < m->row_count; i++) {
+        m->order[i] = i;
+        keys[i] = key_of(m, i);
+        sorted &= i == 0 || keys[i] > keys[i - 1];
+    }
+    if (sorted)
+        return true;
+    kern_pair *pairs = graph_scratch_get(m->thread, 2ull * m->row_count * sizeof *pairs);
+    if (pairs == NULL)
         return alloc_failed(m);
-    for (uint32_t i = 0; i < m->row_count; i++) {
-        rows[i] = (keyed_row){ .key = key_of(m, i), .ref = i };
-        sorted &= i == 0 || rows[i].key > rows[i - 1].key;
-    }
-    if (!sorted)
-        qsort(rows, m->row_count, sizeof *rows, compare_keyed);
-    for (uint32_t i = 0; i < m->row_count; i++) {
-        keys[i] = rows[i].key;
-        m->order[i] = rows[i].ref;
-        if (i > 0 && keys[i] == keys[i - 1])
+    sort_rows(m, 0, m->row_count, pairs);
+    for (uint32_t i = 1; i < m->row_count; i++)
+        if (keys[i] == keys[i - 1])
             return fail_twice(m, keys[i]);
-    }
     return true;
 }
 
@@ -506,7 +532,7 @@ static bool make_rows(merge *m, const df_space *space)
         if (cell_rows == NULL || m->cell_of == NULL)
             return alloc_failed(m);
         sort_by_cell(m, cell_rows, cells);
-        if (!sort_cells_by_key(m))
+        if (!sort_cells_by_key(m, cell_rows))
             return false;
     } else if (!sort_by_key(m)) {
         return false;

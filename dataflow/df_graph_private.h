@@ -143,6 +143,7 @@ struct df_graph {
     _Atomic uint64_t fail_tick; /* UINT64_MAX: none */
     pthread_mutex_t fail_lock;
     graph_failure failure;
+    bool failed;                /* a run has reported it */
 
     _Atomic bool finished, stopping;
     _Atomic uint32_t sleepers;

@@ -4,8 +4,8 @@
  * order they arrived in; a looked-up table is in ascending key order. */
 #include "dataflow/df_task_private.h"
 #include "kernels/kern_runs.h"
+#include "kernels/kern_sort.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The batch of one stream for this key group, made in this task or waiting on an edge. */
@@ -207,13 +207,6 @@ typedef struct lookup_run {
     uint32_t begin;
 } lookup_run;
 
-static int compare_keys(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 /* The place of a key in an ascending list, or WEIR_NO_ROW. */
 static uint32_t find_key(const uint64_t *keys, uint32_t count, uint64_t key)
 {
@@ -244,19 +237,31 @@ static lookup_run *find_runs(task_frame *f, const weir_batch *asking, uint32_t c
     return list;
 }
 
-/* The distinct keys of the runs, ascending, into keys; returns how many. */
-static uint32_t distinct_keys(const lookup_run *runs, uint32_t count, uint64_t *keys)
+/* The distinct keys of the runs, ascending, into keys, and how many. False: out of memory. */
+static bool distinct_keys(task_frame *f, const lookup_run *runs, uint32_t count, uint64_t *keys,
+                          uint32_t *distinct)
 {
-    uint32_t distinct = 0;
+    bool sorted = true;
 
-    for (uint32_t r = 0; r < count; r++)
+    *distinct = 0;
+    for (uint32_t r = 0; r < count; r++) {
         keys[r] = runs[r].key;
-    if (!kern_ascending(keys, count))
-        qsort(keys, count, sizeof *keys, compare_keys);
+        sorted &= r == 0 || keys[r] >= keys[r - 1];
+    }
+    if (!sorted) {
+        kern_pair *pairs = graph_scratch_get(f->thread, 2ull * count * sizeof *pairs);
+        if (pairs == NULL)
+            return false;
+        for (uint32_t r = 0; r < count; r++)
+            pairs[r] = (kern_pair){ .key = keys[r] };
+        kern_sort_pairs(pairs, pairs + count, count);
+        for (uint32_t r = 0; r < count; r++)
+            keys[r] = pairs[r].key;
+    }
     for (uint32_t r = 0; r < count; r++)
         if (r == 0 || keys[r] != keys[r - 1])
-            keys[distinct++] = keys[r];
-    return distinct;
+            keys[(*distinct)++] = keys[r];
+    return true;
 }
 
 /* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
@@ -309,9 +314,9 @@ static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const gr
     uint32_t *rows_of = graph_scratch_get(f->thread, (run_count + 1) * sizeof *rows_of);
     const weir_batch **list = graph_scratch_get(f->thread, sizeof *list);
 
-    if (runs == NULL || rows == NULL || keys == NULL || rows_of == NULL || list == NULL)
+    if (runs == NULL || rows == NULL || keys == NULL || rows_of == NULL || list == NULL ||
+        !distinct_keys(f, runs, run_count, keys, &count))
         return false;
-    count = distinct_keys(runs, run_count, keys);
     f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
     if (f->unions[port] == NULL)
         return false;

@@ -37,21 +37,24 @@ static uint64_t cells_max(const df_plan *p, uint32_t space)
 
 static bool cut_spaces(plan_build *b)
 {
-    df_error err = { 0 };
-
     if ((uint64_t)b->plan->space_count * b->plan->key_groups > DF_TILES_MAX) {
         df_report_add(b->report, b->draft->spaces[0].name.place, "%u spaces of up to %u key groups "
                       "each: together at most %u are allowed", b->plan->space_count,
                       b->plan->key_groups, DF_TILES_MAX);
         return false;
     }
-    for (uint32_t i = 0; i < b->plan->space_count; i++)
-        if (df_space_cut(&b->plan->spaces[i], b->plan->key_groups, cells_max(b->plan, i), b->arena,
-                         &err) != DF_OK) {
+    for (uint32_t i = 0; i < b->plan->space_count; i++) {
+        df_error err = { 0 };
+        df_status status = df_space_cut(&b->plan->spaces[i], b->plan->key_groups,
+                                        cells_max(b->plan, i), b->arena, &err);
+
+        b->no_memory |= status == DF_ENOMEM;
+        if (status == DF_EINVAL)
             df_report_add(b->report, b->draft->spaces[i].name.place, "space \"%s\": %s",
                           b->draft->spaces[i].name.text, err.text);
+        if (status != DF_OK)
             return false;
-        }
+    }
     return true;
 }
 

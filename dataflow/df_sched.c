@@ -300,7 +300,9 @@ static uint32_t advance(graph_thread *t)
         end = done + g->plan->window + 1 < g->target ? done + g->plan->window + 1 : g->target;
         /* Filling the states holds every row twice: no step begins before it has ended. */
         end = done == 0 && end > 1 ? 1 : end;
-        while (g->open < end && fail == UINT64_MAX) {
+        /* The tick that failed is opened, too, if its failure was found a tick before, where a state's
+         * rows are combined for it: all of it that can run does, so that the report is the same. */
+        while (g->open < end && g->open <= fail) {
             ready += open_tick(t, g->open++, false);
             moved = true;
         }
@@ -416,7 +418,7 @@ df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
 
     if (step > g->plan->job.steps)
         step = g->plan->job.steps;
-    if (atomic_load(&g->fail_tick) != UINT64_MAX)
+    if (g->failed)
         return df_fail(err, DF_EINVAL, "the job has failed and cannot go on");
     if (atomic_load(&g->done) >= step + 2)
         return DF_OK; /* it has been reached */
@@ -428,7 +430,8 @@ df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
     status = run_threads(g, err);
     if (status != DF_OK)
         return status;
-    if (g->failure.tick != UINT64_MAX && atomic_load(&g->fail_tick) != UINT64_MAX)
+    g->failed = g->failure.tick < g->target; /* a later one waits for its step to be asked for */
+    if (g->failed)
         return df_fail(err, g->failure.error.status, "%s", g->failure.error.text);
     if (g->step_error.status != DF_OK)
         return df_fail(err, g->step_error.status, "%s", g->step_error.text);

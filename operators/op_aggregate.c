@@ -9,9 +9,9 @@
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_reduce.h"
 #include "kernels/kern_runs.h"
+#include "kernels/kern_sort.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef enum aggregate_function {
@@ -263,20 +263,6 @@ typedef struct aggregate_spans {
     const uint32_t *order;    /* the rows in order of group; null: as they are */
 } aggregate_spans;
 
-typedef struct aggregate_row {
-    uint64_t group;
-    uint32_t row;
-} aggregate_row;
-
-static int aggregate_compare(const void *a, const void *b)
-{
-    const aggregate_row *x = a, *y = b;
-
-    if (x->group != y->group)
-        return x->group < y->group ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
 /* One span per run of equal groups. *sorted: the runs are in strictly ascending order of group. */
 static bool aggregate_runs(weir_task *task, const aggregate *self, const weir_batch *in,
                            aggregate_spans *spans, bool *sorted)
@@ -298,24 +284,24 @@ static bool aggregate_runs(weir_task *task, const aggregate *self, const weir_ba
     return true;
 }
 
-/* One span per group, over the rows sorted by group. */
+/* One span per group, over the rows sorted by group; rows of one group keep their order. */
 static bool aggregate_sort(weir_task *task, const aggregate *self, const weir_batch *in,
                            aggregate_spans *spans)
 {
     uint32_t n = in->row_count;
-    aggregate_row *rows = weir_scratch(task, (n + 1) * sizeof *rows);
-    uint32_t *order = weir_scratch(task, (n + 1) * sizeof *order);
+    kern_pair *rows = weir_scratch(task, 2ull * n * sizeof *rows);
+    uint32_t *order = weir_scratch(task, n * sizeof *order);
 
     if (rows == NULL || order == NULL)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        rows[i] = (aggregate_row){ .group = aggregate_group(self, in, i), .row = i };
-    qsort(rows, n, sizeof *rows, aggregate_compare);
+        rows[i] = (kern_pair){ .key = aggregate_group(self, in, i), .value = i };
+    kern_sort_pairs(rows, rows + n, n);
     spans->count = 0;
     for (uint32_t i = 0; i < n; i++) {
-        order[i] = rows[i].row;
-        if (i == 0 || rows[i].group != rows[i - 1].group)
-            spans->list[spans->count++] = (aggregate_span){ .group = rows[i].group, .begin = i };
+        order[i] = rows[i].value;
+        if (i == 0 || rows[i].key != rows[i - 1].key)
+            spans->list[spans->count++] = (aggregate_span){ .group = rows[i].key, .begin = i };
         spans->list[spans->count - 1].end = i + 1;
     }
     spans->order = order;
@@ -491,16 +477,24 @@ typedef struct aggregate_partial {
     uint32_t batch, row;
 } aggregate_partial;
 
-static int aggregate_compare_partial(const void *a, const void *b)
+/* list by group; rows of one group keep their order, which is that of their batches. */
+static aggregate_partial *aggregate_sort_partial(weir_task *task, const aggregate_partial *list,
+                                                 uint32_t count)
 {
-    const aggregate_partial *x = a, *y = b;
+    kern_pair *pairs = weir_scratch(task, 2ull * count * sizeof *pairs);
+    aggregate_partial *sorted = weir_scratch(task, count * sizeof *sorted);
 
-    if (x->group != y->group)
-        return x->group < y->group ? -1 : 1;
-    return x->batch < y->batch ? -1 : x->batch > y->batch;
+    if (pairs == NULL || sorted == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        pairs[i] = (kern_pair){ .key = list[i].group, .value = i };
+    kern_sort_pairs(pairs, pairs + count, count);
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = list[pairs[i].value];
+    return sorted;
 }
 
-/* All partial rows by group, then by batch. Null: failed, or none. */
+/* All partial rows by group, then by batch. Null: out of memory. */
 static aggregate_partial *aggregate_list(weir_task *task, uint32_t *count)
 {
     const weir_input *in = &task->inputs[0];
@@ -510,16 +504,14 @@ static aggregate_partial *aggregate_list(weir_task *task, uint32_t *count)
 
     for (uint32_t b = 0; b < in->batch_count; b++)
         n += in->batches[b]->row_count;
-    list = weir_scratch(task, (n + 1) * sizeof *list);
+    list = weir_scratch(task, n * sizeof *list);
     for (uint32_t b = 0; list != NULL && b < in->batch_count; b++)
         for (uint32_t r = 0; r < in->batches[b]->row_count; r++, at++) {
             list[at] = (aggregate_partial){ in->batches[b]->keys[r], b, r };
-            sorted &= at == 0 || aggregate_compare_partial(&list[at - 1], &list[at]) <= 0;
+            sorted &= at == 0 || list[at - 1].group <= list[at].group;
         }
-    if (list != NULL && !sorted)
-        qsort(list, n, sizeof *list, aggregate_compare_partial);
     *count = n;
-    return list;
+    return list == NULL || sorted ? list : aggregate_sort_partial(task, list, n);
 }
 
 static void aggregate_read(const aggregate *self, const weir_batch *in, uint32_t row, uint64_t *w)

@@ -150,6 +150,35 @@ static const weir_operator mute_kind = {
     .options_size = sizeof(bad_sink), .plan = mute_plan, .process = mute_process,
 };
 
+/* Fails when it combines the rows of some key groups for a step: that is a step before, where the state is
+ * made. */
+static weir_status stumble_plan(weir_plan *plan, void *options)
+{
+    (void)options;
+    weir_plan_partial(plan, "n", WEIR_U64);
+    weir_plan_add(plan, 0, "n", WEIR_U64);
+    return WEIR_OK;
+}
+
+static weir_status stumble_combine(weir_task *task)
+{
+    if (task->step == *(const uint32_t *)task->options && task->key_group % 3 == 2)
+        return weir_fail(task, 1, "cannot combine key group %u", task->key_group);
+    return WEIR_OK;
+}
+
+static weir_status stumble_process(weir_task *task)
+{
+    return weir_output(task, 0, 0) == NULL ? WEIR_FAILED : WEIR_OK;
+}
+
+static const weir_operator stumble_kind = {
+    .api_version = WEIR_API_VERSION, .name = "stumble", .help = "", .role = WEIR_AGGREGATE,
+    .inputs = { { "in", WEIR_GATHER, "" } }, .outputs = { "out" }, .options = no_options,
+    .options_size = sizeof(uint32_t), .plan = stumble_plan, .combine = stumble_combine,
+    .process = stumble_process,
+};
+
 /* ---- running ---- */
 
 enum { STEPS = 9, THREADS = 4, SEEDS = 5 };
@@ -330,6 +359,49 @@ static void test_no_reason(void **state)
     job_operator(draft, "mute", &mute_kind, NULL, "in=crowd");
     expect(job_plan(&draft),
            "test.toml: step 2: operator \"mute\": kind \"mute\" failed without a reason", 2);
+}
+
+static df_plan *stumbling(uint32_t step)
+{
+    df_draft *draft = crowd("crowd");
+    kind_options record = { .log = &logs[1] };
+
+    job_operator(draft, "stumble", &stumble_kind, &step, "in=crowd");
+    job_operator(draft, "sums", kind_list[KIND_RECORD], &record, "in=stumble");
+    return job_plan(&draft);
+}
+
+static void test_combining_fails(void **state)
+{
+    (void)state;
+    for (uint32_t step = 0; step <= STEPS; step += 3) {
+        char text[100];
+
+        sprintf(text, "test.toml: step %u: operator \"stumble\": cannot combine key group 2", step);
+        expect(stumbling(step), text, step);
+    }
+}
+
+/* It is a failure of its step, not of the one before, which may be all that was asked for. */
+static void test_combining_fails_later(void **state)
+{
+    df_plan *plan = stumbling(4);
+
+    (void)state;
+    for (uint32_t threads = 1; threads <= THREADS; threads++) {
+        df_graph *graph = start(plan, threads, threads);
+        df_error err = { 0 };
+
+        assert_int_equal(df_graph_run(graph, 3, &err), DF_OK);
+        assert_int_equal(logs[0].calls, 4);
+        assert_int_equal(df_graph_run(graph, STEPS, &err), DF_EINVAL);
+        assert_string_equal(err.text,
+                            "test.toml: step 4: operator \"stumble\": cannot combine key group 2");
+        assert_int_equal(logs[0].calls, 4);
+        df_graph_free(&graph);
+        clear_logs();
+    }
+    df_plan_free(&plan);
 }
 
 /* ---- what may not enter a state ---- */
@@ -704,6 +776,8 @@ int main(void)
         cmocka_unit_test(test_smallest_failure),
         cmocka_unit_test(test_smallest_operator),
         cmocka_unit_test(test_no_reason),
+        cmocka_unit_test(test_combining_fails),
+        cmocka_unit_test(test_combining_fails_later),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_outside),
         cmocka_unit_test(test_moved_too_far),
