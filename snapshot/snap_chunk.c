@@ -42,6 +42,13 @@ uint32_t snap_chunk_rows(uint32_t chunk_size, weir_type type)
     return chunk_size / (uint32_t)weir_type_size(type);
 }
 
+uint32_t snap_chunk_count(uint32_t chunk_size, weir_type type, uint32_t rows)
+{
+    uint32_t each = snap_chunk_rows(chunk_size, type);
+
+    return (uint32_t)(((uint64_t)rows + each - 1) / each);
+}
+
 snap_coder *snap_coder_new(void)
 {
     snap_coder *c = calloc(1, sizeof *c);

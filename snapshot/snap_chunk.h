@@ -42,6 +42,8 @@ void snap_coder_free(snap_coder **coder);
 
 /* The rows of a full chunk: as many values as chunk_size bytes hold. */
 uint32_t snap_chunk_rows(uint32_t chunk_size, weir_type type);
+/* The chunks that so many rows are cut into. */
+uint32_t snap_chunk_count(uint32_t chunk_size, weir_type type, uint32_t rows);
 bool snap_type_is(unsigned number);
 
 /* The stored form of slice->rows values. *out is borrowed from the coder until its next use. The hash

@@ -62,19 +62,12 @@ const char *snap_column_name(const snap_table *table, uint32_t column)
 
 /* ---- sizes ---- */
 
-static uint32_t column_chunks(uint32_t chunk_size, weir_type type, uint32_t rows)
-{
-    uint32_t each = snap_chunk_rows(chunk_size, type);
-
-    return (uint32_t)(((uint64_t)rows + each - 1) / each);
-}
-
 uint64_t snap_table_refs(const snap_table *table, uint32_t chunk_size, uint32_t rows)
 {
     uint64_t count = 0;
 
     for (uint32_t c = 0; c <= table->schema.column_count; c++)
-        count += column_chunks(chunk_size, snap_column_type(table, c), rows);
+        count += snap_chunk_count(chunk_size, snap_column_type(table, c), rows);
     return count;
 }
 
@@ -299,8 +292,8 @@ const snap_ref *snap_manifest_refs(const snap_manifest *m, uint32_t table, uint3
 
     assert(table < m->table_count && key_group < t->key_groups && column <= t->schema.column_count);
     for (uint32_t c = 0; c < column; c++)
-        first += column_chunks(m->chunk_size, snap_column_type(t, c), group->rows);
-    *count = column_chunks(m->chunk_size, snap_column_type(t, column), group->rows);
+        first += snap_chunk_count(m->chunk_size, snap_column_type(t, c), group->rows);
+    *count = snap_chunk_count(m->chunk_size, snap_column_type(t, column), group->rows);
     assert(first + *count <= group->ref_count);
     return group->refs + first;
 }

@@ -1,0 +1,124 @@
+/* What a store of snapshots stands on: a table of functions with two implementations, memory (tests,
+ * the simulator) and RocksDB. All rules about snapshots are above it, in snap_store.c; here are only
+ * parts, which are written once and read by place, and records, which are few, are found by number
+ * and change together.
+ *
+ * Durability: a finished part, an ingested part and a written change survive a power loss. After a
+ * failed change nobody knows whether it was made: the process ends and opens the store again. */
+#ifndef SNAP_BACKEND_H
+#define SNAP_BACKEND_H
+
+#include "dataflow/df_disk.h"
+#include "snapshot/snap_manifest.h"
+
+/* ---- writing a part ---- */
+
+typedef struct snap_part snap_part;
+
+typedef struct snap_part_calls {
+    df_status (*put)(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
+                     df_error *err);
+    df_status (*finish)(snap_part *part, df_error *err); /* make it durable */
+    void (*free)(snap_part *part, bool keep);            /* not kept: leave nothing behind */
+} snap_part_calls;
+
+/* An implementation's own part begins with this. */
+struct snap_part {
+    const snap_part_calls *calls;
+    snap_part_info info;
+};
+
+/* Add a chunk; places ascend strictly, else DF_EINVAL. */
+df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
+                        df_error *err) DF_MUST_CHECK;
+/* Make the part durable, its folder too, and say what it holds. DF_END: no chunk was put, and there
+ * is no part. Takes the part, also on failure, and then nothing is left of it. */
+df_status snap_part_finish(snap_part **part, snap_part_info *info, df_error *err) DF_MUST_CHECK;
+/* Leave nothing behind. Null is allowed. */
+void snap_part_abort(snap_part **part);
+
+/* The part of a worker that shares the store's file system, in a process of its own: it is written to
+ * FOLDER/incoming, where the store finds it. */
+df_status snap_rocksdb_part_open(snap_part **out, const char *folder, const snap_part_id *id,
+                                 df_error *err) DF_MUST_CHECK;
+/* The file of such a part, below FOLDER: for one that came through the network. */
+void snap_rocksdb_part_path(char path[DF_PATH_MAX], const char *folder, const snap_part_id *id);
+
+/* ---- the table ---- */
+
+typedef struct snap_backend snap_backend;
+
+/* Bytes that somebody owns; snap_blob_release gives them back. */
+typedef struct snap_blob {
+    const uint8_t *bytes;
+    size_t size;
+    void *owner;
+    void (*release)(void *owner);
+} snap_blob;
+
+void snap_blob_release(snap_blob *blob);
+
+typedef struct snap_change {
+    uint64_t record;
+    const uint8_t *bytes; /* null: remove it */
+    size_t size;
+} snap_change;
+
+typedef struct snap_backend_calls {
+    void (*close)(snap_backend *backend);
+    df_status (*part_open)(snap_backend *backend, snap_part **out, const snap_part_id *id,
+                           df_error *err);
+    /* Take finished parts into the store, all or (after a failure) any of them. */
+    df_status (*ingest)(snap_backend *backend, const snap_part_id *ids, uint32_t count, df_error *err);
+    /* Remove an ingested part and its chunks. One that is not there is no failure. */
+    df_status (*drop)(snap_backend *backend, const snap_part_id *id, df_error *err);
+    /* The ingested parts, in any order. */
+    df_status (*each_part)(snap_backend *backend, void (*each)(void *user, const snap_part_id *id),
+                           void *user, df_error *err);
+    /* Remove finished parts that were never ingested. */
+    df_status (*clear_incoming)(snap_backend *backend, df_error *err);
+    /* DF_END: it is not there. Threads may read at the same time. */
+    df_status (*get_chunk)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
+                           snap_blob *out, df_error *err);
+    df_status (*get_record)(snap_backend *backend, uint64_t record, snap_blob *out, df_error *err);
+    /* All records' numbers, ascending. */
+    df_status (*each_record)(snap_backend *backend, void (*each)(void *user, uint64_t record),
+                             void *user, df_error *err);
+    /* Make all changes durable, or none. */
+    df_status (*change)(snap_backend *backend, const snap_change *changes, uint32_t count,
+                        df_error *err);
+    /* The file that holds a chunk, for messages. */
+    void (*file_of)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
+                    char path[DF_PATH_MAX]);
+} snap_backend_calls;
+
+/* An implementation's own backend begins with this. */
+struct snap_backend {
+    const snap_backend_calls *calls;
+};
+
+void snap_backend_close(snap_backend **backend);
+
+/* RocksDB in FOLDER/db, parts in FOLDER/incoming; the folders are made. Readonly changes nothing, not
+ * even a log file, and fails with DF_END if there is no store. */
+df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonly, df_error *err)
+    DF_MUST_CHECK;
+
+/* ---- memory ---- */
+
+/* What is durable in a store in memory; backends are opened on it one after the other. */
+typedef struct snap_memory snap_memory;
+
+snap_memory *snap_memory_new(void);
+void snap_memory_free(snap_memory **memory);
+df_status snap_memory_open(snap_backend **out, snap_memory *memory, df_error *err) DF_MUST_CHECK;
+/* Calls that change something since the start: finish, ingest, drop, change. */
+uint64_t snap_memory_calls(const snap_memory *memory);
+/* Let the call number `call` (from 1) fail; with `done` it does its work all the same, as when a
+ * process dies after a write and before it hears of it. All later calls fail too. 0: none. */
+void snap_memory_fail(snap_memory *memory, uint64_t call, bool done);
+/* A chunk's bytes, to be damaged. Null: it is not there. */
+uint8_t *snap_memory_chunk(snap_memory *memory, const snap_part_id *id, const snap_place *place,
+                           size_t *size);
+
+#endif
