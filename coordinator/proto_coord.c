@@ -43,6 +43,14 @@ static void coord_stop_worker(proto_coord *c, uint64_t worker)
     coord_send(c, worker, &msg, PROTO_TYPE_stop);
 }
 
+/* Ask a worker for its report, the promise to obey this incarnation. */
+void coord_call(proto_coord *c, uint64_t worker)
+{
+    proto_msg msg = { .attach = { 0 } };
+
+    coord_send(c, worker, &msg, PROTO_TYPE_attach);
+}
+
 /* What every event ends with. */
 static void coord_advance(proto_coord *c)
 {
@@ -108,6 +116,8 @@ static void coord_from_worker(proto_coord *c, const proto_msg *msg)
         return;
     }
     w->seen_us = c->now_us;
+    if (!w->known && msg->header.type != PROTO_TYPE_join && msg->header.type != PROTO_TYPE_report)
+        coord_call(c, w->id);
     if (coord_is_stray(c, msg))
         coord_stop_worker(c, msg->header.sender);
     else if (coord_obeys(c, rule, &msg->header))
@@ -143,6 +153,7 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
         c->beat_at_us = now_us + c->config.beat_us;
         coord_members_tick(c);
         coord_grants_tick(c);
+        coord_snapshots_tick(c);
     }
     coord_advance(c);
 }

@@ -90,6 +90,7 @@ struct proto_coord {
 
 /* ---- proto_coord.c ---- */
 void coord_send(proto_coord *c, uint64_t to, proto_msg *msg, uint16_t type);
+void coord_call(proto_coord *c, uint64_t worker);
 void coord_enter(proto_coord *c, coord_phase phase);
 void coord_reject(proto_coord *c, proto_reject reason);
 void coord_finish(proto_coord *c, proto_end end);
@@ -136,6 +137,7 @@ void coord_grants_tick(proto_coord *c);
 
 /* ---- proto_snapshots.c ---- */
 void coord_snapshots_recover(proto_coord *c);
+void coord_snapshots_tick(proto_coord *c);
 void coord_snapshots_advance(proto_coord *c);
 void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_attempt_abort(proto_coord *c);

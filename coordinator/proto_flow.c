@@ -501,13 +501,20 @@ static void flow_task_end(proto_worker *w, proto_task *task)
     flow_advance(w);
 }
 
+/* Of several the smallest (step, stage, key group) is told, whichever came first. */
 static void flow_task_failed(proto_worker *w, const proto_task *task)
 {
     static const char text[] = "the task failed";
-    proto_msg msg = { .failed = { .step = task->step, .stage = task->stage, .group = task->group } };
+    const proto_failed *f = &w->failure;
 
-    msg.failed.text = (proto_bytes){ (const uint8_t *)text, sizeof text - 1 };
-    worker_send(w, 0, &msg, PROTO_TYPE_failed);
+    if (!w->failed || task->step < f->step ||
+        (task->step == f->step && (task->stage < f->stage ||
+                                   (task->stage == f->stage && task->group < f->group))))
+        w->failure = (proto_failed){ .step = task->step, .stage = task->stage,
+                                     .group = task->group,
+                                     .text = { (const uint8_t *)text, sizeof text - 1 } };
+    w->failed = true;
+    worker_send_failed(w);
 }
 
 void proto_worker_task_done(proto_worker *w, uint64_t now_us, proto_task *task, bool ok)

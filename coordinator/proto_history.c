@@ -225,6 +225,18 @@ static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
     return PROTO_ANSWER_OK;
 }
 
+/* Not below what any generation may have put out: files would go on behind the end. */
+static void command_drain(proto_coord *c)
+{
+    uint64_t step = c->bound + c->config.order_ahead;
+
+    step = step < c->floor ? c->floor : step;
+    if (c->ending != PROTO_END_NOT || c->phase != COORD_RUNNING || step >= c->final_step)
+        return;
+    c->final_step = step;
+    c->ending = PROTO_END_DRAINED;
+}
+
 void coord_take_command(proto_coord *c, const proto_msg *msg)
 {
     const proto_command *command = &msg->command;
@@ -245,11 +257,7 @@ void coord_take_command(proto_coord *c, const proto_msg *msg)
         c->pace_base = c->bound;
         break;
     case PROTO_VERB_DRAIN:
-        if (c->ending == PROTO_END_NOT && c->phase == COORD_RUNNING &&
-            c->bound + c->config.order_ahead < c->final_step) {
-            c->final_step = c->bound + c->config.order_ahead;
-            c->ending = PROTO_END_DRAINED;
-        }
+        command_drain(c);
         break;
     case PROTO_VERB_CANCEL:
         coord_finish(c, PROTO_END_CANCELLED);

@@ -43,12 +43,9 @@ coord_worker *coord_worker_add(proto_coord *c, uint64_t id)
 
 static void attach_send(proto_coord *c)
 {
-    for (uint32_t i = 0; i < c->member_count; i++) {
-        proto_msg msg = { .attach = { 0 } };
-
+    for (uint32_t i = 0; i < c->member_count; i++)
         if (!coord_worker_find(c, c->members[i])->reported)
-            coord_send(c, c->members[i], &msg, PROTO_TYPE_attach);
-    }
+            coord_call(c, c->members[i]);
 }
 
 void coord_attach_begin(proto_coord *c)
@@ -97,6 +94,9 @@ void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
     const proto_report *r = &msg->report;
 
+    w->known = true;
+    w->host = r->host;
+    w->process = r->process;
     if (c->phase != COORD_ATTACHING || !coord_is_member(c, w->id))
         return;
     w->reported = true;

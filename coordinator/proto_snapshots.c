@@ -11,6 +11,15 @@ static void attempt_tell(proto_coord *c, uint64_t worker, uint64_t attempt)
     coord_send(c, worker, &msg, PROTO_TYPE_decided);
 }
 
+/* A member that has not released the last attempt may not have heard that it was decided. */
+void coord_snapshots_tick(proto_coord *c)
+{
+    for (uint32_t i = 0; c->attempt.index == 0 && c->phase == COORD_RUNNING && i < c->member_count;
+         i++)
+        if (coord_worker_find(c, c->members[i])->released < c->last_attempt)
+            attempt_tell(c, c->members[i], c->last_attempt);
+}
+
 static void attempt_decided(proto_coord *c)
 {
     uint64_t attempt = c->attempt.index;

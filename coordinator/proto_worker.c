@@ -34,7 +34,8 @@ static void worker_send_join(proto_worker *w)
 static void worker_send_report(proto_worker *w)
 {
     const capture *c = &w->capture;
-    proto_msg msg = { .report = { .bound = w->bound, .applied = w->applied,
+    proto_msg msg = { .report = { .host = w->config.host, .process = w->config.process,
+                                  .bound = w->bound, .applied = w->applied,
                                   .done = worker_done(w), .released = w->released,
                                   .prepared = c->told && !c->failed ? c->attempt : 0,
                                   .installed = w->phase == WORKER_RUNNING } };
@@ -56,6 +57,14 @@ static void worker_send_installed(proto_worker *w)
     proto_msg msg = { .installed = { .step = w->install_step } };
 
     worker_send(w, 0, &msg, PROTO_TYPE_installed);
+}
+
+void worker_send_failed(proto_worker *w)
+{
+    proto_msg msg = { .failed = w->failure };
+
+    if (w->failed)
+        worker_send(w, 0, &msg, PROTO_TYPE_failed);
 }
 
 void worker_flush(proto_worker *w)
@@ -86,6 +95,7 @@ static void worker_clear(proto_worker *w)
     w->event_count = 0;
     free(w->sink_open);
     w->sink_open = NULL;
+    w->failed = false;
     w->bound = w->applied = w->pending_bound = w->pending_history = w->released = 0;
 }
 
@@ -464,6 +474,7 @@ static void worker_beat(proto_worker *w)
                 w->env.sink_open(w->env.user, w->generation, g);
     if (w->phase == WORKER_RUNNING) {
         w->status_due = true;
+        worker_send_failed(w);
         capture_tell(w);
         channel_tick(w);
     }

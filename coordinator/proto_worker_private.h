@@ -127,12 +127,15 @@ struct proto_worker {
     parked_frame *parked, **parked_last;
     uint32_t parked_count;
     bool status_due;
+    bool failed;            /* a task has; said until the generation ends */
+    proto_failed failure;   /* the smallest */
     proto_worker_stats stats;
 };
 
 /* ---- proto_worker.c ---- */
 void worker_send(proto_worker *w, uint64_t to, proto_msg *msg, uint16_t type);
 void worker_reject(proto_worker *w, proto_reject reason);
+void worker_send_failed(proto_worker *w);
 /* What every event ends with: frames, acknowledgements and the status go out. */
 void worker_flush(proto_worker *w);
 

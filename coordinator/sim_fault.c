@@ -26,9 +26,9 @@ static void config_faults(sim_world *w)
     if (sim_chance(r, 200000))
         c->task_fails = (uint32_t)sim_range(r, 0, 2000);
     c->fault_count = (uint32_t)sim_range(r, 0, 10);
-    c->fault_events = sim_range(r, 30, 1200);
+    c->fault_events = sim_range(r, 20, 400);
     w->faults_left = c->fault_count;
-    w->next_fault_event = sim_range(r, 50, 2 * c->fault_events + 50);
+    w->next_fault_event = sim_range(r, 20, 2 * c->fault_events + 20);
 }
 
 void sim_config_draw(sim_world *w)
