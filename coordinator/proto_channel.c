@@ -34,6 +34,10 @@ void channel_fini(proto_worker *w)
         queue_clear(&w->channels[m].waiting);
         queue_clear(&w->channels[m].moving);
         queue_clear(&w->channels[m].unacked);
+        for (parked_frame *f; (f = w->channels[m].ahead) != NULL;) {
+            w->channels[m].ahead = f->next;
+            free(f);
+        }
     }
     free(w->channels);
     w->channels = NULL;
@@ -332,29 +336,75 @@ static void channel_take_state(proto_worker *w, uint32_t member, const proto_msg
     }
 }
 
-/* A sequenced frame of this generation. Only the next one is taken; the sender keeps the rest. */
-void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg)
+static void channel_take(proto_worker *w, uint32_t member, const proto_msg *msg)
 {
-    channel *c = w->channels + member;
-    uint64_t sequence = msg->header.sequence;
-    bool repeat = sequence <= c->received;
-
-    if (repeat || sequence > c->received + 1) {
-        c->tell = true;
-        c->gap |= !repeat;
-        worker_reject(w, repeat ? PROTO_REJECT_repeat : PROTO_REJECT_gap);
-        if (!repeat || !MUTANT(w, norepeat))
-            return;
-    } else {
-        c->received = sequence;
-        c->quiet++;
-    }
     if (msg->header.type == PROTO_TYPE_data)
         channel_take_data(w, member, msg);
     else if (msg->header.type == PROTO_TYPE_mark)
         channel_take_mark(w, member, msg);
     else
         channel_take_state(w, member, msg);
+}
+
+/* Frames are taken in order. One that is ahead of its turn waits; its sender's credit bounds how
+ * many do, and what does not fit is sent again. */
+static void channel_keep_ahead(proto_worker *w, channel *c, const proto_msg *msg)
+{
+    parked_frame **at = &c->ahead, *frame;
+
+    c->tell = c->gap = true;
+    while (*at != NULL && (*at)->sequence < msg->header.sequence)
+        at = &(*at)->next;
+    if ((*at != NULL && (*at)->sequence == msg->header.sequence) ||
+        c->ahead_count == PROTO_PARKED_MAX) {
+        worker_reject(w, *at != NULL ? PROTO_REJECT_repeat : PROTO_REJECT_gap);
+        return;
+    }
+    frame = worker_copy(msg);
+    frame->next = *at;
+    *at = frame;
+    c->ahead_count++;
+}
+
+static void channel_take_ahead(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+    parked_frame *frame;
+    proto_msg msg;
+
+    while ((frame = c->ahead) != NULL && frame->sequence <= c->received + 1) {
+        c->ahead = frame->next;
+        c->ahead_count--;
+        if (frame->sequence == c->received + 1 &&
+            proto_decode(&msg, frame->bytes, frame->size) == PROTO_REJECT_ok) {
+            c->received++;
+            channel_take(w, member, &msg);
+        }
+        free(frame);
+    }
+}
+
+/* A sequenced frame of this generation. */
+void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    channel *c = w->channels + member;
+    uint64_t sequence = msg->header.sequence;
+
+    if (sequence > c->received + 1) {
+        channel_keep_ahead(w, c, msg);
+        return;
+    }
+    if (sequence <= c->received) {
+        c->tell = true;
+        worker_reject(w, PROTO_REJECT_repeat);
+        if (MUTANT(w, norepeat))
+            channel_take(w, member, msg);
+        return;
+    }
+    c->received = sequence;
+    c->quiet++;
+    channel_take(w, member, msg);
+    channel_take_ahead(w, member);
 }
 
 /* Numbers only grow, so acknowledgements that arrive out of order do no harm. */

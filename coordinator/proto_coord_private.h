@@ -30,8 +30,12 @@ typedef struct coord_worker {
     uint64_t sent_bound, sent_order;
 } coord_worker;
 
+/* Inputs and commands of a client share one row of numbers, ascending. Commands are remembered only
+ * while the coordinator lives; each does no harm when it is done again. */
 typedef struct coord_client {
-    uint64_t id, number, index, step;
+    uint64_t id, number, index, step; /* the newest input */
+    uint64_t command;                 /* the newest command, and its answer */
+    uint8_t command_status;
 } coord_client;
 
 typedef struct coord_attempt {

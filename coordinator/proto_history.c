@@ -70,7 +70,8 @@ static void order_note(proto_coord *c, const proto_order_record *order)
     c->input_step = order->step;
     client = client_add(c, order->first);
     if (client != NULL)
-        *client = (coord_client){ order->first, order->second, order->index, order->step };
+        *client = (coord_client){ .id = order->first, .number = order->second,
+                                  .index = order->index, .step = order->step };
 }
 
 uint64_t coord_order(proto_coord *c, const proto_order_record *order)
@@ -237,36 +238,48 @@ static void command_drain(proto_coord *c)
     c->ending = PROTO_END_DRAINED;
 }
 
-void coord_take_command(proto_coord *c, const proto_msg *msg)
+static uint8_t command_do(proto_coord *c, const proto_command *command)
 {
-    const proto_command *command = &msg->command;
-    uint8_t status = PROTO_ANSWER_OK;
-
-    if (c->phase == COORD_ENDED) {
-        coord_answer(c, msg->header.sender, command->number, PROTO_ANSWER_ENDED, c->end, 0);
-        return;
-    }
     switch (command->verb) {
-    case PROTO_VERB_SNAPSHOT:
-        coord_snapshot_ask(c, msg->header.sender, command->number);
-        return;
     case PROTO_VERB_PAUSE:
     case PROTO_VERB_RESUME:
         c->paused = command->verb == PROTO_VERB_PAUSE;
         c->pace_since_us = c->now_us;
         c->pace_base = c->bound;
-        break;
+        return PROTO_ANSWER_OK;
     case PROTO_VERB_DRAIN:
         command_drain(c);
-        break;
+        return PROTO_ANSWER_OK;
     case PROTO_VERB_CANCEL:
         coord_finish(c, PROTO_END_CANCELLED);
-        break;
+        return PROTO_ANSWER_OK;
     case PROTO_VERB_MOVE:
-        status = command_move(c, command->first, command->second);
-        break;
+        return command_move(c, command->first, command->second);
     default:
-        status = PROTO_ANSWER_REFUSED;
+        return PROTO_ANSWER_REFUSED;
     }
-    coord_answer(c, msg->header.sender, command->number, status, 0, c->bound);
+}
+
+/* A command that arrives late, after its client's next one, does nothing; a repeat is answered. */
+void coord_take_command(proto_coord *c, const proto_msg *msg)
+{
+    const proto_command *command = &msg->command;
+    uint64_t id = msg->header.sender, number = command->number;
+    coord_client *client = client_add(c, id);
+
+    if (c->phase == COORD_ENDED) {
+        coord_answer(c, id, number, PROTO_ANSWER_ENDED, c->end, 0);
+    } else if (client == NULL) {
+        coord_answer(c, id, number, PROTO_ANSWER_REFUSED, 0, 0);
+    } else if (number < client->number || number < client->command) {
+        return;
+    } else if (command->verb == PROTO_VERB_SNAPSHOT) {
+        client->command = number;
+        coord_snapshot_ask(c, id, number);
+    } else {
+        if (number != client->command)
+            client->command_status = command_do(c, command);
+        client->command = number;
+        coord_answer(c, id, number, client->command_status, 0, c->bound);
+    }
 }

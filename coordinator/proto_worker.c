@@ -401,18 +401,26 @@ static void worker_control(proto_worker *w, const proto_msg *msg)
     }
 }
 
+parked_frame *worker_copy(const proto_msg *msg)
+{
+    size_t size = proto_encoded_size(msg);
+    parked_frame *frame = proto_zero(1, sizeof *frame + size);
+
+    frame->sequence = msg->header.sequence;
+    frame->size = proto_encode(msg, frame->bytes, size);
+    return frame;
+}
+
 /* Kept until its generation is installed here. */
 static void worker_park(proto_worker *w, const proto_msg *msg)
 {
-    size_t size = proto_encoded_size(msg);
     parked_frame *frame;
 
     if (w->parked_count == PROTO_PARKED_MAX) { /* its sender sends it again */
         worker_reject(w, PROTO_REJECT_full);
         return;
     }
-    frame = proto_zero(1, sizeof *frame + size);
-    frame->size = proto_encode(msg, frame->bytes, size);
+    frame = worker_copy(msg);
     *w->parked_last = frame;
     w->parked_last = &frame->next;
     w->parked_count++;

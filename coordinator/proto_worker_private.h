@@ -69,6 +69,14 @@ typedef struct channel_queue {
     channel_frame *first, *last;
 } channel_queue;
 
+/* A frame that waits for its turn, in its encoded form. */
+typedef struct parked_frame {
+    struct parked_frame *next;
+    uint64_t sequence;
+    size_t size;
+    uint8_t bytes[];
+} parked_frame;
+
 typedef struct channel {
     channel_queue waiting, moving; /* by (step, stage); states that move have their own reserve */
     channel_queue unacked;
@@ -84,13 +92,9 @@ typedef struct channel {
     uint64_t consumed_told, step_told;
     uint32_t quiet;        /* frames since the last acknowledgement */
     bool tell, gap;        /* an acknowledgement is due; a frame is missing */
+    struct parked_frame *ahead; /* arrived before the one that is missing; by sequence */
+    uint32_t ahead_count;
 } channel;
-
-typedef struct parked_frame {
-    struct parked_frame *next;
-    size_t size;
-    uint8_t bytes[];
-} parked_frame;
 
 /* The snapshot under way. */
 typedef struct capture {
@@ -135,6 +139,8 @@ struct proto_worker {
 /* ---- proto_worker.c ---- */
 void worker_send(proto_worker *w, uint64_t to, proto_msg *msg, uint16_t type);
 void worker_reject(proto_worker *w, proto_reject reason);
+/* An encoded copy; owned by the caller, released with free. */
+parked_frame *worker_copy(const proto_msg *msg);
 void worker_send_failed(proto_worker *w);
 /* What every event ends with: frames, acknowledgements and the status go out. */
 void worker_flush(proto_worker *w);

@@ -83,7 +83,9 @@ static void shell_sink_sync(void *user, uint64_t generation, uint64_t attempt)
     sim_process *p = user;
 
     (void)generation;
-    shell_later(p, SIM_SINK_SYNC, attempt, p->world->file_size, shell_disk_delay(p->world));
+    shell_later(p, SIM_SINK_SYNC, attempt,
+                p->world->file_holder == p->id ? p->world->file_size : 0,
+                shell_disk_delay(p->world));
 }
 
 static void shell_worker_stop(void *user, uint8_t reason)
