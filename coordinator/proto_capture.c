@@ -22,8 +22,6 @@ void capture_begin(proto_worker *w, const proto_order_record *order)
     c->step = order->step;
     if (order->second != 0)
         w->flow.final_step = order->step;
-    for (uint32_t g = 0; g < w->plan->group_count; g++)
-        c->wanted += proto_owner_at(&w->owners, g, order->step) == w->self;
     flow_try_all(w);
 }
 
@@ -53,11 +51,22 @@ void capture_tell(proto_worker *w)
     worker_send(w, 0, &msg, PROTO_TYPE_prepared);
 }
 
+/* A barrier at s belongs to owner(g, s) (rule 12). A later order may still change that; once the
+ * grant has passed s, all orders for s are known. */
+static uint32_t capture_wanted(const proto_worker *w)
+{
+    uint32_t wanted = 0;
+
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        wanted += proto_owner_at(&w->owners, g, w->capture.step) == w->self;
+    return wanted;
+}
+
 void capture_advance(proto_worker *w)
 {
     capture *c = &w->capture;
 
-    if (c->attempt == 0 || c->writing || c->count < c->wanted || w->bound <= c->step)
+    if (c->attempt == 0 || c->writing || w->bound <= c->step || c->count < capture_wanted(w))
         return;
     c->writing = c->syncing = true;
     c->written = MUTANT(w, partsync);

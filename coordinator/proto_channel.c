@@ -479,3 +479,37 @@ void channel_tick(proto_worker *w)
             c->tell = true;
     }
 }
+
+static uint64_t channel_above_mark(const proto_worker *w, uint32_t member)
+{
+    const proto_plan *p = w->plan;
+    uint64_t low = w->flow.low, sum = 0;
+    uint32_t stage = flow_low_stage(w);
+
+    for (uint64_t step = low; step < low + w->flow.ring; step++)
+        for (uint32_t e = 0; e < p->edge_count; e++)
+            for (uint32_t g = 0; g < p->group_count && (step > low || p->edges[e].to > stage); g++) {
+                const flow_input *in =
+                    w->flow.slots[step % w->flow.ring].inputs[e * p->group_count + g];
+
+                for (; in != NULL; in = in->next)
+                    if (in->input.member == member)
+                        sum += in->input.batch->have;
+            }
+    return sum;
+}
+
+/* The sum is made only where it could exceed the credit. */
+void channel_buffered(const proto_worker *w, proto_worker_stats *stats)
+{
+    for (uint32_t m = 0; w->phase == WORKER_RUNNING && m < w->member_count; m++) {
+        uint64_t above = 0;
+
+        if (w->channels[m].buffered > w->config.credit_size)
+            above = channel_above_mark(w, m);
+        if (w->channels[m].buffered > stats->buffered)
+            stats->buffered = w->channels[m].buffered;
+        if (above > stats->above_mark)
+            stats->above_mark = above;
+    }
+}

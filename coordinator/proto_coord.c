@@ -245,8 +245,11 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
 
 void proto_coord_start(proto_coord *c, uint64_t now_us, proto_head head)
 {
-    proto_record record = { .kind = PROTO_RECORD_INCARNATION, .number = ++c->incarnation };
+    proto_record record = { .kind = PROTO_RECORD_INCARNATION };
 
+    if (c->incarnation == 0 || !MUTANT(c, sameinc))
+        c->incarnation++;
+    record.number = c->incarnation;
     c->now_us = c->ticked_us = c->beat_at_us = now_us;
     c->head = head;
     c->order_synced = c->order_count;

@@ -126,6 +126,8 @@ void coord_orders_synced(proto_coord *c);
 void coord_orders_send(proto_coord *c);
 /* Orders that may be sent: all synced ones. */
 uint32_t coord_orders_sendable(const proto_coord *c);
+/* Where the next order goes. */
+uint64_t coord_order_place(const proto_coord *c);
 /* The lowest step of an order that is not synced; UINT64_MAX: none. */
 uint64_t coord_orders_hold(const proto_coord *c);
 uint64_t coord_history_below(const proto_coord *c, uint64_t step);

@@ -412,6 +412,17 @@ static void flow_publish(proto_worker *w, proto_task *task)
 
 /* ---- a step of a key group ---- */
 
+static void flow_send_state(proto_worker *w, uint32_t group)
+{
+    const proto_plan *p = w->plan;
+    flow_group *g = w->flow.groups + group;
+
+    for (uint32_t e = 0; e < p->edge_count && !g->sent; e++)
+        if (p->edges[e].from == PROTO_STATE && proto_stage_has(&p->stages[p->edges[e].to], group))
+            flow_send_halo(w, e, g->step, group, NULL);
+    g->sent = true;
+}
+
 static void flow_open(proto_worker *w, uint32_t group)
 {
     const proto_plan *p = w->plan;
@@ -419,9 +430,7 @@ static void flow_open(proto_worker *w, uint32_t group)
 
     g->open = true;
     g->left = w->flow.stages_of[group];
-    for (uint32_t e = 0; e < p->edge_count; e++)
-        if (p->edges[e].from == PROTO_STATE && proto_stage_has(&p->stages[p->edges[e].to], group))
-            flow_send_halo(w, e, g->step, group, NULL);
+    flow_send_state(w, group);
     for (uint32_t i = 0; i < p->stage_count; i++)
         if (proto_stage_has(&p->stages[i], group))
             flow_have(w, i, g->step, group);
@@ -435,7 +444,9 @@ void flow_try(proto_worker *w, uint32_t group)
 
     if (w->phase != WORKER_RUNNING || g->state == NULL || g->open)
         return;
-    if (g->step >= w->bound && !MUTANT(w, early))
+    if (MUTANT(w, early) && !g->sent && flow_step_known(w, g->step) && flow_owns(w, group, g->step))
+        flow_send_state(w, group);
+    if (g->step >= w->bound)
         return;
     owner = proto_owner_at(&w->owners, group, g->step);
     if (owner != w->self) {
@@ -445,8 +456,6 @@ void flow_try(proto_worker *w, uint32_t group)
         channel_send_state(w, owner, group, g->step, state);
         return;
     }
-    if (g->step >= w->bound)
-        return;
     capture_state(w, group);
     if (g->step < w->flow.final_step)
         flow_open(w, group);
@@ -463,7 +472,7 @@ void flow_adopt(proto_worker *w, uint32_t group, uint64_t step, proto_batch *sta
     }
     g->state = state;
     g->step = step;
-    g->open = false;
+    g->open = g->sent = false;
     flow_try(w, group);
 }
 
@@ -475,7 +484,7 @@ static void flow_step_end(proto_worker *w, uint32_t group)
     g->state = g->next;
     g->next = NULL;
     g->step++;
-    g->open = false;
+    g->open = g->sent = false;
     flow_try(w, group);
 }
 

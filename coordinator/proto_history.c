@@ -162,9 +162,17 @@ void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t stat
     coord_send(c, client, &msg, PROTO_TYPE_answer);
 }
 
+/* Rule 6: beyond what was granted; what is granted meanwhile ends there until it is synced. */
+uint64_t coord_order_place(const proto_coord *c)
+{
+    if (MUTANT(c, orderlate) && c->bound > 0)
+        return c->bound - 1;
+    return c->bound + c->config.order_ahead;
+}
+
 static uint64_t input_place(const proto_coord *c)
 {
-    uint64_t step = c->bound + c->config.order_ahead;
+    uint64_t step = coord_order_place(c);
 
     if (step < c->floor && !MUTANT(c, nofloor))
         step = c->floor;
@@ -210,7 +218,7 @@ static bool group_is_pinned(const proto_coord *c, uint32_t group)
 static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
 {
     uint8_t pair[8];
-    uint64_t step = c->bound + c->config.order_ahead;
+    uint64_t step = coord_order_place(c);
     proto_order_record order = { .kind = PROTO_ORDER_OWNERS, .step = step,
                                  .payload = { pair, sizeof pair } };
 
@@ -229,9 +237,10 @@ static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
 /* Not below what any generation may have put out: files would go on behind the end. */
 static void command_drain(proto_coord *c)
 {
-    uint64_t step = c->bound + c->config.order_ahead;
+    uint64_t step = coord_order_place(c);
 
     step = step < c->floor ? c->floor : step;
+    step += step == c->attempt.step && c->attempt.index != 0; /* that one does not end anything */
     if (c->ending != PROTO_END_NOT || c->phase != COORD_RUNNING || step >= c->final_step)
         return;
     c->final_step = step;

@@ -9,18 +9,18 @@
 #define PROTO_MUTANTS(X) \
     X(0, nogate, "a grant is applied before the history that it names (rule 2)") \
     X(1, nopromise, "a worker obeys an older incarnation after its report (rule 3)") \
-    X(2, early, "a state is handed over before the grant reaches its step (rule 1)") \
+    X(2, early, "a halo is sent before the grant reaches its step (rule 1)") \
     X(3, nofloor, "an input is placed below the event floor (rule 4)") \
     X(4, sendfirst, "an order is sent before it is synced (rule 2)") \
     X(5, stalegrant, "a grant of another generation is applied (rule 5)") \
     X(6, minattach, "the grant after a restart is the smallest of the reports (rule 3)") \
     X(7, reject, "data for what the receiver does not own yet is refused (rule 2)") \
     X(8, noackwait, "grants begin before every member has installed (rule 5)") \
-    X(9, dropnew, "data of a higher generation is dropped for good (rule 5)") \
+    X(9, sameinc, "a coordinator does not raise its incarnation (rule 3)") \
     X(10, once, "prepared is sent once (rule 11)") \
     X(11, nolock, "a sink is opened while its old writer lives (rule 18)") \
     X(12, voidinput, "inputs of older generations are void (rule 4)") \
-    X(13, keepmove, "owner changes of older generations stay valid (rule 4)") \
+    X(13, orderlate, "an order is placed at a step that was granted (rule 6)") \
     X(14, earlycommit, "a snapshot is committed without the last member (rule 11)") \
     X(15, takeover, "a state is taken over although a snapshot refers to it (rule 10)") \
     X(16, nogendata, "data of an older generation is accepted (rule 5)") \

@@ -93,7 +93,7 @@ static void barrier_order(proto_coord *c, uint64_t step, bool final)
 /* A barrier that is due while another runs is ordered when that one is done: two never overlap. */
 static void barrier_advance(proto_coord *c)
 {
-    uint64_t step = c->bound + c->config.order_ahead;
+    uint64_t step = coord_order_place(c);
     bool due = c->asked_count > 0 ||
                (c->config.snapshot_every > 0 &&
                 step >= c->snapshot_step + c->config.snapshot_every);
@@ -139,6 +139,8 @@ void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
     uint64_t attempt = msg->prepared.attempt;
 
+    if (c->phase != COORD_RUNNING) /* what is open is not known before all have reported */
+        return;
     if (attempt != c->attempt.index || c->attempt.index == 0) {
         if (attempt <= c->order_count && !(MUTANT(c, stalepart) && c->attempt.index != 0))
             attempt_tell(c, w->id, attempt);

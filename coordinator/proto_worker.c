@@ -289,7 +289,7 @@ static void worker_apply(proto_worker *w, const proto_order_record *order)
         if (!void_order || !MUTANT(w, voidinput))
             worker_apply_input(w, order);
     } else if (order->kind == PROTO_ORDER_OWNERS) {
-        if (!void_order || MUTANT(w, keepmove))
+        if (!void_order)
             worker_apply_owners(w, order);
     } else if (order->kind == PROTO_ORDER_BARRIER && !void_order) {
         capture_begin(w, order);
@@ -554,5 +554,6 @@ void proto_worker_stats_get(const proto_worker *w, proto_worker_stats *stats)
     stats->applied = w->applied;
     stats->done = worker_done(w);
     stats->released = w->released;
+    channel_buffered(w, stats);
     stats->running = w->phase == WORKER_RUNNING;
 }

@@ -93,7 +93,9 @@ typedef struct proto_worker_config {
 typedef struct proto_worker_stats {
     uint64_t generation, incarnation, bound, applied, done, released;
     uint64_t frames_sent, frames_resent, frames_parked;
-    uint64_t buffered_max;      /* bytes of one channel that wait here for their task, at most */
+    uint64_t buffered_max;      /* bytes of one channel that waited here for their task, at most */
+    uint64_t buffered;          /* now, of the fullest channel */
+    uint64_t above_mark;        /* of those: above the low-water mark; at most credit_size (rule 8) */
     uint64_t queued_max;        /* frames that wait for credit, at most */
     uint64_t rejected[PROTO_REJECT_COUNT];
     bool running;

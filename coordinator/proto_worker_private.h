@@ -37,6 +37,7 @@ typedef struct flow_group {
     uint64_t step;
     uint32_t left;         /* stages of the step not yet done */
     bool open;             /* the step has begun */
+    bool sent;             /* its neighbours have its state */
     proto_batch *arriving; /* a state that is being received, */
     uint64_t arriving_step; /* for this step */
     uint32_t arriving_from;
@@ -100,7 +101,7 @@ typedef struct channel {
 typedef struct capture {
     uint64_t attempt;      /* index of its order; 0: none */
     uint64_t step;
-    uint32_t wanted, count;
+    uint32_t count;
     proto_captured *captured; /* [group_count] */
     bool writing, written, syncing, synced, failed, told;
 } capture;
@@ -181,6 +182,8 @@ void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg)
 void channel_resend(proto_worker *w, uint32_t member);
 void channel_pump(proto_worker *w);
 void channel_tick(proto_worker *w);
+/* Fill buffered and above_mark. */
+void channel_buffered(const proto_worker *w, proto_worker_stats *stats);
 
 /* ---- proto_capture.c ---- */
 void capture_begin(proto_worker *w, const proto_order_record *order);

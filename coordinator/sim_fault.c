@@ -36,13 +36,14 @@ void sim_config_draw(sim_world *w)
     sim_config *c = &w->config;
     sim_rng *r = &w->rng;
     uint32_t groups = (uint32_t)sim_range(r, 1, SIM_GROUPS_MAX - 2);
-    uint64_t steps = sim_range(r, 4, 40);
+    uint64_t steps = sim_range(r, 4, 60);
 
     *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, 4), .delay_us = 40, .jitter_us = 60,
                        .task_us = (uint32_t)sim_range(r, 5, 300), .disk_us = 600 };
     c->member_max = (uint32_t)sim_range(r, 1, c->workers);
     if (c->member_max < 2 && c->workers > 1 && sim_chance(r, 800000))
         c->member_max = 2;
+    c->client_us = (uint32_t)sim_range(r, 200, 4000);
     c->clients = (uint32_t)sim_range(r, 0, SIM_CLIENTS_MAX);
     for (uint32_t i = 0; i < c->workers; i++) /* the first is always on the sinks' host */
         w->worker_host[i] = i == 0 ? 0 : (uint32_t)sim_range(r, 0, 1);
@@ -53,7 +54,7 @@ void sim_config_draw(sim_world *w)
     w->file = proto_zero(steps * 16 * groups, 1);
     for (uint32_t i = 0; i < c->clients; i++)
         w->clients[i] = (sim_client){ .id = SIM_PROCESSES_MAX + 1 + i,
-                                      .left = (uint32_t)sim_range(r, 1, 12) };
+                                      .left = (uint32_t)sim_range(r, 1, 40) };
 }
 
 /* ---- faults ---- */
@@ -95,11 +96,12 @@ static void fault_coord_zombie(sim_world *w)
         sim_process_end(w, &w->processes[w->coord_old]);
     sim_commit_settle(w, old);
     w->processes[old].revoked = true;
-    w->processes[old].frozen_until_us = w->now_us + sim_range(&w->rng, 0, 60000);
+    if (sim_chance(&w->rng, 400000))
+        w->processes[old].frozen_until_us = w->now_us + sim_range(&w->rng, 0, 60000);
     w->coord_old = old;
     w->coord_now = PROTO_NONE;
     sim_log_crash(w);
-    sim_push(w, &(sim_event){ .kind = SIM_START_COORD }, sim_range(&w->rng, 0, 30000));
+    sim_push(w, &(sim_event){ .kind = SIM_START_COORD }, sim_range(&w->rng, 0, sim_chance(&w->rng, 500000) ? 200 : 30000));
 }
 
 static void fault_power(sim_world *w)
@@ -191,17 +193,17 @@ static void client_command(sim_world *w, sim_client *c)
     if (c->paused) {
         m->verb = PROTO_VERB_RESUME;
         c->paused = false;
-    } else if (what < 60) {
+    } else if (what < 80) {
         m->verb = PROTO_VERB_MOVE;
         m->first = sim_range(&w->rng, 0, w->job.groups);
         m->second = sim_range(&w->rng, 0, w->config.workers);
-    } else if (what < 80) {
+    } else if (what < 90) {
         m->verb = PROTO_VERB_SNAPSHOT;
-    } else if (what < 92) {
+    } else if (what < 97) {
         m->verb = PROTO_VERB_PAUSE;
         c->paused = true;
         c->left = c->left == 0 ? 1 : c->left;
-    } else if (what < 94) {
+    } else if (what < 98) {
         m->verb = PROTO_VERB_DRAIN;
     }
 }
@@ -234,7 +236,7 @@ void sim_client_deed(sim_world *w, uint32_t client)
         client_begin(w, c);
     sim_client_send(w, c);
     sim_push(w, &(sim_event){ .kind = SIM_CLIENT, .process = client },
-             sim_range(&w->rng, 1000, 6000));
+             sim_range(&w->rng, 100, w->config.client_us));
 }
 
 static void client_acked(sim_world *w, const sim_client *c, const proto_answer *a)

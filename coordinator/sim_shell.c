@@ -112,6 +112,7 @@ void sim_worker_start(sim_world *w, uint32_t slot)
     config.credit_size = sim_range(&draw, 32, sim_chance(&draw, 500000) ? 200 : 4000);
     config.move_size = sim_range(&draw, 16, 2000);
     config.frame_size = (uint32_t)sim_range(&draw, 8, sim_chance(&draw, 500000) ? 40 : 1000);
+    p->credit_size = config.credit_size;
     config.tries = sim_chance(&draw, 250000) ? 3 : 1;
     p->worker = proto_worker_new(&w->job.plan, &config, &env);
     w->worker_of[slot] = (uint32_t)(p->id - 1);
@@ -174,7 +175,7 @@ void sim_coord_start(sim_world *w)
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
-        .install_us = 80000, .attempt_us = 60000, .mutants = w->options.mutants,
+        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .mutants = w->options.mutants,
     };
 
     if (p == NULL)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SIM_EVENTS_MAX 3000000u
-#define SIM_QUIET_US   20000000u /* after the last fault the job must end within this */
+#define SIM_QUIET_US   5000000u /* after the last fault the job must end within this */
 
 /* ---- the heap of events, by (time, order of making) ---- */
 

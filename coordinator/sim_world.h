@@ -80,6 +80,7 @@ typedef struct sim_process {
     uint64_t frozen_until_us, skew_us, tick_at_us;
     proto_worker *worker;
     proto_coord *coord;
+    uint64_t credit_size;  /* a worker's */
     uint64_t log_base;     /* records in the log when this process began */
 } sim_process;
 
@@ -113,7 +114,7 @@ typedef struct sim_config {
     uint32_t workers, member_max, clients;
     uint32_t delay_us, jitter_us;          /* of frames */
     uint32_t drop, repeat, corrupt, late;  /* of a million frames */
-    uint32_t task_us, disk_us;
+    uint32_t task_us, disk_us, client_us;
     uint32_t disk_fails, task_fails;       /* of a million */
     uint32_t fault_count;
     uint64_t fault_events;                 /* events between two faults, on average */
