@@ -6,6 +6,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void config_theme(sim_world *w)
+{
+    sim_config *c = &w->config;
+    sim_rng *r = &w->rng;
+    uint64_t what = sim_range(r, 0, 99);
+
+    c->theme = what < 60 ? SIM_THEME_MIXED : what < 80 ? SIM_THEME_ZOMBIES : SIM_THEME_GENERATIONS;
+    if (c->theme == SIM_THEME_MIXED)
+        return;
+    c->order_ahead = 0;
+    c->order_ahead = (uint32_t)sim_range(r, 0, 3);
+    c->client_us = (uint32_t)sim_range(r, 200, 1500);
+    if (c->theme == SIM_THEME_ZOMBIES) {
+        c->delay_us = (uint32_t)sim_range(r, 50, 1500);
+        c->jitter_us = (uint32_t)sim_range(r, 50, 1500);
+        c->disk_us = 200;
+        return;
+    }
+    c->late = (uint32_t)sim_range(r, 20000, 200000);
+    c->disk_us = (uint32_t)sim_range(r, 500, 8000);
+}
+
 static void config_faults(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -25,6 +47,7 @@ static void config_faults(sim_world *w)
         c->disk_fails = (uint32_t)sim_range(r, 0, 30000);
     if (sim_chance(r, 200000))
         c->task_fails = (uint32_t)sim_range(r, 0, 2000);
+    config_theme(w);
     c->fault_count = (uint32_t)sim_range(r, 0, 10);
     c->fault_events = sim_range(r, 20, 400);
     w->faults_left = c->fault_count;
@@ -158,6 +181,10 @@ void sim_fault(sim_world *w)
     uint64_t what = sim_range(&w->rng, 0, 99);
     sim_process *p = fault_victim(w);
 
+    if (w->config.theme == SIM_THEME_ZOMBIES && sim_chance(&w->rng, 700000))
+        what = sim_range(&w->rng, 35, 51);
+    if (w->config.theme == SIM_THEME_GENERATIONS && sim_chance(&w->rng, 700000))
+        what = 0;
     w->next_fault_event = w->result->events + sim_range(&w->rng, 1, 2 * w->config.fault_events);
     w->result->faults++;
     sim_note(w, 77, what);

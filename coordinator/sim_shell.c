@@ -171,7 +171,7 @@ void sim_coord_start(sim_world *w)
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
         .job = SIM_JOB_ID, .member_min = 1, .member_max = w->config.member_max,
-        .window = (uint32_t)sim_range(&draw, 1, 5), .order_ahead = (uint32_t)sim_range(&draw, 0, 3),
+        .window = (uint32_t)sim_range(&draw, 1, 5), .order_ahead = w->config.order_ahead,
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,

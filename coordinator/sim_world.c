@@ -116,7 +116,9 @@ void sim_process_end(sim_world *w, sim_process *p)
         return;
     w->coord_now = PROTO_NONE;
     sim_log_crash(w);
-    sim_push(w, &(sim_event){ .kind = SIM_START_COORD }, sim_range(&w->rng, 500, 20000));
+    sim_push(w, &(sim_event){ .kind = SIM_START_COORD },
+             w->config.theme == SIM_THEME_ZOMBIES ? sim_range(&w->rng, 0, 300)
+                                                  : sim_range(&w->rng, 500, 20000));
 }
 
 static void process_tick_plan(sim_world *w, sim_process *p)

@@ -110,7 +110,16 @@ typedef struct sim_acked {
     uint64_t client, number, index, hash;
 } sim_acked;
 
+/* What a schedule dwells on; the rare interleavings need more than luck. */
+typedef enum sim_theme {
+    SIM_THEME_MIXED,
+    SIM_THEME_ZOMBIES,     /* coordinators that are replaced at once and live on; long links */
+    SIM_THEME_GENERATIONS, /* workers that die; frames that arrive a generation late */
+} sim_theme;
+
 typedef struct sim_config {
+    sim_theme theme;
+    uint32_t order_ahead;
     uint32_t workers, member_max, clients;
     uint32_t delay_us, jitter_us;          /* of frames */
     uint32_t drop, repeat, corrupt, late;  /* of a million frames */
