@@ -1,0 +1,167 @@
+/* weir sim: run schedules of faults under the simulator. */
+#include "coordinator/coord_verb.h"
+#include "coordinator/sim_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct sim_verb_options {
+    coord_number seed;
+    const char *seeds, *mutant;
+    bool trace_hash, json, kind, log, list;
+} sim_verb_options;
+
+static const coord_option sim_table[] = {
+    { .name = "seed", .value = "S", .help = "the one schedule to run", .type = COORD_NUMBER,
+      .most = UINT64_MAX, .offset = offsetof(sim_verb_options, seed) },
+    { .name = "seeds", .value = "A..B", .help = "all schedules from A to B", .type = COORD_TEXT,
+      .offset = offsetof(sim_verb_options, seeds) },
+    { .name = "mutant", .value = "NAME", .help = "leave a rule out; a violation is then expected",
+      .type = COORD_TEXT, .offset = offsetof(sim_verb_options, mutant) },
+    { .name = "mutants", .help = "list the rules that can be left out", .type = COORD_FLAG,
+      .offset = offsetof(sim_verb_options, list) },
+    { .name = "no-faults", .help = "a kind world: nothing fails", .type = COORD_FLAG,
+      .offset = offsetof(sim_verb_options, kind) },
+    { .name = "trace-hash", .help = "print the hash of each schedule's events",
+      .type = COORD_FLAG, .offset = offsetof(sim_verb_options, trace_hash) },
+    { .name = "log", .help = "print every message that arrives, on standard error",
+      .type = COORD_FLAG, .offset = offsetof(sim_verb_options, log) },
+    { .name = "json", .help = "print a JSON object per schedule that is violated, and one in all",
+      .type = COORD_FLAG, .offset = offsetof(sim_verb_options, json) },
+    { 0 },
+};
+
+static const struct {
+    const char *name, *help;
+} sim_mutants[] = {
+#define SIM_MUTANT_ROW(bit, name, help) { #name, help },
+    PROTO_MUTANTS(SIM_MUTANT_ROW)
+};
+
+static int sim_list(bool json)
+{
+    for (uint32_t i = 0; i < PROTO_MUTANT_COUNT; i++)
+        if (json)
+            printf("{\"mutant\":\"%s\",\"help\":\"%s\"}\n", sim_mutants[i].name,
+                   sim_mutants[i].help);
+        else
+            printf("%-12s %s\n", sim_mutants[i].name, sim_mutants[i].help);
+    return COORD_DONE;
+}
+
+/* "A..B" with whole numbers, A <= B. */
+static bool sim_read_range(const char *text, uint64_t *first, uint64_t *last)
+{
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    *first = strtoull(text, &end, 10);
+    if (strncmp(end, "..", 2) != 0 || end[2] < '0' || end[2] > '9')
+        return false;
+    *last = strtoull(end + 2, &end, 10);
+    return *end == '\0' && *first <= *last && *last < UINT64_MAX;
+}
+
+static bool sim_read_mutant(const char *name, uint64_t *mutants)
+{
+    for (uint32_t i = 0; i < PROTO_MUTANT_COUNT; i++)
+        if (strcmp(sim_mutants[i].name, name) == 0) {
+            *mutants = 1ull << i;
+            return true;
+        }
+    return false;
+}
+
+static void sim_print_one(const sim_verb_options *o, const sim_result *r)
+{
+    if (r->violated && o->json)
+        printf("{\"seed\":%" PRIu64 ",\"violation\":\"%s\",\"events\":%" PRIu64 "}\n", r->seed, r->text,
+               r->events);
+    else if (r->violated)
+        printf("seed %" PRIu64 ": %s (after %" PRIu64 " events)\n", r->seed, r->text, r->events);
+    if (o->trace_hash)
+        printf("seed %" PRIu64 " trace %016" PRIx64 "\n", r->seed, r->trace);
+}
+
+typedef struct sim_totals {
+    uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
+} sim_totals;
+
+static void sim_print_totals(const sim_totals *t, bool json, double seconds)
+{
+    if (json)
+        printf("{\"schedules\":%" PRIu64 ",\"violations\":%" PRIu64 ",\"events\":%" PRIu64
+               ",\"faults\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"generations\":%" PRIu64
+               ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"seconds\":%.3f}\n",
+               t->schedules, t->violations, t->events, t->faults, t->commits, t->generations,
+               t->frames, t->rejected, seconds);
+    else
+        printf("%" PRIu64 " schedules, %" PRIu64 " violations; %" PRIu64 " events, %" PRIu64
+               " faults, %" PRIu64 " generations, %" PRIu64 " commits, %" PRIu64 " frames in %.1f s\n",
+               t->schedules, t->violations, t->events, t->faults, t->generations, t->commits,
+               t->frames, seconds);
+}
+
+static void sim_add(sim_totals *t, const sim_result *r)
+{
+    t->schedules++;
+    t->violations += r->violated;
+    t->events += r->events;
+    t->faults += r->faults;
+    t->commits += r->commits;
+    t->generations += r->generations;
+    t->frames += r->frames;
+    t->rejected += r->rejected;
+}
+
+static int sim_verb_run(const coord_args *args, const void *options)
+{
+    const sim_verb_options *o = options;
+    uint64_t first = o->seed.given ? o->seed.value : 1, last = first;
+    sim_options run = { .faults = !o->kind, .log = o->log ? stderr : NULL };
+    sim_totals totals = { 0 };
+    struct timespec begin, end;
+
+    (void)args;
+    if (o->list)
+        return sim_list(o->json);
+    if (o->seeds != NULL && (o->seed.given || !sim_read_range(o->seeds, &first, &last))) {
+        fprintf(stderr, "weir sim: --seeds A..B: expected two whole numbers, and no --seed\n");
+        return COORD_USAGE;
+    }
+    if (o->mutant != NULL && !sim_read_mutant(o->mutant, &run.mutants)) {
+        fprintf(stderr, "weir sim: unknown mutant \"%.40s\"; --mutants lists them\n", o->mutant);
+        return COORD_USAGE;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (uint64_t seed = first; seed <= last; seed++) {
+        sim_result result;
+
+        run.seed = seed;
+        sim_run(&run, &result);
+        sim_add(&totals, &result);
+        sim_print_one(o, &result);
+        if (result.violated && o->mutant != NULL)
+            break;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    sim_print_totals(&totals, o->json,
+                     (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    return totals.violations == 0 ? COORD_DONE : COORD_FAILED;
+}
+
+const coord_verb coord_verb_sim = {
+    .name = "sim",
+    .arguments = "",
+    .help = "run the protocols under the simulator, with faults",
+    .more = "A schedule is a pure function of its seed: the same seed gives the same trace hash. With\n"
+            "--mutant a rule is left out and the run ends at the first violation. Exit code 1 says\n"
+            "that something was violated.\n",
+    .options = sim_table,
+    .options_size = sizeof(sim_verb_options),
+    .run = sim_verb_run,
+};

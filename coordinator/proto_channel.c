@@ -1,0 +1,515 @@
+/* The channel between two workers: sequenced, acknowledged, credited, of one generation.
+ *
+ * Why it cannot deadlock (rule 8): receivers take whatever arrives. A frame that is an input of the
+ * receiver's lowest unfinished (step, stage) needs no credit, and queues are ordered by (step,
+ * stage), so such a frame is at a queue's head or behind others of its kind. Hence the inputs of
+ * the globally lowest unfinished task always get through, and their task gives credit back.
+ * Memory per channel: the credit, one step's input, and one reserve for states that move. */
+#include "coordinator/proto_worker_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void channel_init(proto_worker *w)
+{
+    w->channels = proto_zero(w->member_count, sizeof *w->channels);
+    for (uint32_t m = 0; m < w->member_count; m++)
+        w->channels[m].next = 1;
+}
+
+static void queue_clear(channel_queue *queue)
+{
+    for (channel_frame *f; (f = queue->first) != NULL;) {
+        queue->first = f->next;
+        proto_batch_drop(&f->batch);
+        free(f);
+    }
+    queue->last = NULL;
+}
+
+void channel_fini(proto_worker *w)
+{
+    for (uint32_t m = 0; w->channels != NULL && m < w->member_count; m++) {
+        queue_clear(&w->channels[m].waiting);
+        queue_clear(&w->channels[m].moving);
+        queue_clear(&w->channels[m].unacked);
+        for (parked_frame *f; (f = w->channels[m].ahead) != NULL;) {
+            w->channels[m].ahead = f->next;
+            free(f);
+        }
+    }
+    free(w->channels);
+    w->channels = NULL;
+}
+
+/* ---- sending ---- */
+
+static bool frame_before(const channel_frame *a, const channel_frame *b)
+{
+    return a->step != b->step ? a->step < b->step : a->stage < b->stage;
+}
+
+/* Behind the frames of the same (step, stage): so marks stay behind their rows. */
+static void queue_insert(channel_queue *queue, channel_frame *frame, bool first_of_kind)
+{
+    channel_frame **at = &queue->first;
+
+    if (!first_of_kind && queue->last != NULL && !frame_before(frame, queue->last))
+        at = &queue->last->next;
+    else
+        while (*at != NULL && (first_of_kind ? frame_before(*at, frame) : !frame_before(frame, *at)))
+            at = &(*at)->next;
+    frame->next = *at;
+    *at = frame;
+    if (frame->next == NULL)
+        queue->last = frame;
+}
+
+static channel_frame *queue_take(channel_queue *queue)
+{
+    channel_frame *frame = queue->first;
+
+    queue->first = frame->next;
+    if (queue->first == NULL)
+        queue->last = NULL;
+    return frame;
+}
+
+static channel_frame *frame_new(proto_batch *batch, uint16_t type, uint64_t step, uint32_t stage)
+{
+    channel_frame *frame = proto_zero(1, sizeof *frame);
+
+    frame->msg.header.type = type;
+    frame->batch = batch == NULL ? NULL : proto_batch_hold(batch);
+    frame->step = step;
+    frame->stage = stage;
+    return frame;
+}
+
+static void channel_put(proto_worker *w, uint32_t member, channel_queue *queue, channel_frame *frame)
+{
+    channel *c = w->channels + member;
+
+    queue_insert(queue, frame, MUTANT(w, markfirst) && frame->msg.header.type == PROTO_TYPE_mark);
+    if (++c->waiting_count > w->stats.queued_max)
+        w->stats.queued_max = c->waiting_count;
+}
+
+void channel_send_rows(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step, uint32_t src,
+                       uint32_t dst, proto_batch *batch, bool last)
+{
+    uint32_t total = batch == NULL ? 0 : batch->size, offset = 0;
+
+    do {
+        channel_frame *f = frame_new(batch, PROTO_TYPE_data, step, w->plan->edges[edge].to);
+        uint32_t size = total - offset;
+
+        if (size > w->config.frame_size)
+            size = w->config.frame_size;
+        f->cost = size;
+        f->msg.data = (proto_data){ .edge = edge, .step = step, .src = src, .dst = dst,
+                                    .rows = batch == NULL ? 0 : batch->rows, .offset = offset,
+                                    .total = total, .last = last && offset + size == total };
+        f->msg.data.payload = (proto_bytes){ size == 0 ? NULL : batch->bytes + offset, size };
+        channel_put(w, member, &w->channels[member].waiting, f);
+        offset += size;
+    } while (offset < total);
+}
+
+void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step,
+                       const uint32_t *groups, uint32_t count)
+{
+    proto_batch *list = proto_batch_new(4 * count, 0);
+    channel_frame *f = frame_new(list, PROTO_TYPE_mark, step, w->plan->edges[edge].to);
+
+    for (uint32_t i = 0; i < count; i++)
+        proto_put_u32(list->bytes + 4 * i, groups[i]);
+    f->msg.mark = (proto_mark){ .edge = edge, .step = step, .groups = { list->bytes, 4 * count } };
+    channel_put(w, member, &w->channels[member].waiting, f);
+    proto_batch_drop(&list);
+}
+
+void channel_send_state(proto_worker *w, uint32_t member, uint32_t group, uint64_t step,
+                        proto_batch *state)
+{
+    uint32_t offset = 0;
+
+    do {
+        channel_frame *f = frame_new(state, PROTO_TYPE_state, step, 0);
+        uint32_t size = state->size - offset;
+
+        if (size > w->config.frame_size)
+            size = w->config.frame_size;
+        f->cost = size;
+        f->msg.state = (proto_state){ .group = group, .step = step, .rows = state->rows,
+                                      .offset = offset, .total = state->size,
+                                      .payload = { state->bytes + offset, size } };
+        channel_put(w, member, &w->channels[member].moving, f);
+        offset += size;
+    } while (offset < state->size);
+    proto_batch_drop(&state);
+}
+
+static bool channel_at_mark(const channel *c, const channel_frame *f)
+{
+    return f->step != c->peer_step ? f->step < c->peer_step : f->stage <= c->peer_stage;
+}
+
+static bool channel_admits(const proto_worker *w, const channel *c, const channel_frame *f)
+{
+    bool state = f->msg.header.type == PROTO_TYPE_state;
+    uint64_t under_way = state ? c->moved - c->peer_moved : c->sent - c->peer_consumed;
+    uint64_t most = state ? w->config.move_size : w->config.credit_size;
+
+    if (f->cost == 0 || under_way + f->cost <= most || MUTANT(w, nocredit))
+        return true;
+    return channel_at_mark(c, f) && !MUTANT(w, noexempt);
+}
+
+static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
+{
+    f->sent_us = w->now_us;
+    w->stats.frames_sent++;
+    worker_send(w, w->members[member], &f->msg, f->msg.header.type);
+}
+
+static void channel_pump_queue(proto_worker *w, uint32_t member, channel_queue *queue)
+{
+    channel *c = w->channels + member;
+
+    while (queue->first != NULL && channel_admits(w, c, queue->first)) {
+        channel_frame *f = queue_take(queue);
+
+        c->waiting_count--;
+        if (queue == &c->moving)
+            c->moved += f->cost;
+        else
+            c->sent += f->cost;
+        f->msg.header.sequence = c->next++;
+        f->next = NULL;
+        if (c->unacked.last == NULL)
+            c->unacked.first = f;
+        else
+            c->unacked.last->next = f;
+        c->unacked.last = f;
+        channel_transmit(w, member, f);
+    }
+}
+
+void channel_resend(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+
+    if (MUTANT(w, noresend))
+        return;
+    c->resent_us = w->now_us;
+    for (channel_frame *f = c->unacked.first; f != NULL; f = f->next) {
+        w->stats.frames_resent++;
+        channel_transmit(w, member, f);
+    }
+}
+
+/* ---- receiving ---- */
+
+/* Give back the credit of a frame whose rows have been read. */
+void channel_consumed(proto_worker *w, const proto_input *input)
+{
+    channel *c;
+
+    if (input->member == PROTO_NONE || input->batch == NULL)
+        return;
+    c = w->channels + input->member;
+    if (!MUTANT(w, earlycredit))
+        c->consumed += input->batch->have;
+    c->buffered -= input->batch->have;
+}
+
+static bool channel_data_fits(const proto_worker *w, const proto_data *d)
+{
+    const proto_plan *p = w->plan;
+    const proto_edge *e = p->edges + d->edge;
+
+    return d->edge < p->edge_count && d->src < p->group_count && d->dst < p->group_count &&
+           flow_step_known(w, d->step) && proto_stage_has(&p->stages[e->to], d->dst) &&
+           d->total <= PROTO_FRAME_SIZE_MAX && d->payload.size <= d->total &&
+           d->offset <= d->total - d->payload.size;
+}
+
+static void channel_take_rows(proto_worker *w, uint32_t member, const proto_data *d)
+{
+    channel *c = w->channels + member;
+    flow_input *in = flow_input_find(w, d->step, d->edge, d->dst, d->src, member);
+    proto_batch *batch;
+
+    if (d->offset == 0) {
+        batch = proto_batch_new(d->total, d->rows);
+        batch->have = 0;
+        flow_input_put(w, d->step, d->dst, &(proto_input){ d->edge, d->src, member, batch });
+    } else if (in == NULL || in->input.batch->have != d->offset ||
+               in->input.batch->size != d->total) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    } else {
+        batch = in->input.batch;
+    }
+    memcpy(batch->bytes + d->offset, d->payload.data, d->payload.size);
+    batch->have += d->payload.size;
+    c->buffered += d->payload.size;
+    if (c->buffered > w->stats.buffered_max)
+        w->stats.buffered_max = c->buffered;
+    if (MUTANT(w, earlycredit))
+        c->consumed += d->payload.size;
+}
+
+static void channel_take_data(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    const proto_data *d = &msg->data;
+
+    if (!channel_data_fits(w, d)) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    if (MUTANT(w, reject) && proto_owner_at(&w->owners, d->dst, d->step) != w->self)
+        return;
+    if (d->payload.size > 0)
+        channel_take_rows(w, member, d);
+    if (d->last)
+        flow_arrive(w, d->edge, d->step, d->src);
+}
+
+static void channel_take_mark(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    const proto_mark *m = &msg->mark;
+
+    (void)member;
+    if (m->edge >= w->plan->edge_count || w->plan->edges[m->edge].exchange != PROTO_ALL ||
+        !flow_step_known(w, m->step) || m->groups.size % 4 != 0) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    for (uint32_t i = 0; i < m->groups.size; i += 4) {
+        uint32_t group = proto_get_u32(m->groups.data + i);
+
+        if (!proto_stage_has(&w->plan->stages[w->plan->edges[m->edge].from], group))
+            worker_reject(w, PROTO_REJECT_range);
+        else
+            flow_arrive(w, m->edge, m->step, group);
+        if (MUTANT(w, markworker))
+            break;
+    }
+}
+
+static void channel_take_state(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    const proto_state *s = &msg->state;
+    flow_group *g = s->group < w->plan->group_count ? w->flow.groups + s->group : NULL;
+
+    if (g == NULL || s->total > PROTO_FRAME_SIZE_MAX || s->payload.size > s->total ||
+        s->offset > s->total - s->payload.size || s->step > w->plan->step_count) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    w->channels[member].taken += s->payload.size;
+    if (MUTANT(w, reject) && proto_owner_at(&w->owners, s->group, s->step) != w->self)
+        return;
+    if (s->offset == 0) {
+        proto_batch_drop(&g->arriving);
+        g->arriving = proto_batch_new(s->total, s->rows);
+        g->arriving->have = 0;
+        g->arriving_step = s->step;
+        g->arriving_from = member;
+    }
+    if (g->arriving == NULL || g->arriving->have != s->offset || g->arriving->size != s->total ||
+        g->arriving_step != s->step || g->arriving_from != member) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    if (s->payload.size > 0)
+        memcpy(g->arriving->bytes + s->offset, s->payload.data, s->payload.size);
+    g->arriving->have += s->payload.size;
+    if (g->arriving->have == g->arriving->size) {
+        proto_batch *state = g->arriving;
+
+        g->arriving = NULL;
+        flow_adopt(w, s->group, s->step, state);
+    }
+}
+
+static void channel_take(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    if (msg->header.type == PROTO_TYPE_data)
+        channel_take_data(w, member, msg);
+    else if (msg->header.type == PROTO_TYPE_mark)
+        channel_take_mark(w, member, msg);
+    else
+        channel_take_state(w, member, msg);
+}
+
+/* Frames are taken in order. One that is ahead of its turn waits; its sender's credit bounds how
+ * many do, and what does not fit is sent again. */
+static void channel_keep_ahead(proto_worker *w, channel *c, const proto_msg *msg)
+{
+    parked_frame **at = &c->ahead, *frame;
+
+    c->tell = c->gap = true;
+    while (*at != NULL && (*at)->sequence < msg->header.sequence)
+        at = &(*at)->next;
+    if ((*at != NULL && (*at)->sequence == msg->header.sequence) ||
+        c->ahead_count == PROTO_PARKED_MAX) {
+        worker_reject(w, *at != NULL ? PROTO_REJECT_repeat : PROTO_REJECT_gap);
+        return;
+    }
+    frame = worker_copy(msg);
+    frame->next = *at;
+    *at = frame;
+    c->ahead_count++;
+}
+
+static void channel_take_ahead(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+    parked_frame *frame;
+    proto_msg msg;
+
+    while ((frame = c->ahead) != NULL && frame->sequence <= c->received + 1) {
+        c->ahead = frame->next;
+        c->ahead_count--;
+        if (frame->sequence == c->received + 1 &&
+            proto_decode(&msg, frame->bytes, frame->size) == PROTO_REJECT_ok) {
+            c->received++;
+            channel_take(w, member, &msg);
+        }
+        free(frame);
+    }
+}
+
+/* A sequenced frame of this generation. */
+void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    channel *c = w->channels + member;
+    uint64_t sequence = msg->header.sequence;
+
+    if (sequence > c->received + 1) {
+        channel_keep_ahead(w, c, msg);
+        return;
+    }
+    if (sequence <= c->received) {
+        c->tell = true;
+        worker_reject(w, PROTO_REJECT_repeat);
+        if (MUTANT(w, norepeat))
+            channel_take(w, member, msg);
+        return;
+    }
+    c->received = sequence;
+    c->quiet++;
+    channel_take(w, member, msg);
+    channel_take_ahead(w, member);
+}
+
+/* Numbers only grow, so acknowledgements that arrive out of order do no harm. */
+void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg)
+{
+    channel *c = w->channels + member;
+    const proto_ack *a = &msg->ack;
+
+    if (a->received >= c->next || a->consumed > c->sent || a->moved > c->moved) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    while (c->unacked.first != NULL && c->unacked.first->msg.header.sequence <= a->received) {
+        channel_frame *f = queue_take(&c->unacked);
+
+        proto_batch_drop(&f->batch);
+        free(f);
+    }
+    if (a->consumed > c->peer_consumed)
+        c->peer_consumed = a->consumed;
+    if (a->moved > c->peer_moved)
+        c->peer_moved = a->moved;
+    if (a->step > c->peer_step || (a->step == c->peer_step && a->stage > c->peer_stage)) {
+        c->peer_step = a->step;
+        c->peer_stage = a->stage;
+    }
+    if (a->gap && w->now_us - c->resent_us >= w->config.resend_us / 4)
+        channel_resend(w, member);
+}
+
+static void channel_tell(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+    proto_msg msg = { .ack = { .received = c->received, .consumed = c->consumed,
+                               .moved = c->taken, .step = w->flow.low,
+                               .stage = flow_low_stage(w), .gap = c->gap } };
+
+    c->consumed_told = c->consumed;
+    c->step_told = w->flow.low;
+    c->quiet = 0;
+    c->tell = c->gap = false;
+    worker_send(w, w->members[member], &msg, PROTO_TYPE_ack);
+}
+
+/* Send what may be sent; acknowledge when it is worth a frame. */
+void channel_pump(proto_worker *w)
+{
+    for (uint32_t m = 0; m < w->member_count; m++) {
+        channel *c = w->channels + m;
+
+        if (m == w->self)
+            continue;
+        channel_pump_queue(w, m, &c->moving);
+        channel_pump_queue(w, m, &c->waiting);
+        if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
+            (c->received > 0 && c->step_told != w->flow.low))
+            channel_tell(w, m);
+    }
+}
+
+void channel_tick(proto_worker *w)
+{
+    for (uint32_t m = 0; m < w->member_count; m++) {
+        channel *c = w->channels + m;
+
+        if (m == w->self)
+            continue;
+        if (c->unacked.first != NULL &&
+            w->now_us - c->unacked.first->sent_us >= w->config.resend_us)
+            channel_resend(w, m);
+        if (w->phase == WORKER_RUNNING)
+            c->tell = true;
+    }
+}
+
+static uint64_t channel_above_mark(const proto_worker *w, uint32_t member)
+{
+    const proto_plan *p = w->plan;
+    uint64_t low = w->flow.low, sum = 0;
+    uint32_t stage = flow_low_stage(w);
+
+    for (uint64_t step = low; step < low + w->flow.ring; step++)
+        for (uint32_t e = 0; e < p->edge_count; e++)
+            for (uint32_t g = 0; g < p->group_count && (step > low || p->edges[e].to > stage); g++) {
+                const flow_input *in =
+                    w->flow.slots[step % w->flow.ring].inputs[e * p->group_count + g];
+
+                for (; in != NULL; in = in->next)
+                    if (in->input.member == member)
+                        sum += in->input.batch->have;
+            }
+    return sum;
+}
+
+/* The sum is made only where it could exceed the credit. */
+void channel_buffered(const proto_worker *w, proto_worker_stats *stats)
+{
+    for (uint32_t m = 0; w->phase == WORKER_RUNNING && m < w->member_count; m++) {
+        uint64_t above = 0;
+
+        if (w->channels[m].buffered > w->config.credit_size)
+            above = channel_above_mark(w, m);
+        if (w->channels[m].buffered > stats->buffered)
+            stats->buffered = w->channels[m].buffered;
+        if (above > stats->above_mark)
+            stats->above_mark = above;
+    }
+}

@@ -1,0 +1,283 @@
+#include "coordinator/proto_coord_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void coord_send(proto_coord *c, uint64_t to, proto_msg *msg, uint16_t type)
+{
+    msg->header.type = type;
+    msg->header.job = c->config.job;
+    msg->header.generation = c->generation;
+    msg->header.incarnation = c->incarnation;
+    msg->header.sender = 0;
+    c->env.send(c->env.user, to, msg);
+}
+
+void coord_reject(proto_coord *c, proto_reject reason)
+{
+    c->stats.rejected[reason]++;
+}
+
+void coord_enter(proto_coord *c, coord_phase phase)
+{
+    c->phase = phase;
+    c->phase_since_us = c->now_us;
+}
+
+/* The end is synced before anybody is told. */
+void coord_finish(proto_coord *c, proto_end end)
+{
+    proto_record record = { .kind = PROTO_RECORD_END, .number = end };
+
+    if (c->phase == COORD_ENDED)
+        return;
+    c->end = end;
+    c->end_at = coord_append(c, &record);
+    coord_enter(c, COORD_ENDED);
+}
+
+static void coord_stop_worker(proto_coord *c, uint64_t worker)
+{
+    proto_msg msg = { .stop = { .reason = (uint8_t)c->end } };
+
+    coord_send(c, worker, &msg, PROTO_TYPE_stop);
+}
+
+/* Ask a worker for its report, the promise to obey this incarnation. */
+void coord_call(proto_coord *c, uint64_t worker)
+{
+    proto_msg msg = { .attach = { 0 } };
+
+    coord_send(c, worker, &msg, PROTO_TYPE_attach);
+}
+
+/* What every event ends with. */
+static void coord_advance(proto_coord *c)
+{
+    if (c->phase == COORD_STARTING && c->incarnation_at <= c->synced) {
+        if (c->end != PROTO_END_NOT)
+            coord_enter(c, COORD_ENDED);
+        else if (c->generation == 0)
+            coord_enter(c, COORD_FENCED);
+        else
+            coord_attach_begin(c);
+    }
+    coord_members_advance(c);
+    coord_snapshots_advance(c);
+    coord_grants_advance(c);
+    coord_orders_send(c);
+    coord_sync(c);
+}
+
+/* ---- messages ---- */
+
+typedef struct coord_rule {
+    void (*take)(proto_coord *c, coord_worker *w, const proto_msg *msg);
+    bool generation;  /* of the running generation only */
+    bool incarnation; /* of this incarnation only */
+} coord_rule;
+
+static const coord_rule coord_rules[PROTO_TYPE_END] = {
+    [PROTO_TYPE_join] = { coord_take_join, false, false },
+    [PROTO_TYPE_report] = { coord_take_report, false, true },
+    [PROTO_TYPE_status] = { coord_take_status, true, true },
+    [PROTO_TYPE_installed] = { coord_take_installed, true, true },
+    [PROTO_TYPE_prepared] = { coord_take_prepared, true, true },
+    [PROTO_TYPE_failed] = { coord_take_failed, true, true },
+    [PROTO_TYPE_locked] = { coord_take_locked, true, true },
+};
+
+static bool coord_obeys(const proto_coord *c, const coord_rule *rule, const proto_header *h)
+{
+    if (MUTANT(c, stalepart) && h->type == PROTO_TYPE_prepared)
+        return true;
+    return (!rule->generation || h->generation == c->generation) &&
+           (!rule->incarnation || h->incarnation == c->incarnation);
+}
+
+/* A worker of another generation that is no member now ends, and may come back as a spare one. */
+static bool coord_is_stray(const proto_coord *c, const proto_msg *msg)
+{
+    if (c->phase == COORD_ENDED)
+        return c->end_at <= c->synced;
+    return msg->header.generation != 0 && msg->header.generation < c->generation &&
+           !coord_is_member(c, msg->header.sender) && c->phase == COORD_RUNNING;
+}
+
+static void coord_from_worker(proto_coord *c, const proto_msg *msg)
+{
+    const coord_rule *rule = &coord_rules[msg->header.type];
+    coord_worker *w = rule->take == NULL ? NULL : coord_worker_add(c, msg->header.sender);
+
+    if (w == NULL || w->gone) {
+        coord_reject(c, rule->take == NULL ? PROTO_REJECT_type : PROTO_REJECT_sender);
+        if (w != NULL) /* its connection was lost, and with it its place */
+            coord_stop_worker(c, w->id);
+        return;
+    }
+    w->seen_us = c->now_us;
+    if (!w->known && msg->header.type != PROTO_TYPE_join && msg->header.type != PROTO_TYPE_report)
+        coord_call(c, w->id);
+    if (coord_is_stray(c, msg))
+        coord_stop_worker(c, msg->header.sender);
+    else if (coord_obeys(c, rule, &msg->header))
+        rule->take(c, w, msg);
+    else
+        coord_reject(c, PROTO_REJECT_stale);
+}
+
+void proto_coord_receive(proto_coord *c, uint64_t now_us, const proto_msg *msg)
+{
+    uint16_t type = msg->header.type;
+
+    c->now_us = now_us;
+    if (c->phase == COORD_STARTING)
+        return;
+    if (msg->header.job != c->config.job || type >= PROTO_TYPE_END || msg->header.sender == 0)
+        coord_reject(c, PROTO_REJECT_job);
+    else if (type == PROTO_TYPE_inject)
+        coord_take_inject(c, msg);
+    else if (type == PROTO_TYPE_command)
+        coord_take_command(c, msg);
+    else
+        coord_from_worker(c, msg);
+    coord_advance(c);
+}
+
+/* ---- time and disk ---- */
+
+void proto_coord_tick(proto_coord *c, uint64_t now_us)
+{
+    c->now_us = now_us;
+    if (now_us >= c->beat_at_us) {
+        c->beat_at_us = now_us + c->config.beat_us;
+        coord_members_tick(c);
+        coord_grants_tick(c);
+        coord_snapshots_tick(c);
+    }
+    coord_advance(c);
+}
+
+uint64_t proto_coord_deadline(const proto_coord *c)
+{
+    uint64_t at = c->beat_at_us;
+
+    if (c->phase == COORD_FENCED && c->fence_at_us > c->now_us && c->fence_at_us < at)
+        at = c->fence_at_us;
+    return at;
+}
+
+void proto_coord_synced(proto_coord *c, uint64_t now_us, uint64_t records, bool ok)
+{
+    c->now_us = now_us;
+    if (!ok) {
+        c->env.stop(c->env.user);
+        return;
+    }
+    c->syncing = false;
+    c->synced = records;
+    coord_orders_synced(c);
+    coord_advance(c);
+}
+
+void proto_coord_committed(proto_coord *c, uint64_t now_us, uint64_t attempt, bool ok)
+{
+    c->now_us = now_us;
+    coord_commit_done(c, attempt, ok);
+    coord_advance(c);
+}
+
+/* ---- life ---- */
+
+proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *config,
+                             const proto_coord_env *env)
+{
+    proto_coord *c = proto_zero(1, sizeof *c);
+
+    c->plan = plan;
+    c->config = *config;
+    c->env = *env;
+    c->final_step = plan->step_count;
+    c->workers = proto_zero(PROTO_WORKERS_MAX, sizeof *c->workers);
+    c->clients = proto_zero(PROTO_CLIENTS_MAX, sizeof *c->clients);
+    proto_owners_init(&c->owners, plan->group_count);
+    return c;
+}
+
+void proto_coord_free(proto_coord **coord)
+{
+    proto_coord *c = *coord;
+
+    *coord = NULL;
+    if (c == NULL)
+        return;
+    for (uint32_t i = 0; i < c->order_count; i++)
+        free((void *)(uintptr_t)c->orders[i].payload.data);
+    free(c->orders);
+    free(c->order_at);
+    free(c->workers);
+    free(c->clients);
+    free(c->members);
+    proto_owners_fini(&c->owners);
+    free(c);
+}
+
+void proto_coord_recover(proto_coord *c, const proto_record *record)
+{
+    switch (record->kind) {
+    case PROTO_RECORD_INCARNATION:
+        c->incarnation = record->number;
+        break;
+    case PROTO_RECORD_CEILING:
+        c->ceiling = c->ceiling_synced = record->number;
+        break;
+    case PROTO_RECORD_GENERATION:
+        coord_recover_generation(c, record);
+        break;
+    case PROTO_RECORD_ORDER:
+        coord_order_recover(c, &record->order);
+        break;
+    case PROTO_RECORD_END:
+        c->end = (proto_end)record->number;
+        break;
+    }
+}
+
+void proto_coord_start(proto_coord *c, uint64_t now_us, proto_head head)
+{
+    proto_record record = { .kind = PROTO_RECORD_INCARNATION };
+
+    if (c->incarnation == 0 || !MUTANT(c, sameinc))
+        c->incarnation++;
+    record.number = c->incarnation;
+    c->now_us = c->ticked_us = c->beat_at_us = now_us;
+    c->head = head;
+    c->order_synced = c->order_count;
+    c->incarnation_at = coord_append(c, &record);
+    coord_enter(c, COORD_STARTING);
+    coord_sync(c);
+}
+
+void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
+{
+    static const char *const waiting[] = {
+        [COORD_STARTING] = "its own log",   [COORD_ATTACHING] = "members that report",
+        [COORD_FENCED] = "workers",         [COORD_SEALING] = "the generation's record",
+        [COORD_INSTALLING] = "members that load", [COORD_RUNNING] = "",
+        [COORD_ENDED] = "",
+    };
+
+    *stats = c->stats;
+    stats->generation = c->generation;
+    stats->incarnation = c->incarnation;
+    stats->bound = c->bound;
+    stats->low = coord_low(c);
+    stats->ceiling = c->ceiling_synced;
+    stats->orders = c->order_count;
+    stats->head = c->head;
+    stats->end = c->end_at <= c->synced ? c->end : PROTO_END_NOT;
+    stats->running = c->phase == COORD_RUNNING;
+    stats->paused = c->paused;
+    stats->members = c->member_count;
+    stats->waiting = waiting[c->phase];
+}

@@ -1,0 +1,135 @@
+/* The coordinator's half of the protocol, for one job, without I/O: an event in, actions out.
+ *
+ * Events are the functions proto_coord_* below; actions are calls of the table that the shell gives.
+ * An action never calls back and never fails; what comes of it returns later as an event. One
+ * thread. The rules are PROTOCOL.md in this folder. */
+#ifndef PROTO_COORD_H
+#define PROTO_COORD_H
+
+#include "coordinator/proto_order.h"
+#include "coordinator/proto_plan.h"
+
+typedef struct proto_coord proto_coord;
+
+/* What the coordinator's own log holds. */
+typedef enum proto_record_kind {
+    PROTO_RECORD_INCARNATION = 1, /* number */
+    PROTO_RECORD_CEILING,         /* number: no grant goes beyond it */
+    PROTO_RECORD_GENERATION,      /* number, snapshot, step, floor, members (u64), owners (u32) */
+    PROTO_RECORD_ORDER,
+    PROTO_RECORD_END,             /* number: a proto_end */
+} proto_record_kind;
+
+typedef struct proto_record {
+    proto_record_kind kind;
+    uint64_t number, snapshot, step, floor;
+    proto_bytes members, owners;
+    proto_order_record order;
+} proto_record;
+
+typedef enum proto_end {
+    PROTO_END_NOT, /* the job goes on */
+    PROTO_END_DONE,
+    PROTO_END_DRAINED,
+    PROTO_END_CANCELLED,
+    PROTO_END_FAILED,
+} proto_end;
+
+/* The commit: makes `attempt` the head. Parts are those of the members, one each. */
+typedef struct proto_commit {
+    uint64_t attempt, generation, step;
+    const uint64_t *members;
+    uint32_t member_count;
+} proto_commit;
+
+/* The newest committed snapshot; attempt 0: none, the job's first state at step 0. */
+typedef struct proto_head {
+    uint64_t attempt, step;
+} proto_head;
+
+typedef enum proto_verb {
+    PROTO_VERB_SNAPSHOT = 1, /* answered when one that began later is committed */
+    PROTO_VERB_PAUSE,
+    PROTO_VERB_RESUME,
+    PROTO_VERB_DRAIN,        /* a barrier, a commit, the end */
+    PROTO_VERB_CANCEL,
+    PROTO_VERB_MOVE,         /* first: key group, second: place of its new owner */
+} proto_verb;
+
+typedef enum proto_answer_status {
+    PROTO_ANSWER_OK,
+    PROTO_ANSWER_LATE,    /* no step is left that the input could enter */
+    PROTO_ANSWER_REFUSED, /* not now, or not this */
+    PROTO_ANSWER_ENDED,   /* index: a proto_end */
+} proto_answer_status;
+
+typedef struct proto_coord_env {
+    void *user;
+    void (*send)(void *user, uint64_t to, const proto_msg *msg); /* to a worker or a client */
+    void (*append)(void *user, const proto_record *record);      /* to the log, not synced */
+    void (*sync)(void *user);  /* all that was appended; ends in _synced */
+    void (*commit)(void *user, const proto_commit *commit);      /* ends in _committed */
+    void (*kill)(void *user, uint64_t process);
+    void (*stop)(void *user);  /* a sync failed: end the process, recover from the log */
+} proto_coord_env;
+
+typedef enum proto_mode {
+    PROTO_MODE_SNAPSHOT, /* fence, return to the last commit, go on */
+    PROTO_MODE_NONE,     /* the job fails */
+    PROTO_MODE_RETRY,    /* tasks were tried again by their worker; then the job fails */
+} proto_mode;
+
+typedef struct proto_coord_config {
+    uint64_t job;
+    uint32_t member_min;      /* workers that a generation needs */
+    uint32_t member_max;      /* that it takes; others are spare */
+    uint32_t window;          /* steps between the lowest unfinished one and the bound */
+    uint32_t order_ahead;     /* D: steps between the bound and a new order */
+    uint32_t ceiling_span;    /* steps that a synced ceiling runs ahead of the bound */
+    uint32_t snapshot_every;  /* steps; 0: only when asked */
+    uint32_t restarts_max;
+    uint32_t sink_host;       /* where sinks are pinned */
+    uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */
+    uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
+    uint64_t attach_us, install_us, attempt_us; /* deadlines */
+    uint64_t steps_per_second; /* pace; 0: none */
+    proto_mode mode;
+    uint64_t mutants;
+} proto_coord_config;
+
+typedef struct proto_coord_stats {
+    uint64_t generation, incarnation, bound, low, ceiling, orders;
+    uint64_t commits, aborts, restarts;
+    proto_head head;
+    proto_end end;
+    bool running, paused;
+    uint32_t members;
+    uint64_t rejected[PROTO_REJECT_COUNT];
+    const char *waiting;      /* what it waits for, in words; static */
+    uint64_t missing;         /* the worker that it waits for; 0: none */
+    /* The smallest task error (step, stage, key group, row), if failed. */
+    bool failed;
+    uint64_t failed_step, failed_row;
+    uint32_t failed_stage, failed_group;
+} proto_coord_stats;
+
+/* Borrows plan and env's user. */
+proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *config,
+                             const proto_coord_env *env);
+void proto_coord_free(proto_coord **coord);
+/* Each record of the log, in order, before start. */
+void proto_coord_recover(proto_coord *coord, const proto_record *record);
+void proto_coord_start(proto_coord *coord, uint64_t now_us, proto_head head);
+
+void proto_coord_receive(proto_coord *coord, uint64_t now_us, const proto_msg *msg);
+void proto_coord_tick(proto_coord *coord, uint64_t now_us);
+uint64_t proto_coord_deadline(const proto_coord *coord);
+/* `records`: appended by this process and now synced. ok false: the sync failed. */
+void proto_coord_synced(proto_coord *coord, uint64_t now_us, uint64_t records, bool ok);
+void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt, bool ok);
+/* A worker's process ended, or its connection closed. */
+void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
+
+void proto_coord_stats_get(const proto_coord *coord, proto_coord_stats *stats);
+
+#endif

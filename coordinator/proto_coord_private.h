@@ -1,0 +1,153 @@
+/* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, generations,
+ * heartbeats), proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
+#ifndef PROTO_COORD_PRIVATE_H
+#define PROTO_COORD_PRIVATE_H
+
+#include "coordinator/proto_coord.h"
+#include "coordinator/proto_mutants.h"
+#include "coordinator/proto_owner.h"
+
+#define MUTANT(c, name) proto_mutant_on((c)->config.mutants, PROTO_MUTANT_##name)
+
+typedef enum coord_phase {
+    COORD_STARTING,   /* the incarnation is being synced; nothing is heard */
+    COORD_ATTACHING,  /* members of the running generation report */
+    COORD_FENCED,     /* the generation has ended, or none has begun: workers are waited for */
+    COORD_SEALING,    /* the next generation is being synced */
+    COORD_INSTALLING, /* its members load */
+    COORD_RUNNING,
+    COORD_ENDED,
+} coord_phase;
+
+typedef struct coord_worker {
+    uint64_t id, process;
+    uint32_t host;
+    uint64_t seen_us;
+    bool gone, known; /* known: it has said its host */
+    /* As a member of the generation: */
+    bool reported, installed, prepared;
+    uint64_t bound, applied, done, released;
+    uint64_t sent_bound, sent_order;
+} coord_worker;
+
+/* Inputs and commands of a client share one row of numbers, ascending. Commands are remembered only
+ * while the coordinator lives; each does no harm when it is done again. */
+typedef struct coord_client {
+    uint64_t id, number, index, step; /* the newest input */
+    uint64_t command;                 /* the newest command, and its answer */
+    uint8_t command_status;
+} coord_client;
+
+typedef struct coord_attempt {
+    uint64_t index, step; /* index 0: none is open */
+    uint64_t deadline_us;
+    bool committing;
+    bool final;
+} coord_attempt;
+
+#define COORD_ASKED_MAX 16 /* clients that wait for a snapshot */
+typedef struct coord_asked {
+    uint64_t client, number, after; /* committed attempts above `after` answer it */
+} coord_asked;
+
+struct proto_coord {
+    const proto_plan *plan;
+    proto_coord_config config;
+    proto_coord_env env;
+    uint64_t now_us, beat_at_us, ticked_us;
+    coord_phase phase;
+    uint64_t phase_since_us, fence_at_us;
+    proto_end end, ending; /* ending: what `end` becomes with the final commit */
+    uint64_t incarnation, generation;
+    /* workers, and the generation's members as ids, by place */
+    coord_worker *workers;
+    uint32_t worker_count;
+    uint64_t *members;
+    uint32_t member_count;
+    proto_owners owners;
+    uint64_t base_snapshot, base_step, base_history;
+    /* the log */
+    uint64_t appended, synced;  /* records of this process */
+    bool syncing;
+    uint64_t incarnation_at, generation_at, end_at, ceiling_at; /* their record's number */
+    uint64_t ceiling, ceiling_synced, floor;
+    proto_order_record *orders; /* [order_count], index i + 1; payloads owned */
+    uint64_t *order_at;         /* the record's number; 0: recovered */
+    uint32_t order_count, order_room, order_synced;
+    uint64_t input_step;        /* of the last input */
+    coord_client *clients;
+    uint32_t client_count;
+    /* time */
+    uint64_t bound, final_step;
+    bool paused;
+    uint64_t pace_since_us, pace_base;
+    /* snapshots */
+    proto_head head;
+    coord_attempt attempt;
+    uint64_t last_attempt;      /* of this generation; open or decided */
+    uint64_t snapshot_step;     /* of the last barrier */
+    coord_asked asked[COORD_ASKED_MAX];
+    uint32_t asked_count;
+    uint32_t restarts;
+    proto_coord_stats stats;
+};
+
+/* ---- proto_coord.c ---- */
+void coord_send(proto_coord *c, uint64_t to, proto_msg *msg, uint16_t type);
+void coord_call(proto_coord *c, uint64_t worker);
+void coord_enter(proto_coord *c, coord_phase phase);
+void coord_reject(proto_coord *c, proto_reject reason);
+void coord_finish(proto_coord *c, proto_end end);
+
+/* ---- proto_members.c ---- */
+coord_worker *coord_worker_find(proto_coord *c, uint64_t id);
+coord_worker *coord_worker_add(proto_coord *c, uint64_t id);
+bool coord_is_member(const proto_coord *c, uint64_t id);
+void coord_fence(proto_coord *c);          /* end the generation */
+void coord_attach_begin(proto_coord *c);
+void coord_members_advance(proto_coord *c);
+void coord_members_tick(proto_coord *c);
+void coord_install_begin(proto_coord *c);
+void coord_recover_generation(proto_coord *c, const proto_record *record);
+void coord_take_join(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
+
+/* ---- proto_history.c ---- */
+uint64_t coord_append(proto_coord *c, const proto_record *record);
+void coord_sync(proto_coord *c);
+/* Returns the index. Copies the payload. */
+uint64_t coord_order(proto_coord *c, const proto_order_record *order);
+void coord_order_recover(proto_coord *c, const proto_order_record *order);
+void coord_orders_synced(proto_coord *c);
+void coord_orders_send(proto_coord *c);
+/* Orders that may be sent: all synced ones. */
+uint32_t coord_orders_sendable(const proto_coord *c);
+/* Where the next order goes. */
+uint64_t coord_order_place(const proto_coord *c);
+/* The lowest step of an order that is not synced; UINT64_MAX: none. */
+uint64_t coord_orders_hold(const proto_coord *c);
+uint64_t coord_history_below(const proto_coord *c, uint64_t step);
+void coord_take_inject(proto_coord *c, const proto_msg *msg);
+void coord_take_command(proto_coord *c, const proto_msg *msg);
+void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t status, uint64_t index,
+                  uint64_t step);
+
+/* ---- proto_grants.c ---- */
+uint64_t coord_low(const proto_coord *c);
+void coord_grants_advance(proto_coord *c);
+void coord_grants_tick(proto_coord *c);
+
+/* ---- proto_snapshots.c ---- */
+void coord_snapshots_recover(proto_coord *c);
+void coord_snapshots_tick(proto_coord *c);
+void coord_snapshots_advance(proto_coord *c);
+void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_attempt_abort(proto_coord *c);
+void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok);
+void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number);
+
+#endif

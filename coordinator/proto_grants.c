@@ -1,0 +1,99 @@
+/* Grants: the coordinator's one lever on time. The bound is exclusive: steps below it may start. */
+#include "coordinator/proto_coord_private.h"
+
+/* The lowest step that some member has not finished. */
+uint64_t coord_low(const proto_coord *c)
+{
+    uint64_t low = UINT64_MAX;
+
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find((proto_coord *)(uintptr_t)c, c->members[i]);
+
+        if (w != NULL && w->done < low)
+            low = w->done;
+    }
+    return low == UINT64_MAX ? c->base_step : low;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A final barrier is passed by one, so that it is captured; nothing runs behind it. */
+static uint64_t grant_end(const proto_coord *c)
+{
+    const coord_attempt *a = &c->attempt;
+
+    return c->final_step +
+           (a->index != 0 && a->final && (a->index <= c->order_synced || MUTANT(c, sendfirst)));
+}
+
+static uint64_t grant_target(const proto_coord *c)
+{
+    uint64_t target = coord_low(c) + c->config.window;
+
+    target = least(target, grant_end(c));
+    target = least(target, coord_orders_hold(c));
+    if (!MUTANT(c, noceiling))
+        target = least(target, c->ceiling_synced);
+    if (c->paused)
+        target = least(target, c->bound);
+    if (c->config.steps_per_second > 0)
+        target = least(target, c->pace_base + 1 + (c->now_us - c->pace_since_us) *
+                                                      c->config.steps_per_second / 1000000);
+    return target;
+}
+
+/* The ceiling is asked for in time: half a span before the bound meets it. */
+static void ceiling_advance(proto_coord *c)
+{
+    proto_record record = { .kind = PROTO_RECORD_CEILING };
+
+    if (c->ceiling_at != 0 && c->ceiling_at <= c->synced)
+        c->ceiling_synced = c->ceiling;
+    if (c->ceiling != c->ceiling_synced || c->bound + c->config.ceiling_span / 2 < c->ceiling ||
+        MUTANT(c, noceiling))
+        return;
+    c->ceiling = record.number = c->bound + c->config.ceiling_span + 1;
+    c->ceiling_at = coord_append(c, &record);
+}
+
+static void grant_send(proto_coord *c, coord_worker *w)
+{
+    proto_msg msg = { .grant = { .bound = c->bound, .history = coord_orders_sendable(c) } };
+
+    w->sent_bound = c->bound;
+    coord_send(c, w->id, &msg, PROTO_TYPE_grant);
+}
+
+void coord_grants_advance(proto_coord *c)
+{
+    uint64_t target;
+
+    if (c->phase != COORD_RUNNING)
+        return;
+    ceiling_advance(c);
+    target = grant_target(c);
+    if (target > c->bound)
+        c->bound = target;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        if (w->sent_bound < c->bound)
+            grant_send(c, w);
+    }
+}
+
+/* What was lost is said again. */
+void coord_grants_tick(proto_coord *c)
+{
+    for (uint32_t i = 0; c->phase == COORD_RUNNING && i < c->member_count; i++) {
+        coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        if (w->applied < coord_orders_sendable(c))
+            w->sent_order = w->applied;
+        if (w->bound < c->bound)
+            w->sent_bound = 0;
+    }
+}

@@ -1,0 +1,294 @@
+/* The history: a numbered list of orders, synced before they are sent (rule 2), and what clients put
+ * into it (rule 4). */
+#include "coordinator/proto_coord_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t coord_append(proto_coord *c, const proto_record *record)
+{
+    c->env.append(c->env.user, record);
+    return ++c->appended;
+}
+
+/* One sync at a time: what is appended meanwhile goes with the next one. */
+void coord_sync(proto_coord *c)
+{
+    if (c->syncing || c->appended == c->synced)
+        return;
+    c->syncing = true;
+    c->env.sync(c->env.user);
+}
+
+static void order_keep(proto_coord *c, const proto_order_record *order, uint64_t at)
+{
+    proto_order_record *kept;
+    uint8_t *payload = NULL;
+
+    if (c->order_count == c->order_room) {
+        c->order_room = c->order_room * 2 + 64;
+        c->orders = realloc(c->orders, c->order_room * sizeof *c->orders);
+        c->order_at = realloc(c->order_at, c->order_room * sizeof *c->order_at);
+        assert(c->orders != NULL && c->order_at != NULL);
+    }
+    kept = &c->orders[c->order_count];
+    c->order_at[c->order_count++] = at;
+    *kept = *order;
+    if (order->payload.size > 0) {
+        payload = proto_zero(order->payload.size, 1);
+        memcpy(payload, order->payload.data, order->payload.size);
+    }
+    kept->payload.data = payload;
+}
+
+static coord_client *client_find(proto_coord *c, uint64_t id)
+{
+    for (uint32_t i = 0; i < c->client_count; i++)
+        if (c->clients[i].id == id)
+            return &c->clients[i];
+    return NULL;
+}
+
+/* The table holds the newest number of each client; when it is full no new client is heard. */
+static coord_client *client_add(proto_coord *c, uint64_t id)
+{
+    coord_client *client = client_find(c, id);
+
+    if (client != NULL || c->client_count == PROTO_CLIENTS_MAX)
+        return client;
+    c->clients[c->client_count] = (coord_client){ .id = id };
+    return &c->clients[c->client_count++];
+}
+
+static void order_note(proto_coord *c, const proto_order_record *order)
+{
+    coord_client *client;
+
+    if (order->kind != PROTO_ORDER_INPUT)
+        return;
+    c->input_step = order->step;
+    client = client_add(c, order->first);
+    if (client != NULL)
+        *client = (coord_client){ .id = order->first, .number = order->second,
+                                  .index = order->index, .step = order->step };
+}
+
+uint64_t coord_order(proto_coord *c, const proto_order_record *order)
+{
+    proto_record record = { .kind = PROTO_RECORD_ORDER, .order = *order };
+
+    record.order.index = c->order_count + 1u;
+    record.order.made = c->generation;
+    order_keep(c, &record.order, coord_append(c, &record));
+    order_note(c, &record.order);
+    return record.order.index;
+}
+
+void coord_order_recover(proto_coord *c, const proto_order_record *order)
+{
+    assert(order->index == c->order_count + 1u);
+    order_keep(c, order, 0);
+    order_note(c, order);
+    if (order->kind != PROTO_ORDER_OWNERS || order->made != c->generation)
+        return;
+    for (uint32_t i = 0; i < order->payload.size; i += 8)
+        proto_owners_change(&c->owners, proto_get_u32(order->payload.data + i), order->step,
+                            proto_get_u32(order->payload.data + i + 4));
+}
+
+void coord_orders_synced(proto_coord *c)
+{
+    while (c->order_synced < c->order_count && c->order_at[c->order_synced] <= c->synced) {
+        const proto_order_record *o = &c->orders[c->order_synced++];
+
+        if (o->kind == PROTO_ORDER_INPUT && c->order_at[c->order_synced - 1] != 0)
+            coord_answer(c, o->first, o->second, PROTO_ANSWER_OK, o->index, o->step);
+    }
+}
+
+uint32_t coord_orders_sendable(const proto_coord *c)
+{
+    return MUTANT(c, sendfirst) ? c->order_count : c->order_synced;
+}
+
+uint64_t coord_orders_hold(const proto_coord *c)
+{
+    uint64_t hold = UINT64_MAX;
+
+    for (uint32_t i = coord_orders_sendable(c); i < c->order_count; i++)
+        if (c->orders[i].step < hold && c->orders[i].made == c->generation)
+            hold = c->orders[i].step;
+    return hold;
+}
+
+/* The longest part of the history without an input for `step` or later. */
+uint64_t coord_history_below(const proto_coord *c, uint64_t step)
+{
+    uint64_t index = c->order_count;
+
+    for (uint32_t i = c->order_count; i > 0; i--)
+        if (c->orders[i - 1].kind == PROTO_ORDER_INPUT && c->orders[i - 1].step >= step)
+            index = i - 1u;
+    return index;
+}
+
+static void orders_send_to(proto_coord *c, coord_worker *w, uint32_t sendable)
+{
+    while (w->sent_order < sendable && w->sent_order < w->applied + PROTO_ORDERS_BURST) {
+        const proto_order_record *o = &c->orders[w->sent_order++];
+        proto_msg msg = { .order = { o->index, o->made, o->kind, o->step, o->first, o->second,
+                                     o->payload } };
+
+        coord_send(c, w->id, &msg, PROTO_TYPE_order);
+    }
+}
+
+void coord_orders_send(proto_coord *c)
+{
+    uint32_t sendable = coord_orders_sendable(c);
+
+    for (uint32_t i = 0; c->phase == COORD_RUNNING && i < c->member_count; i++)
+        orders_send_to(c, coord_worker_find(c, c->members[i]), sendable);
+}
+
+/* ---- clients ---- */
+
+void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t status, uint64_t index,
+                  uint64_t step)
+{
+    proto_msg msg = { .answer = { number, status, index, step } };
+
+    coord_send(c, client, &msg, PROTO_TYPE_answer);
+}
+
+/* Rule 6: beyond what was granted; what is granted meanwhile ends there until it is synced. */
+uint64_t coord_order_place(const proto_coord *c)
+{
+    if (MUTANT(c, orderlate) && c->bound > 0)
+        return c->bound - 1;
+    return c->bound + c->config.order_ahead;
+}
+
+static uint64_t input_place(const proto_coord *c)
+{
+    uint64_t step = coord_order_place(c);
+
+    if (step < c->floor && !MUTANT(c, nofloor))
+        step = c->floor;
+    return step < c->input_step ? c->input_step : step;
+}
+
+/* A repeat is answered and not applied: clients send again until they are answered. */
+void coord_take_inject(proto_coord *c, const proto_msg *msg)
+{
+    uint64_t client_id = msg->header.sender, number = msg->inject.number;
+    coord_client *client = client_add(c, client_id);
+    proto_order_record order = { .kind = PROTO_ORDER_INPUT, .step = input_place(c),
+                                 .first = client_id, .second = number,
+                                 .payload = msg->inject.payload };
+
+    if (client == NULL) {
+        coord_answer(c, client_id, number, PROTO_ANSWER_REFUSED, 0, 0);
+    } else if (number <= client->number && !MUTANT(c, noclient)) {
+        if (number == client->number && client->index <= c->order_synced)
+            coord_answer(c, client_id, number, PROTO_ANSWER_OK, client->index, client->step);
+    } else if (c->phase == COORD_ENDED) {
+        coord_answer(c, client_id, number, PROTO_ANSWER_ENDED, c->end, 0);
+    } else if (c->phase == COORD_RUNNING && order.step < c->final_step &&
+               c->order_count < PROTO_ORDERS_MAX) {
+        uint64_t index = coord_order(c, &order);
+
+        if (MUTANT(c, logsync))
+            coord_answer(c, client_id, number, PROTO_ANSWER_OK, index, order.step);
+    } else if (c->phase == COORD_RUNNING) {
+        coord_answer(c, client_id, number, PROTO_ANSWER_LATE, 0, 0);
+    } /* else: the client asks again when a generation runs */
+}
+
+static bool group_is_pinned(const proto_coord *c, uint32_t group)
+{
+    for (uint32_t i = 0; i < c->plan->stage_count; i++)
+        if (c->plan->stages[i].sink && proto_stage_has(&c->plan->stages[i], group))
+            return true;
+    return false;
+}
+
+/* One change of a key group at a time: the one before must lie behind every member. */
+static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
+{
+    uint8_t pair[8];
+    uint64_t step = coord_order_place(c);
+    proto_order_record order = { .kind = PROTO_ORDER_OWNERS, .step = step,
+                                 .payload = { pair, sizeof pair } };
+
+    if (c->phase != COORD_RUNNING || group >= c->plan->group_count || member >= c->member_count ||
+        group_is_pinned(c, (uint32_t)group) || step >= c->final_step ||
+        proto_owners_newest(&c->owners, (uint32_t)group) > coord_low(c) ||
+        proto_owner_at(&c->owners, (uint32_t)group, step) == member)
+        return PROTO_ANSWER_REFUSED;
+    proto_put_u32(pair, (uint32_t)group);
+    proto_put_u32(pair + 4, (uint32_t)member);
+    coord_order(c, &order);
+    proto_owners_change(&c->owners, (uint32_t)group, step, (uint32_t)member);
+    return PROTO_ANSWER_OK;
+}
+
+/* Not below what any generation may have put out: files would go on behind the end. */
+static void command_drain(proto_coord *c)
+{
+    uint64_t step = coord_order_place(c);
+
+    step = step < c->floor ? c->floor : step;
+    step += step == c->attempt.step && c->attempt.index != 0; /* that one does not end anything */
+    if (c->ending != PROTO_END_NOT || c->phase != COORD_RUNNING || step >= c->final_step)
+        return;
+    c->final_step = step;
+    c->ending = PROTO_END_DRAINED;
+}
+
+static uint8_t command_do(proto_coord *c, const proto_command *command)
+{
+    switch (command->verb) {
+    case PROTO_VERB_PAUSE:
+    case PROTO_VERB_RESUME:
+        c->paused = command->verb == PROTO_VERB_PAUSE;
+        c->pace_since_us = c->now_us;
+        c->pace_base = c->bound;
+        return PROTO_ANSWER_OK;
+    case PROTO_VERB_DRAIN:
+        command_drain(c);
+        return PROTO_ANSWER_OK;
+    case PROTO_VERB_CANCEL:
+        coord_finish(c, PROTO_END_CANCELLED);
+        return PROTO_ANSWER_OK;
+    case PROTO_VERB_MOVE:
+        return command_move(c, command->first, command->second);
+    default:
+        return PROTO_ANSWER_REFUSED;
+    }
+}
+
+/* A command that arrives late, after its client's next one, does nothing; a repeat is answered. */
+void coord_take_command(proto_coord *c, const proto_msg *msg)
+{
+    const proto_command *command = &msg->command;
+    uint64_t id = msg->header.sender, number = command->number;
+    coord_client *client = client_add(c, id);
+
+    if (c->phase == COORD_ENDED) {
+        coord_answer(c, id, number, PROTO_ANSWER_ENDED, c->end, 0);
+    } else if (client == NULL) {
+        coord_answer(c, id, number, PROTO_ANSWER_REFUSED, 0, 0);
+    } else if (number < client->number || number < client->command) {
+        return;
+    } else if (command->verb == PROTO_VERB_SNAPSHOT) {
+        client->command = number;
+        coord_snapshot_ask(c, id, number);
+    } else {
+        if (number != client->command)
+            client->command_status = command_do(c, command);
+        client->command = number;
+        coord_answer(c, id, number, client->command_status, 0, c->bound);
+    }
+}

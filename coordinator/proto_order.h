@@ -1,0 +1,23 @@
+/* An order: one entry of a job's history. Orders are numbered from 1, synced before they are sent,
+ * and applied in their order by every worker. Steps never descend along the history for inputs. */
+#ifndef PROTO_ORDER_H
+#define PROTO_ORDER_H
+
+#include "coordinator/proto_msg.h"
+
+typedef enum proto_order_kind {
+    PROTO_ORDER_INPUT = 1, /* first: client, second: its number; payload: what enters the step */
+    PROTO_ORDER_BARRIER,   /* first: the base snapshot; second: 1 if nothing runs from `step` on */
+    PROTO_ORDER_OWNERS,    /* payload: pairs of u32 (key group, member) */
+} proto_order_kind;
+
+typedef struct proto_order_record {
+    uint64_t index;
+    uint64_t made;   /* the generation that made it; barriers and owners are void in later ones */
+    uint8_t kind;
+    uint64_t step;
+    uint64_t first, second;
+    proto_bytes payload;
+} proto_order_record;
+
+#endif

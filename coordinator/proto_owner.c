@@ -1,0 +1,86 @@
+#include "coordinator/proto_owner.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void proto_owners_init(proto_owners *o, uint32_t group_count)
+{
+    o->group_count = group_count;
+    o->versions = proto_zero((size_t)group_count * PROTO_OWNER_VERSIONS, sizeof *o->versions);
+    o->counts = proto_zero(group_count, 1);
+    for (uint32_t g = 0; g < group_count; g++)
+        proto_owners_set(o, g, 0);
+}
+
+void proto_owners_fini(proto_owners *o)
+{
+    free(o->versions);
+    free(o->counts);
+    *o = (proto_owners){ 0 };
+}
+
+void proto_owners_set(proto_owners *o, uint32_t group, uint32_t member)
+{
+    assert(group < o->group_count);
+    o->versions[(size_t)group * PROTO_OWNER_VERSIONS] = (proto_owner_version){ 0, member };
+    o->counts[group] = 1;
+}
+
+void proto_owners_change(proto_owners *o, uint32_t group, uint64_t step, uint32_t member)
+{
+    proto_owner_version *v = o->versions + (size_t)group * PROTO_OWNER_VERSIONS;
+    uint32_t count = o->counts[group];
+
+    while (count > 0 && v[count - 1].step >= step)
+        count--;
+    if (count == PROTO_OWNER_VERSIONS) {
+        memmove(v, v + 1, (PROTO_OWNER_VERSIONS - 1) * sizeof *v);
+        count--;
+    }
+    v[count] = (proto_owner_version){ step, member };
+    o->counts[group] = (uint8_t)(count + 1);
+}
+
+uint32_t proto_owner_at(const proto_owners *o, uint32_t group, uint64_t step)
+{
+    const proto_owner_version *v = o->versions + (size_t)group * PROTO_OWNER_VERSIONS;
+    uint32_t i = o->counts[group] - 1u;
+
+    while (i > 0 && v[i].step > step)
+        i--;
+    return v[i].member;
+}
+
+uint64_t proto_owners_newest(const proto_owners *o, uint32_t group)
+{
+    return o->versions[(size_t)group * PROTO_OWNER_VERSIONS + o->counts[group] - 1].step;
+}
+
+void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first, uint32_t count,
+                         uint32_t member_count)
+{
+    uint32_t have[PROTO_MEMBERS_MAX] = { 0 };
+    uint32_t share = count / member_count, more = count % member_count, next = 0;
+
+    assert(member_count > 0 && member_count <= PROTO_MEMBERS_MAX);
+    for (uint32_t g = first; g < first + count; g++) {
+        uint32_t m = before[g];
+
+        after[g] = PROTO_NONE;
+        if (m >= member_count || have[m] > share || (have[m] == share && more == 0))
+            continue;
+        more -= have[m] == share;
+        have[m]++;
+        after[g] = m;
+    }
+    for (uint32_t g = first; g < first + count; g++) {
+        if (after[g] != PROTO_NONE)
+            continue;
+        while (have[next] > share || (have[next] == share && more == 0))
+            next++;
+        more -= have[next] == share;
+        have[next]++;
+        after[g] = next;
+    }
+}

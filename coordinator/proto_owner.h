@@ -1,0 +1,35 @@
+/* Who owns a key group at a step: a versioned table. A change takes effect at a step; the few newest
+ * versions of each key group are kept, so that steps which still run are answered. */
+#ifndef PROTO_OWNER_H
+#define PROTO_OWNER_H
+
+#include "coordinator/proto_plan.h"
+
+typedef struct proto_owner_version {
+    uint64_t step; /* from here on */
+    uint32_t member;
+} proto_owner_version;
+
+typedef struct proto_owners {
+    uint32_t group_count;
+    proto_owner_version *versions; /* [group_count][PROTO_OWNER_VERSIONS], ascending by step */
+    uint8_t *counts;
+} proto_owners;
+
+/* Owns its memory. Every group belongs to member 0 at first. */
+void proto_owners_init(proto_owners *owners, uint32_t group_count);
+void proto_owners_fini(proto_owners *owners);
+/* From step 0 on, forgetting all changes. */
+void proto_owners_set(proto_owners *owners, uint32_t group, uint32_t member);
+/* From `step` on. Steps must not descend: a change at or below the newest version's step replaces
+ * it. The oldest version is forgotten when there are too many. */
+void proto_owners_change(proto_owners *owners, uint32_t group, uint64_t step, uint32_t member);
+uint32_t proto_owner_at(const proto_owners *owners, uint32_t group, uint64_t step);
+/* The step of the newest change; 0: none. */
+uint64_t proto_owners_newest(const proto_owners *owners, uint32_t group);
+/* Spread groups [first, first + count) over members: `before` (PROTO_NONE: none) is kept where its
+ * share allows, so the fewest move. Shares differ by at most one. */
+void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first, uint32_t count,
+                         uint32_t member_count);
+
+#endif

@@ -1,0 +1,202 @@
+/* Snapshots, the coordinator's half: one attempt at a time, named by the index of its order, which
+ * is never used again. */
+#include "coordinator/proto_coord_private.h"
+
+#include <string.h>
+
+static void attempt_tell(proto_coord *c, uint64_t worker, uint64_t attempt)
+{
+    proto_msg msg = { .decided = { .attempt = attempt, .committed = attempt == c->head.attempt } };
+
+    coord_send(c, worker, &msg, PROTO_TYPE_decided);
+}
+
+/* A member that has not released the last attempt may not have heard that it was decided. */
+void coord_snapshots_tick(proto_coord *c)
+{
+    for (uint32_t i = 0; c->attempt.index == 0 && c->phase == COORD_RUNNING && i < c->member_count;
+         i++)
+        if (coord_worker_find(c, c->members[i])->released < c->last_attempt)
+            attempt_tell(c, c->members[i], c->last_attempt);
+}
+
+static void attempt_decided(proto_coord *c)
+{
+    uint64_t attempt = c->attempt.index;
+
+    c->attempt = (coord_attempt){ 0 };
+    for (uint32_t i = 0; i < c->member_count; i++)
+        attempt_tell(c, c->members[i], attempt);
+}
+
+void coord_attempt_abort(proto_coord *c)
+{
+    if (c->attempt.index == 0 || c->attempt.committing)
+        return;
+    c->stats.aborts++;
+    attempt_decided(c);
+}
+
+static void attempt_open(proto_coord *c, uint64_t index, uint64_t step, bool final)
+{
+    c->attempt = (coord_attempt){ .index = index, .step = step, .final = final,
+                                  .deadline_us = c->now_us + c->config.attempt_us };
+    c->last_attempt = index;
+    c->snapshot_step = step;
+    for (uint32_t i = 0; i < c->member_count; i++)
+        coord_worker_find(c, c->members[i])->prepared = false;
+}
+
+/* After a restart the last barrier of this generation is open again, unless it is the head, or a
+ * member was already told that it was aborted. */
+void coord_snapshots_recover(proto_coord *c)
+{
+    const proto_order_record *last = NULL;
+
+    for (uint32_t i = c->order_count; i > 0 && last == NULL; i--)
+        if (c->orders[i - 1].kind == PROTO_ORDER_BARRIER && c->orders[i - 1].made == c->generation)
+            last = &c->orders[i - 1];
+    if (last == NULL)
+        return;
+    c->last_attempt = last->index;
+    c->snapshot_step = last->step;
+    if (last->second != 0) {
+        c->final_step = last->step;
+        c->ending = last->step == c->plan->step_count ? PROTO_END_DONE : PROTO_END_DRAINED;
+    }
+    if (last->index <= c->head.attempt)
+        return;
+    attempt_open(c, last->index, last->step, last->second != 0);
+    for (uint32_t i = 0; i < c->member_count && c->attempt.index != 0; i++)
+        if (coord_worker_find(c, c->members[i])->released >= last->index)
+            coord_attempt_abort(c);
+}
+
+static bool attempt_released(const proto_coord *c)
+{
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (coord_worker_find((proto_coord *)(uintptr_t)c, c->members[i])->released <
+                c->last_attempt &&
+            !MUTANT(c, norelease))
+            return false;
+    return true;
+}
+
+static void barrier_order(proto_coord *c, uint64_t step, bool final)
+{
+    proto_order_record order = { .kind = PROTO_ORDER_BARRIER, .step = step,
+                                 .first = c->head.attempt, .second = final };
+
+    attempt_open(c, coord_order(c, &order), step, final);
+}
+
+/* A barrier that is due while another runs is ordered when that one is done: two never overlap. */
+static void barrier_advance(proto_coord *c)
+{
+    uint64_t step = coord_order_place(c);
+    bool due = c->asked_count > 0 ||
+               (c->config.snapshot_every > 0 &&
+                step >= c->snapshot_step + c->config.snapshot_every);
+
+    if ((c->attempt.index != 0 && !MUTANT(c, norelease)) || !attempt_released(c))
+        return;
+    if (c->attempt.index != 0 && c->attempt.committing)
+        return;
+    if (c->bound >= c->final_step)
+        barrier_order(c, c->final_step, true);
+    else if (due && step < c->final_step && step > c->snapshot_step)
+        barrier_order(c, step, false);
+}
+
+static void commit_advance(proto_coord *c)
+{
+    uint32_t missing = 0;
+    proto_commit commit = { .attempt = c->attempt.index, .generation = c->generation,
+                            .step = c->attempt.step, .members = c->members,
+                            .member_count = c->member_count };
+
+    for (uint32_t i = 0; i < c->member_count; i++)
+        missing += !coord_worker_find(c, c->members[i])->prepared;
+    if (MUTANT(c, earlycommit) && missing == 1)
+        missing = 0;
+    if (c->attempt.index == 0 || c->attempt.committing || missing > 0)
+        return;
+    c->attempt.committing = true;
+    c->env.commit(c->env.user, &commit);
+}
+
+void coord_snapshots_advance(proto_coord *c)
+{
+    if (c->phase != COORD_RUNNING)
+        return;
+    commit_advance(c);
+    if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us)
+        coord_attempt_abort(c);
+    barrier_advance(c);
+}
+
+void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg)
+{
+    uint64_t attempt = msg->prepared.attempt;
+
+    if (c->phase != COORD_RUNNING) /* what is open is not known before all have reported */
+        return;
+    if (attempt != c->attempt.index || c->attempt.index == 0) {
+        if (attempt <= c->order_count && !(MUTANT(c, stalepart) && c->attempt.index != 0))
+            attempt_tell(c, w->id, attempt);
+        if (MUTANT(c, stalepart) && msg->prepared.ok)
+            w->prepared = true;
+        return;
+    }
+    if (msg->prepared.ok)
+        w->prepared = true;
+    else
+        coord_attempt_abort(c);
+}
+
+void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number)
+{
+    for (uint32_t i = 0; i < c->asked_count; i++)
+        if (c->asked[i].client == client && c->asked[i].number == number)
+            return;
+    if (c->asked_count == COORD_ASKED_MAX) {
+        coord_answer(c, client, number, PROTO_ANSWER_REFUSED, 0, 0);
+        return;
+    }
+    c->asked[c->asked_count++] = (coord_asked){ client, number, c->order_count };
+}
+
+static void asked_answer(proto_coord *c)
+{
+    uint32_t left = 0;
+
+    for (uint32_t i = 0; i < c->asked_count; i++) {
+        coord_asked *a = &c->asked[i];
+
+        if (a->after < c->head.attempt)
+            coord_answer(c, a->client, a->number, PROTO_ANSWER_OK, c->head.attempt, c->head.step);
+        else
+            c->asked[left++] = *a;
+    }
+    c->asked_count = left;
+}
+
+/* A commit that failed may have been made: the process ends, and the head is read again. */
+void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
+{
+    bool final = c->attempt.final;
+
+    if (attempt != c->attempt.index || !c->attempt.committing)
+        return;
+    if (!ok) {
+        c->env.stop(c->env.user);
+        return;
+    }
+    c->head = (proto_head){ attempt, c->attempt.step };
+    c->stats.commits++;
+    c->restarts = 0;
+    attempt_decided(c);
+    asked_answer(c);
+    if (final)
+        coord_finish(c, c->ending == PROTO_END_NOT ? PROTO_END_DONE : c->ending);
+}

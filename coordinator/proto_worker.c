@@ -1,0 +1,559 @@
+#include "coordinator/proto_worker_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+void worker_send(proto_worker *w, uint64_t to, proto_msg *msg, uint16_t type)
+{
+    msg->header.type = type;
+    msg->header.job = w->config.job;
+    msg->header.generation = w->generation;
+    msg->header.incarnation = w->incarnation;
+    msg->header.sender = w->config.self;
+    w->env.send(w->env.user, to, msg);
+}
+
+void worker_reject(proto_worker *w, proto_reject reason)
+{
+    w->stats.rejected[reason]++;
+}
+
+static uint64_t worker_done(const proto_worker *w)
+{
+    return w->phase == WORKER_RUNNING ? w->flow.low : w->install_step;
+}
+
+static void worker_send_join(proto_worker *w)
+{
+    proto_msg msg = { .join = { .host = w->config.host, .process = w->config.process } };
+
+    worker_send(w, 0, &msg, PROTO_TYPE_join);
+}
+
+static void worker_send_report(proto_worker *w)
+{
+    const capture *c = &w->capture;
+    proto_msg msg = { .report = { .host = w->config.host, .process = w->config.process,
+                                  .bound = w->bound, .applied = w->applied,
+                                  .done = worker_done(w), .released = w->released,
+                                  .prepared = c->told && !c->failed ? c->attempt : 0,
+                                  .installed = w->phase == WORKER_RUNNING } };
+
+    worker_send(w, 0, &msg, PROTO_TYPE_report);
+}
+
+static void worker_send_status(proto_worker *w)
+{
+    proto_msg msg = { .status = { .bound = w->bound, .applied = w->applied,
+                                  .done = worker_done(w), .released = w->released } };
+
+    w->status_due = false;
+    worker_send(w, 0, &msg, PROTO_TYPE_status);
+}
+
+static void worker_send_installed(proto_worker *w)
+{
+    proto_msg msg = { .installed = { .step = w->install_step } };
+
+    worker_send(w, 0, &msg, PROTO_TYPE_installed);
+}
+
+void worker_send_failed(proto_worker *w)
+{
+    proto_msg msg = { .failed = w->failure };
+
+    if (w->failed)
+        worker_send(w, 0, &msg, PROTO_TYPE_failed);
+}
+
+void worker_flush(proto_worker *w)
+{
+    if (w->phase != WORKER_RUNNING)
+        return;
+    capture_advance(w);
+    channel_pump(w);
+    if (w->status_due)
+        worker_send_status(w);
+}
+
+/* ---- a generation ends and begins ---- */
+
+static void worker_clear(proto_worker *w)
+{
+    capture_drop(w);
+    free(w->capture.captured);
+    w->capture = (capture){ 0 };
+    flow_fini(w);
+    channel_fini(w);
+    free(w->members);
+    w->members = NULL;
+    w->member_count = 0;
+    proto_owners_fini(&w->owners);
+    for (uint32_t i = 0; i < w->event_count; i++)
+        proto_batch_drop(&w->events[i].payload);
+    w->event_count = 0;
+    free(w->sink_open);
+    w->sink_open = NULL;
+    w->failed = false;
+    w->bound = w->applied = w->pending_bound = w->pending_history = w->released = 0;
+}
+
+static bool worker_install_fits(const proto_worker *w, const proto_install *in)
+{
+    uint32_t count = in->members.size / 8;
+    bool self = false;
+
+    if (in->members.size % 8 != 0 || count == 0 || in->owners.size != 4 * w->plan->group_count ||
+        in->window == 0 || in->window > PROTO_WINDOW_MAX || in->step > w->plan->step_count)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        self |= proto_get_u64(in->members.data + 8 * i) == w->config.self;
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        if (proto_get_u32(in->owners.data + 4 * g) >= count)
+            return false;
+    return self;
+}
+
+static void worker_install_tables(proto_worker *w, const proto_install *in)
+{
+    w->member_count = in->members.size / 8;
+    w->members = proto_zero(w->member_count, sizeof *w->members);
+    for (uint32_t i = 0; i < w->member_count; i++) {
+        w->members[i] = proto_get_u64(in->members.data + 8 * i);
+        if (w->members[i] == w->config.self)
+            w->self = i;
+    }
+    proto_owners_init(&w->owners, w->plan->group_count);
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        proto_owners_set(&w->owners, g, proto_get_u32(in->owners.data + 4 * g));
+    w->sink_open = proto_zero(w->plan->group_count, 1);
+    w->capture.captured = proto_zero(w->plan->group_count, sizeof *w->capture.captured);
+}
+
+static bool worker_is_sink(const proto_worker *w, uint32_t group)
+{
+    for (uint32_t i = 0; i < w->plan->stage_count; i++)
+        if (w->plan->stages[i].sink && proto_stage_has(&w->plan->stages[i], group))
+            return true;
+    return false;
+}
+
+static void worker_installed(proto_worker *w)
+{
+    parked_frame *frame = w->parked;
+
+    if (w->loads_left > 0 || w->sinks_left > 0)
+        return;
+    w->phase = WORKER_RUNNING;
+    worker_send_installed(w);
+    w->parked = NULL;
+    w->parked_last = &w->parked;
+    w->parked_count = 0;
+    while (frame != NULL) {
+        parked_frame *next = frame->next;
+        proto_msg msg;
+
+        if (proto_decode(&msg, frame->bytes, frame->size) == PROTO_REJECT_ok)
+            proto_worker_receive(w, w->now_us, &msg);
+        free(frame);
+        frame = next;
+    }
+}
+
+static void worker_take_install(proto_worker *w, const proto_msg *msg)
+{
+    const proto_install *in = &msg->install;
+
+    if (msg->header.generation == w->generation && w->phase == WORKER_RUNNING)
+        worker_send_installed(w);
+    if (msg->header.generation <= w->generation) {
+        worker_reject(w, PROTO_REJECT_stale);
+        return;
+    }
+    if (!worker_install_fits(w, in)) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    worker_clear(w);
+    w->generation = msg->header.generation;
+    w->phase = WORKER_INSTALLING;
+    w->window = in->window;
+    w->applied = in->history;
+    w->install_snapshot = in->snapshot;
+    w->install_step = w->bound = in->step;
+    worker_install_tables(w, in);
+    flow_init(w);
+    w->flow.low = in->step;
+    channel_init(w);
+    w->loads_left = w->sinks_left = 0;
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        if (proto_owner_at(&w->owners, g, in->step) == w->self) {
+            w->loads_left++;
+            w->sinks_left += worker_is_sink(w, g);
+        }
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        if (proto_owner_at(&w->owners, g, in->step) == w->self) {
+            w->env.load(w->env.user, w->generation, in->snapshot, g);
+            if (worker_is_sink(w, g))
+                w->env.sink_open(w->env.user, w->generation, g);
+        }
+    worker_installed(w);
+}
+
+void proto_worker_loaded(proto_worker *w, uint64_t now_us, uint64_t generation, uint32_t group,
+                         proto_batch *batch)
+{
+    w->now_us = now_us;
+    if (generation != w->generation || w->phase != WORKER_INSTALLING || batch == NULL) {
+        if (batch == NULL && generation == w->generation && w->phase == WORKER_INSTALLING)
+            w->env.load(w->env.user, generation, w->install_snapshot, group);
+        proto_batch_drop(&batch);
+        return;
+    }
+    w->flow.groups[group].state = batch;
+    w->flow.groups[group].step = w->install_step;
+    w->loads_left--;
+    worker_installed(w);
+    worker_flush(w);
+}
+
+void proto_worker_sink_opened(proto_worker *w, uint64_t now_us, uint64_t generation,
+                              uint32_t group, uint64_t holder)
+{
+    proto_msg msg = { .locked = { .group = group, .holder = holder } };
+
+    w->now_us = now_us;
+    if (generation != w->generation || w->phase != WORKER_INSTALLING || w->sink_open[group])
+        return;
+    if (holder != 0) { /* asked again with the next heartbeat */
+        worker_send(w, 0, &msg, PROTO_TYPE_locked);
+        return;
+    }
+    w->sink_open[group] = 1;
+    w->sinks_left--;
+    worker_installed(w);
+    worker_flush(w);
+}
+
+/* ---- history and grants ---- */
+
+static void worker_apply_input(proto_worker *w, const proto_order_record *order)
+{
+    proto_batch *payload = proto_batch_new(order->payload.size, 0);
+    uint32_t old = 0;
+
+    if (order->payload.size > 0)
+        memcpy(payload->bytes, order->payload.data, order->payload.size);
+    while (old < w->event_count && w->events[old].step < w->flow.low)
+        proto_batch_drop(&w->events[old++].payload);
+    if (old > 0) {
+        w->event_count -= old;
+        memmove(w->events, w->events + old, w->event_count * sizeof *w->events);
+    }
+    if (w->event_count == w->event_room) {
+        w->event_room = w->event_room * 2 + 16;
+        w->events = realloc(w->events, w->event_room * sizeof *w->events);
+        assert(w->events != NULL);
+    }
+    w->events[w->event_count++] = (proto_event){ order->index, order->step, payload };
+}
+
+static bool worker_owners_fit(const proto_worker *w, const proto_order_record *order)
+{
+    if (order->payload.size % 8 != 0)
+        return false;
+    for (uint32_t i = 0; i < order->payload.size; i += 8)
+        if (proto_get_u32(order->payload.data + i) >= w->plan->group_count ||
+            proto_get_u32(order->payload.data + i + 4) >= w->member_count)
+            return false;
+    return true;
+}
+
+static void worker_apply_owners(proto_worker *w, const proto_order_record *order)
+{
+    if (!worker_owners_fit(w, order)) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    for (uint32_t i = 0; i < order->payload.size; i += 8)
+        proto_owners_change(&w->owners, proto_get_u32(order->payload.data + i), order->step,
+                            proto_get_u32(order->payload.data + i + 4));
+}
+
+static void worker_apply(proto_worker *w, const proto_order_record *order)
+{
+    bool void_order = order->made != w->generation;
+
+    if (order->kind == PROTO_ORDER_INPUT) {
+        if (!void_order || !MUTANT(w, voidinput))
+            worker_apply_input(w, order);
+    } else if (order->kind == PROTO_ORDER_OWNERS) {
+        if (!void_order)
+            worker_apply_owners(w, order);
+    } else if (order->kind == PROTO_ORDER_BARRIER && !void_order) {
+        capture_begin(w, order);
+    }
+}
+
+/* A grant is applied once the history that it names is (rule 2). */
+static void worker_apply_grant(proto_worker *w)
+{
+    uint64_t before = w->bound;
+
+    if (w->pending_bound <= w->bound ||
+        (w->applied < w->pending_history && !MUTANT(w, nogate)))
+        return;
+    w->bound = w->pending_bound;
+    flow_bound_raised(w, before);
+}
+
+static void worker_take_order(proto_worker *w, const proto_msg *msg)
+{
+    const proto_order *o = &msg->order;
+    proto_order_record record = { o->index, o->made, o->kind, o->step, o->first, o->second,
+                                  o->payload };
+
+    w->status_due = true;
+    if (o->index != w->applied + 1) {
+        worker_reject(w, o->index <= w->applied ? PROTO_REJECT_repeat : PROTO_REJECT_gap);
+        return;
+    }
+    w->applied++;
+    worker_apply(w, &record);
+    worker_apply_grant(w);
+}
+
+static void worker_take_grant(proto_worker *w, const proto_msg *msg)
+{
+    const proto_grant *g = &msg->grant;
+
+    if (g->bound > w->flow.low + w->window) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    if (g->bound <= w->pending_bound)
+        return;
+    w->pending_bound = g->bound;
+    w->pending_history = g->history;
+    worker_apply_grant(w);
+}
+
+static void worker_take_attach(proto_worker *w, const proto_msg *msg)
+{
+    if (msg->header.incarnation > w->incarnation) {
+        w->incarnation = msg->header.incarnation; /* the promise */
+        w->pending_bound = w->bound;
+        w->pending_history = 0;
+    }
+    worker_send_report(w);
+    capture_tell(w);
+}
+
+static void worker_take_decided(proto_worker *w, const proto_msg *msg)
+{
+    capture_decided(w, msg->decided.attempt);
+}
+
+static void worker_take_stop(proto_worker *w, const proto_msg *msg)
+{
+    worker_clear(w);
+    w->phase = WORKER_STOPPED;
+    w->env.stop(w->env.user, msg->stop.reason);
+}
+
+/* ---- dispatch ---- */
+
+/* In which phases, and under which conditions, a message of the coordinator is obeyed. */
+typedef struct worker_rule {
+    void (*take)(proto_worker *w, const proto_msg *msg);
+    bool promise;    /* may raise the promised incarnation; others must match it */
+    bool generation; /* must be of the running generation */
+} worker_rule;
+
+static const worker_rule worker_rules[PROTO_TYPE_END] = {
+    [PROTO_TYPE_attach] = { worker_take_attach, true, false },
+    [PROTO_TYPE_install] = { worker_take_install, true, false },
+    [PROTO_TYPE_stop] = { worker_take_stop, true, false },
+    [PROTO_TYPE_order] = { worker_take_order, false, true },
+    [PROTO_TYPE_grant] = { worker_take_grant, false, true },
+    [PROTO_TYPE_decided] = { worker_take_decided, false, true },
+};
+
+static void worker_control(proto_worker *w, const proto_msg *msg)
+{
+    const worker_rule *rule = &worker_rules[msg->header.type];
+    const proto_header *h = &msg->header;
+
+    if (rule->take == NULL) {
+        worker_reject(w, PROTO_REJECT_type);
+    } else if ((h->incarnation < w->incarnation ||
+                (h->incarnation > w->incarnation && !rule->promise)) &&
+               !MUTANT(w, nopromise)) {
+        worker_reject(w, PROTO_REJECT_incarnation);
+    } else if (rule->generation && (h->generation != w->generation || w->phase != WORKER_RUNNING) &&
+               !(MUTANT(w, stalegrant) && w->phase == WORKER_RUNNING)) {
+        worker_reject(w, PROTO_REJECT_stale);
+    } else {
+        if (rule->promise && h->incarnation > w->incarnation && h->type != PROTO_TYPE_attach)
+            w->incarnation = h->incarnation;
+        rule->take(w, msg);
+    }
+}
+
+parked_frame *worker_copy(const proto_msg *msg)
+{
+    size_t size = proto_encoded_size(msg);
+    parked_frame *frame = proto_zero(1, sizeof *frame + size);
+
+    frame->sequence = msg->header.sequence;
+    frame->size = proto_encode(msg, frame->bytes, size);
+    return frame;
+}
+
+/* Kept until its generation is installed here. */
+static void worker_park(proto_worker *w, const proto_msg *msg)
+{
+    parked_frame *frame;
+
+    if (w->parked_count == PROTO_PARKED_MAX) { /* its sender sends it again */
+        worker_reject(w, PROTO_REJECT_full);
+        return;
+    }
+    frame = worker_copy(msg);
+    *w->parked_last = frame;
+    w->parked_last = &frame->next;
+    w->parked_count++;
+    w->stats.frames_parked++;
+}
+
+static void worker_peer(proto_worker *w, const proto_msg *msg)
+{
+    uint64_t generation = msg->header.generation;
+    uint32_t member = 0;
+
+    if (generation < w->generation && !MUTANT(w, nogendata)) {
+        worker_reject(w, PROTO_REJECT_stale);
+        return;
+    }
+    if (generation > w->generation || w->phase != WORKER_RUNNING) {
+        if (msg->header.type == PROTO_TYPE_ack)
+            return;
+        worker_park(w, msg);
+        return;
+    }
+    while (member < w->member_count && w->members[member] != msg->header.sender)
+        member++;
+    if (member == w->member_count || member == w->self)
+        worker_reject(w, PROTO_REJECT_sender);
+    else if (msg->header.type == PROTO_TYPE_ack)
+        channel_receive_ack(w, member, msg);
+    else
+        channel_receive(w, member, msg);
+}
+
+void proto_worker_receive(proto_worker *w, uint64_t now_us, const proto_msg *msg)
+{
+    uint16_t type = msg->header.type;
+
+    w->now_us = now_us;
+    if (w->phase == WORKER_STOPPED)
+        return;
+    if (msg->header.job != w->config.job || type >= PROTO_TYPE_END)
+        worker_reject(w, PROTO_REJECT_job);
+    else if (type >= PROTO_TYPE_data && type <= PROTO_TYPE_ack)
+        worker_peer(w, msg);
+    else
+        worker_control(w, msg);
+    worker_flush(w);
+}
+
+/* ---- time ---- */
+
+static void worker_beat(proto_worker *w)
+{
+    w->beat_at_us = w->now_us + w->config.beat_us;
+    if (w->phase == WORKER_JOINING || w->phase == WORKER_INSTALLING)
+        worker_send_join(w);
+    if (w->phase == WORKER_INSTALLING)
+        for (uint32_t g = 0; g < w->plan->group_count; g++)
+            if (proto_owner_at(&w->owners, g, w->install_step) == w->self && worker_is_sink(w, g) &&
+                !w->sink_open[g])
+                w->env.sink_open(w->env.user, w->generation, g);
+    if (w->phase == WORKER_RUNNING) {
+        w->status_due = true;
+        worker_send_failed(w);
+        capture_tell(w);
+        channel_tick(w);
+    }
+}
+
+void proto_worker_tick(proto_worker *w, uint64_t now_us)
+{
+    w->now_us = now_us;
+    if (w->phase == WORKER_STOPPED || now_us < w->beat_at_us)
+        return;
+    worker_beat(w);
+    worker_flush(w);
+}
+
+uint64_t proto_worker_deadline(const proto_worker *w)
+{
+    return w->phase == WORKER_STOPPED ? UINT64_MAX : w->beat_at_us;
+}
+
+void proto_worker_linked(proto_worker *w, uint64_t now_us, uint64_t peer)
+{
+    w->now_us = now_us;
+    for (uint32_t m = 0; w->phase == WORKER_RUNNING && m < w->member_count; m++)
+        if (m != w->self && w->members[m] == peer)
+            channel_resend(w, m);
+    worker_flush(w);
+}
+
+void proto_worker_start(proto_worker *w, uint64_t now_us)
+{
+    w->now_us = now_us;
+    worker_beat(w);
+}
+
+proto_worker *proto_worker_new(const proto_plan *plan, const proto_worker_config *config,
+                               const proto_worker_env *env)
+{
+    proto_worker *w = proto_zero(1, sizeof *w);
+
+    w->plan = plan;
+    w->config = *config;
+    w->env = *env;
+    w->parked_last = &w->parked;
+    return w;
+}
+
+void proto_worker_free(proto_worker **worker)
+{
+    proto_worker *w = *worker;
+
+    *worker = NULL;
+    if (w == NULL)
+        return;
+    worker_clear(w);
+    for (parked_frame *f; (f = w->parked) != NULL;) {
+        w->parked = f->next;
+        free(f);
+    }
+    free(w->events);
+    free(w);
+}
+
+void proto_worker_stats_get(const proto_worker *w, proto_worker_stats *stats)
+{
+    *stats = w->stats;
+    stats->generation = w->generation;
+    stats->incarnation = w->incarnation;
+    stats->bound = w->bound;
+    stats->applied = w->applied;
+    stats->done = worker_done(w);
+    stats->released = w->released;
+    channel_buffered(w, stats);
+    stats->running = w->phase == WORKER_RUNNING;
+}

@@ -1,0 +1,197 @@
+/* A worker's insides, shared by proto_worker.c (control), proto_flow.c (tasks), proto_channel.c (the
+ * channels between workers) and proto_capture.c (snapshots). */
+#ifndef PROTO_WORKER_PRIVATE_H
+#define PROTO_WORKER_PRIVATE_H
+
+#include "coordinator/proto_mutants.h"
+#include "coordinator/proto_order.h"
+#include "coordinator/proto_owner.h"
+#include "coordinator/proto_worker.h"
+
+#define MUTANT(w, name) proto_mutant_on((w)->config.mutants, PROTO_MUTANT_##name)
+
+typedef enum worker_phase {
+    WORKER_JOINING,    /* no generation yet */
+    WORKER_INSTALLING, /* states and sinks are being opened */
+    WORKER_RUNNING,
+    WORKER_STOPPED,
+} worker_phase;
+
+/* What is known of one step that is under way: the ring holds window + 1 of them. */
+typedef struct flow_input {
+    struct flow_input *next;
+    proto_input input;
+} flow_input;
+
+typedef struct flow_slot {
+    uint16_t *have;        /* [stage][group]: inputs that have arrived */
+    uint8_t *arrived;      /* [edge][source group] */
+    uint32_t *all_count;   /* [edge]: sources that have arrived on an ALL edge */
+    flow_input **inputs;   /* [edge][group] */
+    uint32_t *left;        /* [stage]: own tasks not yet done; valid below the bound */
+} flow_slot;
+
+typedef struct flow_group {
+    proto_batch *state;    /* that enters `step`; null: not here */
+    proto_batch *next;     /* made already, while other stages of the step run */
+    uint64_t step;
+    uint32_t left;         /* stages of the step not yet done */
+    bool open;             /* the step has begun */
+    bool sent;             /* its neighbours have its state */
+    proto_batch *arriving; /* a state that is being received, */
+    uint64_t arriving_step; /* for this step */
+    uint32_t arriving_from;
+} flow_group;
+
+typedef struct flow {
+    uint32_t ring;         /* slots */
+    flow_slot *slots;
+    flow_group *groups;
+    uint16_t *need;        /* [stage][group]: inputs of a task, its opening counted */
+    uint32_t *stages_of;   /* [group] */
+    uint64_t low;          /* the lowest step with own tasks to do; <= bound */
+    uint64_t final_step;   /* nothing runs from here on */
+    flow_input *spare;
+    uint32_t running;
+} flow;
+
+/* A frame that waits for credit or for its acknowledgement. */
+typedef struct channel_frame {
+    struct channel_frame *next;
+    proto_msg msg;
+    proto_batch *batch;    /* what msg's payload points into; held */
+    uint64_t step;
+    uint32_t stage;        /* what it is an input of */
+    uint32_t cost;         /* bytes of credit */
+    uint64_t sent_us;
+} channel_frame;
+
+typedef struct channel_queue {
+    channel_frame *first, *last;
+} channel_queue;
+
+/* A frame that waits for its turn, in its encoded form. */
+typedef struct parked_frame {
+    struct parked_frame *next;
+    uint64_t sequence;
+    size_t size;
+    uint8_t bytes[];
+} parked_frame;
+
+typedef struct channel {
+    channel_queue waiting, moving; /* by (step, stage); states that move have their own reserve */
+    channel_queue unacked;
+    uint64_t next;         /* sequence of the next frame */
+    uint64_t sent, moved;  /* bytes sent in this generation: rows, states */
+    uint64_t peer_consumed, peer_moved, peer_step;
+    uint32_t peer_stage, waiting_count;
+    uint64_t resent_us;
+    /* the receiving half */
+    uint64_t received;     /* the last sequence that arrived in order */
+    uint64_t consumed, taken; /* bytes given back: rows, states */
+    uint64_t buffered;     /* bytes of rows that wait for their task */
+    uint64_t consumed_told, step_told;
+    uint32_t quiet;        /* frames since the last acknowledgement */
+    bool tell, gap;        /* an acknowledgement is due; a frame is missing */
+    struct parked_frame *ahead; /* arrived before the one that is missing; by sequence */
+    uint32_t ahead_count;
+} channel;
+
+/* The snapshot under way. */
+typedef struct capture {
+    uint64_t attempt;      /* index of its order; 0: none */
+    uint64_t step;
+    uint32_t count;
+    proto_captured *captured; /* [group_count] */
+    bool writing, written, syncing, synced, failed, told;
+} capture;
+
+struct proto_worker {
+    const proto_plan *plan;
+    proto_worker_config config;
+    proto_worker_env env;
+    uint64_t now_us, beat_at_us;
+    worker_phase phase;
+    uint64_t generation, incarnation;
+    uint64_t bound, applied;
+    uint64_t pending_bound, pending_history; /* a grant that waits for its history */
+    uint64_t history_tail;  /* of the install: orders that may lie below the bound already */
+    uint32_t window;
+    uint64_t *members;
+    uint32_t member_count, self;
+    proto_owners owners;
+    proto_event *events;
+    uint32_t event_count, event_room;
+    uint64_t install_snapshot, install_step;
+    uint32_t loads_left, sinks_left;
+    uint8_t *sink_open;     /* [group] */
+    capture capture;
+    uint64_t released;      /* the last attempt whose references were given back */
+    flow flow;
+    channel *channels;      /* [member] */
+    parked_frame *parked, **parked_last;
+    uint32_t parked_count;
+    bool status_due;
+    bool failed;            /* a task has; said until the generation ends */
+    proto_failed failure;   /* the smallest */
+    proto_worker_stats stats;
+};
+
+/* ---- proto_worker.c ---- */
+void worker_send(proto_worker *w, uint64_t to, proto_msg *msg, uint16_t type);
+void worker_reject(proto_worker *w, proto_reject reason);
+/* An encoded copy; owned by the caller, released with free. */
+parked_frame *worker_copy(const proto_msg *msg);
+void worker_send_failed(proto_worker *w);
+/* What every event ends with: frames, acknowledgements and the status go out. */
+void worker_flush(proto_worker *w);
+
+/* ---- proto_flow.c ---- */
+void flow_init(proto_worker *w);
+void flow_fini(proto_worker *w);
+/* Steps below w->bound have become allowed, from `before` on. */
+void flow_bound_raised(proto_worker *w, uint64_t before);
+/* Begin whatever step a key group may begin, hand it over, or capture it. */
+void flow_try(proto_worker *w, uint32_t group);
+void flow_try_all(proto_worker *w);
+/* Takes the batch. */
+void flow_adopt(proto_worker *w, uint32_t group, uint64_t step, proto_batch *state);
+/* Takes the batch. */
+void flow_input_put(proto_worker *w, uint64_t step, uint32_t dst, const proto_input *input);
+void flow_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_t src);
+flow_input *flow_input_find(proto_worker *w, uint64_t step, uint32_t edge, uint32_t dst,
+                            uint32_t src, uint32_t member);
+flow_slot *flow_slot_of(proto_worker *w, uint64_t step);
+/* The lowest stage with own tasks to do at flow.low. */
+uint32_t flow_low_stage(const proto_worker *w);
+bool flow_step_known(const proto_worker *w, uint64_t step);
+
+/* ---- proto_channel.c ---- */
+void channel_init(proto_worker *w);
+void channel_fini(proto_worker *w);
+void channel_send_rows(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step, uint32_t src,
+                       uint32_t dst, proto_batch *batch, bool last);
+void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step,
+                       const uint32_t *groups, uint32_t count);
+/* Takes the batch. */
+void channel_send_state(proto_worker *w, uint32_t member, uint32_t group, uint64_t step,
+                        proto_batch *state);
+void channel_consumed(proto_worker *w, const proto_input *input);
+void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg);
+void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg);
+void channel_resend(proto_worker *w, uint32_t member);
+void channel_pump(proto_worker *w);
+void channel_tick(proto_worker *w);
+/* Fill buffered and above_mark. */
+void channel_buffered(const proto_worker *w, proto_worker_stats *stats);
+
+/* ---- proto_capture.c ---- */
+void capture_begin(proto_worker *w, const proto_order_record *order);
+/* The first action of (group, step). */
+void capture_state(proto_worker *w, uint32_t group);
+void capture_advance(proto_worker *w);
+void capture_decided(proto_worker *w, uint64_t attempt);
+void capture_drop(proto_worker *w);
+void capture_tell(proto_worker *w);
+
+#endif

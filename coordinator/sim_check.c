@@ -1,0 +1,181 @@
+/* The checkers: what must hold at every moment, and at the end against the reference. */
+#include "coordinator/sim_world.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK_STAGES 3u
+#define CHECK_EDGES  4u
+
+/* The first violation is kept. */
+void sim_violate(sim_world *w, const char *format, ...)
+{
+    va_list args;
+
+    if (w->result->violated)
+        return;
+    w->result->violated = true;
+    va_start(args, format);
+    vsnprintf(w->result->text, sizeof w->result->text, format, args);
+    va_end(args);
+}
+
+void sim_check_init(sim_world *w)
+{
+    uint64_t steps = w->job.plan.step_count + 1;
+    uint32_t groups = w->job.groups + 1;
+
+    w->seen = proto_zero(steps * groups, sizeof *w->seen);
+    w->ran = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_STAGES * groups, 1);
+    w->rows_out = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_EDGES, sizeof *w->rows_out);
+    w->rows_in = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_EDGES, sizeof *w->rows_in);
+}
+
+void sim_check_fini(sim_world *w)
+{
+    free(w->seen);
+    free(w->ran);
+    free(w->rows_out);
+    free(w->rows_in);
+}
+
+static void check_rows(sim_world *w, const proto_task *t)
+{
+    uint64_t at = (t->generation * (w->job.plan.step_count + 1) + t->step) * CHECK_EDGES;
+
+    for (uint32_t i = 0; i < t->output_count; i++)
+        w->rows_out[at + t->outputs[i].edge] += t->outputs[i].batch->rows;
+    for (uint32_t i = 0; i < t->input_count; i++)
+        if (t->inputs[i].edge != SIM_EDGE_HALO)
+            w->rows_in[at + t->inputs[i].edge] += t->inputs[i].batch->rows;
+}
+
+/* A task has made its outputs: it ran once in its generation, and its values are those that every
+ * generation has made. */
+void sim_check_task(sim_world *w, const proto_task *t)
+{
+    uint64_t steps = w->job.plan.step_count + 1;
+    uint32_t groups = w->job.groups + 1;
+    uint64_t *seen = &w->seen[(t->step + 1) * w->job.groups + t->group];
+    uint8_t *ran;
+
+    if (t->generation >= SIM_GENERATIONS_MAX) {
+        sim_violate(w, "generation %" PRIu64 ": too many", t->generation);
+        return;
+    }
+    ran = &w->ran[((t->generation * steps + t->step) * CHECK_STAGES + t->stage) * groups + t->group];
+    if (*ran != 0)
+        sim_violate(w, "generation %" PRIu64 ": stage %u of key group %u ran twice at step %" PRIu64,
+                    t->generation, t->stage, t->group, t->step);
+    *ran = 1;
+    check_rows(w, t);
+    if (t->stage != SIM_STAGE_MERGE)
+        return;
+    if (*seen == 0)
+        *seen = sim_job_value(t->made);
+    else if (*seen != sim_job_value(t->made))
+        sim_violate(w, "generation %" PRIu64 ": key group %u has another value after step %" PRIu64,
+                    t->generation, t->group, t->step);
+}
+
+/* What waits above the low-water mark was all sent under credit, since the mark only rises. */
+void sim_check_worker(sim_world *w, const sim_process *p)
+{
+    proto_worker_stats s;
+
+    proto_worker_stats_get(p->worker, &s);
+    if (s.above_mark > p->credit_size)
+        sim_violate(w, "worker %" PRIu64 " holds %" PRIu64 " bytes above its mark, credit is %" PRIu64,
+                    p->id, s.above_mark, p->credit_size);
+}
+
+/* ---- at the end ---- */
+
+static uint32_t end_inputs(sim_world *w, sim_input *inputs)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < w->log_synced; i++) {
+        const proto_order_record *o = &w->log[i].order;
+
+        if (w->log[i].kind == PROTO_RECORD_ORDER && o->kind == PROTO_ORDER_INPUT)
+            inputs[count++] =
+                (sim_input){ o->step, sim_bytes_hash(o->payload.data, o->payload.size) };
+    }
+    return count;
+}
+
+static void end_acked(sim_world *w)
+{
+    for (uint32_t a = 0; a < w->acked_count; a++) {
+        const sim_acked *ack = &w->acked[a];
+        uint32_t found = 0;
+
+        for (uint32_t i = 0; i < w->log_synced; i++) {
+            const proto_order_record *o = &w->log[i].order;
+
+            if (w->log[i].kind == PROTO_RECORD_ORDER && o->kind == PROTO_ORDER_INPUT &&
+                o->first == ack->client && o->second == ack->number &&
+                sim_bytes_hash(o->payload.data, o->payload.size) == ack->hash)
+                found += o->index == ack->index ? 1 : 2;
+        }
+        if (found != 1)
+            sim_violate(w, "input %" PRIu64 " of client %" PRIu64 " was acknowledged and is %s",
+                        ack->number, ack->client, found == 0 ? "lost" : "there twice");
+    }
+}
+
+static void end_rows(sim_world *w, uint64_t steps)
+{
+    uint64_t last = w->result->generations;
+
+    for (uint64_t s = 0; s < steps && last < SIM_GENERATIONS_MAX; s++)
+        for (uint32_t e = 0; e < CHECK_EDGES; e++) {
+            uint64_t at = (last * (w->job.plan.step_count + 1) + s) * CHECK_EDGES + e;
+
+            if (w->rows_out[at] != w->rows_in[at])
+                sim_violate(w, "edge %u lost or gained rows at step %" PRIu64 ": %u in, %u out", e, s,
+                            w->rows_out[at], w->rows_in[at]);
+        }
+}
+
+static void end_compare(sim_world *w, uint64_t steps, const uint64_t *values, const uint8_t *file)
+{
+    uint64_t size = steps * 16 * w->job.groups;
+
+    for (uint64_t s = 1; s <= steps; s++)
+        for (uint32_t g = 0; g < w->job.groups; g++)
+            if (w->seen[s * w->job.groups + g] != values[s * w->job.groups + g])
+                sim_violate(w, "key group %u at step %" PRIu64 " differs from the reference", g, s);
+    if (w->file_size < size || memcmp(w->file, file, size) != 0)
+        sim_violate(w, "the sink's file differs from the reference");
+    if (w->file_size > size)
+        sim_violate(w, "the sink's file goes on behind the last step");
+}
+
+void sim_check_end(sim_world *w)
+{
+    uint64_t steps = w->job.plan.step_count;
+    sim_input *inputs = proto_zero(w->log_count, sizeof *inputs);
+    uint64_t *values = proto_zero((steps + 1) * w->job.groups, sizeof *values);
+    uint8_t *file = proto_zero(steps * 16 * w->job.groups, 1);
+    uint64_t end = PROTO_END_NOT;
+
+    for (uint32_t i = 0; i < w->log_synced; i++)
+        if (w->log[i].kind == PROTO_RECORD_END)
+            end = w->log[i].number;
+    if (end == PROTO_END_DONE && w->head.step != steps)
+        sim_violate(w, "the job is done, but the last commit is of step %" PRIu64, w->head.step);
+    if (end != PROTO_END_DONE && end != PROTO_END_DRAINED)
+        sim_violate(w, "the job ended as %" PRIu64, end);
+    sim_reference(&w->job, inputs, end_inputs(w, inputs), values, file);
+    end_compare(w, w->head.step, values, file);
+    end_rows(w, w->head.step);
+    end_acked(w);
+    free(inputs);
+    free(values);
+    free(file);
+}

@@ -1,0 +1,257 @@
+/* The virtual disks: the coordinator's log, the store of snapshots, the sink's file. A crash loses
+ * or keeps any prefix of what was not synced. */
+#include "coordinator/sim_world.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the log ---- */
+
+static proto_bytes bytes_copy(proto_bytes from)
+{
+    uint8_t *to = NULL;
+
+    if (from.size > 0) {
+        to = proto_zero(from.size, 1);
+        memcpy(to, from.data, from.size);
+    }
+    return (proto_bytes){ to, from.size };
+}
+
+static void record_free(proto_record *r)
+{
+    free((void *)(uintptr_t)r->members.data);
+    free((void *)(uintptr_t)r->owners.data);
+    free((void *)(uintptr_t)r->order.payload.data);
+}
+
+void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
+{
+    proto_record *r;
+
+    if (p->revoked)
+        return;
+    if (w->log_count == w->log_room) {
+        w->log_room = w->log_room * 2 + 64;
+        w->log = realloc(w->log, w->log_room * sizeof *w->log);
+        assert(w->log != NULL);
+    }
+    r = &w->log[w->log_count++];
+    *r = *record;
+    r->members = bytes_copy(record->members);
+    r->owners = bytes_copy(record->owners);
+    r->order.payload = bytes_copy(record->order.payload);
+}
+
+/* The torn tail: records that were not synced are kept up to some point, and lost behind it. */
+void sim_log_crash(sim_world *w)
+{
+    uint32_t keep = w->log_synced;
+
+    if (sim_chance(&w->rng, 500000))
+        keep = (uint32_t)sim_range(&w->rng, w->log_synced, w->log_count);
+    while (w->log_count > keep)
+        record_free(&w->log[--w->log_count]);
+    w->log_synced = w->log_count;
+}
+
+void sim_log_recover(sim_world *w, sim_process *p)
+{
+    p->log_base = w->log_count;
+    for (uint32_t i = 0; i < w->log_count; i++)
+        proto_coord_recover(p->coord, &w->log[i]);
+}
+
+/* ---- the store ---- */
+
+static sim_part *part_find(sim_world *w, uint64_t attempt, uint64_t member)
+{
+    for (uint32_t i = w->part_count; i > 0; i--)
+        if (w->parts[i - 1].attempt == attempt && w->parts[i - 1].member == member)
+            return &w->parts[i - 1];
+    return NULL;
+}
+
+void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t attempt,
+                    const proto_captured *captured, uint32_t count)
+{
+    sim_part *part;
+
+    if (w->part_count == w->part_room) {
+        w->part_room = w->part_room * 2 + 64;
+        w->parts = realloc(w->parts, w->part_room * sizeof *w->parts);
+        assert(w->parts != NULL);
+    }
+    part = &w->parts[w->part_count++];
+    *part = (sim_part){ .attempt = attempt, .generation = generation, .member = p->id,
+                        .count = count };
+    part->captured = proto_zero(count, sizeof *part->captured);
+    for (uint32_t i = 0; i < count; i++)
+        part->captured[i] =
+            (proto_captured){ captured[i].group, proto_batch_hold(captured[i].batch) };
+}
+
+/* Written and synced: from now on it is bytes of its own. */
+void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt)
+{
+    sim_part *part = part_find(w, attempt, p->id);
+
+    if (part == NULL || part->synced)
+        return;
+    for (uint32_t i = 0; i < part->count; i++) {
+        proto_batch *from = part->captured[i].batch;
+        proto_batch *to = proto_batch_new(from->size, from->rows);
+
+        memcpy(to->bytes, from->bytes, from->size);
+        part->captured[i].batch = to;
+        proto_batch_drop(&from);
+    }
+    part->synced = true;
+}
+
+static const sim_snapshot *snapshot_find(const sim_world *w, uint64_t attempt)
+{
+    for (uint32_t i = w->snapshot_count; i > 0; i--)
+        if (w->snapshots[i - 1].attempt == attempt)
+            return &w->snapshots[i - 1];
+    return NULL;
+}
+
+static proto_batch *snapshot_group(sim_world *w, const sim_snapshot *s, uint32_t group)
+{
+    for (uint32_t m = 0; m < s->member_count; m++) {
+        const sim_part *part = part_find(w, s->attempt, s->members[m]);
+
+        for (uint32_t i = 0; part != NULL && part->synced && i < part->count; i++)
+            if (part->captured[i].group == group)
+                return part->captured[i].batch;
+    }
+    return NULL;
+}
+
+proto_batch *sim_store_load(sim_world *w, uint64_t snapshot, uint32_t group)
+{
+    const sim_snapshot *s = snapshot_find(w, snapshot);
+    proto_batch *from = s == NULL ? NULL : snapshot_group(w, s, group), *to;
+
+    if (snapshot == 0)
+        return sim_job_first(&w->job, group);
+    if (from == NULL) {
+        sim_violate(w, "snapshot %" PRIu64 " lacks key group %u", snapshot, group);
+        return sim_job_first(&w->job, group);
+    }
+    to = proto_batch_new(from->size, from->rows);
+    memcpy(to->bytes, from->bytes, from->size);
+    return to;
+}
+
+/* Whatever is committed must be whole, durable, and what the step was seen to have. */
+static void commit_check(sim_world *w, const sim_snapshot *s)
+{
+    for (uint32_t g = 0; g <= w->job.groups; g++) {
+        const proto_batch *b = snapshot_group(w, s, g);
+
+        if (b == NULL)
+            sim_violate(w, "snapshot %" PRIu64 " was committed without key group %u", s->attempt, g);
+        else if (g == w->job.groups && proto_get_u64(b->bytes) > w->file_synced)
+            sim_violate(w, "snapshot %" PRIu64 " was committed before its sink was synced",
+                        s->attempt);
+        else if (g == w->job.groups && proto_get_u64(b->bytes) != s->step * 16 * w->job.groups)
+            sim_violate(w, "snapshot %" PRIu64 " has its sink at another step", s->attempt);
+        else if (g < w->job.groups && s->step > 0 &&
+                 (!sim_job_intact(&w->job, b) ||
+                  w->seen[s->step * w->job.groups + g] != sim_job_value(b)))
+            sim_violate(w, "snapshot %" PRIu64 ": key group %u is not what entered step %" PRIu64,
+                        s->attempt, g, s->step);
+    }
+}
+
+void sim_commit_land(sim_world *w, const sim_snapshot *snapshot)
+{
+    commit_check(w, snapshot);
+    if (w->snapshot_count == w->snapshot_room) {
+        w->snapshot_room = w->snapshot_room * 2 + 16;
+        w->snapshots = realloc(w->snapshots, w->snapshot_room * sizeof *w->snapshots);
+        assert(w->snapshots != NULL);
+    }
+    w->snapshots[w->snapshot_count++] = *snapshot;
+    if (snapshot->attempt <= w->head.attempt)
+        sim_violate(w, "commit %" PRIu64 " after %" PRIu64, snapshot->attempt, w->head.attempt);
+    w->head = (proto_head){ snapshot->attempt, snapshot->step };
+}
+
+void sim_commit_settle(sim_world *w, uint32_t process)
+{
+    for (uint32_t i = 0; i < w->heap_count; i++) {
+        sim_event *e = &w->heap[i];
+
+        if (e->kind == SIM_COMMIT && e->process == process && !w->processes[process].revoked &&
+            sim_chance(&w->rng, 500000))
+            sim_commit_land(w, e->data);
+    }
+}
+
+/* ---- the sink's file ---- */
+
+uint64_t sim_file_open(sim_world *w, const sim_process *p, uint64_t generation)
+{
+    if (w->file_holder != 0 && w->file_holder != p->id &&
+        !proto_mutant_on(w->options.mutants, PROTO_MUTANT_nolock))
+        return w->file_holder;
+    w->file_holder = p->id;
+    if (generation > w->file_generation)
+        w->file_generation = generation;
+    return 0;
+}
+
+/* What is there already is compared and kept, so a reader never sees the file shrink or change. */
+void sim_file_write(sim_world *w, const sim_process *p, uint64_t generation, uint64_t offset,
+                    const proto_batch *bytes)
+{
+    uint64_t room = w->job.plan.step_count * 16 * w->job.groups;
+    uint64_t end = offset + bytes->size;
+    uint64_t have = w->file_size > offset ? w->file_size - offset : 0;
+
+    if (generation < w->file_generation || w->file_holder != p->id)
+        sim_violate(w, "generation %" PRIu64 " wrote to the sink of generation %" PRIu64, generation,
+                    w->file_generation);
+    else if (offset > w->file_size || end > room)
+        sim_violate(w, "the sink was written at %" PRIu64 " of %" PRIu64, offset, w->file_size);
+    else if (have > 0 && !w->power_lost &&
+             memcmp(w->file + offset, bytes->bytes, have < bytes->size ? have : bytes->size) != 0)
+        sim_violate(w, "the sink's bytes changed at %" PRIu64, offset);
+    if (w->result->violated)
+        return;
+    memcpy(w->file + offset, bytes->bytes, bytes->size);
+    if (end > w->file_size)
+        w->file_size = end;
+}
+
+/* Bytes that were not synced are lost, or something else is there. */
+void sim_file_power_loss(sim_world *w)
+{
+    uint64_t keep = sim_range(&w->rng, w->file_synced, w->file_size);
+
+    w->power_lost = true;
+    w->file_size = keep;
+    for (uint64_t at = w->file_synced; at < keep; at++)
+        if (sim_chance(&w->rng, 100000))
+            w->file[at] = 0;
+}
+
+void sim_disk_fini(sim_world *w)
+{
+    for (uint32_t i = 0; i < w->log_count; i++)
+        record_free(&w->log[i]);
+    for (uint32_t i = 0; i < w->part_count; i++) {
+        for (uint32_t k = 0; k < w->parts[i].count; k++)
+            proto_batch_drop(&w->parts[i].captured[k].batch);
+        free(w->parts[i].captured);
+    }
+    free(w->log);
+    free(w->parts);
+    free(w->snapshots);
+    free(w->file);
+}

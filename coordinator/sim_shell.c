@@ -1,0 +1,314 @@
+/* The tables under the state machines, bound to the virtual network, disk and clock. */
+#include "coordinator/sim_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SIM_JOB_ID 7u
+
+static uint64_t shell_disk_delay(sim_world *w)
+{
+    return sim_range(&w->rng, w->config.disk_us / 4 + 1, w->config.disk_us);
+}
+
+static void shell_later(sim_process *p, sim_kind kind, uint64_t a, uint64_t b, uint64_t delay_us)
+{
+    sim_push(p->world, &(sim_event){ .kind = kind, .process = (uint32_t)(p->id - 1), .a = a, .b = b },
+             delay_us);
+}
+
+static void shell_send(void *user, uint64_t to, const proto_msg *msg)
+{
+    sim_process *p = user;
+
+    sim_send(p->world, p, to, msg);
+}
+
+/* ---- a worker ---- */
+
+static void shell_load(void *user, uint64_t generation, uint64_t snapshot, uint32_t group)
+{
+    sim_process *p = user;
+    sim_event e = { .kind = SIM_LOADED, .process = (uint32_t)(p->id - 1), .from = group,
+                    .a = generation, .b = snapshot };
+
+    sim_push(p->world, &e, shell_disk_delay(p->world));
+}
+
+static void shell_run(void *user, proto_task *task)
+{
+    sim_process *p = user;
+    sim_event e = { .kind = SIM_TASK, .process = (uint32_t)(p->id - 1), .data = task };
+
+    e.a = sim_job_begin(&p->world->job, task);
+    sim_push(p->world, &e, sim_range(&p->world->rng, 1, p->world->config.task_us));
+}
+
+static proto_batch *shell_boundary(void *user, uint32_t src, uint32_t dst, proto_batch *state)
+{
+    (void)user;
+    (void)src;
+    (void)dst;
+    return sim_job_boundary(state);
+}
+
+static void shell_part(void *user, uint64_t generation, uint64_t attempt,
+                       const proto_captured *captured, uint32_t count)
+{
+    sim_process *p = user;
+
+    sim_part_begin(p->world, p, generation, attempt, captured, count);
+    shell_later(p, SIM_PART, attempt, 0, shell_disk_delay(p->world));
+}
+
+static void shell_sink_open(void *user, uint64_t generation, uint32_t group)
+{
+    sim_process *p = user;
+
+    shell_later(p, SIM_SINK_OPEN, generation, group, shell_disk_delay(p->world));
+}
+
+static void shell_sink_write(void *user, uint64_t generation, uint32_t group, uint64_t offset,
+                             const proto_batch *bytes)
+{
+    sim_process *p = user;
+
+    (void)group;
+    sim_file_write(p->world, p, generation, offset, bytes);
+}
+
+static void shell_sink_sync(void *user, uint64_t generation, uint64_t attempt)
+{
+    sim_process *p = user;
+
+    (void)generation;
+    shell_later(p, SIM_SINK_SYNC, attempt,
+                p->world->file_holder == p->id ? p->world->file_size : 0,
+                shell_disk_delay(p->world));
+}
+
+static void shell_worker_stop(void *user, uint8_t reason)
+{
+    (void)reason; /* the state machine still runs: the process ends with its next event */
+    shell_later(user, SIM_KILLED, 0, 0, 0);
+}
+
+void sim_worker_start(sim_world *w, uint32_t slot)
+{
+    sim_process *p = sim_process_new(w, SIM_WORKER, slot, w->worker_host[slot]);
+    proto_worker_env env = { p, shell_send, shell_load, shell_run, shell_boundary, shell_part,
+                             shell_sink_open, shell_sink_write, shell_sink_sync,
+                             shell_worker_stop };
+    proto_worker_config config = {
+        .job = SIM_JOB_ID, .host = w->worker_host[slot], .tries = 3,
+        .beat_us = 4000, .resend_us = 8000, .mutants = w->options.mutants,
+    };
+    sim_rng draw = { .state = w->options.seed ^ 0x1234567 }; /* the same for every worker */
+
+    if (p == NULL)
+        return;
+    config.self = config.process = p->id;
+    config.credit_size = sim_range(&draw, 32, sim_chance(&draw, 500000) ? 200 : 4000);
+    config.move_size = sim_range(&draw, 16, 2000);
+    config.frame_size = (uint32_t)sim_range(&draw, 8, sim_chance(&draw, 500000) ? 40 : 1000);
+    p->credit_size = config.credit_size;
+    config.tries = sim_chance(&draw, 250000) ? 3 : 1;
+    p->worker = proto_worker_new(&w->job.plan, &config, &env);
+    w->worker_of[slot] = (uint32_t)(p->id - 1);
+    proto_worker_start(p->worker, sim_local(p));
+}
+
+/* ---- a coordinator ---- */
+
+static void shell_append(void *user, const proto_record *record)
+{
+    sim_process *p = user;
+
+    sim_log_append(p->world, p, record);
+}
+
+static void shell_sync(void *user)
+{
+    sim_process *p = user;
+
+    shell_later(p, SIM_SYNC, p->world->log_count, 0, shell_disk_delay(p->world));
+}
+
+static void shell_commit(void *user, const proto_commit *commit)
+{
+    sim_process *p = user;
+    sim_snapshot *s = proto_zero(1, sizeof *s);
+    sim_event e = { .kind = SIM_COMMIT, .process = (uint32_t)(p->id - 1), .data = s };
+
+    *s = (sim_snapshot){ commit->attempt, commit->step, commit->member_count, { 0 } };
+    for (uint32_t i = 0; i < commit->member_count && i < SIM_WORKERS_MAX; i++)
+        s->members[i] = commit->members[i];
+    e.a = commit->attempt;
+    sim_push(p->world, &e, shell_disk_delay(p->world));
+}
+
+static void shell_kill(void *user, uint64_t process)
+{
+    sim_process *p = user;
+
+    if (process == 0 || process > p->world->process_count)
+        return;
+    sim_push(p->world, &(sim_event){ .kind = SIM_KILLED, .process = (uint32_t)(process - 1) },
+             sim_range(&p->world->rng, 1, 500));
+}
+
+static void shell_coord_stop(void *user)
+{
+    shell_later(user, SIM_KILLED, 0, 0, 0);
+}
+
+void sim_coord_start(sim_world *w)
+{
+    sim_process *p = sim_process_new(w, SIM_COORD, 0, 0);
+    proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_kill,
+                            shell_coord_stop };
+    sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
+    proto_coord_config config = {
+        .job = SIM_JOB_ID, .member_min = 1, .member_max = w->config.member_max,
+        .window = (uint32_t)sim_range(&draw, 1, 5), .order_ahead = w->config.order_ahead,
+        .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
+        .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
+        .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
+        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .mutants = w->options.mutants,
+    };
+
+    if (p == NULL)
+        return;
+    p->coord = proto_coord_new(&w->job.plan, &config, &env);
+    w->coord_now = (uint32_t)(p->id - 1);
+    w->result->incarnations++;
+    sim_log_recover(w, p);
+    proto_coord_start(p->coord, sim_local(p), w->head);
+}
+
+/* ---- events ---- */
+
+static void shell_frame(sim_world *w, sim_process *p, sim_event *e)
+{
+    proto_msg msg;
+    proto_reject reject;
+
+    if (!sim_net_carries(w, e)) {
+        free(e->data);
+        return;
+    }
+    reject = proto_decode(&msg, e->data, e->size);
+    sim_note(w, e->from, reject);
+    if (reject != PROTO_REJECT_ok) {
+        w->result->rejected++;
+    } else {
+        if (w->options.log != NULL) {
+            char line[400];
+
+            proto_print(&msg, line, sizeof line);
+            fprintf(w->options.log, "%10" PRIu64 " us  %u -> %" PRIu64 "  %s\n", w->now_us, e->from,
+                    p->id, line);
+        }
+        if (p->role == SIM_WORKER)
+            proto_worker_receive(p->worker, sim_local(p), &msg);
+        else
+            proto_coord_receive(p->coord, sim_local(p), &msg);
+    }
+    free(e->data);
+}
+
+static void shell_task_end(sim_world *w, sim_process *p, sim_event *e)
+{
+    proto_task *task = e->data;
+    bool ok = !sim_chance(&w->rng, w->config.task_fails);
+
+    if (ok) {
+        sim_job_end(&w->job, task, e->a);
+        sim_check_task(w, task);
+    }
+    proto_worker_task_done(p->worker, sim_local(p), task, ok);
+}
+
+static void shell_sync_end(sim_world *w, sim_process *p, sim_event *e)
+{
+    bool ok = !p->revoked && !sim_chance(&w->rng, w->config.disk_fails);
+
+    if (ok && e->a > w->log_synced)
+        w->log_synced = (uint32_t)e->a;
+    proto_coord_synced(p->coord, sim_local(p), e->a - p->log_base, ok);
+}
+
+static void shell_commit_end(sim_world *w, sim_process *p, sim_event *e)
+{
+    bool ok = !p->revoked && !sim_chance(&w->rng, w->config.disk_fails);
+
+    if (!p->revoked && (ok || sim_chance(&w->rng, 500000))) /* a failed commit may have landed */
+        sim_commit_land(w, e->data);
+    free(e->data);
+    if (!w->result->violated)
+        proto_coord_committed(p->coord, sim_local(p), e->a, ok);
+}
+
+void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
+{
+    bool ok = !sim_chance(&w->rng, w->config.disk_fails);
+
+    switch (e->kind) {
+    case SIM_FRAME:
+        shell_frame(w, p, e);
+        break;
+    case SIM_TASK:
+        shell_task_end(w, p, e);
+        break;
+    case SIM_LOADED:
+        proto_worker_loaded(p->worker, sim_local(p), e->a, e->from,
+                            ok ? sim_store_load(w, e->b, e->from) : NULL);
+        break;
+    case SIM_PART:
+        if (ok)
+            sim_part_end(w, p, e->a);
+        proto_worker_part_done(p->worker, sim_local(p), e->a, ok);
+        break;
+    case SIM_SINK_OPEN:
+        proto_worker_sink_opened(p->worker, sim_local(p), e->a, (uint32_t)e->b,
+                                 sim_file_open(w, p, e->a));
+        break;
+    case SIM_SINK_SYNC:
+        if (ok && e->b > w->file_synced)
+            w->file_synced = e->b;
+        proto_worker_sinks_synced(p->worker, sim_local(p), e->a, ok);
+        break;
+    case SIM_SYNC:
+        shell_sync_end(w, p, e);
+        break;
+    case SIM_COMMIT:
+        shell_commit_end(w, p, e);
+        break;
+    case SIM_LINKED:
+        if (p->role == SIM_WORKER)
+            proto_worker_linked(p->worker, sim_local(p), e->a);
+        break;
+    default:
+        break;
+    }
+    if (p->alive && p->role == SIM_WORKER)
+        sim_check_worker(w, p);
+    if (p->alive && p->role == SIM_COORD && !p->revoked) {
+        proto_coord_stats s;
+
+        proto_coord_stats_get(p->coord, &s);
+        w->result->generations = s.generation;
+        w->result->steps = s.low;
+        w->done = s.end != PROTO_END_NOT;
+    }
+}
+
+void sim_shell_tick(sim_world *w, sim_process *p)
+{
+    (void)w;
+    if (p->role == SIM_WORKER)
+        proto_worker_tick(p->worker, sim_local(p));
+    else
+        proto_coord_tick(p->coord, sim_local(p));
+}

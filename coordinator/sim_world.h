@@ -1,0 +1,229 @@
+/* The simulator: coordinators, workers and clients in one process, on a virtual network, disk and
+ * clock, with faults. All is drawn from one 64-bit seed; the same seed gives the same trace.
+ *
+ * The real state machines and the real codec's bytes run in it. Its network loses, repeats, delays
+ * and reorders; its disks lose or tear what was not synced. Checkers watch every step (sim_check.c). */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "coordinator/proto_coord.h"
+#include "coordinator/proto_mutants.h"
+#include "coordinator/sim_job.h"
+#include "coordinator/sim_rng.h"
+
+#define SIM_WORKERS_MAX     5u
+#define SIM_CLIENTS_MAX     2u
+#define SIM_PROCESSES_MAX   512u /* of one schedule, the dead ones too */
+#define SIM_GENERATIONS_MAX 128u
+#define SIM_TEXT_MAX        256u
+
+typedef struct sim_options {
+    uint64_t seed;
+    uint64_t mutants;
+    bool faults;   /* false: a kind world */
+    void *log;     /* FILE * for every event; null: none */
+} sim_options;
+
+typedef struct sim_result {
+    uint64_t seed, trace, events, time_us;
+    uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
+    uint64_t steps;
+    bool violated;
+    char text[SIM_TEXT_MAX]; /* the violation */
+} sim_result;
+
+/* Run one schedule. Returns true if nothing was violated. */
+bool sim_run(const sim_options *options, sim_result *result);
+
+typedef enum sim_kind {
+    SIM_FRAME,      /* bytes arrive */
+    SIM_TICK,
+    SIM_TASK,       /* a task ends */
+    SIM_LOADED,
+    SIM_PART,
+    SIM_SINK_OPEN,
+    SIM_SINK_SYNC,
+    SIM_SYNC,       /* the coordinator's log */
+    SIM_COMMIT,
+    SIM_KILLED,
+    SIM_GONE,       /* the coordinator hears of a dead worker */
+    SIM_LINKED,
+    SIM_START_WORKER,
+    SIM_START_COORD,
+    SIM_CLIENT,     /* a client's next deed */
+} sim_kind;
+
+typedef struct sim_event {
+    uint64_t time_us, order;
+    sim_kind kind;
+    uint32_t process;  /* to whom; a slot of a supervisor, or a client, for the last three */
+    uint32_t from;
+    uint32_t epoch;    /* of the link */
+    uint64_t a, b;
+    void *data;        /* owned */
+    uint32_t size;
+} sim_event;
+
+typedef enum sim_role {
+    SIM_WORKER = 1,
+    SIM_COORD,
+} sim_role;
+
+typedef struct sim_world sim_world;
+
+typedef struct sim_process {
+    sim_world *world;
+    sim_role role;
+    uint64_t id;           /* place in the table + 1: what the protocol calls it */
+    uint32_t slot, host;
+    bool alive, revoked;   /* revoked: another coordinator has the disk */
+    uint64_t frozen_until_us, skew_us, tick_at_us;
+    proto_worker *worker;
+    proto_coord *coord;
+    uint64_t credit_size;  /* a worker's */
+    uint64_t log_base;     /* records in the log when this process began */
+} sim_process;
+
+typedef struct sim_part {
+    uint64_t attempt, generation, member;
+    bool synced;
+    uint32_t count;
+    proto_captured *captured; /* batches held until they are written, then copies */
+    bool copied;
+} sim_part;
+
+typedef struct sim_snapshot {
+    uint64_t attempt, step, member_count;
+    uint64_t members[SIM_WORKERS_MAX];
+} sim_snapshot;
+
+typedef struct sim_client {
+    uint64_t id, number;
+    uint32_t left;         /* deeds still to do */
+    bool waiting;
+    proto_msg msg;         /* what it says until it is answered */
+    uint8_t payload[64];
+    bool paused;
+} sim_client;
+
+typedef struct sim_acked {
+    uint64_t client, number, index, hash;
+} sim_acked;
+
+/* What a schedule dwells on; the rare interleavings need more than luck. */
+typedef enum sim_theme {
+    SIM_THEME_MIXED,
+    SIM_THEME_ZOMBIES,     /* coordinators that are replaced at once and live on; long links */
+    SIM_THEME_GENERATIONS, /* workers that die; frames that arrive a generation late */
+} sim_theme;
+
+typedef struct sim_config {
+    sim_theme theme;
+    uint32_t order_ahead;
+    uint32_t workers, member_max, clients;
+    uint32_t delay_us, jitter_us;          /* of frames */
+    uint32_t drop, repeat, corrupt, late;  /* of a million frames */
+    uint32_t task_us, disk_us, client_us;
+    uint32_t disk_fails, task_fails;       /* of a million */
+    uint32_t fault_count;
+    uint64_t fault_events;                 /* events between two faults, on average */
+} sim_config;
+
+struct sim_world {
+    sim_options options;
+    sim_config config;
+    sim_rng rng;
+    sim_job job;
+    sim_result *result;
+    uint64_t now_us, order, trace;
+    sim_event *heap;
+    uint32_t heap_count, heap_room;
+    sim_process processes[SIM_PROCESSES_MAX];
+    uint32_t process_count;
+    uint32_t worker_of[SIM_WORKERS_MAX];   /* the living process of a slot, or PROTO_NONE */
+    uint32_t coord_now;                    /* the newest coordinator, or PROTO_NONE */
+    uint32_t coord_old;                    /* a zombie, or PROTO_NONE */
+    uint32_t worker_host[SIM_WORKERS_MAX];
+    /* the network: links between places (slots; coordinators are one place, clients another) */
+    uint32_t epoch[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
+    uint64_t cut_until_us[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
+    /* disks */
+    proto_record *log;
+    uint32_t log_count, log_room, log_synced;
+    sim_part *parts;
+    uint32_t part_count, part_room;
+    sim_snapshot *snapshots;
+    uint32_t snapshot_count, snapshot_room;
+    proto_head head;
+    uint8_t *file;
+    uint64_t file_size, file_synced, file_seen;
+    uint64_t file_holder, file_generation; /* the lock; the newest generation that opened it */
+    bool power_lost;
+    /* faults */
+    uint32_t faults_left;
+    uint64_t next_fault_event, faults_end_us;
+    sim_client clients[SIM_CLIENTS_MAX];
+    sim_acked *acked;
+    uint32_t acked_count, acked_room;
+    /* checkers */
+    uint64_t *seen;        /* [(step) * groups + group]: the first value; 0: none */
+    uint8_t *ran;          /* [generation][step][stage][group] */
+    uint32_t *rows_out, *rows_in; /* [generation][step][edge] */
+    bool done;
+};
+
+/* ---- sim_world.c ---- */
+void sim_push(sim_world *w, const sim_event *event, uint64_t delay_us);
+uint64_t sim_local(const sim_process *p);
+sim_process *sim_process_new(sim_world *w, sim_role role, uint32_t slot, uint32_t host);
+void sim_process_end(sim_world *w, sim_process *p);
+void sim_note(sim_world *w, uint64_t a, uint64_t b);
+
+/* ---- sim_shell.c: the tables of the state machines ---- */
+void sim_worker_start(sim_world *w, uint32_t slot);
+void sim_coord_start(sim_world *w);
+void sim_shell_event(sim_world *w, sim_process *p, sim_event *e);
+void sim_shell_tick(sim_world *w, sim_process *p);
+
+/* ---- sim_net.c ---- */
+/* Encode, and deliver, lose, repeat, delay or corrupt. */
+void sim_send(sim_world *w, const sim_process *from, uint64_t to, const proto_msg *msg);
+void sim_client_send(sim_world *w, sim_client *client);
+bool sim_net_carries(const sim_world *w, const sim_event *e);
+void sim_net_cut(sim_world *w, uint32_t a, uint32_t b, uint64_t until_us);
+void sim_net_reconnect(sim_world *w, uint32_t a, uint32_t b);
+uint32_t sim_place(const sim_process *p);
+
+/* ---- sim_disk.c ---- */
+void sim_log_append(sim_world *w, sim_process *p, const proto_record *record);
+void sim_log_crash(sim_world *w);
+void sim_log_recover(sim_world *w, sim_process *p);
+void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t attempt,
+                    const proto_captured *captured, uint32_t count);
+void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt);
+proto_batch *sim_store_load(sim_world *w, uint64_t snapshot, uint32_t group);
+/* A commit under way when its process dies, or loses the disk, was made or was not. */
+void sim_commit_settle(sim_world *w, uint32_t process);
+void sim_commit_land(sim_world *w, const sim_snapshot *snapshot);
+void sim_file_write(sim_world *w, const sim_process *p, uint64_t generation, uint64_t offset,
+                    const proto_batch *bytes);
+uint64_t sim_file_open(sim_world *w, const sim_process *p, uint64_t generation);
+void sim_file_power_loss(sim_world *w);
+void sim_disk_fini(sim_world *w);
+
+/* ---- sim_fault.c ---- */
+void sim_config_draw(sim_world *w);
+void sim_fault(sim_world *w);
+void sim_client_deed(sim_world *w, uint32_t client);
+void sim_client_answer(sim_world *w, uint32_t client, const proto_msg *msg);
+
+/* ---- sim_check.c ---- */
+__attribute__((format(printf, 2, 3))) void sim_violate(sim_world *w, const char *format, ...);
+void sim_check_init(sim_world *w);
+void sim_check_fini(sim_world *w);
+void sim_check_task(sim_world *w, const proto_task *task);
+void sim_check_worker(sim_world *w, const sim_process *p);
+/* At the end: everything against the reference. */
+void sim_check_end(sim_world *w);
+
+#endif
