@@ -1,7 +1,9 @@
 /* weir help [VERB] */
+#include "config/cfg.h"
 #include "coordinator/coord_verb.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const coord_option help_options[] = { { 0 } };
 
@@ -12,6 +14,10 @@ static int help_run(const coord_args *args, const void *options)
     (void)options;
     if (args->count == 0) {
         coord_verb_print_all(stdout);
+        return COORD_DONE;
+    }
+    if (strcmp(args->items[0], "jobs") == 0) {
+        cfg_print_sections(stdout);
         return COORD_DONE;
     }
     verb = coord_verb_find(args->items[0]);
@@ -31,6 +37,7 @@ const coord_verb coord_verb_help = {
     .name = "help",
     .arguments = "[VERB]",
     .help = "list the verbs, or show one with its options",
+    .more = "weir help jobs shows the sections of a job file and their keys.\n",
     .options = help_options,
     .argument_max = 1,
     .run = help_run,

@@ -20,6 +20,8 @@ exits 2 "an unknown verb" "$WEIR" rum
 holds "has a nearest one" err 'unknown verb "rum" (did you mean "run"?)'
 exits 2 "help on an unknown verb" "$WEIR" help rum
 holds "too" err 'did you mean "run"?'
+exits 0 "help jobs" "$WEIR" help jobs
+holds "shows the sections of a job file" out "every_steps"
 exits 2 "run without a job" "$WEIR" run
 holds "names what is missing" err "an argument is missing"
 exits 2 "run with two jobs" "$WEIR" run a b

@@ -1,0 +1,73 @@
+#!/bin/sh
+# a kind of one's own: the one of operators/README.md, from a shared object
+. "$TOP/tests/support/check.sh"
+
+# The example as it is printed there: the first block of C.
+awk '/^```c$/ && !n { n = 1; next } /^```$/ { n = n ? 2 : 0 } n == 1' "$TOP/operators/README.md" >threshold.c
+is "it compiles without a warning" gcc -std=c17 -O2 -Wall -Wextra -Wpedantic -Werror -fPIC -shared \
+    -I"$TOP" -o mine.so threshold.c
+exits 0 "weir operators shows it" "$WEIR" operators ./mine.so:threshold_kind
+holds "from its descriptor" out "smaller values are dropped"
+exits 2 "a symbol that is not in it" "$WEIR" operators ./mine.so:threshold
+holds "is named" err 'has no "threshold"'
+
+cat >job.toml <<'JOB'
+[job]
+name  = "fast"
+steps = 3
+dt    = 0.01
+
+[space.room]
+axes  = ["x", "y"]
+size  = 10
+edges = "periodic"
+
+[state.dots]
+space       = "room"
+columns.f32 = ["x", "y", "vx", "vy"]
+first       = "seed"
+next        = "walk"
+
+[operator.seed]
+kind  = "uniform"
+rows  = 2000
+speed = [0.5, 1.0]
+
+[operator.walk]
+kind   = "boids"
+in     = "dots"
+radius = 0.1
+speed  = [0.5, 1.0]
+
+[operator.fast]
+kind   = "./mine.so:threshold_kind"
+in     = "dots"
+column = "vx"
+least  = 0.7
+
+[sink.fast]
+kind    = "csv"
+in      = "fast"
+columns = ["id", "vx"]
+file    = "fast.csv"
+
+[sink.all]
+kind    = "csv"
+in      = "dots"
+columns = ["id", "vx"]
+file    = "all.csv"
+JOB
+exits 0 "a job runs with it" "$WEIR" run job.toml --threads 2
+is "it keeps what it should" test "$(wc -l <runs/fast/fast.csv)" -gt 100
+# The oracle: the same choice made by awk, from all rows. Columns: step, time, id, vx.
+awk -F, 'NR == 1 || $4 >= 0.7' runs/fast/all.csv >expected.csv
+is "and only that" cmp expected.csv runs/fast/fast.csv
+
+mkdir elsewhere
+cp job.toml elsewhere/
+exits 2 "its path is relative to the job" "$WEIR" check elsewhere/job.toml
+holds "and the error is placed" err "elsewhere/job.toml:29:"
+sed 's/WEIR_API_VERSION,/WEIR_API_VERSION + 1,/' threshold.c >later.c
+gcc -fPIC -shared -I"$TOP" -o mine.so later.c
+exits 2 "a kind for another version of the interface" "$WEIR" check job.toml
+holds "is refused" err "was built for version 2"
