@@ -131,9 +131,10 @@ struct df_graph {
     df_batch ***kept;           /* [states][key groups]; null unless options.keep_states */
 
     /* The frontier: under `lock`. Ticks below `prepared` have a ring slot, ticks below `open` may
-     * run, below `worked` all tasks but sinks' are done, below `done` everything is. */
+     * run, below `worked` all tasks but sinks' are done, below `observed` sinks may run, below `done`
+     * everything is done. */
     pthread_mutex_t lock;
-    uint64_t prepared, open, worked, target;
+    uint64_t prepared, open, worked, observed, target;
     _Atomic uint64_t done;
     bool have_fingerprint;
     uint64_t fingerprint_step;

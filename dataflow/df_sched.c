@@ -240,21 +240,29 @@ static uint32_t open_tick(graph_thread *t, uint64_t number, bool sinks)
     return ready;
 }
 
+/* Nothing later than this tick is wanted any more. */
+static void end_before(df_graph *g, uint64_t tick)
+{
+    pthread_mutex_lock(&g->fail_lock);
+    if (atomic_load(&g->fail_tick) > tick)
+        atomic_store(&g->fail_tick, tick);
+    pthread_mutex_unlock(&g->fail_lock);
+}
+
 static void step_complete(df_graph *g, uint64_t tick)
 {
     df_step_print print;
+    df_status status;
 
     if (tick == 0 || !g->ticks[graph_ring_slot(g, tick)].print_streams || g->print_count == 0)
         return;
     print = graph_print_step(g, tick - 1);
-    if (g->options.on_step != NULL && g->step_error.status == DF_OK) {
-        df_status status = g->options.on_step(g->options.user, &print, &g->step_error);
-        if (status != DF_OK) {
-            g->step_error.status = status;
-            g->target = g->open;
-            atomic_store(&g->stopping, true);
-        }
-    }
+    if (g->options.on_step == NULL)
+        return;
+    status = g->options.on_step(g->options.user, &print, &g->step_error);
+    g->step_error.status = status;
+    if (status != DF_OK)
+        end_before(g, tick + 1);
 }
 
 /* Whether every task of the failed tick that can run has run, and all ticks before are complete. */
@@ -263,7 +271,7 @@ static bool failed_tick_ended(const df_graph *g, uint64_t done, uint64_t fail)
     const graph_tick *tick = &g->ticks[graph_ring_slot(g, fail)];
 
     return done == fail && atomic_load_explicit(&tick->work, memory_order_acquire) == 0 &&
-           (g->worked <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
+           (g->observed <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
 }
 
 /* Move the frontier as far as it goes. Called with the lock held. Returns how many tasks became
@@ -281,12 +289,16 @@ static uint32_t advance(graph_thread *t)
         moved = false;
         while (g->worked < g->open && g->worked < fail &&
                atomic_load_explicit(&g->ticks[graph_ring_slot(g, g->worked)].work,
-                                    memory_order_acquire) == 0) {
-            step_complete(g, g->worked);
-            ready += open_tick(t, g->worked++, true);
+                                    memory_order_acquire) == 0)
+            g->worked++;
+        /* A step is shown when all sinks have written the step before: or, when one of them fails,
+         * it would depend on timing how far the others got. */
+        if (g->observed < g->worked && g->observed < fail && g->observed == done) {
+            step_complete(g, g->observed);
+            ready += open_tick(t, g->observed++, true);
             moved = true;
         }
-        while (done < g->worked && done < fail &&
+        while (done < g->observed && done < fail &&
                atomic_load_explicit(&g->ticks[graph_ring_slot(g, done)].sink_work,
                                     memory_order_acquire) == 0) {
             atomic_store(&g->done, ++done);
@@ -420,6 +432,8 @@ df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
         step = g->plan->job.steps;
     if (g->failed)
         return df_fail(err, DF_EINVAL, "the job has failed and cannot go on");
+    if (g->step_error.status != DF_OK)
+        return df_fail(err, g->step_error.status, "%s", g->step_error.text);
     if (atomic_load(&g->done) >= step + 2)
         return DF_OK; /* it has been reached */
     g->target = step + 2;
@@ -430,11 +444,11 @@ df_status df_graph_run(df_graph *g, uint64_t step, df_error *err)
     status = run_threads(g, err);
     if (status != DF_OK)
         return status;
+    if (g->step_error.status != DF_OK)
+        return df_fail(err, g->step_error.status, "%s", g->step_error.text);
     g->failed = g->failure.tick < g->target; /* a later one waits for its step to be asked for */
     if (g->failed)
         return df_fail(err, g->failure.error.status, "%s", g->failure.error.text);
-    if (g->step_error.status != DF_OK)
-        return df_fail(err, g->step_error.status, "%s", g->step_error.text);
     return atomic_load(&g->done) < step + 2 ? DF_END : DF_OK;
 }
 

@@ -103,7 +103,8 @@ void graph_fail(df_graph *g, uint64_t tick, uint32_t vertex, uint32_t key_group,
         if (used > 0 && (size_t)used < sizeof e->text)
             vsnprintf(e->text + used, sizeof e->text - (size_t)used, format, args);
         va_end(args);
-        atomic_store(&g->fail_tick, g->failure.tick);
+        if (atomic_load(&g->fail_tick) > tick)
+            atomic_store(&g->fail_tick, tick);
     }
     pthread_mutex_unlock(&g->fail_lock);
 }

@@ -741,6 +741,9 @@ static void test_observer_fails(void **state)
         assert_string_equal(err.text, "step 7 differs");
         assert_int_equal(o.next_step, 8); /* nobody asks again */
         assert_false(o.disordered);
+        assert_int_equal(logs[0].calls, 8); /* and nothing is written that was not shown */
+        assert_int_equal(df_graph_run(graph, m.steps, &err), DF_ECORRUPT);
+        assert_int_equal(df_graph_finish(graph, &err), DF_OK);
         df_graph_free(&graph);
         clear_logs();
     }

@@ -321,11 +321,18 @@ static void test_steady_state(void **state)
         df_graph_options options = { .threads = threads, .directory = ".", .fingerprint_steps = true,
                                      .on_step = measure, .user = &m };
         df_error err;
+        uint64_t chunks;
 
         assert_int_equal(df_graph_new(&m.graph, plan, &options, &err), DF_OK);
         assert_int_equal(df_graph_run(m.graph, STEADY_STEPS, &err), DF_OK);
-        assert_int_equal(m.pool_at[STEADY_STEPS], m.pool_at[WARM_STEPS]);
-        assert_int_equal(m.system_at[STEADY_STEPS] - m.system_at[WARM_STEPS], 0);
+        chunks = m.pool_at[STEADY_STEPS] - m.pool_at[WARM_STEPS];
+        if (threads == 1)
+            assert_int_equal(chunks, 0);
+        /* How many batches are alive at once depends on who runs when, so on several threads the pool may
+         * still find that it was too small: with a list entry and a mapping for each chunk. */
+        assert_true(chunks <= 2);
+        if (SYSTEM_REPLACED)
+            assert_int_equal(m.system_at[STEADY_STEPS] - m.system_at[WARM_STEPS], 2 * chunks);
         df_graph_free(&m.graph);
         df_plan_free(&plan);
     }
