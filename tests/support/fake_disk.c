@@ -1,6 +1,6 @@
-/* Each file has three images of its bytes: `now`, what a reader sees; `clean`, what the system
- * believes to be on the medium; and `medium`, what is. A sync copies to the medium the sectors in
- * which now and clean differ, so what a failed sync dropped (it makes clean = now) stays lost. */
+/* Each file has two images of its bytes: `now`, what a reader sees, and `medium`, what is left after a
+ * power loss, and a list of sectors that were written since the last sync. A sync copies those to the
+ * medium; one that fails forgets them, so what it dropped stays lost until it is written again. */
 #include "tests/support/fake_disk.h"
 
 #include <stdlib.h>
@@ -14,7 +14,11 @@ typedef struct fake_image {
 typedef struct fake_node {
     bool folder;
     struct fake_handle *lock; /* whose it is */
-    fake_image now, clean, medium;
+    fake_image now, medium;
+    bool emptied;    /* since the last sync */
+    bool resized;
+    size_t sectors;
+    bool *dirty;     /* [sectors] */
 } fake_node;
 
 typedef struct fake_entry {
@@ -89,17 +93,6 @@ static void image_copy(fake_image *to, const fake_image *from)
         memcpy(to->bytes, from->bytes, from->size);
 }
 
-/* The part of a sector that two images share, and whether it differs. */
-static bool sector_differs(const fake_image *a, const fake_image *b, uint64_t offset)
-{
-    uint64_t end_a = a->size < offset ? offset : a->size, end_b = b->size < offset ? offset : b->size;
-    uint64_t size_a = end_a - offset, size_b = end_b - offset;
-
-    size_a = size_a > FAKE_SECTOR ? FAKE_SECTOR : size_a;
-    size_b = size_b > FAKE_SECTOR ? FAKE_SECTOR : size_b;
-    return size_a != size_b || (size_a > 0 && memcmp(a->bytes + offset, b->bytes + offset, size_a) != 0);
-}
-
 static void sector_copy(fake_image *to, const fake_image *from, uint64_t offset)
 {
     uint64_t size = from->size - offset < FAKE_SECTOR ? from->size - offset : FAKE_SECTOR;
@@ -107,6 +100,44 @@ static void sector_copy(fake_image *to, const fake_image *from, uint64_t offset)
     if (to->size < offset + size)
         image_resize(to, offset + size);
     memcpy(to->bytes + offset, from->bytes + offset, size);
+}
+
+static void node_touch(fake_node *node, uint64_t offset, uint64_t size)
+{
+    size_t end = (size_t)((offset + size + FAKE_SECTOR - 1) / FAKE_SECTOR);
+
+    if (end > node->sectors) {
+        node->dirty = fake_grow(node->dirty, end);
+        memset(node->dirty + node->sectors, 0, end - node->sectors);
+        node->sectors = end;
+    }
+    for (size_t i = (size_t)(offset / FAKE_SECTOR); i < end; i++)
+        node->dirty[i] = true;
+}
+
+static void node_resize(fake_node *node, uint64_t size)
+{
+    node->resized |= size != node->now.size;
+    image_resize(&node->now, size);
+}
+
+static bool is_dirty(const fake_node *node, uint64_t offset)
+{
+    return offset / FAKE_SECTOR < node->sectors && node->dirty[offset / FAKE_SECTOR];
+}
+
+static void node_clean(fake_node *node)
+{
+    node->emptied = node->resized = false;
+    if (node->sectors > 0)
+        memset(node->dirty, 0, node->sectors);
+}
+
+static void node_empty(fake_node *node)
+{
+    node_resize(node, 0);
+    node_clean(node); /* what was written before is gone */
+    node->emptied = true;
 }
 
 static fake_node *node_new(fake_disk *d, bool folder)
@@ -287,7 +318,7 @@ static df_status fake_open(df_disk *disk, df_file **out, const char *path, df_op
         if (entry == NULL)
             change_add(d, path, node_new(d, false), NULL);
         else
-            image_resize(&entry->node->now, 0);
+            node_empty(entry->node);
         entry = entry_find(&d->now, path);
     }
     if (s != DF_OK)
@@ -338,7 +369,7 @@ static df_status fake_write(df_file *file, const void *bytes, size_t size, uint6
 {
     fake_disk *d = (fake_disk *)file->disk;
     fake_handle *handle = (fake_handle *)file;
-    fake_image *now = &handle->node->now;
+    fake_node *node = handle->node;
     bool half = d->fault == FAKE_SHORT && d->fail_call == d->calls + 1 && !d->dead, act;
     df_status s = fake_enter_file(file, true, &act);
 
@@ -346,21 +377,22 @@ static df_status fake_write(df_file *file, const void *bytes, size_t size, uint6
         return fake_fail(d, DF_EIO, "it was opened for reading");
     size = half ? size / 2 : size;
     if ((act || (half && !is_stale(file))) && size > 0) {
-        if (now->size < offset + size)
-            image_resize(now, offset + size);
-        memcpy(now->bytes + offset, bytes, size);
+        if (node->now.size < offset + size)
+            node_resize(node, offset + size);
+        memcpy(node->now.bytes + offset, bytes, size);
+        node_touch(node, offset, size);
     }
     return s;
 }
 
 static df_status fake_allocate(df_file *file, uint64_t size)
 {
-    fake_image *now = &((fake_handle *)file)->node->now;
+    fake_node *node = ((fake_handle *)file)->node;
     bool act;
     df_status s = fake_enter_file(file, true, &act);
 
-    if (act && now->size < size)
-        image_resize(now, size);
+    if (act && node->now.size < size)
+        node_resize(node, size);
     return s;
 }
 
@@ -371,15 +403,15 @@ static df_status fake_sync(df_file *file)
     df_status s = fake_enter_file(file, false, &act);
 
     if (s == DF_OK && act) {
-        if (node->now.size < node->clean.size) /* emptied: the medium forgets what was there */
+        if (node->emptied)
             image_resize(&node->medium, 0);
         image_resize(&node->medium, node->now.size);
         for (uint64_t at = 0; at < node->now.size; at += FAKE_SECTOR)
-            if (node->now.size < node->clean.size || sector_differs(&node->now, &node->clean, at))
+            if (is_dirty(node, at))
                 sector_copy(&node->medium, &node->now, at);
     }
     if (!((fake_disk *)file->disk)->dead && !is_stale(file))
-        image_copy(&node->clean, &node->now);
+        node_clean(node);
     return s;
 }
 
@@ -522,7 +554,7 @@ void fake_disk_free(fake_disk **disk)
         change_free(&d->changes[i]);
     for (size_t i = 0; i < d->node_count; i++) {
         free(d->nodes[i]->now.bytes);
-        free(d->nodes[i]->clean.bytes);
+        free(d->nodes[i]->dirty);
         free(d->nodes[i]->medium.bytes);
         free(d->nodes[i]);
     }
@@ -561,17 +593,19 @@ static bool lot_keeps(fake_disk *d, fake_loss loss)
 /* What the medium holds of a file after the power was lost. */
 static void node_lose(fake_disk *d, fake_node *node, fake_loss loss)
 {
-    if (node->now.size != node->clean.size && lot_keeps(d, loss))
+    if (node->emptied && lot_keeps(d, loss))
+        image_resize(&node->medium, 0);
+    if (node->resized && lot_keeps(d, loss))
         image_resize(&node->medium, node->now.size);
     for (uint64_t at = 0; at < node->now.size && at < node->medium.size; at += FAKE_SECTOR)
-        if (sector_differs(&node->now, &node->clean, at) && lot_keeps(d, loss)) {
+        if (is_dirty(node, at) && lot_keeps(d, loss)) {
             uint64_t size = node->medium.size;
 
             sector_copy(&node->medium, &node->now, at);
             image_resize(&node->medium, size);
         }
     image_copy(&node->now, &node->medium);
-    image_copy(&node->clean, &node->medium);
+    node_clean(node);
     node->lock = NULL;
 }
 
@@ -608,14 +642,13 @@ const uint8_t *fake_disk_bytes(fake_disk *disk, const char *path, uint64_t *size
 void fake_disk_flip(fake_disk *disk, const char *path, uint64_t offset, uint8_t mask)
 {
     fake_entry *entry = entry_find(&disk->now, path);
-    fake_image *images[3];
+    fake_image *images[2];
 
     if (entry == NULL)
         abort();
     images[0] = &entry->node->now;
-    images[1] = &entry->node->clean;
-    images[2] = &entry->node->medium;
-    for (int i = 0; i < 3; i++)
+    images[1] = &entry->node->medium;
+    for (int i = 0; i < 2; i++)
         if (offset < images[i]->size)
             images[i]->bytes[offset] ^= mask;
 }
@@ -635,7 +668,6 @@ fake_disk *fake_disk_copy(const fake_disk *disk)
         fake_node *node = node_new(copy, from->folder);
 
         image_copy(&node->now, &from->now);
-        image_copy(&node->clean, &from->now);
         image_copy(&node->medium, &from->now);
         entry_set(&copy->now, disk->now.items[i].path, node);
         entry_set(&copy->medium, disk->now.items[i].path, node);
