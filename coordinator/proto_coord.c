@@ -177,6 +177,7 @@ void proto_coord_synced(proto_coord *c, uint64_t now_us, uint64_t records, bool 
     c->syncing = false;
     c->synced = records;
     coord_orders_synced(c);
+    coord_clients_synced(c);
     coord_advance(c);
 }
 
@@ -236,6 +237,13 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
         break;
     case PROTO_RECORD_ORDER:
         coord_order_recover(c, &record->order);
+        break;
+    case PROTO_RECORD_PAUSE:
+        c->paused = record->number != 0;
+        break;
+    case PROTO_RECORD_DRAIN:
+        c->final_step = record->number;
+        c->ending = PROTO_END_DRAINED;
         break;
     case PROTO_RECORD_END:
         c->end = (proto_end)record->number;

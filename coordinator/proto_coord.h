@@ -18,6 +18,8 @@ typedef enum proto_record_kind {
     PROTO_RECORD_GENERATION,      /* number, snapshot, step, floor, members (u64), owners (u32) */
     PROTO_RECORD_ORDER,
     PROTO_RECORD_END,             /* number: a proto_end */
+    PROTO_RECORD_PAUSE,           /* number: 1 paused, 0 not */
+    PROTO_RECORD_DRAIN,           /* number: the step at which the job ends */
 } proto_record_kind;
 
 typedef struct proto_record {

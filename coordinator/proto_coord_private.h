@@ -36,6 +36,7 @@ typedef struct coord_client {
     uint64_t id, number, index, step; /* the newest input */
     uint64_t command;                 /* the newest command, and its answer */
     uint8_t command_status;
+    uint64_t answer_at;               /* the record that must be synced before; 0: answered */
 } coord_client;
 
 typedef struct coord_attempt {
@@ -132,6 +133,7 @@ uint64_t coord_order_place(const proto_coord *c);
 uint64_t coord_orders_hold(const proto_coord *c);
 uint64_t coord_history_below(const proto_coord *c, uint64_t step);
 void coord_take_inject(proto_coord *c, const proto_msg *msg);
+void coord_clients_synced(proto_coord *c);
 void coord_take_command(proto_coord *c, const proto_msg *msg);
 void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t status, uint64_t index,
                   uint64_t step);

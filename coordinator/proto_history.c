@@ -69,9 +69,11 @@ static void order_note(proto_coord *c, const proto_order_record *order)
         return;
     c->input_step = order->step;
     client = client_add(c, order->first);
-    if (client != NULL)
-        *client = (coord_client){ .id = order->first, .number = order->second,
-                                  .index = order->index, .step = order->step };
+    if (client == NULL)
+        return;
+    client->number = order->second;
+    client->index = order->index;
+    client->step = order->step;
 }
 
 uint64_t coord_order(proto_coord *c, const proto_order_record *order)
@@ -193,6 +195,8 @@ void coord_take_inject(proto_coord *c, const proto_msg *msg)
     } else if (number <= client->number && !MUTANT(c, noclient)) {
         if (number == client->number && client->index <= c->order_synced)
             coord_answer(c, client_id, number, PROTO_ANSWER_OK, client->index, client->step);
+    } else if (c->phase == COORD_ENDED && c->end_at > c->synced) {
+        return;
     } else if (c->phase == COORD_ENDED) {
         coord_answer(c, client_id, number, PROTO_ANSWER_ENDED, c->end, 0);
     } else if (c->phase == COORD_RUNNING && order.step < c->final_step &&
@@ -238,13 +242,25 @@ static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
 static void command_drain(proto_coord *c)
 {
     uint64_t step = coord_order_place(c);
+    proto_record record = { .kind = PROTO_RECORD_DRAIN };
 
     step = step < c->floor ? c->floor : step;
     step += step == c->attempt.step && c->attempt.index != 0; /* that one does not end anything */
     if (c->ending != PROTO_END_NOT || c->phase != COORD_RUNNING || step >= c->final_step)
         return;
-    c->final_step = step;
+    c->final_step = record.number = step;
     c->ending = PROTO_END_DRAINED;
+    coord_append(c, &record);
+}
+
+static void command_pause(proto_coord *c, bool paused)
+{
+    proto_record record = { .kind = PROTO_RECORD_PAUSE, .number = paused };
+
+    c->paused = paused;
+    c->pace_since_us = c->now_us;
+    c->pace_base = c->bound;
+    coord_append(c, &record);
 }
 
 static uint8_t command_do(proto_coord *c, const proto_command *command)
@@ -252,9 +268,7 @@ static uint8_t command_do(proto_coord *c, const proto_command *command)
     switch (command->verb) {
     case PROTO_VERB_PAUSE:
     case PROTO_VERB_RESUME:
-        c->paused = command->verb == PROTO_VERB_PAUSE;
-        c->pace_since_us = c->now_us;
-        c->pace_base = c->bound;
+        command_pause(c, command->verb == PROTO_VERB_PAUSE);
         return PROTO_ANSWER_OK;
     case PROTO_VERB_DRAIN:
         command_drain(c);
@@ -269,6 +283,20 @@ static uint8_t command_do(proto_coord *c, const proto_command *command)
     }
 }
 
+/* What a command has written is synced before it is answered; so a coordinator that has lost its
+ * disk to another one, and does not know, answers nobody. */
+void coord_clients_synced(proto_coord *c)
+{
+    for (uint32_t i = 0; i < c->client_count; i++) {
+        coord_client *client = &c->clients[i];
+
+        if (client->answer_at == 0 || client->answer_at > c->synced)
+            continue;
+        client->answer_at = 0;
+        coord_answer(c, client->id, client->command, client->command_status, 0, c->bound);
+    }
+}
+
 /* A command that arrives late, after its client's next one, does nothing; a repeat is answered. */
 void coord_take_command(proto_coord *c, const proto_msg *msg)
 {
@@ -277,7 +305,8 @@ void coord_take_command(proto_coord *c, const proto_msg *msg)
     coord_client *client = client_add(c, id);
 
     if (c->phase == COORD_ENDED) {
-        coord_answer(c, id, number, PROTO_ANSWER_ENDED, c->end, 0);
+        if (c->end_at <= c->synced)
+            coord_answer(c, id, number, PROTO_ANSWER_ENDED, c->end, 0);
     } else if (client == NULL) {
         coord_answer(c, id, number, PROTO_ANSWER_REFUSED, 0, 0);
     } else if (number < client->number || number < client->command) {
@@ -285,10 +314,14 @@ void coord_take_command(proto_coord *c, const proto_msg *msg)
     } else if (command->verb == PROTO_VERB_SNAPSHOT) {
         client->command = number;
         coord_snapshot_ask(c, id, number);
-    } else {
-        if (number != client->command)
-            client->command_status = command_do(c, command);
+    } else if (number != client->command) {
+        client->command_status = command_do(c, command);
         client->command = number;
+        client->answer_at = c->appended;
+        if (client->command_status != PROTO_ANSWER_OK || c->appended == 0)
+            client->answer_at = 1; /* refused: the first sync was long ago */
+        coord_clients_synced(c);
+    } else if (client->answer_at == 0) {
         coord_answer(c, id, number, client->command_status, 0, c->bound);
     }
 }

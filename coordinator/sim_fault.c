@@ -215,6 +215,8 @@ static void client_command(sim_world *w, sim_client *c)
     uint64_t what = sim_range(&w->rng, 0, 99);
     proto_command *m = &c->msg.command;
 
+    if (w->config.theme == SIM_THEME_GENERATIONS && what < 40)
+        what = 95; /* a job that pauses meets frames from before */
     c->msg.header.type = PROTO_TYPE_command;
     *m = (proto_command){ .number = c->number };
     if (c->paused) {
@@ -259,9 +261,10 @@ void sim_client_deed(sim_world *w, uint32_t client)
 
     if (!c->waiting && c->left == 0 && !c->paused)
         return;
-    if (!c->waiting)
+    if (!c->waiting && !(c->paused && sim_chance(&w->rng, 700000))) /* pauses last a while */
         client_begin(w, c);
-    sim_client_send(w, c);
+    if (c->waiting)
+        sim_client_send(w, c);
     sim_push(w, &(sim_event){ .kind = SIM_CLIENT, .process = client },
              sim_range(&w->rng, 100, w->config.client_us));
 }
