@@ -145,6 +145,11 @@ static weir_status sir_process(weir_task *task)
                              (unsigned long long)in->keys[begin]);
         share = sir_number(places, self->place_ill, self->ill_type, place) /
                 sir_number(places, self->place_size, self->size_type, place);
+        if (!(share >= 0)) /* NaN, too */
+            return weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
+                             (unsigned long long)in->keys[begin],
+                             sir_number(places, self->place_ill, self->ill_type, place),
+                             sir_number(places, self->place_size, self->size_type, place));
         catch = sir_chance_of(self->infection * share * task->job->dt);
         sir_rows(ill, (const uint8_t *)in->columns[self->immune] + begin, words + begin, end - begin, catch,
                  recover, (uint8_t *)out->columns[self->out_ill] + begin,
