@@ -27,3 +27,53 @@ else
     first=$(($(date +%s) * 1000))
     exits 0 "2,000 schedules nobody has seen, from $first" "$WEIR" sim --seeds $first..$((first + 1999))
 fi
+
+# ---- a rule that is left out is noticed: the mutant, and schedules within which it must be caught ----
+caught()
+{
+    "$WEIR" sim --mutant "$1" --seeds "1..$2" --json >out 2>err
+    if [ $? -eq 1 ] && grep -q '"violation":' out; then
+        echo "ok without a rule: $1, seed $(sed -nE 's/.*"seed":([0-9]+).*/\1/p' out)"
+    else
+        echo "not ok mutant $1 survives $2 schedules"
+        tail -n 3 out err
+    fi
+}
+while read -r mutant most; do
+    caught "$mutant" "$most"
+done <<'EOF'
+nogate 500
+nopromise 8000
+early 500
+nofloor 1000
+sendfirst 500
+minattach 8000
+reject 2000
+noackwait 500
+sameinc 5000
+once 1000
+nolock 1000
+voidinput 500
+orderlate 500
+earlycommit 500
+takeover 500
+nogendata 2000
+stalepart 500
+norelease 500
+noexempt 500
+nocredit 500
+earlycredit 2000
+markfirst 500
+markworker 500
+markrows 500
+noresend 500
+norepeat 500
+partsync 500
+sinksync 500
+logsync 1000
+noceiling 1000
+noclient 500
+EOF
+"$WEIR" sim --mutants | cut -d' ' -f1 | grep -v '^stalegrant$' | sort >all
+sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9]+$/\1/p' | sort >listed
+is "every mutant but stalegrant is listed" cmp all listed
