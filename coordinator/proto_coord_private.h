@@ -26,8 +26,8 @@ typedef struct coord_worker {
     bool gone, known; /* known: it has said its host */
     /* As a member of the generation: */
     bool reported, installed, prepared;
-    uint64_t bound, applied, done, released;
-    uint64_t sent_bound, sent_order;
+    uint64_t bound, applied, worked, done, released;
+    uint64_t sent_bound, sent_complete, sent_order;
 } coord_worker;
 
 /* Inputs and commands of a client share one row of numbers, ascending. Commands are remembered only
@@ -80,6 +80,7 @@ struct proto_coord {
     uint32_t client_count;
     /* time */
     uint64_t bound, final_step;
+    uint64_t complete;          /* steps below it are computed everywhere */
     bool paused;
     uint64_t pace_since_us, pace_base;
     /* snapshots */

@@ -15,6 +15,22 @@ uint64_t coord_low(const proto_coord *c)
     return low == UINT64_MAX ? c->base_step : low;
 }
 
+/* Rule 21: a sink shows a step when it is computed everywhere, so that what is shown before an error
+ * does not depend on timing. */
+static void complete_advance(proto_coord *c)
+{
+    uint64_t complete = UINT64_MAX;
+
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        if (w->worked < complete)
+            complete = w->worked;
+    }
+    if (complete != UINT64_MAX && complete > c->complete)
+        c->complete = complete;
+}
+
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -61,9 +77,11 @@ static void ceiling_advance(proto_coord *c)
 
 static void grant_send(proto_coord *c, coord_worker *w)
 {
-    proto_msg msg = { .grant = { .bound = c->bound, .history = coord_orders_sendable(c) } };
+    proto_msg msg = { .grant = { .bound = c->bound, .history = coord_orders_sendable(c),
+                                 .complete = c->complete } };
 
     w->sent_bound = c->bound;
+    w->sent_complete = c->complete;
     coord_send(c, w->id, &msg, PROTO_TYPE_grant);
 }
 
@@ -73,6 +91,7 @@ void coord_grants_advance(proto_coord *c)
 
     if (c->phase != COORD_RUNNING)
         return;
+    complete_advance(c);
     ceiling_advance(c);
     target = grant_target(c);
     if (target > c->bound)
@@ -80,7 +99,8 @@ void coord_grants_advance(proto_coord *c)
     for (uint32_t i = 0; i < c->member_count; i++) {
         coord_worker *w = coord_worker_find(c, c->members[i]);
 
-        if (w->sent_bound < c->bound)
+        if (w->sent_bound < c->bound ||
+            (w->sent_complete < c->complete && w->host == c->config.sink_host))
             grant_send(c, w);
     }
 }
@@ -93,7 +113,7 @@ void coord_grants_tick(proto_coord *c)
 
         if (w->applied < coord_orders_sendable(c))
             w->sent_order = w->applied;
-        if (w->bound < c->bound)
+        if (w->bound < c->bound || w->done < w->worked)
             w->sent_bound = 0;
     }
 }

@@ -10,6 +10,7 @@
 #define PROTO_WINDOW_MAX     64u      /* steps between the lowest unfinished one and the grant */
 #define PROTO_FRAME_SIZE_MAX (1u << 20) /* of any frame, header included */
 #define PROTO_PAYLOAD_SIZE_MAX (PROTO_FRAME_SIZE_MAX - 1024u)
+#define PROTO_JOB_SIZE_MAX   (PROTO_FRAME_SIZE_MAX - 131072u) /* a job file, a reply in JSON */
 #define PROTO_TEXT_SIZE_MAX  512u     /* an address, a label, an error's text */
 #define PROTO_INPUT_SIZE_MAX 65536u   /* bytes of one injected input */
 #define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered */

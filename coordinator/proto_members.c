@@ -65,7 +65,7 @@ static void attach_end(proto_coord *c)
 {
     bool all = true;
 
-    c->bound = c->base_step;
+    c->bound = c->complete = c->base_step;
     for (uint32_t i = 0; i < c->member_count; i++)
         all &= coord_worker_find(c, c->members[i])->installed;
     for (uint32_t i = 0; all && i < c->member_count; i++) {
@@ -80,6 +80,7 @@ static void attach_end(proto_coord *c)
         coord_worker *w = coord_worker_find(c, c->members[i]);
 
         w->sent_bound = w->bound;
+        w->sent_complete = 0;
         w->sent_order = w->applied;
     }
     if (!all) {
@@ -106,6 +107,7 @@ void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->installed = true;
     w->bound = r->bound;
     w->applied = r->applied;
+    w->worked = r->worked;
     w->done = r->done;
     w->released = r->released;
 }
@@ -134,7 +136,7 @@ static void install_send(proto_coord *c)
 
 void coord_install_begin(proto_coord *c)
 {
-    c->bound = c->base_step;
+    c->bound = c->complete = c->base_step;
     coord_enter(c, COORD_INSTALLING);
     install_send(c);
 }
@@ -144,9 +146,9 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
     if (c->phase != COORD_INSTALLING || msg->header.generation != c->generation || w->installed)
         return;
     w->installed = true;
-    w->bound = w->done = c->base_step;
+    w->bound = w->worked = w->done = c->base_step;
     w->applied = w->sent_order = c->base_history;
-    w->sent_bound = c->base_step;
+    w->sent_bound = w->sent_complete = c->base_step;
     w->released = 0;
 }
 
@@ -345,6 +347,7 @@ void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg)
         return;
     w->bound = s->bound > w->bound ? s->bound : w->bound;
     w->applied = s->applied > w->applied ? s->applied : w->applied;
+    w->worked = s->worked > w->worked ? s->worked : w->worked;
     w->done = s->done > w->done ? s->done : w->done;
     w->released = s->released > w->released ? s->released : w->released;
 }

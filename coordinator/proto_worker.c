@@ -24,6 +24,11 @@ static uint64_t worker_done(const proto_worker *w)
     return w->phase == WORKER_RUNNING ? w->flow.low : w->install_step;
 }
 
+static uint64_t worker_worked(const proto_worker *w)
+{
+    return worker_done(w);
+}
+
 static void worker_send_join(proto_worker *w)
 {
     proto_msg msg = { .join = { .host = w->config.host, .process = w->config.process } };
@@ -36,7 +41,7 @@ static void worker_send_report(proto_worker *w)
     const capture *c = &w->capture;
     proto_msg msg = { .report = { .host = w->config.host, .process = w->config.process,
                                   .bound = w->bound, .applied = w->applied,
-                                  .done = worker_done(w), .released = w->released,
+                                  .worked = worker_worked(w), .done = worker_done(w), .released = w->released,
                                   .prepared = c->told && !c->failed ? c->attempt : 0,
                                   .installed = w->phase == WORKER_RUNNING } };
 
@@ -46,7 +51,7 @@ static void worker_send_report(proto_worker *w)
 static void worker_send_status(proto_worker *w)
 {
     proto_msg msg = { .status = { .bound = w->bound, .applied = w->applied,
-                                  .done = worker_done(w), .released = w->released } };
+                                  .worked = worker_worked(w), .done = worker_done(w), .released = w->released } };
 
     w->status_due = false;
     worker_send(w, 0, &msg, PROTO_TYPE_status);
