@@ -100,15 +100,16 @@ static void test_layout(void **state)
     static const uint8_t head[] = {
         'w', 'e', 'i', 'r', 1, 0, 13, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
         3,   0,   0,   0,   0, 0, 0,  0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
-        16,  0,   0,   0,   0, 0, 0,  0,
+        24,  0,   0,   0,   0, 0, 0,  0,
     };
-    static const uint8_t fields[] = { 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0x80 };
+    static const uint8_t fields[] = { 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0,
+                                      0, 0, 0, 0x80, 6, 0, 0, 0, 0, 0, 0, 0 };
     proto_msg msg = { .header = { PROTO_TYPE_grant, 1, 2, 3, 4, 5 } };
     uint8_t bytes[128];
 
     (void)state;
-    msg.grant = (proto_grant){ 7, 8 | 1ull << 63 };
-    assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), PROTO_HEADER_SIZE + 16);
+    msg.grant = (proto_grant){ 7, 8 | 1ull << 63, 6 };
+    assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), PROTO_HEADER_SIZE + 24);
     assert_memory_equal(bytes, head, sizeof head);
     assert_memory_equal(bytes + PROTO_HEADER_SIZE, fields, sizeof fields);
 }
@@ -152,7 +153,7 @@ static void test_limits(void **state)
     assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), 0);
     msg.header.type = 9;
     assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), 0);
-    assert_null(proto_type_name(9));
+    assert_null(proto_type_name(19));
     assert_int_equal(proto_decode(&msg, bytes, PROTO_HEADER_SIZE - 1), PROTO_REJECT_short);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)
         assert_non_null(proto_reject_name((proto_reject)i));
