@@ -252,6 +252,13 @@ weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
 
 /* ---- sinks ---- */
 
+/* Where a sink stands: what it has to know to go on there. */
+#define WEIR_MARK_MAX 256
+typedef struct weir_mark {
+    uint32_t size;
+    uint8_t bytes[WEIR_MARK_MAX];
+} weir_mark;
+
 typedef struct weir_sink {
     const void *options;
     const weir_job *job;
@@ -259,6 +266,7 @@ typedef struct weir_sink {
     const weir_space *space;    /* of input 0, or null */
     const char *directory;      /* where its files go; exists */
     void *console;              /* FILE * for people; null: nothing may be printed */
+    const weir_mark *resume;    /* during open: go on from there; null: begin anew */
     void *handle;               /* the kind's own; becomes weir_task.handle */
     char error[256];
 } weir_sink;
@@ -303,6 +311,10 @@ typedef struct weir_operator {
     weir_status (*launch)(const weir_launch *launch);
     weir_status (*open)(weir_sink *sink);
     weir_status (*close)(weir_sink *sink);
+    /* Where the sink stands after all steps that it was given. Called between two steps. */
+    weir_status (*mark)(weir_sink *sink, weir_mark *mark);
+    /* Make everything up to the last mark durable, folders too. May run beside `process`. */
+    weir_status (*sync)(weir_sink *sink);
 } weir_operator;
 
 #ifdef __cplusplus
