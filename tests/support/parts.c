@@ -342,7 +342,7 @@ static bool advance(parts *p, uint64_t end)
         df_graph_complete(p->members[i].graph, least(p, true));
         df_graph_grant(p->members[i].graph, bound);
         df_graph_progress(p->members[i].graph, &now);
-        if (now.done != p->members[i].progress.done)
+        if (now.done != p->members[i].progress.done || now.worked != p->members[i].progress.worked)
             parts_wake(&p->members[i]); /* once more */
         p->members[i].progress = now;
     }
