@@ -100,15 +100,16 @@ static void test_layout(void **state)
     static const uint8_t head[] = {
         'w', 'e', 'i', 'r', 1, 0, 13, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
         3,   0,   0,   0,   0, 0, 0,  0, 4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
-        16,  0,   0,   0,   0, 0, 0,  0,
+        24,  0,   0,   0,   0, 0, 0,  0,
     };
-    static const uint8_t fields[] = { 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0x80 };
+    static const uint8_t fields[] = { 7, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0,
+                                      0, 0, 0, 0x80, 6, 0, 0, 0, 0, 0, 0, 0 };
     proto_msg msg = { .header = { PROTO_TYPE_grant, 1, 2, 3, 4, 5 } };
     uint8_t bytes[128];
 
     (void)state;
-    msg.grant = (proto_grant){ 7, 8 | 1ull << 63 };
-    assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), PROTO_HEADER_SIZE + 16);
+    msg.grant = (proto_grant){ 7, 8 | 1ull << 63, 6 };
+    assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), PROTO_HEADER_SIZE + 24);
     assert_memory_equal(bytes, head, sizeof head);
     assert_memory_equal(bytes + PROTO_HEADER_SIZE, fields, sizeof fields);
 }
