@@ -301,7 +301,7 @@ static void commit_look(coord_commit *c)
     }
 }
 
-bool coord_commit_done(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err)
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err)
 {
     commit_work *w = &commit->work;
 

@@ -36,6 +36,6 @@ void coord_commit_label(coord_commit *commit, const char *label, uint64_t after)
 void coord_commit_begin(coord_commit *commit, const proto_commit *what);
 /* Take the end of a commit: true once. *ok false: it failed for the reason in *err, what is durable is
  * not known, and the process must end. */
-bool coord_commit_done(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
 
 #endif
