@@ -114,7 +114,7 @@ $(B)/weir_version.h: FORCE
 	@printf '#define WEIR_VERSION "$(VERSION)"\n#define WEIR_COMMIT "%s"\n' \
 	  "$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)" >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-$(B)/app/coordinator/coord_version.o: $(B)/weir_version.h
+$(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
 
 tests: $(TESTS)
 fuzzers: $(FUZZERS)

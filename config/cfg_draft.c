@@ -122,7 +122,7 @@ static df_status read_draft(cfg_ctx *ctx, const char *path_shown, const char *te
     cfg_read_spaces(ctx, root);
     cfg_read_states(ctx, root);
     cfg_read_operators(ctx, root);
-    cfg_check_policies(ctx, root);
+    cfg_read_policies(ctx, root);
     if (ctx->no_memory)
         return DF_ENOMEM;
     return ctx->report->count > errors ? DF_EINVAL : DF_OK;

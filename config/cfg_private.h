@@ -166,7 +166,7 @@ typedef struct cfg_section {
     bool named; /* [name.NAME]; else [name] */
     const char *help;
     const weir_option *options; /* null: its keys are free ([param]) */
-    bool policy;                /* checked here, and read by nobody yet */
+    bool policy;                /* changes no result; a --set may name what the file does not */
 } cfg_section;
 
 typedef struct cfg_job {
@@ -201,6 +201,24 @@ typedef struct cfg_operator {
     uint32_t at; /* cfg_at */
 } cfg_operator;
 
+typedef struct cfg_snapshot {
+    double every_seconds;
+    uint64_t every_steps;
+    uint32_t retain, compression; /* compression: its place in the list of choices */
+    bool verify;
+} cfg_snapshot;
+
+typedef struct cfg_fault_tolerance {
+    const cfg_node *mode;
+    uint32_t max_restarts, retries;
+    double backoff_seconds;
+} cfg_fault_tolerance;
+
+typedef struct cfg_worker {
+    const cfg_node *backend, *endpoint;
+    uint32_t threads;
+} cfg_worker;
+
 const cfg_section *cfg_sections(uint32_t *count);
 /* A section by its name; null: there is none. */
 const cfg_section *cfg_section_of(const char *name);
@@ -210,14 +228,15 @@ const char *cfg_section_hint(const cfg_ctx *ctx, char hint[CFG_HINT_MAX], const 
 const cfg_node *cfg_section_table(const cfg_node *root, const char *name);
 /* Unknown sections, and keys where a section must be. */
 void cfg_check_sections(cfg_ctx *ctx, const cfg_node *root);
-/* [snapshot] and the other policies that nothing reads yet: names and types are checked. */
-void cfg_check_policies(cfg_ctx *ctx, const cfg_node *root);
 
 /* ---- the parts of a draft ---- */
 
 void cfg_read_spaces(cfg_ctx *ctx, const cfg_node *root);
 void cfg_read_states(cfg_ctx *ctx, const cfg_node *root);
 void cfg_read_operators(cfg_ctx *ctx, const cfg_node *root);
+/* [snapshot], [fault_tolerance] and the workers; of the policies that nothing reads yet, names and
+ * types are checked. */
+void cfg_read_policies(cfg_ctx *ctx, const cfg_node *root);
 
 /* Put the values of the options' --set arguments into the tree. */
 void cfg_apply_sets(cfg_ctx *ctx, cfg_node *root);

@@ -76,16 +76,29 @@ static const weir_option run_options[] = {
 };
 
 static const weir_option snapshot_options[] = {
-    { "every_seconds", "wall time between snapshots", WEIR_F64, "s", "60", "> 0", NULL, 0 },
-    { "every_steps", "steps between snapshots, instead", WEIR_U64, NULL, "", ">= 1", NULL, 0 },
-    { "retain", "how many are kept", WEIR_U32, NULL, "3", ">= 1", NULL, 0 },
-    { "compression", "of the columns", WEIR_CHOICE, NULL, "lz4", NULL, "lz4|zstd|none", 0 },
+    { "every_seconds", "wall time between snapshots", WEIR_F64, "s", "60", "> 0, <= 1e9", NULL,
+      offsetof(cfg_snapshot, every_seconds) },
+    { "every_steps", "steps between snapshots, instead of seconds", WEIR_U64, NULL, "", ">= 1", NULL,
+      offsetof(cfg_snapshot, every_steps) },
+    { "retain", "how many are kept; older ones are removed after a new one is complete", WEIR_U32,
+      NULL, "3", ">= 2", NULL, offsetof(cfg_snapshot, retain) },
+    { "compression", "of the columns", WEIR_CHOICE, NULL, "lz4", NULL, "lz4|zstd|none",
+      offsetof(cfg_snapshot, compression) },
+    { "verify", "read back and compare what was written, before the snapshot counts", WEIR_BOOL,
+      NULL, "false", NULL, NULL, offsetof(cfg_snapshot, verify) },
     { 0 },
 };
 
 static const weir_option fault_options[] = {
-    { "mode", "what follows the loss of a worker", WEIR_CHOICE, NULL, "snapshot", NULL,
-      "snapshot|retry|none", 0 },
+    { "mode", "what follows the loss of a worker: all return to the last snapshot; or a task is run "
+      "again elsewhere, where that is possible; or the job fails", CFG_OPTION_NODE, NULL, "snapshot",
+      NULL, "`snapshot`, `retry` or `none`", offsetof(cfg_fault_tolerance, mode) },
+    { "max_restarts", "returns to a snapshot before the job fails", WEIR_U32, NULL, "10", NULL, NULL,
+      offsetof(cfg_fault_tolerance, max_restarts) },
+    { "backoff_seconds", "what is waited before such a return", WEIR_F64, "s", "0.1", "0..3600",
+      NULL, offsetof(cfg_fault_tolerance, backoff_seconds) },
+    { "retries", "how often a task is run again, with mode = \"retry\"", WEIR_U32, NULL, "3",
+      "1..100", NULL, offsetof(cfg_fault_tolerance, retries) },
     { 0 },
 };
 
@@ -105,9 +118,11 @@ static const weir_option placement_options[] = {
 
 static const weir_option worker_options[] = {
     { "backend", "what it computes on: cpu, or cuda:N", CFG_OPTION_NODE, NULL, "cpu", NULL, "text",
-      0 },
+      offsetof(cfg_worker, backend) },
     { "threads", "how many threads; if absent, one per core", WEIR_U32, NULL, "", "1..256", NULL,
-      0 },
+      offsetof(cfg_worker, threads) },
+    { "endpoint", "the address at which other workers reach it; if absent, it chooses one",
+      CFG_OPTION_NODE, NULL, "", NULL, "text", offsetof(cfg_worker, endpoint) },
     { 0 },
 };
 
@@ -203,64 +218,5 @@ void cfg_check_sections(cfg_ctx *ctx, const cfg_node *root)
                           section->named ? ".NAME" : "");
         else if (section->named)
             check_named(ctx, node);
-    }
-}
-
-/* ---- policies ---- */
-
-/* Big enough for the field of any option type. */
-typedef struct section_field {
-    const cfg_node *node;
-    uint64_t rest[3];
-} section_field;
-
-static void check_policy(cfg_ctx *ctx, const cfg_section *section, const cfg_node *table)
-{
-    section_field field = { 0 };
-    cfg_target target = { section->options, &field };
-    cfg_scope scope = { .ctx = ctx, .noun = "key" };
-
-    if (section->named)
-        snprintf(scope.who, sizeof scope.who, "%s \"%.64s\"", section->name, table->key);
-    else
-        snprintf(scope.who, sizeof scope.who, "[%s]", section->name);
-    cfg_fill(&scope, table, &target, 1);
-}
-
-static void check_backend(cfg_ctx *ctx, const cfg_node *worker)
-{
-    const cfg_node *node = cfg_find(worker, "backend");
-    char shown[CFG_SHOWN_MAX];
-    const char *number;
-
-    if (node == NULL)
-        return;
-    if (node->type == CFG_TEXT && strcmp(node->text, "cpu") == 0)
-        return;
-    if (node->type == CFG_TEXT && strncmp(node->text, "cuda:", 5) == 0) {
-        number = node->text + 5;
-        if (strspn(number, "0123456789") == strlen(number) && strlen(number) - 1 < 3)
-            return;
-    }
-    cfg_error_value(ctx, node,
-                    "worker \"%.64s\": backend: expected \"cpu\" or \"cuda:N\", found %s",
-                    worker->key, cfg_shown(node, shown));
-}
-
-void cfg_check_policies(cfg_ctx *ctx, const cfg_node *root)
-{
-    for (uint32_t i = 0; i < SECTION_COUNT; i++) {
-        const cfg_node *table = cfg_section_table(root, sections[i].name);
-        if (table == NULL || !sections[i].policy)
-            continue;
-        if (!sections[i].named) {
-            check_policy(ctx, &sections[i], table);
-            continue;
-        }
-        for (const cfg_node *node = table->first; node != NULL; node = node->next)
-            if (node->type == CFG_TABLE) {
-                check_policy(ctx, &sections[i], node);
-                check_backend(ctx, node);
-            }
     }
 }

@@ -119,7 +119,7 @@ static bool check_param(cfg_ctx *ctx, const char *set, const cfg_node *root, con
                      cfg_hint(ctx, hint, name, names, count));
 }
 
-/* The NAME of [section.NAME] must be in the file; only workers may be new. */
+/* The NAME of [section.NAME] must be in the file; only a policy's (a worker's) may be new. */
 static bool check_named(cfg_ctx *ctx, const char *set, const cfg_node *table, const char *section,
                         const char *name)
 {

@@ -4,6 +4,7 @@
 #define COORD_JSON_H
 
 #include "coordinator/coord_run.h"
+#include "snapshot/snap_store.h"
 
 #include <stdio.h>
 
@@ -14,5 +15,11 @@ bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
 bool coord_json_version(FILE *out, const char *version, const char *commit);
 bool coord_json_graph(FILE *out, const df_plan *plan);
 bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t count);
+/* The verification of a store, an object in three parts, as there may be much to tell: the folder
+ * (and the head, if there is a store), damage by damage, and how it ended. */
+bool coord_json_verify_begin(FILE *out, const char *folder, const snap_store *store);
+bool coord_json_verify_damage(FILE *out, bool first, const snap_damage *damage);
+bool coord_json_verify_end(FILE *out, const snap_verified *verified, df_status status,
+                           const df_error *err);
 
 #endif

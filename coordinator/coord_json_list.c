@@ -1,4 +1,4 @@
-/* Lists as JSON: a job's graph, and the operator kinds. */
+/* Lists as JSON: a job's graph, the operator kinds, and what is damaged in a store. */
 #include "coordinator/coord_json.h"
 
 #include "coordinator/coord_kinds.h"
@@ -122,4 +122,48 @@ bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t cou
                             list_ports(kinds[i]), "outputs", list_outs(kinds[i]), "options",
                             list_options(kinds[i])));
     return list_print(out, json_pack("{s:o}", "kinds", list));
+}
+
+/* ---- the verification of a store ---- */
+
+/* Takes the object. */
+static bool list_embed(FILE *out, json_t *object, size_t flags)
+{
+    bool done = object != NULL && json_dumpf(object, out, JSON_COMPACT | flags) == 0;
+
+    json_decref(object);
+    return done;
+}
+
+bool coord_json_verify_begin(FILE *out, const char *folder, const snap_store *store)
+{
+    json_t *head = store == NULL ? json_null() : json_integer((json_int_t)snap_store_head(store));
+
+    fputc('{', out);
+    return list_embed(out, json_pack("{s:s, s:o}", "store", folder, "head", head), JSON_EMBED) &&
+           fputs(",\"damage\":[", out) != EOF;
+}
+
+bool coord_json_verify_damage(FILE *out, bool first, const snap_damage *d)
+{
+    json_t *object = json_pack("{s:s, s:I, s:s}", "file", d->file, "snapshot",
+                               (json_int_t)d->snapshot, "text", d->text);
+
+    if (object != NULL && d->state != NULL)
+        json_object_update_new(object, json_pack("{s:s, s:i, s:s, s:i}", "state", d->state,
+                                                 "key_group", (int)d->key_group, "column", d->column,
+                                                 "chunk", (int)d->chunk));
+    return (first || fputc(',', out) != EOF) && list_embed(out, object, 0);
+}
+
+bool coord_json_verify_end(FILE *out, const snap_verified *v, df_status status, const df_error *err)
+{
+    const char *text = status != DF_OK ? "failed" : v->damaged > 0 ? "damaged" : "whole";
+    json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I}", "status", text, "snapshots",
+                               (json_int_t)v->snapshots, "chunks", (json_int_t)v->chunks, "bytes",
+                               (json_int_t)v->bytes, "damaged", (json_int_t)v->damaged);
+
+    if (object != NULL && status != DF_OK)
+        json_object_set_new(object, "error", json_string(err->text));
+    return fputs("],", out) != EOF && list_embed(out, object, JSON_EMBED) && fputs("}\n", out) != EOF;
 }

@@ -199,6 +199,7 @@ proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *c
     c->config = *config;
     c->env = *env;
     c->final_step = plan->step_count;
+    c->ceiling_span = config->ceiling_span;
     c->workers = proto_zero(PROTO_WORKERS_MAX, sizeof *c->workers);
     c->clients = proto_zero(PROTO_CLIENTS_MAX, sizeof *c->clients);
     proto_owners_init(&c->owners, plan->group_count);
@@ -287,5 +288,46 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->running = c->phase == COORD_RUNNING;
     stats->paused = c->paused;
     stats->members = c->member_count;
+    stats->attempt = c->attempt.index;
+    stats->attempt_step = c->attempt.step;
+    stats->final_step = c->final_step;
     stats->waiting = waiting[c->phase];
+}
+
+static bool worker_here(const proto_coord *c, const coord_worker *w)
+{
+    if (c->phase == COORD_ATTACHING)
+        return w->reported;
+    return c->phase == COORD_INSTALLING ? w->installed : true;
+}
+
+uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *workers, uint32_t capacity)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < c->worker_count && count < capacity; i++) {
+        const coord_worker *w = &c->workers[i];
+        proto_coord_worker *out = &workers[count];
+
+        if (w->gone || (!w->known && !coord_is_member(c, w->id)))
+            continue;
+        *out = (proto_coord_worker){ .id = w->id, .process = w->process, .host = w->host,
+                                     .member = coord_is_member(c, w->id), .here = worker_here(c, w),
+                                     .worked = w->worked, .done = w->done,
+                                     .silent_us = c->now_us - w->seen_us };
+        for (uint32_t g = 0; out->member && g < c->plan->group_count; g++)
+            out->groups += c->members[proto_owner_at(&c->owners, g, c->bound)] == w->id;
+        count++;
+    }
+    return count;
+}
+
+void proto_coord_expect(proto_coord *c, uint32_t member_min)
+{
+    c->config.member_min = member_min;
+}
+
+void proto_coord_room(proto_coord *c, proto_room room)
+{
+    c->room = room;
 }

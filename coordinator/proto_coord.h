@@ -87,14 +87,16 @@ typedef struct proto_coord_config {
     uint32_t member_max;      /* that it takes; others are spare */
     uint32_t window;          /* steps between the lowest unfinished one and the bound */
     uint32_t order_ahead;     /* D: steps between the bound and a new order */
-    uint32_t ceiling_span;    /* steps that a synced ceiling runs ahead of the bound */
-    uint32_t snapshot_every;  /* steps; 0: only when asked */
+    uint32_t ceiling_span;    /* steps that a synced ceiling runs ahead of the bound, at first */
+    uint32_t ceiling_span_max; /* it is doubled up to here while it lasts less than half a second */
+    uint32_t snapshot_every;  /* steps; 0: by time, or only when asked */
+    uint64_t snapshot_every_us; /* counts if snapshot_every is 0; 0: only when asked */
     uint32_t restarts_max;
     uint32_t sink_host;       /* where sinks are pinned */
     uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */
     uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
     uint64_t attach_us, install_us, attempt_us; /* deadlines */
-    uint64_t steps_per_second; /* pace; 0: none */
+    double steps_per_second;  /* pace; 0: none */
     proto_mode mode;
     uint64_t mutants;
 } proto_coord_config;
@@ -102,7 +104,10 @@ typedef struct proto_coord_config {
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
+    uint64_t skipped;         /* snapshots that were due while another one ran */
     proto_head head;
+    uint64_t attempt, attempt_step; /* the snapshot that runs; 0: none */
+    uint64_t final_step;      /* nothing runs from it on */
     proto_end end;
     bool running, paused;
     uint32_t members;
@@ -114,6 +119,23 @@ typedef struct proto_coord_stats {
     uint64_t failed_step, failed_row;
     uint32_t failed_stage, failed_group;
 } proto_coord_stats;
+
+/* What is known of a worker. */
+typedef struct proto_coord_worker {
+    uint64_t id, process;
+    uint32_t host;
+    bool member, here;        /* here: of a member, that it has done what is waited for */
+    uint64_t worked, done;    /* as it told last */
+    uint64_t silent_us;       /* since it was heard */
+    uint32_t groups;          /* that it owns */
+} proto_coord_worker;
+
+/* What the log still takes. */
+typedef enum proto_room {
+    PROTO_ROOM_ALL,
+    PROTO_ROOM_NO_INPUT,      /* inputs are refused */
+    PROTO_ROOM_NO_ORDERS,     /* and so are snapshots and moves; the job goes on and can end */
+} proto_room;
 
 /* Borrows plan and env's user. */
 proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *config,
@@ -133,5 +155,12 @@ void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 
 void proto_coord_stats_get(const proto_coord *coord, proto_coord_stats *stats);
+/* The workers that are alive, as far as is known; returns how many were written, up to `capacity`. */
+uint32_t proto_coord_workers_get(const proto_coord *coord, proto_coord_worker *workers,
+                                 uint32_t capacity);
+/* A generation needs so many from now on, instead of the configuration's. */
+void proto_coord_expect(proto_coord *coord, uint32_t member_min);
+/* Holds until it is said again; ALL at the start. */
+void proto_coord_room(proto_coord *coord, proto_room room);
 
 #endif

@@ -72,6 +72,8 @@ struct proto_coord {
     bool syncing;
     uint64_t incarnation_at, generation_at, end_at, ceiling_at; /* their record's number */
     uint64_t ceiling, ceiling_synced, floor;
+    uint64_t ceiling_us;        /* when the last one was asked for */
+    uint32_t ceiling_span;
     proto_order_record *orders; /* [order_count], index i + 1; payloads owned */
     uint64_t *order_at;         /* the record's number; 0: recovered */
     uint32_t order_count, order_room, order_synced;
@@ -88,8 +90,10 @@ struct proto_coord {
     coord_attempt attempt;
     uint64_t last_attempt;      /* of this generation; open or decided */
     uint64_t snapshot_step;     /* of the last barrier */
+    uint64_t due_step, due_us;  /* when the next one is due */
     coord_asked asked[COORD_ASKED_MAX];
     uint32_t asked_count;
+    proto_room room;
     uint32_t restarts;
     proto_coord_stats stats;
 };
@@ -146,6 +150,8 @@ void coord_grants_tick(proto_coord *c);
 
 /* ---- proto_snapshots.c ---- */
 void coord_snapshots_recover(proto_coord *c);
+/* Count from here to the next snapshot that is due. */
+void coord_snapshots_wind(proto_coord *c, uint64_t step);
 void coord_snapshots_tick(proto_coord *c);
 void coord_snapshots_advance(proto_coord *c);
 void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);

@@ -56,9 +56,22 @@ static uint64_t grant_target(const proto_coord *c)
     if (c->paused)
         target = least(target, c->bound);
     if (c->config.steps_per_second > 0)
-        target = least(target, c->pace_base + 1 + (c->now_us - c->pace_since_us) *
-                                                      c->config.steps_per_second / 1000000);
+        target = least(target, c->pace_base + 1 +
+                                   (uint64_t)((double)(c->now_us - c->pace_since_us) *
+                                              c->config.steps_per_second / 1e6));
     return target;
+}
+
+/* About a second of steps, whatever a step takes: a floor far ahead would keep inputs waiting. */
+static void ceiling_adapt(proto_coord *c)
+{
+    uint64_t lasted_us = c->now_us - c->ceiling_us;
+
+    if (lasted_us < 500000 && 2 * c->ceiling_span <= c->config.ceiling_span_max)
+        c->ceiling_span *= 2;
+    else if (lasted_us > 2000000 && c->ceiling_span / 2 >= c->config.ceiling_span)
+        c->ceiling_span /= 2;
+    c->ceiling_us = c->now_us;
 }
 
 /* The ceiling is asked for in time: half a span before the bound meets it. */
@@ -68,10 +81,11 @@ static void ceiling_advance(proto_coord *c)
 
     if (c->ceiling_at != 0 && c->ceiling_at <= c->synced)
         c->ceiling_synced = c->ceiling;
-    if (c->ceiling != c->ceiling_synced || c->bound + c->config.ceiling_span / 2 < c->ceiling ||
+    if (c->ceiling != c->ceiling_synced || c->bound + c->ceiling_span / 2 < c->ceiling ||
         MUTANT(c, noceiling))
         return;
-    c->ceiling = record.number = c->bound + c->config.ceiling_span + 1;
+    ceiling_adapt(c);
+    c->ceiling = record.number = c->bound + c->ceiling_span + 1;
     c->ceiling_at = coord_append(c, &record);
 }
 

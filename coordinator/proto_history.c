@@ -199,6 +199,8 @@ void coord_take_inject(proto_coord *c, const proto_msg *msg)
         return;
     } else if (c->phase == COORD_ENDED) {
         coord_answer(c, client_id, number, PROTO_ANSWER_ENDED, c->end, 0);
+    } else if (c->room != PROTO_ROOM_ALL) {
+        coord_answer(c, client_id, number, PROTO_ANSWER_REFUSED, 0, 0);
     } else if (c->phase == COORD_RUNNING && order.step < c->final_step &&
                c->order_count < PROTO_ORDERS_MAX) {
         uint64_t index = coord_order(c, &order);
@@ -226,7 +228,8 @@ static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
     proto_order_record order = { .kind = PROTO_ORDER_OWNERS, .step = step,
                                  .payload = { pair, sizeof pair } };
 
-    if (c->phase != COORD_RUNNING || group >= c->plan->group_count || member >= c->member_count ||
+    if (c->phase != COORD_RUNNING || c->room == PROTO_ROOM_NO_ORDERS ||
+        group >= c->plan->group_count || member >= c->member_count ||
         group_is_pinned(c, (uint32_t)group) || step >= c->final_step ||
         proto_owners_newest(&c->owners, (uint32_t)group) > coord_low(c) ||
         proto_owner_at(&c->owners, (uint32_t)group, step) == member)

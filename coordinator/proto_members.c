@@ -88,6 +88,7 @@ static void attach_end(proto_coord *c)
         return;
     }
     coord_enter(c, COORD_RUNNING);
+    coord_snapshots_wind(c, c->base_step);
     coord_snapshots_recover(c);
 }
 
@@ -254,6 +255,7 @@ static void generation_begin(proto_coord *c, uint64_t *chosen, uint32_t count)
     c->base_history = coord_history_below(c, c->base_step);
     c->floor = c->ceiling > c->floor ? c->ceiling : c->floor;
     c->bound = c->snapshot_step = c->base_step;
+    coord_snapshots_wind(c, c->base_step);
     c->pace_since_us = c->now_us;
     c->pace_base = c->bound;
     c->attempt = (coord_attempt){ 0 };

@@ -37,12 +37,19 @@ void coord_attempt_abort(proto_coord *c)
     attempt_decided(c);
 }
 
+void coord_snapshots_wind(proto_coord *c, uint64_t step)
+{
+    c->due_step = step + c->config.snapshot_every;
+    c->due_us = c->now_us + c->config.snapshot_every_us;
+}
+
 static void attempt_open(proto_coord *c, uint64_t index, uint64_t step, bool final)
 {
     c->attempt = (coord_attempt){ .index = index, .step = step, .final = final,
                                   .deadline_us = c->now_us + c->config.attempt_us };
     c->last_attempt = index;
     c->snapshot_step = step;
+    coord_snapshots_wind(c, step);
     for (uint32_t i = 0; i < c->member_count; i++)
         coord_worker_find(c, c->members[i])->prepared = false;
 }
@@ -60,6 +67,7 @@ void coord_snapshots_recover(proto_coord *c)
         return;
     c->last_attempt = last->index;
     c->snapshot_step = last->step;
+    coord_snapshots_wind(c, last->step);
     if (last->second != 0) {
         c->final_step = last->step;
         c->ending = last->step == c->plan->step_count ? PROTO_END_DONE : PROTO_END_DRAINED;
@@ -90,18 +98,28 @@ static void barrier_order(proto_coord *c, uint64_t step, bool final)
     attempt_open(c, coord_order(c, &order), step, final);
 }
 
-/* A barrier that is due while another runs is ordered when that one is done: two never overlap. */
+static bool barrier_due(const proto_coord *c, uint64_t step)
+{
+    if (c->config.snapshot_every > 0)
+        return step >= c->due_step;
+    return c->config.snapshot_every_us > 0 && c->now_us >= c->due_us && !c->paused;
+}
+
+/* Two never overlap: one that is due while another runs is skipped, one that was asked for waits. */
 static void barrier_advance(proto_coord *c)
 {
     uint64_t step = coord_order_place(c);
-    bool due = c->asked_count > 0 ||
-               (c->config.snapshot_every > 0 &&
-                step >= c->snapshot_step + c->config.snapshot_every);
+    bool due = barrier_due(c, step);
 
-    if ((c->attempt.index != 0 && !MUTANT(c, norelease)) || !attempt_released(c))
+    if ((c->attempt.index != 0 && !MUTANT(c, norelease)) || !attempt_released(c) ||
+        (c->attempt.index != 0 && c->attempt.committing)) {
+        if (due && step < c->final_step && !c->attempt.final) {
+            c->stats.skipped++;
+            coord_snapshots_wind(c, step);
+        }
         return;
-    if (c->attempt.index != 0 && c->attempt.committing)
-        return;
+    }
+    due = (due || c->asked_count > 0) && c->room != PROTO_ROOM_NO_ORDERS;
     if (c->bound >= c->final_step)
         barrier_order(c, c->final_step, true);
     else if (due && step < c->final_step && step > c->snapshot_step)
@@ -130,6 +148,8 @@ void coord_snapshots_advance(proto_coord *c)
     if (c->phase != COORD_RUNNING)
         return;
     commit_advance(c);
+    if (c->attempt.index != 0 && c->bound <= c->attempt.step) /* not yet where the barrier is */
+        c->attempt.deadline_us = c->now_us + c->config.attempt_us;
     if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us)
         coord_attempt_abort(c);
     barrier_advance(c);
@@ -159,7 +179,7 @@ void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number)
     for (uint32_t i = 0; i < c->asked_count; i++)
         if (c->asked[i].client == client && c->asked[i].number == number)
             return;
-    if (c->asked_count == COORD_ASKED_MAX) {
+    if (c->asked_count == COORD_ASKED_MAX || c->room == PROTO_ROOM_NO_ORDERS) {
         coord_answer(c, client, number, PROTO_ANSWER_REFUSED, 0, 0);
         return;
     }

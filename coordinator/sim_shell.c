@@ -180,6 +180,8 @@ void sim_coord_start(sim_world *w)
 
     if (p == NULL)
         return;
+    if (config.snapshot_every == 0 && sim_chance(&draw, 500000))
+        config.snapshot_every_us = sim_range(&draw, 1000, 30000);
     p->coord = proto_coord_new(&w->job.plan, &config, &env);
     w->coord_now = (uint32_t)(p->id - 1);
     w->result->incarnations++;

@@ -59,6 +59,42 @@ typedef struct df_draft_operator {
     bool at_end;          /* at = "end": the last step only */
 } df_draft_operator;
 
+/* ---- policies: what is done around the steps, without a trace in any result ---- */
+
+typedef enum df_compression {
+    DF_COMPRESS_NONE = 0,
+    DF_COMPRESS_LZ4,
+    DF_COMPRESS_ZSTD,
+} df_compression;
+
+/* What follows the loss of a worker. */
+typedef enum df_fault_mode {
+    DF_FAULT_SNAPSHOT = 0, /* everything returns to the last committed snapshot */
+    DF_FAULT_RETRY,        /* a task is run again elsewhere; if that cannot be, as above */
+    DF_FAULT_NONE,         /* the job fails */
+} df_fault_mode;
+
+/* All fields hold their defaults where the job says nothing. */
+typedef struct df_policy {
+    bool snapshot;                 /* the job has a [snapshot] section */
+    double snapshot_every_seconds; /* above 0, at most 1e9; counts if snapshot_every_steps is 0 */
+    uint64_t snapshot_every_steps; /* 0: by seconds */
+    uint32_t snapshot_retain;      /* at least 2 */
+    df_compression snapshot_compression;
+    bool snapshot_verify;          /* read back and compare what was written, before the commit */
+    df_fault_mode fault_mode;
+    uint32_t fault_max_restarts;
+    double fault_backoff_seconds;  /* 0 .. 3600 */
+    uint32_t fault_retries;        /* 1 .. 100 */
+} df_policy;
+
+typedef struct df_draft_worker {
+    df_text label;
+    df_text backend;  /* "cpu", or "cuda:N" with N of up to three digits */
+    uint32_t threads; /* 0: one per core */
+    df_text endpoint; /* text null: the worker chooses */
+} df_draft_worker;
+
 typedef struct df_draft {
     df_arena *arena;  /* owned; goes to the plan */
     const char *file; /* as the user named it */
@@ -72,6 +108,9 @@ typedef struct df_draft {
     df_draft_state *states;
     uint32_t operator_count; /* operators and sinks */
     df_draft_operator *operators;
+    df_policy policy; /* like run.window, no part of the plan's hash */
+    uint32_t worker_count;
+    df_draft_worker *workers; /* in the order of the job file */
 } df_draft;
 
 /* The kinds that a job may name. find returns null for an unknown name. */

@@ -10,6 +10,8 @@
 #define DF_TILES_MAX      (1u << 18) /* of all spaces together */
 #define DF_WINDOW_MAX     64     /* steps that a key group may be ahead */
 #define DF_THREADS_MAX    256
+#define DF_WORKERS_MAX    1024   /* that a job file names */
+#define DF_ADDRESS_MAX    256    /* bytes of an address, the final zero included */
 #define DF_STEPS_MAX      (1ull << 40)
 #define DF_CELLS_MAX      (1u << 31) /* of one space */
 #define DF_JOB_SIZE_MAX   (1u << 20) /* bytes of a job file */

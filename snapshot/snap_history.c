@@ -248,6 +248,11 @@ uint64_t snap_history_room(const snap_history *history)
     return history_left(history, SNAP_ROOM_INPUT);
 }
 
+uint64_t snap_history_room_order(const snap_history *history)
+{
+    return history_left(history, SNAP_ROOM_ORDER);
+}
+
 /* ---- appending ---- */
 
 static df_status history_check(const snap_history *h, df_error *err)

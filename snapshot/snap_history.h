@@ -82,6 +82,8 @@ snap_record snap_history_get(const snap_history *history, uint64_t index);
 snap_marks snap_history_marks(const snap_history *history);
 /* Bytes that records of input may still take, each with 16 more, each append with 52 and up to 7. */
 uint64_t snap_history_room(const snap_history *history);
+/* The same with the reserve, which is for orders and generations. */
+uint64_t snap_history_room_order(const snap_history *history);
 
 /* Append records, all or none, durable in both copies on success; fills their index. DF_ELIMIT: there
  * is no room (or one is too large), and nothing is changed. Any other failure leaves it open whether

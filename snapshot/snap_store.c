@@ -393,6 +393,23 @@ df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *dis
     return s;
 }
 
+/* No database: none was made yet (DF_END), or it is lost, which the guard knows. RocksDB would make a
+ * new one over the files of the old. */
+static df_status store_absent(df_disk *disk, const char *folder, df_error *err)
+{
+    snap_head head = { 0 };
+    snap_guard *guard;
+    df_status s = snap_guard_open(&guard, &head, disk, folder, true, err);
+
+    snap_guard_close(&guard);
+    if (s == DF_OK && head.sequence > 1)
+        return df_fail(err, DF_ECORRUPT, "%s/db/CURRENT is missing: the database is lost, and the "
+                       "current snapshot was %" PRIu64, folder, head.snapshot);
+    if (s == DF_OK || s == DF_END)
+        return df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
+    return s;
+}
+
 /* Look at a store that is there without changing it: RocksDB throws away what it cannot read when it
  * opens a database for writing. */
 static df_status store_look(df_disk *disk, const char *folder, bool accept_loss, df_error *err)
@@ -403,11 +420,11 @@ static df_status store_look(df_disk *disk, const char *folder, bool accept_loss,
     df_status s = snap_rocksdb_open(&backend, folder, true, err);
 
     if (s == DF_END)
-        return DF_OK;
-    if (s == DF_OK)
+        s = store_absent(disk, folder, err);
+    else if (s == DF_OK)
         s = snap_store_open(&store, &backend, disk, folder, &look, err);
     snap_store_close(&store);
-    return s;
+    return s == DF_END ? DF_OK : s;
 }
 
 df_status snap_store_open_rocksdb(snap_store **out, df_disk *disk, const char *folder,
@@ -422,11 +439,12 @@ df_status snap_store_open_rocksdb(snap_store **out, df_disk *disk, const char *f
         if (s == DF_OK)
             s = store_look(disk, folder, options->accept_loss, err);
     }
-    if (s == DF_OK)
-        s = snap_rocksdb_open(&backend, folder, options->readonly, err);
-    if (s == DF_OK)
-        s = snap_store_open(out, &backend, disk, folder, options, err);
-    return s;
+    if (s != DF_OK)
+        return s;
+    s = snap_rocksdb_open(&backend, folder, options->readonly, err);
+    if (s == DF_END)
+        return store_absent(disk, folder, err);
+    return s == DF_OK ? snap_store_open(out, &backend, disk, folder, options, err) : s;
 }
 
 void snap_store_close(snap_store **store)

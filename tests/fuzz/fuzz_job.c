@@ -124,6 +124,21 @@ static void check_operator(const df_draft_operator *op)
         check_probe(op->options);
 }
 
+static void check_policy(const df_policy *p)
+{
+    require(p->snapshot_every_seconds > 0 && p->snapshot_every_seconds <= 1e9);
+    require(p->snapshot_retain >= 2 && p->snapshot_compression <= DF_COMPRESS_ZSTD);
+    require(p->fault_mode <= DF_FAULT_NONE && p->fault_retries >= 1 && p->fault_retries <= 100);
+    require(p->fault_backoff_seconds >= 0 && p->fault_backoff_seconds <= 3600);
+}
+
+static void check_worker(const df_draft_worker *w)
+{
+    check_name(w->label.text);
+    require(w->backend.text != NULL && w->threads <= DF_THREADS_MAX);
+    require(w->endpoint.text == NULL || strlen(w->endpoint.text) < DF_ADDRESS_MAX);
+}
+
 static void check_draft(const df_draft *draft)
 {
     check_name(draft->job.name);
@@ -140,6 +155,10 @@ static void check_draft(const df_draft *draft)
         check_state(&draft->states[i]);
     for (uint32_t i = 0; i < draft->operator_count; i++)
         check_operator(&draft->operators[i]);
+    check_policy(&draft->policy);
+    require(draft->worker_count <= DF_WORKERS_MAX);
+    for (uint32_t i = 0; i < draft->worker_count; i++)
+        check_worker(&draft->workers[i]);
 }
 
 /* ---- the target ---- */

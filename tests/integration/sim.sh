@@ -45,7 +45,7 @@ nopromise 8000
 early 500
 nofloor 1000
 sendfirst 500
-minattach 15000
+minattach 16000
 reject 2000
 noackwait 500
 sameinc 5000

@@ -1,5 +1,6 @@
 /* From the text of a job to its draft: what comes out, and the exact text of every error. */
 #include "config/cfg.h"
+#include "dataflow/df_limits.h"
 #include "tests/support/cfg_kinds.h"
 
 #include <setjmp.h>
@@ -292,16 +293,76 @@ static void test_kind_by_role(void **state)
 
 static void test_policies(void **state)
 {
-    df_draft *d = draft_of("[job]\nsteps = 1\n"
-                           "[snapshot]\nevery_seconds = 60\nretain = 3\ncompression = \"lz4\"\n"
-                           "[fault_tolerance]\nmode = \"snapshot\"\n"
-                           "[replay]\nmode = \"off\"\n"
-                           "[placement]\npolicy = \"locality\"\nmin_free_bytes = \"2GiB\"\n"
-                           "[worker.left]\nbackend = \"cpu\"\nthreads = 2\n"
-                           "[worker.right]\nbackend = \"cuda:0\"\n"
-                           "[scaling]\n");
+    df_draft *d = draft_of(
+        "[job]\nsteps = 1\n"
+        "[snapshot]\nevery_steps = 500\nretain = 5\ncompression = \"none\"\nverify = true\n"
+        "[fault_tolerance]\nmode = \"retry\"\nmax_restarts = 0\nbackoff_seconds = 2.5\n"
+        "retries = 100\n"
+        "[replay]\nmode = \"off\"\n"
+        "[placement]\npolicy = \"locality\"\nmin_free_bytes = \"2GiB\"\n"
+        "[worker.left]\nthreads = 2\nendpoint = \"tcp://left:7000\"\n"
+        "[worker.right]\nbackend = \"cuda:0\"\n"
+        "[scaling]\n");
 
     (void)state;
+    assert_true(d->policy.snapshot);
+    assert_int_equal(d->policy.snapshot_every_steps, 500);
+    assert_int_equal(d->policy.snapshot_retain, 5);
+    assert_int_equal(d->policy.snapshot_compression, DF_COMPRESS_NONE);
+    assert_true(d->policy.snapshot_verify);
+    assert_int_equal(d->policy.fault_mode, DF_FAULT_RETRY);
+    assert_int_equal(d->policy.fault_max_restarts, 0);
+    assert_true(d->policy.fault_backoff_seconds == 2.5);
+    assert_int_equal(d->policy.fault_retries, 100);
+
+    assert_int_equal(d->worker_count, 2); /* in the order of the file */
+    assert_string_equal(d->workers[0].label.text, "left");
+    assert_int_equal(d->workers[0].label.place.line, 18);
+    assert_string_equal(d->workers[0].backend.text, "cpu");
+    assert_int_equal(d->workers[0].threads, 2);
+    assert_string_equal(d->workers[0].endpoint.text, "tcp://left:7000");
+    assert_int_equal(d->workers[0].endpoint.place.line, 20);
+    assert_string_equal(d->workers[1].label.text, "right");
+    assert_string_equal(d->workers[1].backend.text, "cuda:0");
+    assert_int_equal(d->workers[1].backend.place.line, 22); /* for who cannot compute on it */
+    assert_int_equal(d->workers[1].backend.place.column, 1);
+    assert_int_equal(d->workers[1].threads, 0);
+    assert_null(d->workers[1].endpoint.text);
+    cfg_draft_free(&d);
+}
+
+static void check_default_policy(const df_policy *p)
+{
+    assert_true(p->snapshot_every_seconds == 60);
+    assert_int_equal(p->snapshot_every_steps, 0);
+    assert_int_equal(p->snapshot_retain, 3);
+    assert_int_equal(p->snapshot_compression, DF_COMPRESS_LZ4);
+    assert_false(p->snapshot_verify);
+    assert_int_equal(p->fault_mode, DF_FAULT_SNAPSHOT);
+    assert_int_equal(p->fault_max_restarts, 10);
+    assert_true(p->fault_backoff_seconds == 0.1);
+    assert_int_equal(p->fault_retries, 3);
+}
+
+static void test_default_policies(void **state)
+{
+    df_draft *d = draft_of("[job]\nsteps = 1\n");
+
+    (void)state;
+    assert_false(d->policy.snapshot);
+    check_default_policy(&d->policy);
+    assert_int_equal(d->worker_count, 0);
+    cfg_draft_free(&d);
+    d = draft_of("[job]\nsteps = 1\n[snapshot]\n[fault_tolerance]\n[worker]\n");
+    assert_true(d->policy.snapshot);
+    check_default_policy(&d->policy);
+    assert_int_equal(d->worker_count, 0);
+    cfg_draft_free(&d);
+    d = draft_of("[job]\nsteps = 1\n[snapshot]\nevery_seconds = 0.25\ncompression = \"zstd\"\n"
+                 "[fault_tolerance]\nmode = \"none\"\n");
+    assert_true(d->policy.snapshot_every_seconds == 0.25);
+    assert_int_equal(d->policy.snapshot_compression, DF_COMPRESS_ZSTD);
+    assert_int_equal(d->policy.fault_mode, DF_FAULT_NONE);
     cfg_draft_free(&d);
 }
 
@@ -413,9 +474,39 @@ static void test_run_errors(void **state)
         { "[run]\npace = \"unlimitd\"\n", "a.toml:4:9: [run]: pace: unknown name \"unlimitd\"\n" },
         { "[snapshot]\nevery_second = 5\nretain = 0\ncompression = \"zst\"\n",
           "a.toml:4:1: [snapshot]: unknown key \"every_second\" (did you mean \"every_seconds\"?)\n"
-          "a.toml:5:10: [snapshot]: retain: must be >= 1, found 0\n"
+          "a.toml:5:10: [snapshot]: retain: must be >= 2, found 0\n"
           "a.toml:6:15: [snapshot]: compression: \"zst\" is none of lz4, zstd, none (did you mean "
           "\"zstd\"?)\n" },
+        { "[snapshot]\nevery_seconds = 5\nevery_steps = 5\n",
+          "a.toml:5:1: [snapshot]: every_steps: stands beside every_seconds; only one of them may "
+          "be given\n" },
+        { "[snapshot]\nevery_steps = 0\nretain = 1\nevery_seconds = 1e10\nverify = 1\n",
+          "a.toml:4:15: [snapshot]: every_steps: must be >= 1, found 0\n"
+          "a.toml:5:10: [snapshot]: retain: must be >= 2, found 1\n"
+          "a.toml:6:1: [snapshot]: every_seconds: stands beside every_steps; only one of them may "
+          "be given\n"
+          "a.toml:6:17: [snapshot]: every_seconds: must be > 0, <= 1e9, found 10000000000\n"
+          "a.toml:7:10: [snapshot]: verify: expected true or false, found 1\n" },
+        { "[snapshot]\nevery_seconds = 0\ncompression = 4\n",
+          "a.toml:4:17: [snapshot]: every_seconds: must be > 0, <= 1e9, found 0\n"
+          "a.toml:5:15: [snapshot]: compression: expected a text, found 4\n" },
+        { "[fault_tolerance]\nmode = \"standby\"\nmax_restarts = -1\nbackoff_seconds = 3601\n"
+          "retries = 0\n",
+          "a.toml:4:8: [fault_tolerance]: mode: \"standby\" comes later; this version has "
+          "snapshot, retry and none\n"
+          "a.toml:5:16: [fault_tolerance]: max_restarts: must be at least 0, found -1\n"
+          "a.toml:6:19: [fault_tolerance]: backoff_seconds: must be in 0..3600, found 3601\n"
+          "a.toml:7:11: [fault_tolerance]: retries: must be in 1..100, found 0\n" },
+        { "[fault_tolerance]\nmode = \"retyr\"\nretries = 101\nrestarts = 3\n",
+          "a.toml:4:8: [fault_tolerance]: mode: \"retyr\" is none of snapshot, retry, none (did "
+          "you "
+          "mean \"retry\"?)\n"
+          "a.toml:5:11: [fault_tolerance]: retries: must be in 1..100, found 101\n"
+          "a.toml:6:1: [fault_tolerance]: unknown key \"restarts\"\n" },
+        { "[fault_tolerance]\nmode = 1\n",
+          "a.toml:4:8: [fault_tolerance]: mode: expected a text, found 1\n" },
+        { "[replay]\nmode = \"on\"\n",
+          "a.toml:4:8: [replay]: mode: \"on\" is none of off, record, verify\n" },
         { "[placement]\nmin_free_bytes = \"2 GB\"\n",
           "a.toml:4:18: [placement]: min_free_bytes: expected bytes, such as 1048576 or \"2GiB\", "
           "found \"2 GB\"\n" },
@@ -425,11 +516,36 @@ static void test_run_errors(void **state)
           "a.toml:4:11: worker \"a\": backend: expected \"cpu\" or \"cuda:N\", found \"gpu\"\n"
           "a.toml:5:11: worker \"a\": threads: must be in 1..256, found 1000\n"
           "a.toml:7:11: worker \"b\": backend: expected \"cpu\" or \"cuda:N\", found \"cuda:\"\n" },
+        { "[worker.a]\nbackend = \"cuda:1x\"\nendpoint = \"\"\n[worker.b]\nbackend = 1\n"
+          "endpoint = 2\n[worker.c]\nbackend = \"cuda:1000\"\nport = 1\n",
+          "a.toml:4:11: worker \"a\": backend: expected \"cpu\" or \"cuda:N\", found \"cuda:1x\"\n"
+          "a.toml:5:12: worker \"a\": endpoint: an address is not empty\n"
+          "a.toml:7:11: worker \"b\": backend: expected \"cpu\" or \"cuda:N\", found 1\n"
+          "a.toml:8:12: worker \"b\": endpoint: expected a text, found 2\n"
+          "a.toml:10:11: worker \"c\": backend: expected \"cpu\" or \"cuda:N\", found "
+          "\"cuda:1000\"\n"
+          "a.toml:11:1: worker \"c\": unknown key \"port\"\n" },
         { "[scaling]\nx = 1\n", "a.toml:4:1: [scaling]: unknown key \"x\"\n" },
     };
 
     (void)state;
     CHECK_CASES("[job]\nsteps = 1\n", cases);
+}
+
+/* Lengths and numbers beyond the limits. */
+static void test_worker_limits(void **state)
+{
+    static char text[64 * (DF_WORKERS_MAX + 2)];
+    size_t len = (size_t)snprintf(text, sizeof text, "[job]\nsteps = 1\n[worker.a]\nendpoint = \"");
+
+    (void)state;
+    memset(text + len, 'e', DF_ADDRESS_MAX);
+    snprintf(text + len + DF_ADDRESS_MAX, 8, "\"\n");
+    check_errors(text, "a.toml:4:12: worker \"a\": endpoint: has at most 255 bytes\n");
+    len = (size_t)snprintf(text, sizeof text, "[job]\nsteps = 1\n");
+    for (int i = 0; i <= DF_WORKERS_MAX; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "[worker.w%d]\n", i);
+    check_errors(text, "a.toml:3:2: a job has at most 1024 workers, found 1025\n");
 }
 
 static void test_param_errors(void **state)
@@ -582,22 +698,15 @@ static void test_column_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_job),
-        cmocka_unit_test(test_whole_job_operators),
-        cmocka_unit_test(test_job_and_run),
-        cmocka_unit_test(test_option_defaults),
-        cmocka_unit_test(test_option_values),
-        cmocka_unit_test(test_kind_by_role),
-        cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_syntax_errors),
-        cmocka_unit_test(test_section_errors),
-        cmocka_unit_test(test_job_errors),
-        cmocka_unit_test(test_file_name_as_job_name),
-        cmocka_unit_test(test_run_errors),
-        cmocka_unit_test(test_param_errors),
-        cmocka_unit_test(test_param_limits),
-        cmocka_unit_test(test_space_errors),
-        cmocka_unit_test(test_state_errors),
+        cmocka_unit_test(test_whole_job),     cmocka_unit_test(test_whole_job_operators),
+        cmocka_unit_test(test_job_and_run),   cmocka_unit_test(test_option_defaults),
+        cmocka_unit_test(test_option_values), cmocka_unit_test(test_kind_by_role),
+        cmocka_unit_test(test_policies),      cmocka_unit_test(test_default_policies),
+        cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_section_errors),
+        cmocka_unit_test(test_job_errors),    cmocka_unit_test(test_file_name_as_job_name),
+        cmocka_unit_test(test_run_errors),    cmocka_unit_test(test_worker_limits),
+        cmocka_unit_test(test_param_errors),  cmocka_unit_test(test_param_limits),
+        cmocka_unit_test(test_space_errors),  cmocka_unit_test(test_state_errors),
         cmocka_unit_test(test_column_limit),
     };
 

@@ -395,6 +395,7 @@ static bool same_hash(df_draft *a, df_draft *b)
 static void test_hash_is_blind(void **state)
 {
     df_draft *draft = hashed();
+    df_draft_worker worker = { .label.text = "left", .backend.text = "cpu", .threads = 2 };
 
     (void)state;
     assert_true(same_hash(hashed(), draft));
@@ -403,6 +404,9 @@ static void test_hash_is_blind(void **state)
     draft->window = 7;
     draft->file = "other.toml";
     draft->pace = 5;
+    draft->policy = (df_policy){ .snapshot = true, .snapshot_every_steps = 9, .fault_retries = 7 };
+    draft->worker_count = 1;
+    draft->workers = &worker;
     draft->job.directory = "/elsewhere";
     assert_true(same_hash(hashed(), draft));
     draft = hashed();

@@ -1,0 +1,185 @@
+/* Policies: [snapshot], [fault_tolerance] and [worker.LABEL]. */
+#include "config/cfg_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const cfg_node policy_absent = { .type = CFG_TABLE };
+
+/* Read a section that need not be there; null if it is not. */
+static const cfg_node *fill_section(cfg_scope *scope, const cfg_node *root, const char *name,
+                                    void *given)
+{
+    const cfg_node *table = cfg_section_table(root, name);
+    cfg_target target = { cfg_section_of(name)->options, given };
+
+    scope->noun = "key";
+    snprintf(scope->who, sizeof scope->who, "[%s]", name);
+    cfg_fill(scope, table != NULL ? table : &policy_absent, &target, 1);
+    return table;
+}
+
+/* ---- [snapshot] ---- */
+
+/* Snapshots come by time or by steps; to guess which of two was meant would hide a mistake. */
+static void check_one_interval(const cfg_scope *scope, const cfg_node *table)
+{
+    const cfg_node *first = NULL;
+
+    for (const cfg_node *node = table->first; node != NULL; node = node->next) {
+        if (strcmp(node->key, "every_seconds") != 0 && strcmp(node->key, "every_steps") != 0)
+            continue;
+        if (first != NULL)
+            cfg_error_key(scope->ctx, node,
+                          "%s: %s: stands beside %s; only one of them may be given", scope->who,
+                          node->key, first->key);
+        first = node;
+    }
+}
+
+static void read_snapshot(cfg_ctx *ctx, const cfg_node *root)
+{
+    /* In the order of the option's choices. */
+    static const df_compression compressions[] = { DF_COMPRESS_LZ4, DF_COMPRESS_ZSTD,
+                                                   DF_COMPRESS_NONE };
+    cfg_scope scope = { .ctx = ctx };
+    cfg_snapshot given = { 0 };
+    const cfg_node *table = fill_section(&scope, root, "snapshot", &given);
+    df_policy *policy = &ctx->draft->policy;
+
+    if (table != NULL)
+        check_one_interval(&scope, table);
+    policy->snapshot = table != NULL;
+    policy->snapshot_every_seconds = given.every_seconds;
+    policy->snapshot_every_steps = given.every_steps;
+    policy->snapshot_retain = given.retain;
+    policy->snapshot_compression = compressions[given.compression];
+    policy->snapshot_verify = given.verify;
+}
+
+/* ---- [fault_tolerance] ---- */
+
+/* Read apart from the table of options, to say of "standby" that it is no mistake of spelling. */
+static df_fault_mode read_mode(const cfg_scope *scope, const cfg_node *node)
+{
+    static const weir_option option = { .type = WEIR_CHOICE, .choices = "snapshot|retry|none" };
+    static const df_fault_mode modes[] = { DF_FAULT_SNAPSHOT, DF_FAULT_RETRY, DF_FAULT_NONE };
+    uint32_t choice = 0;
+
+    if (node->type == CFG_TEXT && strcmp(node->text, "standby") == 0)
+        cfg_error_value(scope->ctx, node,
+                        "%s: mode: \"standby\" comes later; this version has snapshot, retry and "
+                        "none",
+                        scope->who);
+    else
+        (void)cfg_get_option(scope, node, "mode", &option, &choice);
+    return modes[choice];
+}
+
+static void read_fault_tolerance(cfg_ctx *ctx, const cfg_node *root)
+{
+    cfg_scope scope = { .ctx = ctx };
+    cfg_fault_tolerance given = { 0 };
+    df_policy *policy = &ctx->draft->policy;
+
+    (void)fill_section(&scope, root, "fault_tolerance", &given);
+    if (given.mode != NULL)
+        policy->fault_mode = read_mode(&scope, given.mode);
+    policy->fault_max_restarts = given.max_restarts;
+    policy->fault_backoff_seconds = given.backoff_seconds;
+    policy->fault_retries = given.retries;
+}
+
+/* ---- [worker.LABEL] ---- */
+
+static void read_backend(const cfg_scope *scope, const cfg_node *node, df_text *out)
+{
+    const char *number;
+    char shown[CFG_SHOWN_MAX];
+    bool good = false;
+
+    if (node->type == CFG_TEXT && strncmp(node->text, "cuda:", 5) == 0) {
+        number = node->text + 5;
+        good = strspn(number, "0123456789") == strlen(number) && strlen(number) - 1 < 3;
+    } else if (node->type == CFG_TEXT) {
+        good = strcmp(node->text, "cpu") == 0;
+    }
+    if (good)
+        *out = (df_text){ node->text, cfg_place(node) };
+    else
+        cfg_error_value(scope->ctx, node, "%s: backend: expected \"cpu\" or \"cuda:N\", found %s",
+                        scope->who, cfg_shown(node, shown));
+}
+
+static void read_endpoint(const cfg_scope *scope, const cfg_node *node, df_text *out)
+{
+    const char *text;
+
+    if (!cfg_get_text(scope, node, "endpoint", &text))
+        return;
+    if (text[0] == '\0')
+        cfg_error_value(scope->ctx, node, "%s: endpoint: an address is not empty", scope->who);
+    else if (strlen(text) >= DF_ADDRESS_MAX)
+        cfg_error_value(scope->ctx, node, "%s: endpoint: has at most %d bytes", scope->who,
+                        DF_ADDRESS_MAX - 1);
+    else
+        *out = (df_text){ text, cfg_place(node) };
+}
+
+static void read_worker(cfg_ctx *ctx, const cfg_node *table, df_draft_worker *worker)
+{
+    cfg_scope scope = { .ctx = ctx, .noun = "key" };
+    cfg_worker given = { 0 };
+    cfg_target target = { cfg_section_of("worker")->options, &given };
+
+    snprintf(scope.who, sizeof scope.who, "worker \"%.64s\"", table->key);
+    worker->label = (df_text){ table->key, cfg_place(table) };
+    cfg_fill(&scope, table, &target, 1);
+    worker->threads = given.threads;
+    if (given.backend != NULL)
+        read_backend(&scope, given.backend, &worker->backend);
+    if (given.endpoint != NULL)
+        read_endpoint(&scope, given.endpoint, &worker->endpoint);
+}
+
+static void read_workers(cfg_ctx *ctx, const cfg_node *root)
+{
+    const cfg_node *table = cfg_section_table(root, "worker");
+    df_draft *draft = ctx->draft;
+
+    if (table == NULL)
+        return;
+    if (table->count > DF_WORKERS_MAX) {
+        cfg_error_key(ctx, table, "a job has at most %d workers, found %u", DF_WORKERS_MAX,
+                      table->count);
+        return;
+    }
+    draft->workers = cfg_alloc(ctx, table->count + 1, sizeof *draft->workers);
+    if (draft->workers == NULL)
+        return;
+    for (const cfg_node *node = table->first; node != NULL; node = node->next)
+        if (node->type == CFG_TABLE)
+            read_worker(ctx, node, &draft->workers[draft->worker_count++]);
+}
+
+/* ---- what is checked, and followed by nothing yet ---- */
+
+/* Big enough for the field of any option type. */
+typedef struct policy_field {
+    const cfg_node *node;
+    uint64_t rest[3];
+} policy_field;
+
+void cfg_read_policies(cfg_ctx *ctx, const cfg_node *root)
+{
+    static const char *const unread[] = { "replay", "placement", "scaling" };
+
+    read_snapshot(ctx, root);
+    read_fault_tolerance(ctx, root);
+    read_workers(ctx, root);
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++) {
+        policy_field field = { 0 };
+        cfg_scope scope = { .ctx = ctx };
+        (void)fill_section(&scope, root, unread[i], &field);
+    }
+}

@@ -1,0 +1,41 @@
+/* Committing snapshots: workers' parts are gathered from their messages, and a thread takes their
+ * files into the store, writes the manifest, and removes what is no longer retained. */
+#ifndef COORD_COMMIT_H
+#define COORD_COMMIT_H
+
+#include "coordinator/coord_manifest.h"
+#include "coordinator/proto_coord.h"
+#include "snapshot/snap_store.h"
+
+typedef struct coord_commit coord_commit;
+
+/* Opens the store in `folder`, which is made; its parent is not. Parts that were never committed are
+ * removed, those of an attempt that an earlier coordinator began among them. `shape` is copied, what it
+ * points to is borrowed until close. `wake` is called from another thread when a commit has ended. On
+ * success *out is owned by the caller. */
+df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folder,
+                            const coord_shape *shape, uint32_t retain, void (*wake)(void *user),
+                            void *user, df_error *err) DF_MUST_CHECK;
+/* Waits for a commit under way. Null is allowed. */
+void coord_commit_close(coord_commit **commit);
+
+/* The head of the store, when no commit is under way. */
+proto_head coord_commit_head(const coord_commit *commit);
+/* What was committed, ascending; valid until the next end of a commit is taken. */
+const snap_entry *coord_commit_entries(const coord_commit *commit, uint32_t *count);
+
+/* Take a `part` message. False: it makes no sense. */
+bool coord_commit_take(coord_commit *commit, const proto_msg *msg);
+/* Whether a worker's part of an attempt is here, whole. */
+bool coord_commit_has(const coord_commit *commit, uint64_t worker, uint64_t generation,
+                      uint64_t attempt);
+/* The label of the first snapshot above `after` that is committed. */
+void coord_commit_label(coord_commit *commit, const char *label, uint64_t after);
+
+/* Begin; coord_commit_has must be true for every member. */
+void coord_commit_begin(coord_commit *commit, const proto_commit *what);
+/* Take the end of a commit: true once. *ok false: it failed for the reason in *err, what is durable is
+ * not known, and the process must end. */
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
+
+#endif

@@ -1,0 +1,289 @@
+#include "coordinator/coord_log.h"
+
+#include "coordinator/coord_hand.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define LOG_RECORD_OVERHEAD 128u /* bytes around a record's: its own head and its frame's */
+/* Kept for generations, the end and the final barrier when no other order is taken any more. */
+#define LOG_ORDER_RESERVE (SNAP_HISTORY_RESERVE(SNAP_HISTORY_SIZE) / 2)
+
+/* What one sync makes durable. */
+typedef struct log_batch {
+    snap_record *records; /* [count], bytes owned */
+    uint32_t count, room;
+    snap_marks marks;
+    bool marked;
+    size_t size;          /* of the records, with what is around them */
+    uint64_t appended;    /* records of this process up to here */
+    bool failed;          /* memory was out when it was filled */
+    df_status status;
+    df_error error;
+} log_batch;
+
+struct coord_log {
+    snap_history *history; /* the hand's, while it is busy */
+    coord_hand *hand;
+    uint64_t generation;
+    uint64_t room_input, room_order; /* after the last sync */
+    log_batch waiting, flying;
+    uint64_t appended;
+};
+
+static void batch_clear(log_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        free((void *)(uintptr_t)b->records[i].bytes);
+    b->count = 0;
+    b->size = 0;
+    b->marked = false;
+}
+
+/* ---- opening ---- */
+
+static df_status log_create(df_disk *disk, const char *folder, df_error *err)
+{
+    const snap_marks marks = { 0 };
+    df_hash identity;
+
+    if (getrandom(&identity, sizeof identity, 0) != (ssize_t)sizeof identity)
+        return df_fail(err, DF_EIO, "%s: no random bytes", folder);
+    return snap_history_create(disk, folder, identity, SNAP_HISTORY_SIZE, &marks, err);
+}
+
+/* The first record says whose the history is. One that was made and not begun is begun now. */
+static df_status log_begin(coord_log *log, coord_record_job *job, const char *folder, df_error *err)
+{
+    coord_record_reader reader = { 0 };
+    snap_record first = { .type = COORD_RECORD_JOB };
+    proto_record record;
+    uint8_t bytes[64];
+    df_writer w;
+    df_status s;
+
+    if (snap_history_count(log->history) == 0) {
+        df_writer_init(&w, bytes, sizeof bytes);
+        coord_record_put_job(&w, job);
+        assert(df_writer_ok(&w));
+        first.bytes = bytes;
+        first.size = (uint32_t)w.size;
+        return snap_history_append(log->history, &first, 1, SNAP_ROOM_ORDER, err);
+    }
+    first = snap_history_get(log->history, 1);
+    s = coord_record_get(&reader, &first, &record, err);
+    if (s != DF_END)
+        return s == DF_OK ? df_fail(err, DF_ECORRUPT, "%s: the history does not say whose it is", folder)
+                          : df_wrap(err, s, "%s", folder);
+    if (!snap_hash_equal(reader.job.plan, job->plan) || reader.job.group_count != job->group_count)
+        return df_fail(err, DF_EINVAL, "%s belongs to another version of this job", folder);
+    *job = reader.job;
+    return DF_OK;
+}
+
+static void log_tell(const char *folder, const snap_recovery *r)
+{
+    for (int i = 0; i < 2; i++) {
+        if (r->rebuilt[i])
+            fprintf(stderr, "%s/history.%c was missing and was made again from the other copy\n", folder,
+                    "ab"[i]);
+        else if (r->blocks_repaired[i] > 0)
+            fprintf(stderr, "%s/history.%c: %u damaged blocks were repaired from the other copy\n", folder,
+                    "ab"[i], r->blocks_repaired[i]);
+    }
+    if (r->torn_both)
+        fprintf(stderr, "%s: the end of both copies of the history was damaged; what was said last may "
+                        "be lost\n", folder);
+}
+
+static void log_measure(coord_log *log)
+{
+    log->room_input = snap_history_room(log->history);
+    log->room_order = snap_history_room_order(log->history);
+}
+
+df_status coord_log_open(coord_log **out, df_disk *disk, const char *folder, coord_record_job *job,
+                         void (*wake)(void *user), void *user, df_error *err)
+{
+    coord_log *log = calloc(1, sizeof *log);
+    snap_recovery recovery = { 0 };
+    df_status s;
+
+    *out = NULL;
+    if (log == NULL)
+        return df_fail(err, DF_ENOMEM, "%s: out of memory", folder);
+    s = snap_history_open(&log->history, disk, folder, &recovery, err);
+    if (s == DF_END) {
+        s = log_create(disk, folder, err);
+        if (s == DF_OK)
+            s = snap_history_open(&log->history, disk, folder, &recovery, err);
+    }
+    if (s == DF_AGAIN)
+        s = df_fail(err, DF_AGAIN, "%s: another coordinator runs this job", folder);
+    if (s == DF_OK)
+        s = log_begin(log, job, folder, err);
+    if (s == DF_OK)
+        s = coord_hand_new(&log->hand, wake, user, err);
+    if (s != DF_OK) {
+        coord_log_close(&log);
+        return s;
+    }
+    log_tell(folder, &recovery);
+    log->waiting.marks = snap_history_marks(log->history);
+    log_measure(log);
+    *out = log;
+    return DF_OK;
+}
+
+void coord_log_close(coord_log **log)
+{
+    coord_log *l = *log;
+
+    *log = NULL;
+    if (l == NULL)
+        return;
+    coord_hand_free(&l->hand);
+    batch_clear(&l->waiting);
+    batch_clear(&l->flying);
+    free(l->waiting.records);
+    free(l->flying.records);
+    snap_history_close(&l->history);
+    free(l);
+}
+
+df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, df_error *err)
+{
+    snap_marks marks = snap_history_marks(log->history);
+    proto_record record = { .kind = PROTO_RECORD_INCARNATION, .number = marks.incarnation };
+    coord_record_reader reader = { 0 };
+
+    *end = PROTO_END_NOT;
+    if (marks.incarnation > 0)
+        proto_coord_recover(coord, &record);
+    record = (proto_record){ .kind = PROTO_RECORD_CEILING, .number = marks.ceiling };
+    if (marks.ceiling > 0)
+        proto_coord_recover(coord, &record);
+    for (uint64_t i = 1; i <= snap_history_count(log->history); i++) {
+        snap_record from = snap_history_get(log->history, i);
+        df_status s = coord_record_get(&reader, &from, &record, err);
+
+        if (s == DF_END)
+            continue;
+        if (s != DF_OK)
+            return s;
+        if (record.kind == PROTO_RECORD_END)
+            *end = (proto_end)record.number;
+        proto_coord_recover(coord, &record);
+    }
+    log->generation = reader.generation;
+    return DF_OK;
+}
+
+/* ---- appending ---- */
+
+static bool batch_add(log_batch *b, const proto_record *record, uint64_t generation)
+{
+    snap_record *grown;
+    df_writer w;
+    size_t size;
+    uint8_t *bytes;
+
+    if (b->count == b->room) {
+        grown = realloc(b->records, (2 * (size_t)b->room + 16) * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        b->records = grown;
+        b->room = 2 * b->room + 16;
+    }
+    df_writer_init_growing(&w, COORD_RECORD_SIZE_MAX);
+    coord_record_put(&w, record);
+    bytes = df_writer_take(&w, &size);
+    if (bytes == NULL)
+        return false;
+    b->records[b->count++] = (snap_record){ .generation = generation, .type = record->kind,
+                                            .size = (uint32_t)size, .bytes = bytes };
+    b->size += size + LOG_RECORD_OVERHEAD;
+    return true;
+}
+
+void coord_log_append(coord_log *log, const proto_record *record)
+{
+    log_batch *b = &log->waiting;
+
+    b->appended = ++log->appended;
+    if (record->kind == PROTO_RECORD_CEILING || record->kind == PROTO_RECORD_INCARNATION) {
+        uint64_t *mark = record->kind == PROTO_RECORD_CEILING ? &b->marks.ceiling
+                                                              : &b->marks.incarnation;
+
+        *mark = record->number > *mark ? record->number : *mark;
+        b->marked = true;
+        return;
+    }
+    if (record->kind == PROTO_RECORD_GENERATION)
+        log->generation = record->number;
+    b->failed |= !batch_add(b, record, log->generation);
+}
+
+/* On the other thread. */
+static void log_write(void *arg)
+{
+    coord_log *log = arg;
+    log_batch *b = &log->flying;
+
+    b->status = b->failed ? df_fail(&b->error, DF_ENOMEM, "history: out of memory") : DF_OK;
+    for (uint32_t i = 0; b->status == DF_OK && i < b->count; i += SNAP_FRAME_RECORDS_MAX) {
+        uint32_t left = b->count - i;
+
+        b->status = snap_history_append(log->history, b->records + i,
+                                        left < SNAP_FRAME_RECORDS_MAX ? left : SNAP_FRAME_RECORDS_MAX,
+                                        SNAP_ROOM_ORDER, &b->error);
+    }
+    if (b->status == DF_OK && b->marked)
+        b->status = snap_history_mark(log->history, &b->marks, &b->error);
+}
+
+void coord_log_sync(coord_log *log)
+{
+    log_batch empty = log->flying;
+
+    assert(!coord_hand_busy(log->hand) && empty.count == 0);
+    log->flying = log->waiting;
+    log->waiting = (log_batch){ .records = empty.records, .room = empty.room,
+                                .marks = log->flying.marks, .appended = log->flying.appended };
+    coord_hand_give(log->hand, log_write, log);
+}
+
+bool coord_log_synced(coord_log *log, uint64_t *records, bool *ok, df_error *err)
+{
+    log_batch *b = &log->flying;
+
+    if (!coord_hand_done(log->hand))
+        return false;
+    *records = b->appended;
+    *ok = b->status == DF_OK;
+    if (!*ok)
+        *err = b->error;
+    log_measure(log);
+    batch_clear(b);
+    return true;
+}
+
+/* ---- room ---- */
+
+static uint64_t log_under_way(const coord_log *log)
+{
+    return log->waiting.size + log->flying.size;
+}
+
+bool coord_log_takes_input(const coord_log *log, uint32_t size)
+{
+    return log_under_way(log) + size + LOG_RECORD_OVERHEAD <= log->room_input;
+}
+
+bool coord_log_takes_orders(const coord_log *log)
+{
+    return log_under_way(log) + LOG_RECORD_OVERHEAD + LOG_ORDER_RESERVE <= log->room_order;
+}

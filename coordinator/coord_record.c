@@ -1,0 +1,148 @@
+#include "coordinator/coord_record.h"
+
+#include <inttypes.h>
+
+static void put_list(df_writer *w, const proto_bytes *list)
+{
+    df_put_blob(w, list->data, list->size);
+}
+
+static proto_bytes get_list(df_cursor *c, size_t size_max)
+{
+    size_t size;
+    const uint8_t *data = df_get_blob(c, size_max, &size);
+
+    return (proto_bytes){ data, (uint32_t)size };
+}
+
+/* ---- writing ---- */
+
+void coord_record_put_job(df_writer *writer, const coord_record_job *job)
+{
+    df_put_u16(writer, COORD_RECORD_VERSION);
+    df_put_u64(writer, job->job);
+    snap_put_hash(writer, job->plan);
+    df_put_u32(writer, job->group_count);
+}
+
+static void put_order(df_writer *w, const proto_order_record *order)
+{
+    df_put_u64(w, order->index);
+    df_put_u64(w, order->made);
+    df_put_u8(w, order->kind);
+    df_put_u64(w, order->step);
+    df_put_u64(w, order->first);
+    df_put_u64(w, order->second);
+    put_list(w, &order->payload);
+}
+
+void coord_record_put(df_writer *writer, const proto_record *record)
+{
+    if (record->kind == PROTO_RECORD_ORDER) {
+        put_order(writer, &record->order);
+        return;
+    }
+    df_put_u64(writer, record->number);
+    if (record->kind != PROTO_RECORD_GENERATION)
+        return;
+    df_put_u64(writer, record->snapshot);
+    df_put_u64(writer, record->step);
+    df_put_u64(writer, record->floor);
+    put_list(writer, &record->members);
+    put_list(writer, &record->owners);
+}
+
+/* ---- reading ---- */
+
+static void get_job(coord_record_reader *r, df_cursor *c)
+{
+    if (r->begun || df_get_u16(c) != COORD_RECORD_VERSION)
+        df_get_refuse(c);
+    r->job.job = df_get_u64(c);
+    r->job.plan = snap_get_hash(c);
+    r->job.group_count = df_get_u32(c);
+    if (r->job.job == 0 || r->job.group_count == 0 || r->job.group_count > PROTO_GROUPS_MAX)
+        df_get_refuse(c);
+    r->begun = !c->failed;
+}
+
+static void get_generation(coord_record_reader *r, df_cursor *c, proto_record *record)
+{
+    uint32_t count;
+
+    record->number = df_get_u64(c);
+    record->snapshot = df_get_u64(c);
+    record->step = df_get_u64(c);
+    record->floor = df_get_u64(c);
+    record->members = get_list(c, 8 * PROTO_MEMBERS_MAX);
+    record->owners = get_list(c, 4 * PROTO_GROUPS_MAX);
+    count = record->members.size / 8;
+    if (record->members.size % 8 != 0 || count == 0 || record->number <= r->generation ||
+        record->owners.size != 4 * r->job.group_count)
+        df_get_refuse(c);
+    for (uint32_t g = 0; !c->failed && g < r->job.group_count; g++)
+        if (proto_get_u32(record->owners.data + 4 * g) >= count)
+            df_get_refuse(c);
+    r->generation = record->number;
+    r->member_count = count;
+}
+
+/* Changes of owners that an older generation has made are void and are not looked at. */
+static bool owners_are_right(const coord_record_reader *r, const proto_order_record *o)
+{
+    if (o->payload.size % 8 != 0)
+        return false;
+    for (uint32_t i = 0; o->made == r->generation && i < o->payload.size; i += 8)
+        if (proto_get_u32(o->payload.data + i) >= r->job.group_count ||
+            proto_get_u32(o->payload.data + i + 4) >= r->member_count)
+            return false;
+    return true;
+}
+
+static void get_order(coord_record_reader *r, df_cursor *c, proto_order_record *o)
+{
+    o->index = df_get_u64(c);
+    o->made = df_get_u64(c);
+    o->kind = df_get_u8(c);
+    o->step = df_get_u64(c);
+    o->first = df_get_u64(c);
+    o->second = df_get_u64(c);
+    o->payload = get_list(c, PROTO_INPUT_SIZE_MAX);
+    if (c->failed || o->index != ++r->orders || o->made > r->generation || o->kind == 0 ||
+        o->kind > PROTO_ORDER_OWNERS || (o->kind == PROTO_ORDER_OWNERS && !owners_are_right(r, o)))
+        df_get_refuse(c);
+}
+
+static void get_number(df_cursor *c, proto_record *record)
+{
+    uint64_t n = record->number = df_get_u64(c);
+
+    if ((record->kind == PROTO_RECORD_END && (n == 0 || n > PROTO_END_FAILED)) ||
+        (record->kind == PROTO_RECORD_PAUSE && n > 1))
+        df_get_refuse(c);
+}
+
+df_status coord_record_get(coord_record_reader *reader, const snap_record *from, proto_record *record,
+                           df_error *err)
+{
+    df_cursor c;
+
+    df_cursor_init(&c, from->bytes, from->size);
+    *record = (proto_record){ 0 };
+    if (from->type == COORD_RECORD_JOB)
+        get_job(reader, &c);
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_DRAIN)
+        df_get_refuse(&c);
+    else
+        record->kind = (proto_record_kind)from->type;
+    if (record->kind == PROTO_RECORD_GENERATION)
+        get_generation(reader, &c, record);
+    else if (record->kind == PROTO_RECORD_ORDER)
+        get_order(reader, &c, &record->order);
+    else if (record->kind != 0)
+        get_number(&c, record);
+    if (!df_get_end(&c))
+        return df_fail(err, DF_ECORRUPT, "history: record %" PRIu64 " (type %u) makes no sense at byte %zu",
+                       from->index, from->type, c.offset);
+    return from->type == COORD_RECORD_JOB ? DF_END : DF_OK;
+}

@@ -1,0 +1,315 @@
+/* The coordinator's log: what was synced is there when it is opened again, whatever the disk does; a
+ * record that makes no sense is refused; a full history takes no input and still takes a ceiling. */
+#include "coordinator/coord_log.h"
+#include "tests/support/fake_disk.h"
+
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define GROUPS 3u
+
+static df_error error;
+static const coord_record_job job_of_test = { 77, { 1, 2 }, GROUPS };
+
+static void wake(void *user)
+{
+    sem_post(user);
+}
+
+static sem_t ended;
+
+static fake_disk *disk_new(void)
+{
+    fake_disk *fake = fake_disk_new();
+
+    assert_int_equal(df_disk_make_folder(fake_disk_of(fake), "job", &error), DF_OK);
+    assert_int_equal(df_disk_sync_folder(fake_disk_of(fake), ".", &error), DF_OK);
+    return fake;
+}
+
+static df_status log_open(fake_disk *fake, coord_log **log)
+{
+    coord_record_job job = job_of_test;
+    df_status s = coord_log_open(log, fake_disk_of(fake), "job", &job, wake, &ended, &error);
+
+    if (s == DF_OK)
+        assert_int_equal(job.job, 77);
+    return s;
+}
+
+static bool log_sync(coord_log *log, uint64_t *records)
+{
+    bool ok;
+
+    coord_log_sync(log);
+    assert_int_equal(sem_wait(&ended), 0);
+    assert_true(coord_log_synced(log, records, &ok, &error));
+    assert_false(coord_log_synced(log, records, &ok, &error));
+    return ok;
+}
+
+/* ---- a state machine to recover into ---- */
+
+static void no_send(void *user, uint64_t to, const proto_msg *msg)
+{
+    (void)user;
+    (void)to;
+    (void)msg;
+}
+
+static const proto_coord_env no_env = { .send = no_send };
+
+static const proto_plan plan = { .step_count = 100, .group_count = GROUPS };
+
+static proto_coord_stats recover(coord_log *log, proto_end *end)
+{
+    proto_coord_config config = { .job = 77 };
+    proto_coord *coord = proto_coord_new(&plan, &config, &no_env);
+    proto_coord_stats stats;
+
+    assert_int_equal(coord_log_recover(log, coord, end, &error), DF_OK);
+    proto_coord_stats_get(coord, &stats);
+    proto_coord_free(&coord);
+    return stats;
+}
+
+/* ---- records ---- */
+
+static const uint8_t members[16] = { 5, 0, 0, 0, 0, 0, 0, 0, 9 };
+static const uint8_t owners[4 * GROUPS] = { 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0 };
+static const uint8_t pair[8] = { 1, 0, 0, 0, 0, 0, 0, 0 };
+
+static proto_record generation(uint64_t number)
+{
+    return (proto_record){ .kind = PROTO_RECORD_GENERATION, .number = number, .step = 4, .floor = 6,
+                           .members = { members, 16 }, .owners = { owners, 4 * GROUPS } };
+}
+
+static proto_record order(uint64_t index, uint64_t made, uint8_t kind, const void *bytes, uint32_t size)
+{
+    return (proto_record){ .kind = PROTO_RECORD_ORDER,
+                           .order = { .index = index, .made = made, .kind = kind, .step = 8, .first = 3,
+                                      .second = 4, .payload = { bytes, size } } };
+}
+
+static proto_record number(proto_record_kind kind, uint64_t value)
+{
+    return (proto_record){ .kind = kind, .number = value };
+}
+
+static void append(coord_log *log, proto_record record)
+{
+    coord_log_append(log, &record);
+}
+
+static void test_round_trip(void **state)
+{
+    fake_disk *fake = disk_new();
+    coord_log *log, *other;
+    proto_coord_stats stats;
+    uint64_t records;
+    proto_end end;
+
+    (void)state;
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    assert_int_equal(log_open(fake, &other), DF_AGAIN); /* two never act on one folder */
+    stats = recover(log, &end);
+    assert_int_equal(stats.incarnation, 0);
+    append(log, number(PROTO_RECORD_INCARNATION, 1));
+    append(log, number(PROTO_RECORD_CEILING, 50));
+    append(log, generation(1));
+    append(log, order(1, 1, PROTO_ORDER_INPUT, "hello", 5));
+    assert_true(log_sync(log, &records));
+    assert_int_equal(records, 4);
+    append(log, order(2, 1, PROTO_ORDER_OWNERS, pair, 8));
+    append(log, number(PROTO_RECORD_PAUSE, 1));
+    append(log, number(PROTO_RECORD_END, PROTO_END_DRAINED));
+    assert_true(log_sync(log, &records));
+    assert_int_equal(records, 7);
+    append(log, order(3, 1, PROTO_ORDER_INPUT, "lost", 4)); /* never synced */
+    coord_log_close(&log);
+    fake_disk_restart(fake, FAKE_LOSE, 1);
+
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    stats = recover(log, &end);
+    assert_int_equal(stats.incarnation, 1);
+    assert_int_equal(stats.generation, 1);
+    assert_int_equal(stats.orders, 2);
+    assert_int_equal(stats.ceiling, 50);
+    assert_int_equal(stats.members, 2);
+    assert_true(stats.paused);
+    assert_int_equal(end, PROTO_END_DRAINED);
+    coord_log_close(&log);
+    fake_disk_free(&fake);
+}
+
+static void test_another_plan(void **state)
+{
+    fake_disk *fake = disk_new();
+    coord_record_job job = job_of_test;
+    coord_log *log;
+
+    (void)state;
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    coord_log_close(&log);
+    job.plan.low++;
+    assert_int_equal(coord_log_open(&log, fake_disk_of(fake), "job", &job, wake, &ended, &error),
+                     DF_EINVAL);
+    assert_null(log);
+    fake_disk_free(&fake);
+}
+
+/* A sync that fails says so; the next process finds what was acknowledged before, whatever is left. */
+static void test_failed_sync(void **state)
+{
+    (void)state;
+    for (int loss = FAKE_LOSE; loss <= FAKE_TEAR; loss++)
+        for (uint64_t call = 1; call <= 4; call++) {
+            fake_disk *fake = disk_new();
+            coord_log *log;
+            proto_coord_stats stats;
+            uint64_t records;
+            proto_end end;
+
+            assert_int_equal(log_open(fake, &log), DF_OK);
+            append(log, number(PROTO_RECORD_INCARNATION, 1));
+            append(log, generation(1));
+            append(log, order(1, 1, PROTO_ORDER_BARRIER, NULL, 0));
+            assert_true(log_sync(log, &records));
+            fake_disk_fail(fake, fake_disk_calls(fake) + call, FAKE_EIO, true);
+            append(log, order(2, 1, PROTO_ORDER_BARRIER, NULL, 0));
+            assert_false(log_sync(log, &records));
+            assert_true(error.text[0] != '\0');
+            coord_log_close(&log);
+            fake_disk_restart(fake, (fake_loss)loss, call);
+            assert_int_equal(log_open(fake, &log), DF_OK);
+            stats = recover(log, &end);
+            assert_int_equal(stats.generation, 1);
+            assert_in_range(stats.orders, 1, 2);
+            coord_log_close(&log);
+            fake_disk_free(&fake);
+        }
+}
+
+static void test_full(void **state)
+{
+    fake_disk *fake = disk_new();
+    uint8_t *payload = calloc(1, PROTO_INPUT_SIZE_MAX);
+    uint64_t records, index = 0;
+    coord_log *log;
+    proto_coord_stats stats;
+    proto_end end;
+
+    (void)state;
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    append(log, generation(1));
+    while (coord_log_takes_input(log, PROTO_INPUT_SIZE_MAX)) {
+        assert_true(coord_log_takes_orders(log));
+        append(log, order(++index, 1, PROTO_ORDER_INPUT, payload, PROTO_INPUT_SIZE_MAX));
+        if (index % 16 == 0)
+            assert_true(log_sync(log, &records));
+    }
+    assert_true(index > 100);
+    while (coord_log_takes_orders(log))
+        append(log, order(++index, 1, PROTO_ORDER_BARRIER, NULL, 0));
+    assert_true(log_sync(log, &records));
+    append(log, number(PROTO_RECORD_CEILING, 1000)); /* grants go on */
+    append(log, generation(2));                      /* and so does the job */
+    append(log, number(PROTO_RECORD_END, PROTO_END_DONE));
+    assert_true(log_sync(log, &records));
+    coord_log_close(&log);
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    stats = recover(log, &end);
+    assert_int_equal(stats.orders, index);
+    assert_int_equal(stats.ceiling, 1000);
+    assert_int_equal(end, PROTO_END_DONE);
+    coord_log_close(&log);
+    fake_disk_free(&fake);
+    free(payload);
+}
+
+/* ---- records that make no sense ---- */
+
+static df_status read_record(coord_record_reader *reader, proto_record record)
+{
+    proto_record out;
+    uint8_t *bytes;
+    size_t size;
+    df_writer w;
+    df_status s;
+
+    df_writer_init_growing(&w, COORD_RECORD_SIZE_MAX);
+    coord_record_put(&w, &record);
+    bytes = df_writer_take(&w, &size);
+    assert_non_null(bytes);
+    s = coord_record_get(reader,
+                         &(snap_record){ .type = record.kind, .size = (uint32_t)size, .bytes = bytes },
+                         &out, &error);
+    free(bytes);
+    return s;
+}
+
+static coord_record_reader reader_new(void)
+{
+    return (coord_record_reader){ .begun = true, .job = job_of_test, .orders = 1, .generation = 2,
+                                  .member_count = 2 };
+}
+
+static void test_refused(void **state)
+{
+    static const uint8_t wrong_owner[8] = { 1, 0, 0, 0, 2 }, wrong_group[8] = { GROUPS };
+    static const uint8_t wrong_owners[4 * GROUPS] = { 2 };
+    proto_record wrong[] = {
+        generation(2),
+        order(1, 1, PROTO_ORDER_INPUT, NULL, 0),
+        order(3, 1, PROTO_ORDER_INPUT, NULL, 0),
+        order(2, 3, PROTO_ORDER_INPUT, NULL, 0),
+        order(2, 1, 0, NULL, 0),
+        order(2, 1, 4, NULL, 0),
+        order(2, 2, PROTO_ORDER_OWNERS, pair, 7),
+        order(2, 2, PROTO_ORDER_OWNERS, wrong_owner, 8),
+        order(2, 2, PROTO_ORDER_OWNERS, wrong_group, 8),
+        number(PROTO_RECORD_END, 0),
+        number(PROTO_RECORD_END, 9),
+        number(PROTO_RECORD_PAUSE, 2),
+        number((proto_record_kind)8, 0),
+        generation(3),
+        generation(3),
+        generation(3),
+        generation(3),
+    };
+    size_t count = sizeof wrong / sizeof wrong[0];
+    coord_record_reader reader = { 0 };
+
+    (void)state;
+    wrong[count - 1].members.size = 0;
+    wrong[count - 2].members.size = 15;
+    wrong[count - 3].owners.size = 8;
+    wrong[count - 4].owners.data = wrong_owners;
+    for (size_t i = 0; i < count; i++) {
+        coord_record_reader fresh = reader_new();
+
+        assert_int_equal(read_record(&fresh, wrong[i]), DF_ECORRUPT);
+    }
+    assert_int_equal(read_record(&reader, generation(3)), DF_ECORRUPT); /* not before the job's */
+    reader = reader_new();
+    assert_int_equal(read_record(&reader, generation(3)), DF_OK);
+    assert_int_equal(read_record(&reader, order(2, 3, PROTO_ORDER_OWNERS, pair, 8)), DF_OK);
+    assert_int_equal(read_record(&reader, order(3, 2, PROTO_ORDER_OWNERS, wrong_owner, 8)), DF_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_another_plan),
+        cmocka_unit_test(test_failed_sync), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_refused),
+    };
+
+    sem_init(&ended, 0, 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

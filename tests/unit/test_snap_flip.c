@@ -1,0 +1,460 @@
+/* Damage to a store of snapshots in RocksDB: bytes flipped, files cut, removed, emptied and replaced by
+ * older ones. After each, opening, verifying and reading either tell it and name a file, or give
+ * exactly the rows and the head that were committed. Never other rows, never an end without a word.
+ *
+ *   test_snap_flip [sample | bytes | bits]     each N-th byte (default); every byte; every bit
+ *
+ * RocksDB may abort on hostile bytes. So each trial is a process of its own; one that dies counts as
+ * telling only if what it printed names a file of the store, and such are counted. The bytes are
+ * changed in place and put back: a store that is opened for reading changes nothing, which is looked
+ * at, too. Writing trials work on a copy. */
+#include "tests/support/snap_scene.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FILES_MAX   64
+#define SAMPLE_STEP 61
+#define TRIAL_SECONDS 60
+#define TRIAL_MEMORY (4ull << 30)
+
+typedef enum outcome {
+    RIGHT = 0,   /* rows and head as they were committed, nothing told */
+    TOLD,        /* a damage was told, with its file */
+    SILENT,      /* refused, but the text names no file */
+    WRONG,       /* other rows, another head, or verification saw less than reading */
+    DIED_TOLD,   /* aborted with the name of a file */
+    DIED,
+    OUTCOMES,
+} outcome;
+
+typedef struct store_file {
+    char name[96]; /* below the folder */
+    uint8_t *bytes;
+    size_t size;
+} store_file;
+
+typedef struct flip_world {
+    char root[64], folder[80], older[80], copy[80], err[80];
+    uint32_t count, older_count;
+    store_file files[FILES_MAX], older_files[FILES_MAX];
+    scene scenes[3]; /* of snapshots 1, 2, 3 */
+    uint64_t counts[OUTCOMES], failed;
+} flip_world;
+
+static void need(bool good, const char *what)
+{
+    if (good)
+        return;
+    printf("not ok %s\n", what);
+    exit(1);
+}
+
+/* ---- files ---- */
+
+static void file_write(const char *folder, const store_file *f, size_t size)
+{
+    char path[256];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", folder, f->name);
+    file = fopen(path, "wb");
+    need(file != NULL && fwrite(f->bytes, 1, size, file) == size && fclose(file) == 0, "write a file");
+}
+
+static void file_poke(const char *folder, const store_file *f, size_t at, uint8_t byte)
+{
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", folder, f->name);
+    fd = open(path, O_WRONLY);
+    need(fd >= 0 && pwrite(fd, &byte, 1, (off_t)at) == 1, "change a byte");
+    close(fd);
+}
+
+static void file_remove(const char *folder, const store_file *f)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", folder, f->name);
+    need(unlink(path) == 0, "remove a file");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const store_file *)a)->name, ((const store_file *)b)->name);
+}
+
+static void files_add(const char *folder, const char *below, store_file *files, uint32_t *count)
+{
+    char path[192];
+    DIR *directory;
+
+    snprintf(path, sizeof path, "%s%s", folder, below);
+    directory = opendir(path);
+    need(directory != NULL, "list the store");
+    for (struct dirent *e; (e = readdir(directory)) != NULL;) {
+        store_file *f = &files[*count];
+        struct stat status;
+        FILE *file;
+
+        snprintf(path, sizeof path, "%s%s/%.60s", folder, below, e->d_name);
+        need(stat(path, &status) == 0, "look at a file");
+        if (!S_ISREG(status.st_mode))
+            continue;
+        need(*count < FILES_MAX, "a small store");
+        snprintf(f->name, sizeof f->name, "%s%s%.60s", below[0] == '/' ? below + 1 : "",
+                 below[0] == '/' ? "/" : "", e->d_name);
+        f->size = (size_t)status.st_size;
+        f->bytes = malloc(f->size + 1);
+        file = fopen(path, "rb");
+        need(f->bytes != NULL && file != NULL && fread(f->bytes, 1, f->size, file) == f->size,
+             "read a file");
+        fclose(file);
+        (*count)++;
+    }
+    closedir(directory);
+}
+
+/* The store as it lies there, in the order of names. */
+static void files_read(const char *folder, store_file *files, uint32_t *count)
+{
+    *count = 0;
+    files_add(folder, "", files, count);
+    files_add(folder, "/db", files, count);
+    qsort(files, *count, sizeof *files, by_name);
+}
+
+static void files_write(const char *folder, const store_file *files, uint32_t count)
+{
+    char command[400];
+
+    snprintf(command, sizeof command, "rm -rf %s && mkdir -p %s/db %s/incoming", folder, folder, folder);
+    need(system(command) == 0, "make a folder");
+    for (uint32_t i = 0; i < count; i++)
+        file_write(folder, &files[i], files[i].size);
+}
+
+/* ---- a trial ---- */
+
+typedef struct telling {
+    const char *folder;
+    uint64_t damaged;
+    bool nameless;
+} telling;
+
+static void tell(void *user, const snap_damage *damage)
+{
+    telling *t = user;
+
+    t->damaged++;
+    t->nameless |= strstr(damage->file, t->folder) == NULL || damage->text == NULL;
+}
+
+static outcome refused(df_status s, const df_error *err, const char *folder)
+{
+    if (s == DF_EINVAL)
+        fprintf(stderr, "%s\n", err->text);
+    return s == DF_EINVAL ? WRONG : strstr(err->text, folder) != NULL ? TOLD : SILENT;
+}
+
+/* Everything that a store can be asked for. In a child. */
+static outcome read_all(const flip_world *w, const char *folder, bool readonly)
+{
+    snap_store_options options = { .readonly = readonly };
+    snap_verified verified;
+    telling t = { .folder = folder };
+    df_error err = { 0 };
+    snap_store *store;
+    df_disk disk;
+    df_status s;
+    outcome o = RIGHT;
+
+    df_disk_posix_init(&disk);
+    s = snap_store_open_rocksdb(&store, &disk, folder, &options, &err);
+    if (s != DF_OK)
+        return refused(s, &err, folder);
+    if (snap_store_head(store) != 3)
+        return WRONG; /* not even with damage to tell: a restore would begin there */
+    s = snap_store_verify(store, tell, &t, &verified, &err);
+    if (s != DF_OK)
+        return refused(s, &err, folder);
+    for (uint64_t i = 1; i <= 3 && o != WRONG; i++) {
+        s = scene_check(store, &w->scenes[i - 1], i, &err);
+        if (s != DF_OK && (o = refused(s, &err, folder)) == TOLD && t.damaged == 0)
+            o = WRONG; /* verification must find what a reader will */
+    }
+    snap_store_close(&store);
+    if (o == RIGHT && t.damaged > 0)
+        o = TOLD;
+    return o == TOLD && t.nameless ? SILENT : o;
+}
+
+static outcome died(const flip_world *w, const char *folder, int status)
+{
+    char text[4096] = "";
+    FILE *file = fopen(w->err, "rb");
+
+    need(file != NULL, "read what a process said");
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    printf("  ended with status %d: %.300s\n", status, text);
+    return strstr(text, folder) != NULL ? DIED_TOLD : DIED;
+}
+
+static outcome trial(const flip_world *w, const char *folder, bool readonly)
+{
+    struct rlimit memory = { TRIAL_MEMORY, TRIAL_MEMORY };
+    pid_t child;
+    int status;
+
+    fflush(stdout);
+    child = fork();
+    need(child >= 0, "start a process");
+    if (child == 0) {
+        int fd = open(w->err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+        dup2(fd, 2);
+        alarm(TRIAL_SECONDS);
+#ifndef __SANITIZE_ADDRESS__
+        setrlimit(RLIMIT_AS, &memory);
+#else
+        (void)memory;
+#endif
+        _exit((int)read_all(w, folder, readonly));
+    }
+    need(waitpid(child, &status, 0) == child, "wait for a process");
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= WRONG)
+        return (outcome)WEXITSTATUS(status);
+    return died(w, folder, status);
+}
+
+static void count(flip_world *w, outcome o, const char *what, const char *name, size_t at)
+{
+    w->counts[o]++;
+    if (o == RIGHT || o == TOLD || o == DIED_TOLD)
+        return;
+    w->failed++;
+    printf("not ok %s of %s at %zu: %s\n", what, name, at,
+           o == WRONG ? "wrong rows or head" : o == SILENT ? "refused without a file's name" : "died");
+}
+
+static void begin(flip_world *w)
+{
+    memset(w->counts, 0, sizeof w->counts);
+    w->failed = 0;
+}
+
+static void finish(flip_world *w, const char *what)
+{
+    uint64_t all = 0;
+
+    for (int i = 0; i < OUTCOMES; i++)
+        all += w->counts[i];
+    printf("%s %s: %llu trials, %llu told, %llu without effect, %llu aborted by the library\n",
+           w->failed == 0 ? "ok" : "not ok", what, (unsigned long long)all,
+           (unsigned long long)(w->counts[TOLD] + w->counts[DIED_TOLD]),
+           (unsigned long long)w->counts[RIGHT],
+           (unsigned long long)(w->counts[DIED_TOLD] + w->counts[DIED]));
+}
+
+/* ---- the damages ---- */
+
+/* Every step-th byte of every file, all bits of it at once, or one by one. */
+static void flip_bytes(flip_world *w, size_t step, bool bits)
+{
+    char what[64];
+
+    begin(w);
+    for (uint32_t i = 0; i < w->count; i++) {
+        const store_file *f = &w->files[i];
+
+        for (size_t at = i % step; at < f->size; at += step)
+            for (int bit = 0; bit < (bits ? 8 : 1); bit++) {
+                file_poke(w->folder, f, at, f->bytes[at] ^ (uint8_t)(bits ? 1 << bit : 0xff));
+                count(w, trial(w, w->folder, true), "a flip", f->name, at);
+                file_poke(w->folder, f, at, f->bytes[at]);
+            }
+    }
+    snprintf(what, sizeof what, "flipped %s %zu. byte", bits ? "each bit of every" : "every", step);
+    finish(w, what);
+}
+
+/* A file that is shorter, longer, empty or gone; or the one of an older store. Each for reading, and
+ * for writing in a copy, which may lose nothing either. */
+static void whole_file(flip_world *w, const char *what, const store_file *f, const store_file *as)
+{
+    for (int readonly = 0; readonly < 2; readonly++) {
+        files_write(w->copy, w->files, w->count);
+        if (as != NULL)
+            file_write(w->copy, as, as->size);
+        else
+            file_remove(w->copy, f);
+        count(w, trial(w, w->copy, readonly), what, f->name, as == NULL ? 0 : as->size);
+    }
+}
+
+static void damage_files(flip_world *w, size_t step)
+{
+    begin(w);
+    for (uint32_t i = 0; i < w->count; i++) {
+        store_file longer = w->files[i];
+
+        for (longer.size = 0; longer.size < w->files[i].size; longer.size += step)
+            whole_file(w, "a cut", &w->files[i], &longer);
+        whole_file(w, "removal", &w->files[i], NULL);
+        longer.size = w->files[i].size + 100;
+        longer.bytes = calloc(longer.size, 1);
+        need(longer.bytes != NULL, "memory");
+        memcpy(longer.bytes, w->files[i].bytes, w->files[i].size);
+        whole_file(w, "an addition", &w->files[i], &longer);
+        free(longer.bytes);
+    }
+    finish(w, "cut, lengthened and removed");
+}
+
+static void swap_files(flip_world *w)
+{
+    uint32_t swapped = 0;
+
+    begin(w);
+    for (uint32_t i = 0; i < w->count; i++)
+        for (uint32_t k = 0; k < w->older_count; k++) {
+            store_file as = w->older_files[k];
+            const char *end = strrchr(w->files[i].name, '.'), *older_end = strrchr(as.name, '.');
+
+            /* The same file as it was; or one of the same sort under another name. */
+            if (strcmp(as.name, w->files[i].name) != 0 &&
+                (end == NULL || older_end == NULL || strcmp(end, older_end) != 0))
+                continue;
+            strcpy(as.name, w->files[i].name);
+            if (as.size == w->files[i].size && memcmp(as.bytes, w->files[i].bytes, as.size) == 0)
+                continue;
+            whole_file(w, "the older file", &w->files[i], &as);
+            swapped++;
+        }
+    need(swapped > 3, "there are older files");
+    finish(w, "replaced by older files");
+}
+
+/* ---- the store ---- */
+
+static void commit_all(const flip_world *w, uint64_t first, uint64_t last)
+{
+    snap_store_options options = { 0 };
+    df_error err = { 0 };
+    snap_store *store;
+    df_disk disk;
+
+    df_disk_posix_init(&disk);
+    if (snap_store_open_rocksdb(&store, &disk, w->folder, &options, &err) != DF_OK)
+        _exit(1);
+    for (uint64_t i = first; i <= last; i++)
+        if (scene_commit(store, &w->scenes[i - 1], i, i == 1 ? "begin" : "", NULL, &err) != DF_OK)
+            _exit(2);
+    snap_store_close(&store);
+    _exit(0);
+}
+
+/* This process never opens RocksDB: its threads would be missing in the children. */
+static void commit_in_child(const flip_world *w, uint64_t first, uint64_t last)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        commit_all(w, first, last);
+    need(child > 0 && waitpid(child, &status, 0) == child && status == 0, "write the store");
+}
+
+/* Three snapshots of a few rows, the last two with chunks of those before them; and the store as it
+ * was after the second. */
+static void world_init(flip_world *w)
+{
+    *w = (flip_world){ 0 };
+    strcpy(w->root, "/tmp/test_snap_flip.XXXXXX");
+    need(mkdtemp(w->root) != NULL, "make a folder");
+    snprintf(w->folder, sizeof w->folder, "%s/store", w->root);
+    snprintf(w->older, sizeof w->older, "%s/older", w->root);
+    snprintf(w->copy, sizeof w->copy, "%s/copy", w->root);
+    snprintf(w->err, sizeof w->err, "%s/err", w->root);
+    for (int i = 0; i < 3; i++) {
+        w->scenes[i] = scene_new();
+        w->scenes[i].rows[0] = 24;
+        w->scenes[i].workers = i == 0 ? 2 : 1;
+    }
+    w->scenes[1].versions[1] = 2;
+    w->scenes[2].versions[1] = 2;
+    w->scenes[2].versions[2] = 3;
+    commit_in_child(w, 1, 2);
+    files_read(w->folder, w->older_files, &w->older_count);
+    commit_in_child(w, 3, 3);
+    files_read(w->folder, w->files, &w->count);
+}
+
+static void world_fini(flip_world *w)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", w->root);
+    need(system(command) == 0, "remove the folder");
+    for (uint32_t i = 0; i < w->count; i++)
+        free(w->files[i].bytes);
+    for (uint32_t i = 0; i < w->older_count; i++)
+        free(w->older_files[i].bytes);
+}
+
+/* Nothing was changed by opening it so often. */
+static void check_unchanged(flip_world *w)
+{
+    store_file now[FILES_MAX];
+    uint32_t count_now;
+    bool same;
+
+    files_read(w->folder, now, &count_now);
+    same = count_now == w->count;
+    for (uint32_t i = 0; i < count_now; i++) {
+        same = same && strcmp(now[i].name, w->files[i].name) == 0 && now[i].size == w->files[i].size &&
+               memcmp(now[i].bytes, w->files[i].bytes, now[i].size) == 0;
+        free(now[i].bytes);
+    }
+    printf("%s reading changed nothing\n", same ? "ok" : "not ok");
+    w->failed += !same;
+}
+
+int main(int argc, char **argv)
+{
+    static flip_world w;
+    const char *mode = argc > 1 ? argv[1] : "sample";
+    bool sample = strcmp(mode, "sample") == 0;
+    uint64_t failed, size = 0;
+
+    need(sample || strcmp(mode, "bytes") == 0 || strcmp(mode, "bits") == 0, "the mode is known");
+    world_init(&w);
+    for (uint32_t i = 0; i < w.count; i++)
+        size += w.files[i].size;
+    printf("%u files, %llu bytes\n", w.count, (unsigned long long)size);
+    if (argc > 2)
+        for (uint32_t i = 0; i < w.count; i++)
+            printf("  %s %zu\n", w.files[i].name, w.files[i].size);
+    need(trial(&w, w.folder, true) == RIGHT, "the store is right");
+    flip_bytes(&w, sample ? SAMPLE_STEP : 1, strcmp(mode, "bits") == 0);
+    failed = w.failed;
+    damage_files(&w, sample ? 4001 : 97);
+    failed += w.failed;
+    swap_files(&w);
+    failed += w.failed;
+    begin(&w);
+    check_unchanged(&w);
+    failed += w.failed;
+    world_fini(&w);
+    return failed != 0;
+}
