@@ -245,7 +245,8 @@ static df_status open_sink(df_graph *g, uint32_t vertex, df_error *err)
     *sink = (weir_sink){ .options = v->options, .job = &p->job, .schema = &in->schema,
                          .space = in->partition.space == DF_NONE
                                       ? NULL : &p->spaces[in->partition.space].view,
-                         .directory = g->options.directory, .console = g->options.console };
+                         .directory = g->options.directory, .console = g->options.console,
+                         .resume = NULL };
     if (writes_files(v->kind))
         status = make_directory(g->options.directory, err);
     if (status != DF_OK)
