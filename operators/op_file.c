@@ -89,6 +89,58 @@ df_status op_file_lock(int descriptor, const char *path, df_error *err)
     return df_fail(err, DF_AGAIN, "%s: another process is writing it", path);
 }
 
+static void file_beside(const char *path, char *lock)
+{
+    const char *base = strrchr(path, '/');
+
+    base = base == NULL ? path : base + 1;
+    (void)snprintf(lock, FILE_PATH_MAX, "%.*s.%s.lock", (int)(base - path), path, base);
+}
+
+/* Open and lock. DF_END: the file was removed meanwhile by the holder before, so try again. */
+static df_status file_try_lock(const char *path, const char *lock, int *descriptor, df_error *err)
+{
+    struct stat held, there;
+    df_status status;
+
+    *descriptor = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*descriptor < 0)
+        return op_file_fail(err, path, errno);
+    status = op_file_lock(*descriptor, path, err);
+    if (status == DF_OK && (fstat(*descriptor, &held) != 0 || stat(lock, &there) != 0 ||
+                            held.st_dev != there.st_dev || held.st_ino != there.st_ino))
+        status = DF_END;
+    if (status != DF_OK) {
+        close(*descriptor);
+        *descriptor = -1;
+    }
+    return status;
+}
+
+df_status op_file_lock_beside(const char *path, int *descriptor, df_error *err)
+{
+    char lock[FILE_PATH_MAX];
+    df_status status;
+
+    file_beside(path, lock);
+    do
+        status = file_try_lock(path, lock, descriptor, err);
+    while (status == DF_END);
+    return status;
+}
+
+void op_file_unlock_beside(const char *path, int *descriptor)
+{
+    char lock[FILE_PATH_MAX];
+
+    if (*descriptor < 0)
+        return;
+    file_beside(path, lock);
+    (void)unlink(lock); /* while it is held, so that it is ours */
+    close(*descriptor);
+    *descriptor = -1;
+}
+
 /* ---- names ---- */
 
 static df_status file_sync_folder(const char *folder, df_error *err)
