@@ -78,8 +78,6 @@ static df_status log_begin(coord_log *log, coord_record_job *job, const char *fo
     if (s != DF_END)
         return s == DF_OK ? df_fail(err, DF_ECORRUPT, "%s: the history does not say whose it is", folder)
                           : df_wrap(err, s, "%s", folder);
-    if (!snap_hash_equal(reader.job.plan, job->plan) || reader.job.group_count != job->group_count)
-        return df_fail(err, DF_EINVAL, "%s belongs to another version of this job", folder);
     *job = reader.job;
     return DF_OK;
 }
@@ -154,17 +152,19 @@ void coord_log_close(coord_log **log)
     free(l);
 }
 
-df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, df_error *err)
+df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, bool *begun,
+                            df_error *err)
 {
     snap_marks marks = snap_history_marks(log->history);
     proto_record record = { .kind = PROTO_RECORD_INCARNATION, .number = marks.incarnation };
     coord_record_reader reader = { 0 };
 
     *end = PROTO_END_NOT;
-    if (marks.incarnation > 0)
+    *begun = false;
+    if (marks.incarnation > 0 && coord != NULL)
         proto_coord_recover(coord, &record);
     record = (proto_record){ .kind = PROTO_RECORD_CEILING, .number = marks.ceiling };
-    if (marks.ceiling > 0)
+    if (marks.ceiling > 0 && coord != NULL)
         proto_coord_recover(coord, &record);
     for (uint64_t i = 1; i <= snap_history_count(log->history); i++) {
         snap_record from = snap_history_get(log->history, i);
@@ -176,8 +176,10 @@ df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, 
             return s;
         if (record.kind == PROTO_RECORD_END)
             *end = (proto_end)record.number;
-        proto_coord_recover(coord, &record);
+        if (coord != NULL)
+            proto_coord_recover(coord, &record);
     }
+    *begun = reader.generation > 0;
     log->generation = reader.generation;
     return DF_OK;
 }

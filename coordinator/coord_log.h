@@ -12,19 +12,18 @@
 
 typedef struct coord_log coord_log;
 
-/* Make FOLDER's history if there is none, for `job`; else read whose it is: then *job is what it says,
- * but its plan must be the same. DF_AGAIN: another coordinator has it. DF_EINVAL: it belongs to another
- * plan. `disk` is kept until close; `wake` is called from another thread when a sync has ended. What was
+/* Make FOLDER's history if there is none, for *job; else *job becomes whose it is. DF_AGAIN: another
+ * coordinator has it. `disk` is kept until close; `wake` is called from another thread when a sync has ended. What was
  * repaired is told on standard error. On success *out is owned by the caller. */
 df_status coord_log_open(coord_log **out, df_disk *disk, const char *folder, coord_record_job *job,
                          void (*wake)(void *user), void *user, df_error *err) DF_MUST_CHECK;
 /* Waits for a sync under way. Null is allowed. */
 void coord_log_close(coord_log **log);
 
-/* All that is in it, in order, into a state machine; before the first append. Also says how the job
- * ended (PROTO_END_NOT: it has not). */
-df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, df_error *err)
-    DF_MUST_CHECK;
+/* All that is in it, in order, into a state machine (null: only look); before the first append. Also
+ * says how the job ended (PROTO_END_NOT: it has not), and whether a generation of it has begun. */
+df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, bool *begun,
+                            df_error *err) DF_MUST_CHECK;
 
 /* Bytes are copied. */
 void coord_log_append(coord_log *log, const proto_record *record);

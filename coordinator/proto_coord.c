@@ -294,6 +294,11 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->waiting = waiting[c->phase];
 }
 
+bool proto_coord_has_member(const proto_coord *c, uint64_t worker)
+{
+    return coord_is_member(c, worker);
+}
+
 static bool worker_here(const proto_coord *c, const coord_worker *w)
 {
     if (c->phase == COORD_ATTACHING)

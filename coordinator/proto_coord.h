@@ -155,6 +155,7 @@ void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 
 void proto_coord_stats_get(const proto_coord *coord, proto_coord_stats *stats);
+bool proto_coord_has_member(const proto_coord *coord, uint64_t worker);
 /* The workers that are alive, as far as is known; returns how many were written, up to `capacity`. */
 uint32_t proto_coord_workers_get(const proto_coord *coord, proto_coord_worker *workers,
                                  uint32_t capacity);

@@ -1,0 +1,362 @@
+#include "coordinator/coord_children.h"
+
+#include "coordinator/coord_process.h"
+#include "coordinator/coord_state.h"
+#include "coordinator/coord_times.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct child {
+    uint64_t worker, process; /* 0: there is none */
+    pid_t pid;
+    bool ours;                /* started by this process */
+    int pidfd, out;           /* -1: none; out: what it prints */
+    uint64_t start_us, due_us;
+    uint32_t failures;        /* starts that came to nothing, one after the other */
+    int status;               /* as waitpid gave it */
+} child;
+
+struct coord_children {
+    coord_children_options options;
+    child list[COORD_CHILDREN_MAX];
+};
+
+static bool child_given_up(const child *c)
+{
+    return c->failures >= COORD_START_TRIES;
+}
+
+/* ---- the file ---- */
+
+static void children_save(const coord_children *l)
+{
+    char text[COORD_CHILDREN_MAX * 64];
+    size_t used = 0;
+
+    if (!l->options.survive)
+        return;
+    for (uint32_t i = 0; i < l->options.count; i++)
+        if (l->list[i].process != 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "\n", i,
+                                     l->list[i].worker, l->list[i].process);
+    if (coord_state_write(l->options.state, "workers", text, used, NULL) != DF_OK)
+        fprintf(stderr, "weir: %s/workers cannot be written\n", l->options.state);
+}
+
+static void child_adopt(child *c, uint64_t worker, uint64_t process)
+{
+    if (c->process != 0 || !coord_process_alive(process))
+        return;
+    c->worker = worker;
+    c->process = process;
+    c->pid = coord_process_pid(process);
+    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+}
+
+static df_status children_find(coord_children *l, df_error *err)
+{
+    char *text, *at, *rest;
+    size_t size;
+    df_status s = coord_state_read(l->options.state, "workers", &text, &size, err);
+
+    if (s != DF_OK)
+        return s == DF_END ? DF_OK : s;
+    for (at = strtok_r(text, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest)) {
+        uint64_t worker, process;
+        unsigned slot;
+
+        if (sscanf(at, "%u %" SCNu64 " %" SCNu64, &slot, &worker, &process) == 3 &&
+            slot < l->options.count && worker != 0)
+            child_adopt(&l->list[slot], worker, process);
+    }
+    free(text);
+    return DF_OK;
+}
+
+/* ---- starting ---- */
+
+/* In the new process, where little may be called. */
+static _Noreturn void child_exec(const coord_children *l, char *const *argv, int out, int log,
+                                 pid_t parent)
+{
+    int null = open("/dev/null", O_RDONLY);
+    sigset_t none;
+
+    setpgid(0, 0); /* Ctrl-C is for the coordinator */
+    if (!l->options.survive)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!l->options.survive && getppid() != parent)
+        _exit(1);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
+        _exit(1);
+    execv(argv[0], argv);
+    _exit(1);
+}
+
+static int child_log(const coord_children *l, uint32_t slot)
+{
+    char path[DF_PATH_MAX], name[32];
+
+    snprintf(name, sizeof name, "worker-%u.log", slot + 1);
+    if (coord_state_path(path, l->options.state, name, NULL) != DF_OK)
+        return -1;
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+}
+
+/* Fork, and exec in the child; -1: it could not be. */
+static pid_t child_fork(coord_children *l, child *c, int log, int ends[2])
+{
+    static const char self[] = "/proc/self/exe";
+    char program[DF_PATH_MAX], address[COORD_ADDRESS_MAX], id[32];
+    char verb[] = "worker", join[] = "--join", number[] = "--id";
+    char *argv[] = { program, verb, join, address, number, id, NULL };
+    pid_t parent = getpid(), pid;
+
+    snprintf(program, sizeof program, "%s", l->options.program == NULL ? self : l->options.program);
+    snprintf(address, sizeof address, "%s", l->options.address);
+    snprintf(id, sizeof id, "%" PRIu64, c->worker);
+    pid = fork();
+    if (pid == 0)
+        child_exec(l, argv, ends[1] >= 0 ? ends[1] : log, log, parent);
+    return pid;
+}
+
+/* A number that no other process has: the place, and what is random. */
+static uint64_t child_number(uint32_t slot)
+{
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (uint32_t)getpid();
+    return (uint64_t)random << 16 | (slot + 1u);
+}
+
+static bool child_start(coord_children *l, uint32_t slot, uint64_t now_us)
+{
+    child *c = &l->list[slot];
+    int ends[2] = { -1, -1 }, log = child_log(l, slot);
+
+    c->start_us = now_us;
+    c->worker = child_number(slot);
+    c->pid = -1;
+    if (log >= 0 && (l->options.print == NULL || pipe2(ends, O_CLOEXEC) == 0))
+        c->pid = child_fork(l, c, log, ends);
+    if (c->pid > 0) {
+        c->process = coord_process_of(c->pid);
+        c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+        c->ours = true;
+        c->out = ends[0];
+        if (c->out >= 0)
+            fcntl(c->out, F_SETFL, O_NONBLOCK);
+        if (c->process == 0) /* ended already: it is collected like any other */
+            c->process = (uint64_t)c->pid;
+    } else if (ends[0] >= 0) {
+        close(ends[0]);
+    }
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (log >= 0)
+        close(log);
+    return c->pid > 0;
+}
+
+/* ---- what happens to them ---- */
+
+static void child_print(coord_children *l, child *c)
+{
+    char text[4096];
+    ssize_t got;
+
+    if (c->out < 0)
+        return;
+    while ((got = read(c->out, text, sizeof text)) > 0 || (got < 0 && errno == EINTR))
+        if (got > 0)
+            l->options.print(l->options.user, text, (size_t)got);
+    if (got == 0) {
+        close(c->out);
+        c->out = -1;
+    }
+}
+
+static bool child_has_ended(child *c)
+{
+    if (c->ours)
+        return waitpid(c->pid, &c->status, WNOHANG) != 0;
+    return !coord_process_alive(c->process);
+}
+
+/* Whether a worker came to nothing by itself: it ended soon, and nobody had sent it away. */
+static bool child_failed(const child *c, uint64_t now_us)
+{
+    int number = WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0;
+
+    return now_us - c->start_us < COORD_START_GOOD_US && number != SIGKILL && number != SIGTERM &&
+           (number != 0 || WEXITSTATUS(c->status) != 0 || !c->ours);
+}
+
+static void child_end(coord_children *l, child *c, uint64_t now_us)
+{
+    uint64_t worker = c->worker, pause = COORD_START_PAUSE_US;
+
+    child_print(l, c);
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    if (c->out >= 0)
+        close(c->out);
+    c->failures = child_failed(c, now_us) ? c->failures + 1 : 0;
+    pause <<= c->failures < 6 ? c->failures : 6;
+    *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause };
+    children_save(l);
+    if (worker != 0)
+        l->options.ended(l->options.user, worker);
+}
+
+void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
+{
+    bool changed = false;
+
+    for (uint32_t i = 0; i < children->options.count; i++) {
+        child *c = &children->list[i];
+
+        if (c->process != 0) {
+            child_print(children, c);
+            if (child_has_ended(c))
+                child_end(children, c, now_us);
+        } else if (wanted && !child_given_up(c) && now_us >= c->due_us) {
+            changed = true;
+            if (!child_start(children, i, now_us)) {
+                c->status = 1 << 8; /* as if it had ended with 1 */
+                child_end(children, c, now_us);
+            }
+        }
+    }
+    if (changed)
+        children_save(children);
+}
+
+uint64_t coord_children_deadline(const coord_children *children)
+{
+    uint64_t at = UINT64_MAX;
+
+    for (uint32_t i = 0; i < children->options.count; i++) {
+        const child *c = &children->list[i];
+
+        if (c->process == 0 && !child_given_up(c) && c->due_us < at)
+            at = c->due_us;
+    }
+    return at;
+}
+
+size_t coord_children_fds(const coord_children *children, int *fds, size_t capacity)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++) {
+        const child *c = &children->list[i];
+
+        if (c->pidfd >= 0 && count < capacity)
+            fds[count++] = c->pidfd;
+        if (c->out >= 0 && count < capacity)
+            fds[count++] = c->out;
+    }
+    return count;
+}
+
+/* ---- asking ---- */
+
+uint32_t coord_children_alive(const coord_children *children)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++)
+        count += children->list[i].process != 0;
+    return count;
+}
+
+uint32_t coord_children_hope(const coord_children *children)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++)
+        count += children->list[i].process != 0 || !child_given_up(&children->list[i]);
+    return count;
+}
+
+bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < children->options.count; i++)
+        if (children->list[i].worker == worker && worker != 0) {
+            *slot = i;
+            return true;
+        }
+    return false;
+}
+
+void coord_children_stop(coord_children *children, bool kill)
+{
+    for (uint32_t i = 0; i < children->options.count; i++)
+        if (children->list[i].process != 0 &&
+            coord_process_signal(children->list[i].process, kill ? SIGKILL : SIGTERM, NULL) == DF_EIO)
+            fprintf(stderr, "weir: worker %u cannot be stopped: %s\n", i + 1, strerror(errno));
+}
+
+/* ---- life ---- */
+
+df_status coord_children_new(coord_children **out, const coord_children_options *options, df_error *err)
+{
+    coord_children *l = calloc(1, sizeof *l);
+    df_status s = DF_OK;
+
+    *out = NULL;
+    if (l == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    l->options = *options;
+    for (uint32_t i = 0; i < COORD_CHILDREN_MAX; i++)
+        l->list[i] = (child){ .pidfd = -1, .out = -1 };
+    if (options->count > COORD_CHILDREN_MAX)
+        s = df_fail(err, DF_ELIMIT, "%u workers; the limit on one machine is %d", options->count,
+                    COORD_CHILDREN_MAX);
+    if (s == DF_OK && options->survive)
+        s = children_find(l, err);
+    if (s != DF_OK) {
+        free(l);
+        return s;
+    }
+    *out = l;
+    return DF_OK;
+}
+
+void coord_children_free(coord_children **children)
+{
+    coord_children *l = *children;
+
+    *children = NULL;
+    if (l == NULL)
+        return;
+    if (!l->options.survive)
+        coord_children_stop(l, true);
+    for (uint32_t i = 0; i < l->options.count; i++) {
+        child *c = &l->list[i];
+
+        if (c->ours && !l->options.survive)
+            waitpid(c->pid, NULL, 0);
+        if (c->pidfd >= 0)
+            close(c->pidfd);
+        if (c->out >= 0)
+            close(c->out);
+    }
+    free(l);
+}

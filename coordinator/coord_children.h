@@ -1,0 +1,54 @@
+/* The workers that a coordinator starts on its own machine: `weir worker --join ADDRESS --id N`.
+ *
+ * One that ends is started again, under another number, after a pause that doubles; a place whose
+ * worker fails at once several times is given up. What a worker says goes to worker-N.log in the state
+ * folder; what it prints, to the coordinator, if that wants it.
+ *
+ * Workers either die with their coordinator, or outlive it; then a coordinator that starts again finds
+ * them in the file `workers`. */
+#ifndef COORD_CHILDREN_H
+#define COORD_CHILDREN_H
+
+#include "dataflow/df_error.h"
+
+#include <stdbool.h>
+
+#define COORD_CHILDREN_MAX 64
+
+typedef struct coord_children coord_children;
+
+typedef struct coord_children_options {
+    const char *program; /* to be run; null: this one */
+    const char *state;   /* folder */
+    const char *address; /* of the coordinator */
+    uint32_t count;
+    bool survive;
+    /* What workers print (not with survive); null: it goes to the log. */
+    void (*print)(void *user, const char *text, size_t size);
+    /* The process of a worker has ended. */
+    void (*ended)(void *user, uint64_t worker);
+    void *user;
+} coord_children_options;
+
+/* Finds those that are still there. Texts are borrowed until free. */
+df_status coord_children_new(coord_children **out, const coord_children_options *options, df_error *err)
+    DF_MUST_CHECK;
+/* Ends those that do not outlive us, at once. Null is allowed. */
+void coord_children_free(coord_children **children);
+
+/* Collect what has ended and what was printed; start those that are due, if `wanted`. */
+void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted);
+/* When turn is to be called at the latest; UINT64_MAX: when a descriptor is readable. */
+uint64_t coord_children_deadline(const coord_children *children);
+/* Descriptors that are readable when something has happened; returns how many, up to `capacity`. */
+size_t coord_children_fds(const coord_children *children, int *fds, size_t capacity);
+
+/* Workers that are there; those and the places that were not given up. */
+uint32_t coord_children_alive(const coord_children *children);
+uint32_t coord_children_hope(const coord_children *children);
+/* Whether a process is one of ours, and which. */
+bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot);
+/* Ask all to end (SIGTERM), or make them (SIGKILL). */
+void coord_children_stop(coord_children *children, bool kill);
+
+#endif

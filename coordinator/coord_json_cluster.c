@@ -1,0 +1,272 @@
+#include "coordinator/coord_json_cluster.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_STYLE (JSON_COMPACT | JSON_REAL_PRECISION(9))
+
+static json_t *json_count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static char *json_text(json_t *object)
+{
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_STYLE);
+
+    json_decref(object);
+    return text;
+}
+
+static void get_text(const json_t *object, const char *key, char *text, size_t capacity)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    snprintf(text, capacity, "%s", value == NULL ? "" : value);
+}
+
+static uint64_t get_count(const json_t *object, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(object, key));
+
+    return value < 0 ? 0 : (uint64_t)value;
+}
+
+static bool get_flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* ---- questions ---- */
+
+char *coord_json_question(const coord_question *q)
+{
+    return json_text(json_pack("{s:s, s:s, s:o}", "what", q->what, "label", q->label, "after",
+                               json_count(q->after)));
+}
+
+bool coord_json_question_read(coord_question *question, const char *text, size_t size)
+{
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    bool right = json_is_object(object);
+
+    get_text(object, "what", question->what, sizeof question->what);
+    get_text(object, "label", question->label, sizeof question->label);
+    question->after = get_count(object, "after");
+    json_decref(object);
+    return right;
+}
+
+/* ---- replies ---- */
+
+static json_t *status_workers(const coord_status *s)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const coord_status_worker *w = &s->workers[i];
+
+        json_array_append_new(
+            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o}", "label", w->label, "id",
+                            json_count(w->id), "pid", (json_int_t)w->pid, "host", json_count(w->host),
+                            "member", w->member, "here", w->here, "key_groups", (int)w->key_groups,
+                            "step", w->begun ? json_count(w->step) : json_null(), "silent_ms",
+                            json_count(w->silent_us / 1000)));
+    }
+    return list;
+}
+
+static json_t *status_rejected(const coord_status *s)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < PROTO_REJECT_COUNT; i++)
+        if (s->rejected[i] > 0)
+            json_object_set_new(object, proto_reject_name((proto_reject)i), json_count(s->rejected[i]));
+    return object;
+}
+
+static void status_snapshots(json_t *object, const coord_status *s)
+{
+    json_object_set_new(object, "snapshot", s->snapshot == 0 ? json_null() : json_count(s->snapshot));
+    json_object_set_new(object, "snapshot_step",
+                        s->snapshot == 0 ? json_null() : json_count(s->snapshot_step));
+    json_object_set_new(object, "snapshot_runs", json_boolean(s->snapshot_runs));
+    json_object_set_new(object, "snapshots_taken", json_count(s->snapshots_taken));
+    json_object_set_new(object, "snapshots_aborted", json_count(s->snapshots_aborted));
+    json_object_set_new(object, "snapshots_skipped", json_count(s->snapshots_skipped));
+}
+
+char *coord_json_status(const coord_status *s)
+{
+    json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", s->job, "number",
+                               json_count(s->number), "phase", s->phase, "waiting", s->waiting, "error",
+                               s->error, "fingerprint", s->fingerprint);
+
+    if (object == NULL)
+        return NULL;
+    json_object_set_new(object, "generation", json_count(s->generation));
+    json_object_set_new(object, "incarnation", json_count(s->incarnation));
+    json_object_set_new(object, "restarts", json_count(s->restarts));
+    json_object_set_new(object, "step", s->begun ? json_count(s->step) : json_null());
+    json_object_set_new(object, "steps", json_count(s->steps));
+    json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
+    status_snapshots(object, s);
+    json_object_set_new(object, "orders", json_count(s->orders));
+    json_object_set_new(object, "history_full", json_boolean(s->history_full));
+    json_object_set_new(object, "rejected", status_rejected(s));
+    json_object_set_new(object, "workers", status_workers(s));
+    return json_text(object);
+}
+
+char *coord_json_snapshots(uint64_t head, const snap_entry *entries, uint32_t count)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++) {
+        const snap_entry *e = &entries[i];
+
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s}", "snapshot",
+                            json_count(e->snapshot), "parent", json_count(e->parent), "step",
+                            json_count(e->step == 0 ? 0 : e->step - 1), "created_ms",
+                            json_count(e->created_ms), "rows", json_count(e->rows), "bytes",
+                            json_count(e->size), "bytes_own", json_count(e->size_own), "damaged",
+                            e->damaged, "label", e->label));
+    }
+    return json_text(json_pack("{s:o, s:o}", "head", head == 0 ? json_null() : json_count(head),
+                               "snapshots", list));
+}
+
+char *coord_json_done(void)
+{
+    return json_text(json_pack("{s:b}", "done", 1));
+}
+
+char *coord_json_error(const char *text)
+{
+    return json_text(json_pack("{s:s}", "error", text));
+}
+
+/* ---- reading replies ---- */
+
+/* The reply as an object, to be given back; null: it is none, or says an error. */
+static json_t *reply_read(const char *text, size_t size, df_error *err)
+{
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    const char *error = json_string_value(json_object_get(object, "error"));
+    bool status = json_object_get(object, "phase") != NULL; /* which has an error of its own */
+
+    if (json_is_object(object) && (error == NULL || status))
+        return object;
+    df_fail(err, DF_EIO, "%s", error == NULL ? "the reply makes no sense" : error);
+    json_decref(object);
+    return NULL;
+}
+
+static void read_worker(coord_status_worker *w, const json_t *from)
+{
+    get_text(from, "label", w->label, sizeof w->label);
+    w->id = get_count(from, "id");
+    w->pid = (int64_t)get_count(from, "pid");
+    w->host = (uint32_t)get_count(from, "host");
+    w->member = get_flag(from, "member");
+    w->here = get_flag(from, "here");
+    w->key_groups = (uint32_t)get_count(from, "key_groups");
+    w->begun = json_is_integer(json_object_get(from, "step"));
+    w->step = get_count(from, "step");
+    w->silent_us = 1000 * get_count(from, "silent_ms");
+}
+
+bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)
+{
+    json_t *object = reply_read(text, size, err);
+    const json_t *list = json_object_get(object, "workers");
+
+    memset(s, 0, sizeof *s);
+    if (object == NULL)
+        return false;
+    get_text(object, "job", s->job, sizeof s->job);
+    s->number = get_count(object, "number");
+    get_text(object, "phase", s->phase, sizeof s->phase);
+    get_text(object, "waiting", s->waiting, sizeof s->waiting);
+    get_text(object, "error", s->error, sizeof s->error);
+    get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
+    s->generation = get_count(object, "generation");
+    s->restarts = get_count(object, "restarts");
+    s->begun = json_is_integer(json_object_get(object, "step"));
+    s->step = get_count(object, "step");
+    s->steps = get_count(object, "steps");
+    s->steps_per_second = json_number_value(json_object_get(object, "steps_per_second"));
+    s->snapshot = get_count(object, "snapshot");
+    s->snapshot_step = get_count(object, "snapshot_step");
+    s->snapshot_runs = get_flag(object, "snapshot_runs");
+    s->snapshots_taken = get_count(object, "snapshots_taken");
+    s->snapshots_aborted = get_count(object, "snapshots_aborted");
+    s->snapshots_skipped = get_count(object, "snapshots_skipped");
+    s->orders = get_count(object, "orders");
+    for (size_t i = 0; i < json_array_size(list) && i < PROTO_WORKERS_MAX; i++)
+        read_worker(&s->workers[s->worker_count++], json_array_get(list, i));
+    json_decref(object);
+    return true;
+}
+
+bool coord_json_snapshots_print(FILE *out, const char *text, size_t size, df_error *err)
+{
+    json_t *object = reply_read(text, size, err);
+    const json_t *list = json_object_get(object, "snapshots");
+    uint64_t head = get_count(object, "head");
+
+    if (object == NULL)
+        return false;
+    if (json_array_size(list) == 0)
+        fputs("no snapshots\n", out);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *e = json_array_get(list, i);
+        char label[WEIR_NAME_MAX];
+
+        get_text(e, "label", label, sizeof label);
+        fprintf(out, "%s %6" PRIu64 "  step %-10" PRIu64 "  %10" PRIu64 " rows  %12" PRIu64
+                     " bytes (%" PRIu64 " new)%s%s%s\n",
+                get_count(e, "snapshot") == head ? "*" : " ", get_count(e, "snapshot"),
+                get_count(e, "step"), get_count(e, "rows"), get_count(e, "bytes"),
+                get_count(e, "bytes_own"), label[0] == '\0' ? "" : "  ", label,
+                get_flag(e, "damaged") ? "  damaged" : "");
+    }
+    json_decref(object);
+    return true;
+}
+
+bool coord_json_is_done(const char *text, size_t size, df_error *err)
+{
+    json_t *object = reply_read(text, size, err);
+    bool done = object != NULL;
+
+    json_decref(object);
+    return done;
+}
+
+/* ---- a worker's options ---- */
+
+char *coord_json_options(const coord_worker_options *o)
+{
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:o}", "label", o->label, "threads",
+                               (int)o->threads, "console", o->console, "state", o->state, "sink_host",
+                               json_count(o->sink_host)));
+}
+
+bool coord_json_options_read(coord_worker_options *options, const char *text, size_t size)
+{
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    bool right = json_is_object(object);
+
+    get_text(object, "label", options->label, sizeof options->label);
+    options->threads = (uint32_t)get_count(object, "threads");
+    options->console = get_flag(object, "console");
+    get_text(object, "state", options->state, sizeof options->state);
+    options->sink_host = (uint32_t)get_count(object, "sink_host");
+    json_decref(object);
+    return right && options->threads <= DF_THREADS_MAX;
+}

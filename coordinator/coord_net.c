@@ -1,0 +1,411 @@
+/* The transport's sockets: opening, connecting, waiting, waking. */
+#include "coordinator/coord_net_private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define NET_LINGER_MS      500
+#define NET_HANDSHAKE_MS   3000 /* a stranger may hold a descriptor for so long */
+#define NET_RECONNECT_MS   10
+#define NET_RECONNECT_MAX_MS 500
+#define NET_HEARTBEAT_MS   1000 /* finds a connection that is cut without a word */
+#define NET_SILENCE_MS     3000
+#define NET_BACKLOG        1024
+#define NET_MONITOR_QUEUE  65536 /* events; ZeroMQ's thread waits when there are more */
+
+static df_status net_fail(df_error *err, const char *what)
+{
+    int code = errno;
+
+    return df_fail(err, code == ENOMEM ? DF_ENOMEM : DF_EIO, "%s: %s", what, zmq_strerror(code));
+}
+
+/* ---- sockets ---- */
+
+static bool socket_set(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
+}
+
+static int socket_fd(void *socket)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+
+    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 ? fd : -1;
+}
+
+/* The message limit holds for each part; the head carries the sender's number as well. */
+static bool socket_set_all(const coord_net *net, void *socket)
+{
+    int64_t size = (int64_t)net->frame_size_max + NET_SENDER_SIZE;
+
+    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size, sizeof size) == 0 &&
+           socket_set(socket, ZMQ_ROUTER_MANDATORY, 1) &&
+           socket_set(socket, ZMQ_SNDHWM, NET_QUEUE_MAX) &&
+           socket_set(socket, ZMQ_RCVHWM, NET_QUEUE_MAX) &&
+           socket_set(socket, ZMQ_LINGER, NET_LINGER_MS) &&
+           socket_set(socket, ZMQ_BACKLOG, NET_BACKLOG) &&
+           socket_set(socket, ZMQ_HANDSHAKE_IVL, NET_HANDSHAKE_MS) &&
+           socket_set(socket, ZMQ_RECONNECT_IVL, NET_RECONNECT_MS) &&
+           socket_set(socket, ZMQ_RECONNECT_IVL_MAX, NET_RECONNECT_MAX_MS) &&
+           socket_set(socket, ZMQ_CONNECT_TIMEOUT, NET_HANDSHAKE_MS) &&
+           socket_set(socket, ZMQ_HEARTBEAT_IVL, NET_HEARTBEAT_MS) &&
+           socket_set(socket, ZMQ_HEARTBEAT_TIMEOUT, NET_SILENCE_MS) &&
+           socket_set(socket, ZMQ_HEARTBEAT_TTL, NET_SILENCE_MS);
+}
+
+/* A socket with its monitor. */
+static df_status socket_open(coord_net *net, net_socket *s, const char *monitor, int events,
+                             df_error *err)
+{
+    s->socket = zmq_socket(net->ctx, ZMQ_ROUTER);
+    s->monitor = zmq_socket(net->ctx, ZMQ_PAIR);
+    if (s->socket == NULL || s->monitor == NULL || !socket_set_all(net, s->socket) ||
+        !socket_set(s->monitor, ZMQ_RCVHWM, NET_MONITOR_QUEUE) ||
+        zmq_socket_monitor(s->socket, monitor, events) != 0 ||
+        zmq_connect(s->monitor, monitor) != 0)
+        return net_fail(err, "a socket of ZeroMQ");
+    s->fd = socket_fd(s->socket);
+    s->monitor_fd = socket_fd(s->monitor);
+    s->maybe = true;
+    s->monitor_maybe = true;
+    return DF_OK;
+}
+
+static void socket_close(net_socket *s)
+{
+    if (s->socket != NULL)
+        zmq_socket_monitor(s->socket, NULL, 0);
+    if (s->monitor != NULL)
+        zmq_close(s->monitor);
+    if (s->socket != NULL)
+        zmq_close(s->socket);
+    *s = (net_socket){ 0 };
+}
+
+/* ---- opening ---- */
+
+static df_status net_bind_local(coord_net *net, const char *address, df_error *err)
+{
+    const char *path = address + strlen("ipc://");
+    struct stat st;
+    int fd;
+    df_status s = net_listen_local(path, &fd, err);
+
+    if (s != DF_OK)
+        return s;
+    strcpy(net->path, path);
+    if (lstat(path, &st) == 0) {
+        net->path_device = st.st_dev;
+        net->path_inode = st.st_ino;
+    }
+    if (!socket_set(net->in.socket, ZMQ_USE_FD, fd) || zmq_bind(net->in.socket, address) != 0) {
+        s = net_fail(err, address);
+        close(fd);
+        return s;
+    }
+    strcpy(net->address, address); /* the descriptor is ZeroMQ's now */
+    return DF_OK;
+}
+
+static df_status net_bind_tcp(coord_net *net, const char *address, bool ipv6, df_error *err)
+{
+    char host[128] = "";
+    const char *any = "tcp://0.0.0.0:";
+    size_t size = sizeof net->address;
+    char port[8];
+
+    if (!socket_set(net->in.socket, ZMQ_IPV6, ipv6) || zmq_bind(net->in.socket, address) != 0 ||
+        zmq_getsockopt(net->in.socket, ZMQ_LAST_ENDPOINT, net->address, &size) != 0)
+        return net_fail(err, address);
+    if (strncmp(net->address, any, strlen(any)) == 0) {
+        snprintf(port, sizeof port, "%s", net->address + strlen(any));
+        gethostname(host, sizeof host - 1);
+        snprintf(net->address, sizeof net->address, "tcp://%s:%s", host, port);
+    }
+    return DF_OK;
+}
+
+static bool net_is_tcp(const char *address)
+{
+    return strncmp(address, "tcp://", 6) == 0;
+}
+
+/* Whoever listens needs a descriptor for each of its peers, and for strangers that do not go away. */
+static void net_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static df_status net_bind(coord_net *net, const char *bind, df_error *err)
+{
+    char address[sizeof net->address];
+    bool ipv6;
+    df_status s = net_resolve(bind, true, address, sizeof address, &ipv6, err);
+
+    if (s != DF_OK)
+        return s;
+    if (net_is_tcp(address) && !net->insecure)
+        return df_fail(err, DF_EINVAL, "%s: tcp needs keys", bind);
+    net_raise_limit();
+    s = socket_open(net, &net->in, "inproc://in", ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, err);
+    if (s != DF_OK)
+        return s;
+    if (net_is_tcp(address))
+        return net_bind_tcp(net, address, ipv6, err);
+    return net_bind_local(net, address, err);
+}
+
+df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *err)
+{
+    coord_net *net = calloc(1, sizeof *net);
+    df_status s;
+
+    *out = NULL;
+    if (net == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    net->self = o->self;
+    net->frame_size_max = o->frame_size_max;
+    net->insecure = o->insecure;
+    net_parts_init(net);
+    net->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    net->ctx = zmq_ctx_new();
+    if (net->wake_fd < 0 || net->ctx == NULL || zmq_ctx_set(net->ctx, ZMQ_IO_THREADS, 1) != 0) {
+        s = net_fail(err, "the transport");
+        goto out;
+    }
+    s = socket_open(net, &net->out, "inproc://out",
+                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED, err);
+    if (s == DF_OK && o->bind != NULL)
+        s = net_bind(net, o->bind, err);
+    if (s != DF_OK)
+        goto out;
+    *out = net;
+    net = NULL;
+out:
+    coord_net_close(&net);
+    return s;
+}
+
+/* Only the file that we have made: a process that came after us may have replaced it. */
+static void net_unlink(const coord_net *net)
+{
+    struct stat st;
+
+    if (net->path[0] != '\0' && lstat(net->path, &st) == 0 && st.st_dev == net->path_device &&
+        st.st_ino == net->path_inode)
+        unlink(net->path);
+}
+
+void coord_net_close(coord_net **address)
+{
+    coord_net *net = *address;
+
+    if (net == NULL)
+        return;
+    net_unlink(net);
+    net_parts_close(net);
+    socket_close(&net->in);
+    socket_close(&net->out);
+    while (net->ctx != NULL && zmq_ctx_term(net->ctx) != 0 && errno == EINTR)
+        ;
+    if (net->wake_fd >= 0)
+        close(net->wake_fd);
+    net_peers_free(&net->peers);
+    free(net);
+    *address = NULL;
+}
+
+const char *coord_net_address(const coord_net *net)
+{
+    return net->address;
+}
+
+void coord_net_stats_get(const coord_net *net, coord_net_stats *stats)
+{
+    *stats = net->stats;
+}
+
+/* ---- connecting ---- */
+
+static void net_unconnect(coord_net *net, net_peer *peer)
+{
+    if (peer->address != NULL)
+        zmq_disconnect(net->out.socket, peer->address);
+    free(peer->address);
+    free(peer->wanted);
+    peer->address = NULL;
+    peer->wanted = NULL;
+    peer->out_up = false;
+}
+
+/* ZeroMQ disconnects by address, and its monitor speaks of addresses. */
+static void net_unconnect_address(coord_net *net, const char *address)
+{
+    for (size_t i = 0; i < net->peers.capacity; i++) {
+        net_peer *peer = net->peers.table[i];
+
+        if (peer != NULL && peer->address != NULL && strcmp(peer->address, address) == 0) {
+            net_out_down(&net->peers, peer);
+            net_unconnect(net, peer);
+        }
+    }
+}
+
+static df_status net_connect(coord_net *net, net_peer *peer, bool ipv6, df_error *err)
+{
+    uint8_t name[NET_OUT_NAME_SIZE];
+
+    peer->serial = ++net->serial;
+    net_out_name(peer, name);
+    if (!socket_set(net->out.socket, ZMQ_IPV6, ipv6) ||
+        zmq_setsockopt(net->out.socket, ZMQ_CONNECT_ROUTING_ID, name, sizeof name) != 0 ||
+        zmq_connect(net->out.socket, peer->address) != 0)
+        return net_fail(err, peer->wanted);
+    net->out.maybe = true;
+    return DF_OK;
+}
+
+df_status coord_net_connect(coord_net *net, uint64_t number, const char *address,
+                            const char *server_key, df_error *err)
+{
+    char resolved[320];
+    bool ipv6;
+    net_peer *peer = net_peer_get(&net->peers, number);
+    df_status s;
+
+    (void)server_key;
+    if (peer == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory, or too many peers");
+    if (peer->wanted != NULL && strcmp(peer->wanted, address) == 0)
+        return DF_OK;
+    s = net_resolve(address, false, resolved, sizeof resolved, &ipv6, err);
+    if (s != DF_OK)
+        return s;
+    if (net_is_tcp(resolved) && !net->insecure)
+        return df_fail(err, DF_EINVAL, "%s: tcp needs keys", address);
+    net_out_down(&net->peers, peer);
+    net_unconnect(net, peer);
+    net_unconnect_address(net, resolved);
+    peer->address = strdup(resolved);
+    peer->wanted = strdup(address);
+    if (peer->address == NULL || peer->wanted == NULL)
+        s = df_fail(err, DF_ENOMEM, "out of memory");
+    else
+        s = net_connect(net, peer, ipv6, err);
+    if (s != DF_OK)
+        net_unconnect(net, peer);
+    return s;
+}
+
+void coord_net_disconnect(coord_net *net, uint64_t number)
+{
+    net_peer *peer = net_peer_find(&net->peers, number);
+
+    if (peer != NULL)
+        net_unconnect(net, peer);
+}
+
+/* ---- waiting ---- */
+
+/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be asked,
+ * and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
+static bool net_readable(void *socket, bool *maybe)
+{
+    int events = 0;
+    size_t size = sizeof events;
+
+    if (socket == NULL || !*maybe)
+        return false;
+    *maybe = zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+    return *maybe;
+}
+
+static bool net_pending(coord_net *net)
+{
+    return net->held || net->peers.told_first != NULL ||
+           net_readable(net->in.socket, &net->in.maybe) ||
+           net_readable(net->out.socket, &net->out.maybe) ||
+           net_readable(net->in.monitor, &net->in.monitor_maybe) ||
+           net_readable(net->out.monitor, &net->out.monitor_maybe);
+}
+
+static int net_poll(struct pollfd *polled, size_t count, int64_t timeout_us)
+{
+    struct timespec time = { .tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000 };
+
+    return ppoll(polled, count, timeout_us < 0 ? NULL : &time, NULL);
+}
+
+static df_status net_sleep(coord_net *net, struct pollfd *polled, size_t count, int64_t timeout_us)
+{
+    int rc;
+
+    /* Either the waker sees that we are asleep and writes, or we see that it has been here. */
+    atomic_store(&net->asleep, true);
+    if (atomic_load(&net->woken))
+        timeout_us = 0;
+    rc = net_poll(polled, count, timeout_us);
+    atomic_store(&net->asleep, false);
+    if (rc < 0 && errno != EINTR)
+        return DF_EIO;
+    if (rc < 0)
+        for (size_t i = 0; i < count; i++)
+            polled[i].revents = 0;
+    return rc == 0 && !atomic_load(&net->woken) ? DF_AGAIN : DF_OK;
+}
+
+df_status coord_net_wait(coord_net *net, int64_t timeout_us, const int *fds, size_t count,
+                         uint64_t *ready)
+{
+    struct pollfd polled[5 + COORD_NET_FDS_MAX];
+    bool *const maybe[4] = { &net->in.maybe, &net->out.maybe, &net->in.monitor_maybe,
+                             &net->out.monitor_maybe };
+    const int own[5] = { net->in.socket == NULL ? -1 : net->in.fd, net->out.fd,
+                         net->in.socket == NULL ? -1 : net->in.monitor_fd, net->out.monitor_fd,
+                         net->wake_fd };
+    bool pending = net_pending(net);
+    uint64_t used;
+    df_status s;
+
+    assert(count <= COORD_NET_FDS_MAX);
+    for (size_t i = 0; i < 5 + count; i++)
+        polled[i] = (struct pollfd){ .fd = i < 5 ? own[i] : fds[i - 5], .events = POLLIN };
+    if (ready != NULL)
+        *ready = 0;
+    s = net_sleep(net, polled, 5 + count, pending ? 0 : timeout_us);
+    atomic_exchange(&net->woken, false); /* what was done before the wake is seen from here on */
+    if ((polled[4].revents & POLLIN) != 0)
+        s = read(net->wake_fd, &used, sizeof used) < 0 && errno != EAGAIN ? DF_EIO : s;
+    for (size_t i = 0; i < 4; i++)
+        *maybe[i] = *maybe[i] || polled[i].revents != 0;
+    for (size_t i = 0; i < count; i++)
+        if (polled[5 + i].revents != 0)
+            *ready |= (uint64_t)1 << i;
+    return s == DF_AGAIN && pending ? DF_OK : s;
+}
+
+void coord_net_wake(coord_net *net)
+{
+    uint64_t one = 1;
+
+    atomic_store(&net->woken, true);
+    if (atomic_exchange(&net->asleep, false) && write(net->wake_fd, &one, sizeof one) < 0)
+        assert(errno == EAGAIN || errno == EINTR); /* it is readable already */
+}

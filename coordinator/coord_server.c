@@ -1,0 +1,411 @@
+#include "coordinator/coord_server_private.h"
+
+#include "coordinator/coord_process.h"
+#include "coordinator/coord_times.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SERVER_SAMPLE_US 500000u
+#define SERVER_TELL_US   10000000u /* between two warnings of one kind */
+
+uint64_t server_now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void server_fail(coord_server *s, df_status status, const df_error *err)
+{
+    if (s->status != DF_OK)
+        return;
+    s->status = status;
+    s->error = *err;
+}
+
+/* ---- what the state machine wants ---- */
+
+/* What cannot be sent now is lost: the protocol says it again. */
+void server_send(coord_server *server, uint64_t to, const proto_msg *msg)
+{
+    size_t size = proto_encode(msg, server->frame, PROTO_FRAME_SIZE_MAX);
+    coord_net_frame frame = { .head = server->frame, .head_size = size };
+    df_error err;
+
+    if (size == 0)
+        server->rejected[PROTO_REJECT_length]++;
+    else if (coord_net_send(server->net, to, &frame, &err) != DF_OK)
+        return;
+}
+
+static void env_send(void *user, uint64_t to, const proto_msg *msg)
+{
+    coord_server *s = user;
+
+    if (to == SERVER_SELF)
+        return;
+    if (msg->header.type == PROTO_TYPE_install)
+        server_tell_peers(s, to);
+    server_send(s, to, msg);
+}
+
+static void env_append(void *user, const proto_record *record)
+{
+    coord_server *s = user;
+
+    coord_log_append(s->log, record);
+}
+
+static void env_sync(void *user)
+{
+    coord_server *s = user;
+
+    coord_log_sync(s->log);
+}
+
+static void env_commit(void *user, const proto_commit *commit)
+{
+    coord_server *s = user;
+
+    coord_commit_begin(s->commit, commit);
+}
+
+/* Only a worker that this coordinator has heard of: a lock's holder is what somebody says. */
+static void env_kill(void *user, uint64_t process)
+{
+    coord_server *s = user;
+    df_error err;
+
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        if (s->peers[i].process == process && s->peers[i].host == coord_process_host() &&
+            process != coord_process_self() &&
+            coord_process_signal(process, SIGKILL, &err) == DF_EIO)
+            fprintf(stderr, "weir: %s\n", err.text);
+}
+
+static void env_stop(void *user)
+{
+    coord_server *s = user;
+    df_error err;
+
+    server_fail(s, df_fail(&err, DF_EIO, "the coordinator's log failed"), &err);
+}
+
+/* ---- frames ---- */
+
+static bool role_may(coord_role role, uint16_t type)
+{
+    if (type == PROTO_TYPE_query)
+        return role >= COORD_ROLE_READ_ONLY;
+    if (type == PROTO_TYPE_command || type == PROTO_TYPE_inject)
+        return role == COORD_ROLE_ADMIN;
+    return role >= COORD_ROLE_WORKER;
+}
+
+/* The frame in one piece; null: it is too long. */
+static const uint8_t *frame_join(coord_server *s, const coord_net_event *e, size_t *size)
+{
+    *size = e->size + e->payload_size;
+    if (e->payload == NULL)
+        return e->bytes;
+    if (*size > PROTO_FRAME_SIZE_MAX)
+        return NULL;
+    memcpy(s->joined, e->bytes, e->size);
+    memcpy(s->joined + e->size, e->payload, e->payload_size);
+    return s->joined;
+}
+
+static void server_room(coord_server *s)
+{
+    bool orders = coord_log_takes_orders(s->log);
+    bool inputs = orders && coord_log_takes_input(s->log, PROTO_INPUT_SIZE_MAX);
+
+    proto_coord_room(s->coord, inputs ? PROTO_ROOM_ALL : orders ? PROTO_ROOM_NO_INPUT
+                                                                : PROTO_ROOM_NO_ORDERS);
+    if (!orders && !s->full_told)
+        fprintf(stderr, "weir: the history in %s is full: no snapshot is taken any more\n",
+                s->options.state);
+    s->full_told = !orders;
+}
+
+static void server_frame(coord_server *s, const coord_net_event *e)
+{
+    size_t size;
+    const uint8_t *bytes = frame_join(s, e, &size);
+    proto_reject reject = PROTO_REJECT_length;
+    proto_msg msg;
+
+    if (bytes != NULL)
+        reject = proto_decode(&msg, bytes, size);
+    if (reject == PROTO_REJECT_ok && (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
+                                      !role_may(e->role, msg.header.type)))
+        reject = PROTO_REJECT_sender;
+    if (reject != PROTO_REJECT_ok) {
+        s->rejected[reject]++;
+        return;
+    }
+    server_room(s);
+    if (msg.header.type == PROTO_TYPE_query)
+        server_take_query(s, &msg);
+    else if (msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject)
+        proto_coord_receive(s->coord, server_now_us(), &msg);
+    else
+        server_take_worker(s, &msg);
+}
+
+/* ---- local workers ---- */
+
+static void child_print(void *user, const char *text, size_t size)
+{
+    coord_server *s = user;
+
+    s->options.print(s->options.user, text, size);
+}
+
+static void child_ended(void *user, uint64_t worker)
+{
+    coord_server *s = user;
+
+    proto_coord_gone(s->coord, server_now_us(), worker);
+    server_peer_forget(s, worker);
+}
+
+/* A generation waits for all local workers, but not for places that were given up. */
+static void server_expect(coord_server *s)
+{
+    uint32_t hope = coord_children_hope(s->children);
+    df_error err;
+
+    if (s->options.workers == 0)
+        return;
+    proto_coord_expect(s->coord, hope > 0 ? hope : 1);
+    if (hope == 0 && s->peer_count == 0 && s->ended_us == 0)
+        server_fail(s, df_fail(&err, DF_EIO, "no worker could be started; %s/worker-1.log says why",
+                               s->options.state), &err);
+}
+
+/* When the job has ended workers leave by themselves; those that do not are asked, and then made to.
+ * True: all have left. */
+static bool server_leave(coord_server *s, uint64_t now_us)
+{
+    uint64_t since = now_us - s->ended_us;
+
+    if (coord_children_alive(s->children) == 0)
+        return s->options.workers > 0 || since > 2 * COORD_BEAT_US;
+    if (since > COORD_LEAVE_US && !s->told_to_leave) {
+        coord_children_stop(s->children, false);
+        s->told_to_leave = true;
+    } else if (since > 2 * COORD_LEAVE_US) {
+        coord_children_stop(s->children, true);
+    }
+    return false;
+}
+
+/* ---- the loop ---- */
+
+static void server_ends_take(coord_server *s)
+{
+    uint64_t number;
+    df_error err;
+    bool ok;
+
+    if (coord_log_synced(s->log, &number, &ok, &err)) {
+        if (!ok)
+            server_fail(s, err.status, &err);
+        server_room(s);
+        proto_coord_synced(s->coord, server_now_us(), number, ok);
+    }
+    if (coord_commit_ended(s->commit, &number, &ok, &err)) {
+        if (!ok)
+            server_fail(s, err.status, &err);
+        proto_coord_committed(s->coord, server_now_us(), number, ok);
+    }
+}
+
+static void server_watch(coord_server *s, uint64_t now_us)
+{
+    uint32_t last = (s->sample_count - 1) % SERVER_SAMPLES;
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
+        s->ended_us = now_us;
+    if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {
+        fprintf(stderr, "weir: snapshots were due while another one ran, and were skipped: %" PRIu64 "\n",
+                stats.skipped);
+        s->skipped_told = stats.skipped;
+        s->skipped_us = now_us;
+    }
+    if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
+        s->samples[s->sample_count % SERVER_SAMPLES].us = now_us;
+        s->samples[s->sample_count++ % SERVER_SAMPLES].low = stats.low;
+    }
+}
+
+static int64_t server_timeout(const coord_server *s, uint64_t wait_us)
+{
+    uint64_t now = server_now_us(), at = now + wait_us;
+    uint64_t deadline = proto_coord_deadline(s->coord), due = coord_children_deadline(s->children);
+
+    at = deadline < at ? deadline : at;
+    at = due < at ? due : at;
+    return at > now ? (int64_t)(at - now) : 0;
+}
+
+df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *err)
+{
+    int fds[COORD_NET_FDS_MAX];
+    size_t count = coord_children_fds(server->children, fds, COORD_NET_FDS_MAX);
+    coord_net_event event;
+    uint64_t now, ready;
+    df_status s = coord_net_wait(server->net, server_timeout(server, wait_us), fds, count, &ready);
+
+    if (s != DF_OK && s != DF_AGAIN)
+        return df_fail(err, s, "the network failed");
+    while (coord_net_next(server->net, &event))
+        if (event.kind == COORD_NET_FRAME)
+            server_frame(server, &event);
+    server_ends_take(server);
+    now = server_now_us();
+    coord_children_turn(server->children, now, server->ended_us == 0);
+    server_expect(server);
+    if (now >= proto_coord_deadline(server->coord))
+        proto_coord_tick(server->coord, now);
+    server_watch(server, now);
+    if (server->status != DF_OK) {
+        if (err != NULL)
+            *err = server->error;
+        return server->status;
+    }
+    return server->ended_us != 0 && server_leave(server, now) ? DF_END : DF_OK;
+}
+
+void coord_server_wake(coord_server *server)
+{
+    coord_net_wake(server->net);
+}
+
+const char *coord_server_address(const coord_server *server)
+{
+    return coord_net_address(server->net);
+}
+
+void coord_server_command(coord_server *server, proto_verb verb)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_command, .job = server->number,
+                                  .sender = SERVER_SELF } };
+
+    msg.command.number = ++server->command_number;
+    msg.command.verb = (uint8_t)verb;
+    proto_coord_receive(server->coord, server_now_us(), &msg);
+}
+
+proto_end coord_server_end(const coord_server *server)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(server->coord, &stats);
+    return stats.end;
+}
+
+/* ---- life ---- */
+
+/* Workers that outlive a coordinator look for the next one where the last one was. */
+static df_status server_address(const coord_server *s, char address[COORD_ADDRESS_MAX], df_error *err)
+{
+    df_status status;
+
+    if (s->options.bind == NULL)
+        return coord_state_socket(address, s->number, err);
+    if (s->options.workers_survive && strchr(s->options.bind, '*') != NULL) {
+        status = coord_state_endpoint(address, s->options.state, err);
+        if (status != DF_END)
+            return status;
+    }
+    snprintf(address, COORD_ADDRESS_MAX, "%s", s->options.bind);
+    return DF_OK;
+}
+
+static df_status server_listen(coord_server *s, df_error *err)
+{
+    char address[COORD_ADDRESS_MAX];
+    coord_net_options options = { .self = 0, .bind = address, .frame_size_max = PROTO_FRAME_SIZE_MAX,
+                                  .keys = s->options.keys, .insecure = s->options.insecure };
+    df_status status = server_address(s, address, err);
+
+    if (status == DF_OK)
+        status = coord_net_open(&s->net, &options, err);
+    if (status != DF_OK)
+        return status;
+    snprintf(address, sizeof address, "%s\n", coord_net_address(s->net));
+    return coord_state_write(s->options.state, "endpoint", address, strlen(address), err);
+}
+
+static df_status server_children(coord_server *s, df_error *err)
+{
+    coord_children_options options = { .program = s->options.program, .state = s->options.state,
+                                       .address = coord_net_address(s->net),
+                                       .count = s->options.workers,
+                                       .survive = s->options.workers_survive,
+                                       .print = s->options.print == NULL ? NULL : child_print,
+                                       .ended = child_ended, .user = s };
+
+    return coord_children_new(&s->children, &options, err);
+}
+
+df_status coord_server_open(coord_server **out, const coord_server_options *options, df_error *err)
+{
+    coord_server *s = calloc(1, sizeof *s);
+    proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_kill, env_stop };
+    df_status status = DF_OK;
+
+    *out = NULL;
+    if (s == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    s->options = *options;
+    s->job = *options->job;
+    df_disk_posix_init(&s->disk);
+    s->frame = malloc(PROTO_FRAME_SIZE_MAX);
+    s->joined = malloc(PROTO_FRAME_SIZE_MAX);
+    if (s->frame == NULL || s->joined == NULL)
+        status = df_fail(err, DF_ENOMEM, "out of memory");
+    if (status == DF_OK)
+        status = server_state_open(s, &env, err);
+    if (status == DF_OK)
+        status = server_listen(s, err);
+    if (status == DF_OK)
+        status = server_children(s, err);
+    if (status != DF_OK) {
+        coord_server_close(&s);
+        return status;
+    }
+    proto_coord_start(s->coord, server_now_us(), coord_commit_head(s->commit));
+    *out = s;
+    return DF_OK;
+}
+
+void coord_server_close(coord_server **server)
+{
+    coord_server *s = *server;
+
+    *server = NULL;
+    if (s == NULL)
+        return;
+    coord_children_free(&s->children);
+    coord_log_close(&s->log); /* a sync or a commit under way still wakes the net */
+    coord_commit_close(&s->commit);
+    if (s->net != NULL)
+        coord_state_remove(s->options.state, "endpoint");
+    coord_net_close(&s->net);
+    proto_coord_free(&s->coord);
+    free(s->peers);
+    free(s->frame);
+    free(s->joined);
+    free(s);
+}

@@ -1,0 +1,70 @@
+/* The coordinator of one job as a process has it: the state machine bound to the transport, the log,
+ * the store, local workers and the clock.
+ *
+ * One thread calls these functions and is the only one that touches the state machine; a sync and a
+ * commit are done by two others. Whoever owns a server calls coord_server_turn in a loop. */
+#ifndef COORD_SERVER_H
+#define COORD_SERVER_H
+
+#include "coordinator/coord_manifest.h"
+#include "coordinator/coord_status.h"
+
+typedef struct coord_server coord_server;
+
+/* The job, as a server needs it. Everything is borrowed until the server is closed. */
+typedef struct coord_server_job {
+    const char *name;
+    const char *file, *directory; /* of the job, of its output; as workers are to open them */
+    const char *text, *sets;      /* the job's file, whole; its overrides, a line each */
+    const proto_plan *plan;
+    const coord_shape *shape;
+    const df_policy *policy;
+    uint32_t window;
+    double pace;                  /* steps per second; 0: none */
+} coord_server_job;
+
+/* What becomes of a state that is there already. */
+typedef enum coord_server_begin {
+    COORD_BEGIN_NEW,    /* refuse one that has not ended */
+    COORD_BEGIN_RESUME, /* go on with it; new if there is none */
+    COORD_BEGIN_FRESH,  /* remove it */
+} coord_server_begin;
+
+typedef struct coord_server_options {
+    const coord_server_job *job;
+    const char *state;       /* folder; it is made */
+    coord_server_begin begin;
+    const char *bind;        /* null: a local socket */
+    const char *keys;        /* for tcp; null: none */
+    bool insecure;
+    uint32_t workers;        /* local ones to start, up to COORD_CHILDREN_MAX */
+    uint32_t threads;        /* of each */
+    bool workers_survive;    /* they outlive the coordinator */
+    const char *program;     /* of the workers; null: this one */
+    /* What sinks print; null: they may not. */
+    void (*print)(void *user, const char *text, size_t size);
+    void *user;
+} coord_server_options;
+
+/* Lock the state, read it, listen, begin. DF_AGAIN: another coordinator has it. DF_EINVAL: there is a
+ * state that may not be used; the text says what to do. On success *out is owned by the caller. */
+df_status coord_server_open(coord_server **out, const coord_server_options *options, df_error *err)
+    DF_MUST_CHECK;
+/* Null is allowed. Local workers that do not outlive it are killed if they are still there. */
+void coord_server_close(coord_server **server);
+
+/* Do what there is to do, waiting at most so long for something. DF_END: the job has ended and the
+ * local workers have left. Any other failure: the log or the store failed, and the process must end. */
+df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *err) DF_MUST_CHECK;
+/* Another thread, or a signal handler's helper: end a wait. */
+void coord_server_wake(coord_server *server);
+
+const char *coord_server_address(const coord_server *server);
+/* A command of this process itself; its answer is not waited for. */
+void coord_server_command(coord_server *server, proto_verb verb);
+/* How it stands; `status` is large and the caller's. */
+void coord_server_status(coord_server *server, coord_status *status);
+/* How the job ended; PROTO_END_NOT: it has not. */
+proto_end coord_server_end(const coord_server *server);
+
+#endif

@@ -1,0 +1,197 @@
+/* What clients ask: how the job stands, in JSON. */
+#include "coordinator/coord_server_private.h"
+
+#include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Step n is tick n + 1; with `low` ticks done, the last one is low - 1. */
+static bool step_of(uint64_t low, uint64_t *step)
+{
+    *step = low >= 2 ? low - 2 : 0;
+    return low >= 2;
+}
+
+/* ---- the speed ---- */
+
+static double status_speed(const coord_server *s)
+{
+    uint32_t last, first;
+    double seconds;
+
+    if (s->sample_count < 2)
+        return 0;
+    last = (s->sample_count - 1) % SERVER_SAMPLES;
+    first = s->sample_count <= SERVER_SAMPLES ? 0 : s->sample_count % SERVER_SAMPLES;
+    seconds = 1e-6 * (double)(s->samples[last].us - s->samples[first].us);
+    if (seconds <= 0 || s->samples[last].low < s->samples[first].low)
+        return 0;
+    return (double)(s->samples[last].low - s->samples[first].low) / seconds;
+}
+
+/* ---- status ---- */
+
+static const char *status_phase(const coord_server *s, const proto_coord_stats *stats)
+{
+    static const char *const ends[] = {
+        [PROTO_END_DONE] = "done", [PROTO_END_DRAINED] = "drained",
+        [PROTO_END_CANCELLED] = "cancelled", [PROTO_END_FAILED] = "failed",
+    };
+
+    (void)s;
+    if (stats->end != PROTO_END_NOT)
+        return ends[stats->end];
+    if (!stats->running)
+        return "waiting";
+    return stats->paused ? "paused" : "running";
+}
+
+/* For what it waits, and for whom. */
+static void status_waiting(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    size_t used = (size_t)snprintf(status->waiting, sizeof status->waiting, "%s", stats->waiting);
+    const char *before = ": ";
+
+    if (stats->running || stats->end != PROTO_END_NOT)
+        return;
+    for (uint32_t i = 0; i < status->worker_count && used < sizeof status->waiting; i++)
+        if (status->workers[i].member && !status->workers[i].here) {
+            used += (size_t)snprintf(status->waiting + used, sizeof status->waiting - used, "%s%s",
+                                     before, status->workers[i].label);
+            before = ", ";
+        }
+    if (used < sizeof status->waiting && before[0] == ':' && s->options.workers > 0 &&
+        status->worker_count < s->options.workers)
+        snprintf(status->waiting + used, sizeof status->waiting - used, ": %u of %u are here",
+                 status->worker_count, s->options.workers);
+}
+
+static void status_workers(coord_server *s, coord_status *status)
+{
+    proto_coord_worker *list = calloc(PROTO_WORKERS_MAX, sizeof *list);
+    uint32_t count = list == NULL ? 0 : proto_coord_workers_get(s->coord, list, PROTO_WORKERS_MAX);
+
+    for (uint32_t i = 0; i < count; i++) {
+        coord_status_worker *w = &status->workers[i];
+
+        server_label(s, list[i].id, w->label);
+        w->id = list[i].id;
+        w->pid = coord_process_pid(list[i].process);
+        w->host = list[i].host;
+        w->member = list[i].member;
+        w->here = list[i].here;
+        w->key_groups = list[i].groups;
+        w->begun = step_of(list[i].done, &w->step);
+        w->silent_us = list[i].silent_us;
+    }
+    status->worker_count = count;
+    free(list);
+}
+
+static void status_error(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    if (s->status != DF_OK)
+        snprintf(status->error, sizeof status->error, "%s", s->error.text);
+    else if (stats->end == PROTO_END_FAILED && s->failed[0] != '\0')
+        snprintf(status->error, sizeof status->error, "%s", s->failed);
+    else if (stats->end == PROTO_END_FAILED && stats->failed)
+        snprintf(status->error, sizeof status->error, "a task failed at step %llu",
+                 (unsigned long long)(stats->failed_step == 0 ? 0 : stats->failed_step - 1));
+    else if (stats->end == PROTO_END_FAILED)
+        snprintf(status->error, sizeof status->error,
+                 "workers were lost %llu times, which is more than the job allows",
+                 (unsigned long long)stats->restarts + 1);
+}
+
+void coord_server_status(coord_server *server, coord_status *status)
+{
+    proto_coord_stats stats;
+
+    memset(status, 0, sizeof *status);
+    proto_coord_stats_get(server->coord, &stats);
+    snprintf(status->job, sizeof status->job, "%s", server->job.name);
+    status->number = server->number;
+    snprintf(status->phase, sizeof status->phase, "%s", status_phase(server, &stats));
+    status_workers(server, status);
+    status_waiting(server, &stats, status);
+    status_error(server, &stats, status);
+    snprintf(status->fingerprint, sizeof status->fingerprint, "%s", server->fingerprint);
+    status->generation = stats.generation;
+    status->incarnation = stats.incarnation;
+    status->restarts = stats.restarts;
+    status->begun = step_of(stats.low, &status->step);
+    status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
+    if (status->step > status->steps)
+        status->step = status->steps;
+    status->steps_per_second = stats.end == PROTO_END_NOT ? status_speed(server) : 0;
+    status->snapshot = stats.head.attempt;
+    status->snapshot_step = stats.head.step == 0 ? 0 : stats.head.step - 1;
+    status->snapshot_runs = stats.attempt != 0;
+    status->snapshots_taken = stats.commits;
+    status->snapshots_aborted = stats.aborts;
+    status->snapshots_skipped = stats.skipped;
+    status->orders = stats.orders;
+    status->history_full = !coord_log_takes_orders(server->log);
+    for (int i = 0; i < PROTO_REJECT_COUNT; i++)
+        status->rejected[i] = stats.rejected[i] + server->rejected[i];
+}
+
+/* ---- questions ---- */
+
+static char *reply_status(coord_server *s)
+{
+    coord_status *status = malloc(sizeof *status);
+    char *text;
+
+    if (status == NULL)
+        return NULL;
+    coord_server_status(s, status);
+    text = coord_json_status(status);
+    free(status);
+    return text;
+}
+
+static char *reply_snapshots(coord_server *s)
+{
+    uint32_t count;
+    const snap_entry *entries = coord_commit_entries(s->commit, &count);
+
+    return coord_json_snapshots(coord_commit_head(s->commit).attempt, entries, count);
+}
+
+/* The label of the next snapshot that begins. */
+static char *reply_label(coord_server *s, const coord_question *q)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    coord_commit_label(s->commit, q->label, stats.orders);
+    return coord_json_done();
+}
+
+void server_take_query(coord_server *server, const proto_msg *msg)
+{
+    proto_msg out = { .header = { .type = PROTO_TYPE_reply, .job = server->number } };
+    coord_question q = { 0 };
+    char *text;
+
+    if (!coord_json_question_read(&q, (const char *)msg->query.text.data, msg->query.text.size))
+        text = coord_json_error("the question makes no sense");
+    else if (strcmp(q.what, "status") == 0)
+        text = reply_status(server);
+    else if (strcmp(q.what, "snapshots") == 0)
+        text = reply_snapshots(server);
+    else if (strcmp(q.what, "label") == 0)
+        text = reply_label(server, &q);
+    else
+        text = coord_json_error("the question is not known");
+    if (text == NULL)
+        return;
+    out.reply.number = msg->query.number;
+    out.reply.text = (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
+    server_send(server, msg->header.sender, &out);
+    free(text);
+}

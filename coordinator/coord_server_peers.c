@@ -1,0 +1,239 @@
+/* What workers say: who they are is the shell's business, and so are their parts; the rest goes to the
+ * state machine. */
+#include "coordinator/coord_server_private.h"
+
+#include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table ---- */
+
+server_peer *server_peer_find(const coord_server *server, uint64_t id)
+{
+    for (uint32_t i = 0; i < server->peer_count; i++)
+        if (server->peers[i].id == id)
+            return &server->peers[i];
+    return NULL;
+}
+
+void server_peer_forget(coord_server *server, uint64_t id)
+{
+    server_peer *peer = server_peer_find(server, id);
+
+    if (peer != NULL)
+        *peer = server->peers[--server->peer_count];
+}
+
+static server_peer *peer_add(coord_server *s, uint64_t id)
+{
+    server_peer *peer = server_peer_find(s, id);
+
+    if (peer != NULL)
+        return peer;
+    if (s->peer_count == s->peer_room) {
+        uint32_t room = 2 * s->peer_room + 8;
+        server_peer *grown = room > 2 * PROTO_WORKERS_MAX ? NULL : realloc(s->peers, room * sizeof *grown);
+
+        if (grown == NULL)
+            return NULL;
+        s->peers = grown;
+        s->peer_room = room;
+    }
+    peer = &s->peers[s->peer_count++];
+    *peer = (server_peer){ .id = id };
+    return peer;
+}
+
+/* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
+static void text_take(char *to, size_t capacity, proto_bytes from)
+{
+    size_t size = from.size < capacity ? from.size : capacity - 1;
+
+    for (size_t i = 0; i < size; i++)
+        to[i] = from.data[i] >= ' ' && from.data[i] < 127 ? (char)from.data[i] : '?';
+    to[size] = '\0';
+}
+
+static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint64_t process,
+                      proto_bytes label, proto_bytes address, proto_bytes key)
+{
+    server_peer *peer = peer_add(s, msg->header.sender);
+
+    if (peer == NULL)
+        return;
+    peer->host = host;
+    peer->process = process;
+    if (label.size > 0)
+        text_take(peer->label, sizeof peer->label, label);
+    if (address.size > 0)
+        text_take(peer->address, sizeof peer->address, address);
+    if (key.size > 0)
+        text_take(peer->key, sizeof peer->key, key);
+}
+
+void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX])
+{
+    const server_peer *peer = server_peer_find(server, id);
+    uint32_t slot;
+
+    if (coord_children_has(server->children, id, &slot))
+        snprintf(label, WEIR_NAME_MAX, "w%u", slot + 1);
+    else if (peer != NULL && peer->label[0] != '\0')
+        snprintf(label, WEIR_NAME_MAX, "%s", peer->label);
+    else
+        snprintf(label, WEIR_NAME_MAX, "worker %llx", (unsigned long long)id);
+}
+
+void server_tell_peers(coord_server *server, uint64_t to)
+{
+    for (uint32_t i = 0; i < server->peer_count; i++) {
+        const server_peer *p = &server->peers[i];
+        proto_msg msg = { .header = { .type = PROTO_TYPE_peer, .job = server->number } };
+
+        if (p->id == to || p->address[0] == '\0' || !proto_coord_has_member(server->coord, p->id))
+            continue;
+        msg.peer = (proto_peer){ p->id,
+                                 { (const uint8_t *)p->address, (uint32_t)strlen(p->address) },
+                                 { (const uint8_t *)p->key, (uint32_t)strlen(p->key) } };
+        server_send(server, to, &msg);
+    }
+}
+
+/* ---- hello ---- */
+
+static proto_bytes bytes_of(const char *text)
+{
+    return (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
+}
+
+static void assign(coord_server *s, uint64_t to, uint32_t host)
+{
+    coord_worker_options o = { .threads = s->options.threads, .console = s->options.print != NULL,
+                               .sink_host = coord_process_host() };
+    proto_msg msg = { .header = { .type = PROTO_TYPE_assign, .job = s->number } };
+    char *options;
+
+    server_label(s, to, o.label);
+    if (host == o.sink_host)
+        snprintf(o.state, sizeof o.state, "%s", s->options.state);
+    options = coord_json_options(&o);
+    if (options == NULL)
+        return;
+    msg.assign = (proto_assign){ s->number, bytes_of(s->job.file), bytes_of(s->job.directory),
+                                 bytes_of(options), bytes_of(s->job.sets), bytes_of(s->job.text) };
+    server_send(s, to, &msg);
+    free(options);
+}
+
+/* One that has a job, and is not known here, only says who it is. */
+static void take_hello(coord_server *s, const proto_msg *msg)
+{
+    const proto_hello *h = &msg->hello;
+    proto_msg stop = { .header = { .type = PROTO_TYPE_stop, .job = s->number } };
+
+    if (msg->header.job != 0 && msg->header.job != s->number) {
+        s->rejected[PROTO_REJECT_job]++;
+        return;
+    }
+    peer_note(s, msg, h->host, h->process, h->label, h->address, h->key);
+    if (s->ended_us != 0) {
+        stop.stop.reason = (uint8_t)coord_server_end(s);
+        server_send(s, msg->header.sender, &stop);
+    } else if (msg->header.job == 0) {
+        assign(s, msg->header.sender, h->host);
+    }
+}
+
+/* ---- parts ---- */
+
+static void take_part(coord_server *s, const proto_msg *msg)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    if (msg->header.generation != stats.generation ||
+        !proto_coord_has_member(s->coord, msg->header.sender))
+        s->rejected[PROTO_REJECT_stale]++;
+    else if (!coord_commit_take(s->commit, msg))
+        s->rejected[PROTO_REJECT_field]++;
+}
+
+/* `prepared` reaches the state machine only when the part is here; it is said again until then. Of an
+ * attempt that an earlier coordinator began, the parts were cleared away when the store was opened: it
+ * is given up. False: the message is not for the state machine. */
+static bool take_prepared(coord_server *s, proto_msg *msg)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    if (msg->prepared.attempt <= s->attempts_lost && msg->prepared.attempt > stats.head.attempt)
+        msg->prepared.ok = 0;
+    return !msg->prepared.ok || coord_commit_has(s->commit, msg->header.sender, msg->header.generation,
+                                                 msg->prepared.attempt);
+}
+
+/* ---- the rest ---- */
+
+static void take_finished(coord_server *s, const proto_msg *msg)
+{
+    if (!proto_coord_has_member(s->coord, msg->header.sender)) {
+        s->rejected[PROTO_REJECT_sender]++;
+        return;
+    }
+    text_take(s->fingerprint, sizeof s->fingerprint, msg->finished.text);
+    if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), NULL) !=
+        DF_OK)
+        fprintf(stderr, "weir: %s/finished cannot be written\n", s->options.state);
+}
+
+/* The smallest error is told, as the state machine does with its place. */
+static void note_failed(coord_server *s, const proto_failed *f)
+{
+    const uint64_t at[4] = { f->step, f->stage, f->group, f->row };
+    bool first = s->failed[0] == '\0';
+
+    for (int i = 0; i < 4 && !first && at[i] <= s->failed_at[i]; i++)
+        first = at[i] < s->failed_at[i];
+    if (!first)
+        return;
+    memcpy(s->failed_at, at, sizeof at);
+    text_take(s->failed, sizeof s->failed, f->text);
+}
+
+void server_take_worker(coord_server *server, const proto_msg *msg)
+{
+    proto_msg copy = *msg;
+    proto_bytes none = { 0 };
+
+    switch (msg->header.type) {
+    case PROTO_TYPE_hello:
+        take_hello(server, msg);
+        return;
+    case PROTO_TYPE_part:
+        take_part(server, msg);
+        return;
+    case PROTO_TYPE_finished:
+        take_finished(server, msg);
+        return;
+    case PROTO_TYPE_join:
+        peer_note(server, msg, msg->join.host, msg->join.process, msg->join.label, msg->join.address,
+                  none);
+        break;
+    case PROTO_TYPE_report:
+        peer_note(server, msg, msg->report.host, msg->report.process, none, none, none);
+        break;
+    case PROTO_TYPE_failed:
+        note_failed(server, &msg->failed);
+        break;
+    case PROTO_TYPE_prepared:
+        if (!take_prepared(server, &copy))
+            return;
+        break;
+    default:
+        break;
+    }
+    proto_coord_receive(server->coord, server_now_us(), &copy);
+}

@@ -1,0 +1,75 @@
+/* A server's insides, shared by coord_server.c (life, the loop), coord_server_peers.c (messages of
+ * workers), coord_server_clients.c (questions, status) and coord_server_state.c (opening a state). */
+#ifndef COORD_SERVER_PRIVATE_H
+#define COORD_SERVER_PRIVATE_H
+
+#include "coordinator/coord_children.h"
+#include "coordinator/coord_commit.h"
+#include "coordinator/coord_log.h"
+#include "coordinator/coord_net.h"
+#include "coordinator/coord_server.h"
+#include "coordinator/coord_state.h"
+
+#define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
+#define SERVER_SAMPLES 16u
+
+typedef struct server_peer {
+    uint64_t id, process;
+    uint32_t host;
+    char label[WEIR_NAME_MAX];
+    char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
+} server_peer;
+
+struct coord_server {
+    coord_server_options options;
+    coord_server_job job;
+    uint64_t number;         /* of the job */
+    df_disk disk;
+    coord_log *log;
+    coord_commit *commit;
+    coord_net *net;
+    coord_children *children;
+    proto_coord *coord;
+    uint8_t *frame;          /* [PROTO_FRAME_SIZE_MAX], to be sent */
+    uint8_t *joined;         /* the same, for one that came in two parts */
+    server_peer *peers;
+    uint32_t peer_count, peer_room;
+    uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
+    uint64_t command_number; /* of our own */
+    uint64_t skipped_told, skipped_us;
+    bool full_told;
+    uint64_t rejected[PROTO_REJECT_COUNT];
+    char failed[PROTO_TEXT_SIZE_MAX]; /* the smallest task error, in words */
+    uint64_t failed_at[4];
+    char fingerprint[64];
+    uint64_t ended_us;       /* 0: not ended */
+    bool told_to_leave;
+    struct { uint64_t us, low; } samples[SERVER_SAMPLES]; /* of the speed */
+    uint32_t sample_count;
+    df_status status;        /* not DF_OK: the log or the store failed */
+    df_error error;
+};
+
+/* ---- coord_server.c ---- */
+uint64_t server_now_us(void);
+void server_send(coord_server *server, uint64_t to, const proto_msg *msg);
+
+/* ---- coord_server_state.c ---- */
+/* Log, store and state machine from the state folder, as the options say. */
+df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
+    DF_MUST_CHECK;
+
+/* ---- coord_server_peers.c ---- */
+/* What a worker said; messages of the state machine go there. */
+void server_take_worker(coord_server *server, const proto_msg *msg);
+server_peer *server_peer_find(const coord_server *server, uint64_t id);
+void server_peer_forget(coord_server *server, uint64_t id);
+/* Tell a worker where the others are. */
+void server_tell_peers(coord_server *server, uint64_t to);
+/* "w2", or what the worker calls itself. */
+void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
+
+/* ---- coord_server_clients.c ---- */
+void server_take_query(coord_server *server, const proto_msg *msg);
+
+#endif

@@ -1,0 +1,164 @@
+/* Opening a state: whose it is, whether it may be used, what is in it. */
+#include "coordinator/coord_server_private.h"
+
+#include "coordinator/coord_process.h"
+#include "coordinator/coord_times.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define STATE_ORDER_AHEAD  4u     /* steps granted while an order is synced */
+#define STATE_CEILING_SPAN 16u
+#define STATE_CEILING_MAX  65536u
+
+static void state_wake(void *user)
+{
+    coord_server_wake(user);
+}
+
+static proto_mode state_mode(df_fault_mode mode)
+{
+    return mode == DF_FAULT_NONE ? PROTO_MODE_NONE
+                                 : mode == DF_FAULT_RETRY ? PROTO_MODE_RETRY : PROTO_MODE_SNAPSHOT;
+}
+
+static uint32_t state_capped(uint64_t value)
+{
+    return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static proto_coord_config state_config(const coord_server *s)
+{
+    const df_policy *p = s->job.policy;
+
+    return (proto_coord_config){
+        .job = s->number, .member_min = s->options.workers > 0 ? s->options.workers : 1,
+        .member_max = PROTO_MEMBERS_MAX, .window = s->job.window,
+        .order_ahead = STATE_ORDER_AHEAD, .ceiling_span = STATE_CEILING_SPAN,
+        .ceiling_span_max = STATE_CEILING_MAX,
+        .snapshot_every = p->snapshot ? state_capped(p->snapshot_every_steps) : 0,
+        .snapshot_every_us = p->snapshot ? (uint64_t)(p->snapshot_every_seconds * 1e6) : 0,
+        .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
+        .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
+        .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
+        .attempt_us = COORD_ATTEMPT_US, .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
+    };
+}
+
+/* ---- may it be used? ---- */
+
+static df_status log_open(coord_server *s, df_hash *plan, df_error *err)
+{
+    coord_record_job job = { 0, s->job.shape->plan, s->job.plan->group_count };
+    df_status status;
+
+    if (getrandom(&job.job, sizeof job.job, 0) != (ssize_t)sizeof job.job)
+        return df_fail(err, DF_EIO, "no random bytes");
+    job.job = job.job >> 2 | 1; /* it goes through JSON, whose numbers have a sign */
+    status = coord_log_open(&s->log, &s->disk, s->options.state, &job, state_wake, s, err);
+    s->number = job.job;
+    *plan = job.plan;
+    return status;
+}
+
+static df_status log_begin_anew(coord_server *s, df_error *err)
+{
+    df_status status;
+    df_hash plan;
+
+    coord_log_close(&s->log);
+    status = coord_state_clear(s->options.state, err);
+    return status == DF_OK ? log_open(s, &plan, err) : status;
+}
+
+/* A run that is there: DF_OK, it is gone on with; DF_END, it is of no use any more. */
+static df_status log_judge(const coord_server *s, bool same_plan, bool begun, proto_end end, df_error *err)
+{
+    const char *state = s->options.state;
+
+    if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
+        return df_fail(err, DF_EINVAL, "the run in %s has ended; without --resume it begins anew", state);
+    if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
+        return DF_END;
+    if (!begun)
+        return same_plan ? DF_OK : DF_END;
+    if (s->options.begin == COORD_BEGIN_NEW)
+        return df_fail(err, DF_EINVAL, "%s holds a run that has not ended; --resume goes on with it, "
+                       "--fresh removes it", state);
+    if (!same_plan)
+        return df_fail(err, DF_EINVAL, "the run in %s is of another version of this job; --fresh removes "
+                       "it", state);
+    return DF_OK;
+}
+
+static df_status log_choose(coord_server *s, df_error *err)
+{
+    bool begun = false;
+    proto_end end = PROTO_END_NOT;
+    df_hash plan = { 0 };
+    df_status status = log_open(s, &plan, err);
+
+    if (status == DF_OK)
+        status = coord_log_recover(s->log, NULL, &end, &begun, err);
+    if (status == DF_ECORRUPT && s->options.begin == COORD_BEGIN_FRESH)
+        status = DF_END;
+    else if (status == DF_OK)
+        status = log_judge(s, snap_hash_equal(plan, s->job.shape->plan), begun, end, err);
+    return status == DF_END ? log_begin_anew(s, err) : status;
+}
+
+/* ---- the whole ---- */
+
+/* What was submitted, for whoever wants to know; workers are told by message. */
+static df_status state_keep_job(const coord_server *s, df_error *err)
+{
+    df_status status = coord_state_write(s->options.state, "job.toml", s->job.text,
+                                         strlen(s->job.text), err);
+
+    if (status == DF_OK)
+        status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
+    return status;
+}
+
+static void state_read_finished(coord_server *s)
+{
+    char *text;
+    size_t size;
+
+    if (coord_state_read(s->options.state, "finished", &text, &size, NULL) != DF_OK)
+        return;
+    snprintf(s->fingerprint, sizeof s->fingerprint, "%.*s", (int)strcspn(text, "\n"), text);
+    free(text);
+}
+
+df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
+{
+    proto_coord_config config;
+    proto_coord_stats stats;
+    char store[DF_PATH_MAX];
+    proto_end end;
+    bool begun;
+    df_status s = coord_state_make(server->options.state, err);
+
+    if (s == DF_OK)
+        s = coord_state_path(store, server->options.state, "store", err);
+    if (s == DF_OK)
+        s = log_choose(server, err);
+    if (s == DF_OK)
+        s = state_keep_job(server, err);
+    if (s == DF_OK)
+        s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
+                              server->job.policy->snapshot_retain, state_wake, server, err);
+    if (s != DF_OK)
+        return s;
+    config = state_config(server);
+    server->coord = proto_coord_new(server->job.plan, &config, env);
+    s = coord_log_recover(server->log, server->coord, &end, &begun, err);
+    proto_coord_stats_get(server->coord, &stats);
+    server->attempts_lost = stats.orders;
+    state_read_finished(server);
+    return s;
+}

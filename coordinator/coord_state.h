@@ -1,0 +1,44 @@
+/* The folder in which a job's coordinator keeps what must outlive it, usually runs/NAME/state:
+ *
+ *   history.a history.b lock   the log (coord_log.h)
+ *   store/                     snapshots (coord_commit.h)
+ *   job.toml sets              the job as it was submitted: its text, its overrides, a line each
+ *   endpoint                   where the coordinator listens, one line; there while one runs
+ *   workers                    local workers, a line each (coord_children.h)
+ *   worker-N.log               what they said
+ *
+ * Small files are written anew and renamed: a reader finds a whole one or none. */
+#ifndef COORD_STATE_H
+#define COORD_STATE_H
+
+#include "dataflow/df_disk.h"
+
+#define COORD_STATE_FILE_MAX (2u << 20) /* bytes of a small file */
+#define COORD_ADDRESS_MAX    512u       /* bytes of an address, the final zero included */
+
+/* FOLDER/NAME. DF_ELIMIT: it is too long. */
+df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const char *name, df_error *err)
+    DF_MUST_CHECK;
+/* Make the folder and those above it. */
+df_status coord_state_make(const char *folder, df_error *err) DF_MUST_CHECK;
+/* Remove what a coordinator has put there, and nothing else; the folder stays. Nobody may have it. */
+df_status coord_state_clear(const char *folder, df_error *err) DF_MUST_CHECK;
+
+df_status coord_state_write(const char *folder, const char *name, const void *bytes, size_t size,
+                            df_error *err) DF_MUST_CHECK;
+/* *out (freed by the caller) has a zero behind its *size bytes. DF_END: there is no such file. */
+df_status coord_state_read(const char *folder, const char *name, char **out, size_t *size, df_error *err)
+    DF_MUST_CHECK;
+/* One that is not there is no failure. */
+void coord_state_remove(const char *folder, const char *name);
+
+/* Where a coordinator listens. DF_END: none does. */
+df_status coord_state_endpoint(char address[COORD_ADDRESS_MAX], const char *folder, df_error *err)
+    DF_MUST_CHECK;
+
+/* "ipc://..." of a local socket for a process's number, short enough for every system, in a folder that
+ * only this user may enter: below $XDG_RUNTIME_DIR, else in /tmp/weir-UID, which is made. */
+df_status coord_state_socket(char address[COORD_ADDRESS_MAX], uint64_t number, df_error *err)
+    DF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,41 @@
+/* How a job stands: what a coordinator tells whoever asks, and what a client reads from the answer.
+ * Steps are people's here: step n is tick n + 1 of the protocol. */
+#ifndef COORD_STATUS_H
+#define COORD_STATUS_H
+
+#include "coordinator/proto_coord.h"
+#include "snapshot/snap_store.h"
+
+typedef struct coord_status_worker {
+    char label[WEIR_NAME_MAX];
+    uint64_t id;
+    int64_t pid;           /* on its host */
+    uint32_t host;
+    bool member, here;     /* here: of a member, that it is not waited for */
+    uint32_t key_groups;
+    uint64_t step, silent_us;
+    bool begun;            /* step 0 is done there */
+} coord_status_worker;
+
+typedef struct coord_status {
+    char job[WEIR_NAME_MAX];
+    uint64_t number;       /* of the job, in every message */
+    char phase[64];        /* "running", "waiting", "paused", "done", "drained", "cancelled", "failed" */
+    char waiting[128];     /* for what, and who is missing; "": for nothing */
+    char error[512];       /* why it failed; "": it has not */
+    char fingerprint[64];  /* of the last step; "": not known yet */
+    uint64_t generation, incarnation, restarts;
+    bool begun;            /* step 0 is done */
+    uint64_t step, steps;
+    double steps_per_second;
+    uint64_t snapshot, snapshot_step; /* the newest; 0: none */
+    bool snapshot_runs;
+    uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
+    uint64_t orders;       /* in the history */
+    bool history_full;
+    uint64_t rejected[PROTO_REJECT_COUNT];
+    uint32_t worker_count;
+    coord_status_worker workers[PROTO_WORKERS_MAX];
+} coord_status;
+
+#endif
