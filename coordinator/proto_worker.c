@@ -354,6 +354,8 @@ static void worker_take_attach(proto_worker *w, const proto_msg *msg)
 
 static void worker_take_decided(proto_worker *w, const proto_msg *msg)
 {
+    if (w->capture.attempt == msg->decided.attempt && w->env.decided != NULL)
+        w->env.decided(w->env.user, msg->decided.attempt, msg->decided.committed);
     capture_decided(w, msg->decided.attempt);
 }
 

@@ -76,6 +76,9 @@ typedef struct proto_worker_env {
     void (*sink_sync)(void *user, uint64_t generation, uint64_t attempt);
     /* Nothing more is to be done: end the process. */
     void (*stop)(void *user, uint8_t reason);
+    void *flow_user; /* of the flow's own */
+    /* An attempt was decided; null is allowed. */
+    void (*decided)(void *user, uint64_t attempt, bool committed);
 } proto_worker_env;
 
 typedef struct proto_worker_config {
