@@ -248,6 +248,35 @@ bool coord_json_is_done(const char *text, size_t size, df_error *err)
     return done;
 }
 
+/* ---- run ---- */
+
+bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *plan,
+                            const char *directory, uint32_t threads, double seconds,
+                            const char *error)
+{
+    json_t *object = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "job", plan->job.name, "plan",
+                               json_sprintf("%016" PRIx64 "%016" PRIx64, plan->hash[0], plan->hash[1]),
+                               "status", s->phase[0] == '\0' ? "failed" : s->phase, "steps",
+                               json_count(plan->job.steps), "step",
+                               s->begun ? json_count(s->step) : json_null(), "workers",
+                               json_count(s->worker_count), "threads", json_count(threads));
+    bool done;
+
+    if (object == NULL)
+        return false;
+    json_object_set_new(object, "seconds", json_real(seconds));
+    json_object_set_new(object, "generation", json_count(s->generation));
+    json_object_set_new(object, "restarts", json_count(s->restarts));
+    status_snapshots(object, s);
+    json_object_set_new(object, "fingerprint",
+                        s->fingerprint[0] == '\0' ? json_null() : json_string(s->fingerprint));
+    json_object_set_new(object, "directory", json_string(directory));
+    json_object_set_new(object, "error", error[0] == '\0' ? json_null() : json_string(error));
+    done = json_dumpf(object, out, JSON_STYLE) == 0 && fputc('\n', out) != EOF;
+    json_decref(object);
+    return done;
+}
+
 /* ---- a worker's options ---- */
 
 char *coord_json_options(const coord_worker_options *o)

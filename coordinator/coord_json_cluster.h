@@ -5,6 +5,7 @@
 #define COORD_JSON_CLUSTER_H
 
 #include "coordinator/coord_status.h"
+#include "dataflow/df_plan.h"
 
 #include <stdio.h>
 
@@ -28,6 +29,11 @@ bool coord_json_status_read(coord_status *status, const char *text, size_t size,
 /* A line per snapshot. */
 bool coord_json_snapshots_print(FILE *out, const char *text, size_t size, df_error *err);
 bool coord_json_is_done(const char *text, size_t size, df_error *err);
+
+/* What `weir run --workers --json` prints when it has ended. False: it could not be written. */
+bool coord_json_cluster_run(FILE *out, const coord_status *status, const df_plan *plan,
+                            const char *directory, uint32_t threads, double seconds,
+                            const char *error);
 
 /* What a worker is told of how to run, beside its job. */
 typedef struct coord_worker_options {

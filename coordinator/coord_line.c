@@ -59,18 +59,20 @@ static void line_rates(char *text, size_t size, const coord_samples *s, uint64_t
     const coord_sample *from =
         s->count <= COORD_LINE_SAMPLES ? &s->first : &s->ring[s->count % COORD_LINE_SAMPLES];
     double seconds = last->seconds - from->seconds;
+    bool rows = last->rows > from->rows; /* else they are not known */
     char rate[32], left[32] = "";
 
     text[0] = '\0';
-    if (seconds <= 0 || last->rows == from->rows)
+    if (seconds <= 0 || (!rows && last->step <= from->step))
         return;
-    coord_line_count(rate, sizeof rate, (double)(last->rows - from->rows) / seconds);
+    coord_line_count(rate, sizeof rate, (double)(rows ? last->rows - from->rows
+                                                      : last->step - from->step) / seconds);
     if (last->step == from->step)
         from = &s->first;
     if (last->step > from->step && last->step < steps)
         line_left(left, sizeof left, (last->seconds - from->seconds) /
                   (double)(last->step - from->step) * (double)(steps - last->step));
-    snprintf(text, size, "  %s row-steps/s%s", rate, left);
+    snprintf(text, size, "  %s %s%s", rate, rows ? "row-steps/s" : "steps/s", left);
 }
 
 static size_t line_bar(char *to, uint32_t width, uint64_t step, uint64_t steps, bool utf8)

@@ -13,7 +13,7 @@
 /* Where a run was at some time. */
 typedef struct coord_sample {
     double seconds;
-    uint64_t step, rows; /* rows: row-steps so far */
+    uint64_t step, rows; /* rows: row-steps so far; always 0: they are not known, steps are told */
 } coord_sample;
 
 /* The last samples: rates are of this window. Zeroed: empty. */

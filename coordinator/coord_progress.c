@@ -1,6 +1,5 @@
 #include "coordinator/coord_progress.h"
 
-#include "coordinator/coord_line.h"
 #include "coordinator/coord_machine.h"
 
 #include <pthread.h>
@@ -20,7 +19,8 @@ struct coord_progress {
     bool utf8;
     FILE *console; /* null: none; standard output itself, or a stream of our own */
     bool console_own, console_failed;
-    const df_graph *graph;
+    coord_progress_sample sample;
+    void *user;
     pthread_t thread;
     pthread_mutex_t lock; /* of what follows, and of the terminal */
     pthread_cond_t wake;
@@ -59,13 +59,12 @@ static uint32_t progress_width(void)
 static void progress_tick(coord_progress *p, uint32_t tick)
 {
     coord_line_style style = { p->terminal ? progress_width() : 0, p->utf8 };
-    df_graph_stats stats;
+    coord_sample sample = { 0 };
 
-    df_graph_stats_get(p->graph, &stats);
-    if (!stats.begun)
+    if (!p->sample(p->user, &sample))
         return;
-    coord_samples_put(&p->samples,
-                      (coord_sample){ coord_machine_seconds(), stats.step, stats.rows });
+    sample.seconds = coord_machine_seconds();
+    coord_samples_put(&p->samples, sample);
     if (p->terminal) {
         coord_line_format(p->line, &p->samples, p->options.steps, style);
         progress_draw(p);
@@ -172,11 +171,13 @@ FILE *coord_progress_console(coord_progress *progress)
     return progress->console;
 }
 
-df_status coord_progress_start(coord_progress *p, const df_graph *graph, df_error *err)
+df_status coord_progress_start(coord_progress *p, coord_progress_sample sample, void *user,
+                               df_error *err)
 {
     if (p->options.quiet)
         return DF_OK;
-    p->graph = graph;
+    p->sample = sample;
+    p->user = user;
     p->stop = false;
     p->running = pthread_create(&p->thread, NULL, progress_main, p) == 0;
     return p->running ? DF_OK : df_fail(err, DF_ENOMEM, "cannot start a thread");
@@ -192,6 +193,16 @@ void coord_progress_stop(coord_progress *p)
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
     p->running = false;
+}
+
+void coord_progress_say(coord_progress *p, const char *line)
+{
+    pthread_mutex_lock(&p->lock);
+    progress_wipe(p);
+    fprintf(stderr, "%s\n", line);
+    if (p->running && !p->stop)
+        progress_draw(p);
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool coord_progress_free(coord_progress **progress)

@@ -5,6 +5,8 @@
  * at the end; its text begins with the job file, which the graph itself puts in front of a step's. */
 #include "coordinator/coord_run.h"
 
+#include "coordinator/coord_children.h"
+#include "coordinator/coord_cluster.h"
 #include "coordinator/coord_job.h"
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_line.h"
@@ -25,8 +27,9 @@
 typedef struct run_options {
     coord_texts set;
     coord_number steps, threads, warmup, shuffle;
-    const char *fingerprints, *verify, *directory;
-    bool streams, json, quiet;
+    coord_number workers;
+    const char *fingerprints, *verify, *directory, *state;
+    bool streams, json, quiet, resume, fresh;
 } run_options;
 
 static const coord_option run_table[] = {
@@ -37,6 +40,15 @@ static const coord_option run_table[] = {
     { .name = "threads", .value = "T", .help = "threads (default: one per processor)",
       .type = COORD_NUMBER, .least = 1, .most = DF_THREADS_MAX,
       .offset = offsetof(run_options, threads) },
+    { .name = "workers", .value = "N", .help = "run in N processes, with snapshots; N may change later",
+      .type = COORD_NUMBER, .least = 1, .most = COORD_CHILDREN_MAX,
+      .offset = offsetof(run_options, workers) },
+    { .name = "resume", .help = "with --workers: go on with a run that has not ended",
+      .type = COORD_FLAG, .offset = offsetof(run_options, resume) },
+    { .name = "fresh", .help = "with --workers: remove what is left of one, and begin anew",
+      .type = COORD_FLAG, .offset = offsetof(run_options, fresh) },
+    { .name = "state", .value = "DIR", .help = "with --workers: of log and snapshots (runs/NAME/state)",
+      .type = COORD_TEXT, .offset = offsetof(run_options, state) },
     { .name = "directory", .value = "DIR", .help = "of the files that sinks write (runs/NAME)",
       .type = COORD_TEXT, .offset = offsetof(run_options, directory) },
     { .name = "fingerprints", .value = "FILE", .help = "record the fingerprint of every step",
@@ -62,6 +74,7 @@ typedef struct run {
     const run_options *options;
     const char *job; /* the file, as the user named it */
     char directory[COORD_PATH_MAX];
+    char steps[48]; /* --steps, as one more --set */
     df_plan *plan;
     df_graph *graph;
     coord_verify *verify;
@@ -165,6 +178,17 @@ static df_status run_open(run *r, df_error *err)
         return s;
     atomic_store(&run_graph, r->graph);
     return DF_OK;
+}
+
+static bool run_sample(void *user, coord_sample *sample)
+{
+    run *r = user;
+    df_graph_stats stats;
+
+    df_graph_stats_get(r->graph, &stats);
+    sample->step = stats.step;
+    sample->rows = stats.rows;
+    return stats.begun;
 }
 
 /* ---- running ---- */
@@ -334,22 +358,21 @@ static int run_report(run *r, df_status s, const df_error *err)
 /* ---- the verb ---- */
 
 /* The plan, with --steps as one more override, so that a job's own `steps` may be missing. */
-static int run_load(run *r, const coord_texts *sets)
+static int run_load(run *r, coord_texts *sets)
 {
-    coord_texts all = *sets;
-    char steps[48];
     df_report report;
     df_status s;
 
+    *sets = r->options->set;
     if (r->options->steps.given) {
-        snprintf(steps, sizeof steps, "job.steps=%" PRIu64, r->options->steps.value);
-        if (all.count == COORD_TEXTS_MAX) {
+        snprintf(r->steps, sizeof r->steps, "job.steps=%" PRIu64, r->options->steps.value);
+        if (sets->count == COORD_TEXTS_MAX) {
             fputs("weir run: too many --set\n", stderr);
             return COORD_USAGE;
         }
-        all.items[all.count++] = steps;
+        sets->items[sets->count++] = r->steps;
     }
-    s = coord_job_load(&r->plan, r->job, &all, &report);
+    s = coord_job_load(&r->plan, r->job, sets, &report);
     if (s != DF_OK)
         df_report_print(&report, stderr);
     return s == DF_OK ? COORD_DONE : s == DF_ENOMEM ? COORD_FAILED : COORD_USAGE;
@@ -369,7 +392,7 @@ static int run_job(run *r)
     s = run_open(r, &err);
     if (s == DF_OK) {
         run_print_head(r);
-        s = coord_progress_start(r->progress, r->graph, &err);
+        s = coord_progress_start(r->progress, run_sample, r, &err);
     }
     if (s == DF_OK)
         s = run_steps(r, &err);
@@ -384,9 +407,53 @@ static int run_job(run *r)
     return code;
 }
 
+/* ---- with workers ---- */
+
+static int run_check_workers(const run_options *o)
+{
+    const char *wrong = NULL;
+
+    if (!o->workers.given) {
+        if (o->resume || o->fresh || o->state != NULL) {
+            fputs("weir run: --resume, --fresh and --state go with --workers\n", stderr);
+            return COORD_USAGE;
+        }
+        return COORD_DONE;
+    }
+    if (o->fingerprints != NULL || o->verify != NULL || o->streams)
+        wrong = "recordings of every step";
+    else if (o->warmup.given || o->shuffle.given)
+        wrong = "--warmup and --shuffle";
+    else if (o->resume && o->fresh)
+        wrong = "--resume and --fresh together";
+    if (wrong != NULL)
+        fprintf(stderr, "weir run: there are no %s with --workers\n", wrong);
+    return wrong == NULL ? COORD_DONE : COORD_USAGE;
+}
+
+static int run_workers(run *r, const coord_texts *sets)
+{
+    const run_options *o = r->options;
+    uint32_t workers = (uint32_t)o->workers.value, cores = coord_machine_threads();
+    coord_cluster_options options = {
+        .file = r->job, .directory = r->directory, .state = o->state, .plan = r->plan, .sets = sets,
+        .workers = workers, .json = o->json, .quiet = o->quiet,
+        .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
+        .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
+        .signals = &run_signals,
+    };
+    int code;
+
+    run_signals_catch();
+    code = coord_cluster_run(&options);
+    df_plan_free(&r->plan);
+    return code;
+}
+
 static int run_run(const coord_args *args, const void *options)
 {
     run r = { .options = options, .job = args->items[0] };
+    coord_texts sets;
     int code;
 
     if (r.options->verify != NULL && r.options->fingerprints != NULL &&
@@ -399,14 +466,16 @@ static int run_run(const coord_args *args, const void *options)
         fputs("weir run: --directory: expected a path\n", stderr);
         return COORD_USAGE;
     }
-    code = run_load(&r, &r.options->set);
+    code = run_check_workers(r.options);
+    if (code == COORD_DONE)
+        code = run_load(&r, &sets);
     if (code != COORD_DONE)
         return code;
     if (r.options->directory != NULL)
         strcpy(r.directory, r.options->directory);
     else
         snprintf(r.directory, sizeof r.directory, "runs/%s", r.plan->job.name);
-    return run_job(&r);
+    return r.options->workers.given ? run_workers(&r, &sets) : run_job(&r);
 }
 
 const coord_verb coord_verb_run = {

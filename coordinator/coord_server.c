@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#define SERVER_PATH_MAX  300u
 #define SERVER_SAMPLE_US 500000u
 #define SERVER_TELL_US   10000000u /* between two warnings of one kind */
 
@@ -359,6 +360,19 @@ static df_status server_children(coord_server *s, df_error *err)
     return coord_children_new(&s->children, &options, err);
 }
 
+/* What workers are told of a job must fit into its message. */
+static df_status server_check(const coord_server_options *o, df_error *err)
+{
+    if (strlen(o->state) > SERVER_PATH_MAX || strlen(o->job->file) >= PROTO_TEXT_SIZE_MAX ||
+        strlen(o->job->directory) >= PROTO_TEXT_SIZE_MAX)
+        return df_fail(err, DF_EINVAL, "%.100s: with workers a path may have %u bytes", o->state,
+                       SERVER_PATH_MAX);
+    if (strlen(o->job->text) > PROTO_JOB_SIZE_MAX || strlen(o->job->sets) > PROTO_INPUT_SIZE_MAX)
+        return df_fail(err, DF_ELIMIT, "%s: with workers a job may have %u bytes", o->job->file,
+                       PROTO_JOB_SIZE_MAX);
+    return DF_OK;
+}
+
 df_status coord_server_open(coord_server **out, const coord_server_options *options, df_error *err)
 {
     coord_server *s = calloc(1, sizeof *s);
@@ -375,6 +389,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     s->joined = malloc(PROTO_FRAME_SIZE_MAX);
     if (s->frame == NULL || s->joined == NULL)
         status = df_fail(err, DF_ENOMEM, "out of memory");
+    if (status == DF_OK)
+        status = server_check(options, err);
     if (status == DF_OK)
         status = server_state_open(s, &env, err);
     if (status == DF_OK)

@@ -1,4 +1,5 @@
-/* weir snapshot verify DIR */
+/* weir snapshot JOB, weir snapshot verify DIR */
+#include "coordinator/coord_client.h"
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_verb.h"
 
@@ -7,10 +8,13 @@
 #include <sys/stat.h>
 
 typedef struct snapshot_options {
+    const char *label;
     bool json;
 } snapshot_options;
 
 static const coord_option snapshot_table[] = {
+    { .name = "label", .value = "TEXT", .help = "name it; one with a label is kept", .type = COORD_TEXT,
+      .offset = offsetof(snapshot_options, label) },
     { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
       .offset = offsetof(snapshot_options, json) },
     { 0 },
@@ -102,23 +106,32 @@ static int snapshot_verify(const char *directory, const snapshot_options *o)
 
 static int snapshot_run(const coord_args *args, const void *options)
 {
+    const snapshot_options *o = options;
+
     if (strcmp(args->items[0], "verify") == 0 && args->count == 2)
         return snapshot_verify(args->items[1], options);
     if (strcmp(args->items[0], "verify") == 0)
         fputs("weir snapshot: verify what? write weir snapshot verify DIR\n", stderr);
-    else
+    else if (args->count == 2)
         fprintf(stderr, "weir snapshot: \"%.60s\" is not verify\n", args->items[0]);
+    else if (o->label != NULL && (o->label[0] == '\0' || strlen(o->label) >= WEIR_NAME_MAX))
+        fprintf(stderr, "weir snapshot: --label: expected 1 to %d bytes\n", WEIR_NAME_MAX - 1);
+    else
+        return coord_client_snapshot(args->items[0], o->label, o->json);
     return COORD_USAGE;
 }
 
 const coord_verb coord_verb_snapshot = {
     .name = "snapshot",
-    .arguments = "verify DIR",
-    .help = "read and check every chunk of every snapshot",
-    .more = "DIR is the state of a job, or the store in it. Nothing in it is changed. Each damage is a\n"
-            "line: the file, the snapshot, the state, the key group and the column. While a job works\n"
-            "in DIR, snapshots that it makes or removes meanwhile may be missing or show as damaged.\n"
-            "Exits 0 if all is whole, 1 if something is damaged, 2 if there is no store.\n",
+    .arguments = "JOB | verify DIR",
+    .help = "take a snapshot of a running job, or check all that there are",
+    .more = "JOB is the job's name (below runs/), its file, or the folder of its output. Returns when the\n"
+            "snapshot is committed.\n\n"
+            "verify reads and checks every chunk of every snapshot. DIR is the state of a job, or the\n"
+            "store in it. Nothing in it is changed. Each damage is a line: the file, the snapshot, the\n"
+            "state, the key group and the column. While a job works in DIR, snapshots that it makes or\n"
+            "removes meanwhile may be missing or show as damaged. Exits 0 if all is whole, 1 if something\n"
+            "is damaged, 2 if there is no store.\n",
     .options = snapshot_table,
     .options_size = sizeof(snapshot_options),
     .argument_min = 1,

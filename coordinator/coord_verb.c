@@ -33,7 +33,7 @@ void coord_verb_print_all(void *out)
         char left[64];
 
         snprintf(left, sizeof left, "weir %s %s", verb_list[i]->name, verb_list[i]->arguments);
-        fprintf(out, "  %-26s  %s\n", left, verb_list[i]->help);
+        fprintf(out, "  %-30s  %s\n", left, verb_list[i]->help);
     }
     fputs("\nweir help VERB shows a verb's options, weir help jobs the sections of a job file.\n", out);
 }

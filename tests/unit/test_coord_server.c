@@ -3,10 +3,12 @@
  * interpreter that runs straight through. */
 #include "tests/support/fake_worker.h"
 
-#include "coordinator/coord_process.h"
+#include "coordinator/coord_client.h"
 #include "coordinator/coord_state.h"
+#include "coordinator/coord_verb.h"
 
 #include <ftw.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -346,6 +348,124 @@ static void test_cancel(void **state)
     scene_free(s);
 }
 
+/* ---- another terminal ---- */
+
+typedef struct terminal {
+    scene *s;
+    int code;
+    char text[20000];
+    _Atomic bool done;
+} terminal;
+
+static bool asks(terminal *t, const char *what)
+{
+    coord_question question = { 0 };
+    coord_client *client;
+    const char *reply = NULL;
+    df_error err;
+    size_t size = 0;
+    bool ok;
+
+    snprintf(question.what, sizeof question.what, "%s", what);
+    ok = coord_client_open(&client, t->s->state, &err) == DF_OK &&
+         coord_client_ask(client, &question, &reply, &size, &err) == DF_OK;
+    snprintf(t->text, sizeof t->text, "%.*s", (int)size, ok ? reply : "");
+    coord_client_close(&client);
+    return ok;
+}
+
+static bool commands(terminal *t, uint8_t verb, uint8_t status)
+{
+    const proto_command command = { .verb = verb, .first = 1, .second = 99 };
+    proto_answer answer = { 0 };
+    coord_client *client;
+    df_error err;
+    bool ok = coord_client_open(&client, t->s->state, &err) == DF_OK &&
+              coord_client_command(client, &command, LIMIT_US, &answer, &err) == DF_OK &&
+              answer.status == status;
+
+    coord_client_close(&client);
+    return ok;
+}
+
+/* Stops where something is not as it should be; `code` says where. */
+static void *terminal_main(void *user)
+{
+    terminal *t = user;
+
+    t->code = 1;
+    if (!asks(t, "status") || strstr(t->text, "\"phase\":\"running\"") == NULL)
+        goto out;
+    t->code = 2;
+    if (coord_client_snapshot(t->s->folder, "by hand", false) != COORD_DONE)
+        goto out;
+    t->code = 3;
+    if (!asks(t, "snapshots") || strstr(t->text, "\"label\":\"by hand\"") == NULL)
+        goto out;
+    t->code = 4;
+    if (!asks(t, "nonsense") || strstr(t->text, "\"error\":") == NULL)
+        goto out;
+    t->code = 5;
+    if (!commands(t, PROTO_VERB_MOVE, PROTO_ANSWER_REFUSED) || !commands(t, 77, PROTO_ANSWER_REFUSED))
+        goto out;
+    t->code = 6;
+    if (!commands(t, PROTO_VERB_PAUSE, PROTO_ANSWER_OK) || !asks(t, "status") ||
+        strstr(t->text, "\"phase\":\"paused\"") == NULL || !commands(t, PROTO_VERB_RESUME, PROTO_ANSWER_OK))
+        goto out;
+    t->code = 7;
+    if (!commands(t, PROTO_VERB_DRAIN, PROTO_ANSWER_OK))
+        goto out;
+    t->code = 0;
+out:
+    t->done = true;
+    return NULL;
+}
+
+static void test_terminal(void **state)
+{
+    scene *s = scene_new();
+    coord_server *server;
+    terminal t = { .s = s };
+    pthread_t thread;
+
+    (void)state;
+    s->policy.snapshot = false;
+    s->job.pace = 20;
+    server = scene_open(s);
+    assert_int_equal(turn_until(s, server, so_running), DF_OK);
+    assert_int_equal(pthread_create(&thread, NULL, terminal_main, &t), 0);
+    while (!t.done)
+        assert_int_equal(coord_server_turn(server, 10000, &error), DF_OK);
+    pthread_join(thread, NULL);
+    if (t.code != 0)
+        print_error("at %d: %s\n", t.code, t.text);
+    assert_int_equal(t.code, 0);
+    assert_int_equal(turn_until(s, server, NULL), DF_END);
+    assert_string_equal(s->status->phase, "drained");
+    coord_server_close(&server);
+    assert_int_equal(coord_client_snapshot(s->folder, NULL, false), COORD_FAILED); /* nobody is there */
+    assert_int_equal(coord_client_snapshot("/nowhere", NULL, false), COORD_USAGE);
+    scene_free(s);
+}
+
+/* Nobody answers: the state says where somebody listened once. */
+static void test_nobody(void **state)
+{
+    scene *s = scene_new();
+    coord_client *client;
+    char address[COORD_ADDRESS_MAX];
+
+    (void)state;
+    assert_int_equal(coord_state_make(s->state, &error), DF_OK);
+    assert_int_equal(coord_client_open(&client, s->state, &error), DF_END);
+    assert_int_equal(coord_state_socket(address, 0x123456789, &error), DF_OK);
+    assert_int_equal(coord_state_write(s->state, "endpoint", address, strlen(address), &error), DF_OK);
+    assert_int_equal(coord_client_open(&client, s->state, &error), DF_END);
+    assert_non_null(strstr(error.text, "answers"));
+    assert_null(client);
+    scene_free(s);
+}
+
 /* Workers that never come to anything are given up, and it is said where to look. */
 static void test_no_worker(void **state)
 {
@@ -368,7 +488,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_kill),    cmocka_unit_test(test_workers_survive),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_no_worker), cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_nobody),
     };
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)

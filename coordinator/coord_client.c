@@ -1,0 +1,261 @@
+#include "coordinator/coord_client.h"
+
+#include "coordinator/coord_job.h"
+#include "coordinator/coord_net.h"
+#include "coordinator/coord_times.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct coord_client {
+    char state[DF_PATH_MAX], address[COORD_ADDRESS_MAX];
+    uint64_t self, number; /* number: of the last question or command */
+    coord_net *net;
+    uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
+    char *reply;           /* of the last question */
+    size_t reply_size;
+    coord_status *status;
+};
+
+/* ---- finding ---- */
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool has_history(const char *folder)
+{
+    char path[DF_PATH_MAX];
+
+    return coord_state_path(path, folder, "history.a", NULL) == DF_OK && access(path, F_OK) == 0;
+}
+
+/* FOLDER/state, or FOLDER itself. */
+static bool find_state(char state[DF_PATH_MAX], const char *folder)
+{
+    if (coord_state_path(state, folder, "state", NULL) == DF_OK && has_history(state))
+        return true;
+    return snprintf(state, DF_PATH_MAX, "%s", folder) < DF_PATH_MAX && has_history(state);
+}
+
+/* The name that a job file gives its job. */
+static df_status find_name(char name[WEIR_NAME_MAX], const char *file, df_error *err)
+{
+    const coord_texts sets = { 0 };
+    df_plan *plan = NULL;
+    df_report report;
+    df_status s = coord_job_load(&plan, file, &sets, &report);
+
+    if (s != DF_OK)
+        return df_fail(err, s, "%s: the job file has errors; name the job or its folder instead", file);
+    snprintf(name, WEIR_NAME_MAX, "%s", plan->job.name);
+    df_plan_free(&plan);
+    return DF_OK;
+}
+
+df_status coord_client_find(char state[DF_PATH_MAX], const char *job, df_error *err)
+{
+    char folder[DF_PATH_MAX], name[WEIR_NAME_MAX];
+    df_status s = DF_OK;
+
+    if (is_folder(job))
+        snprintf(folder, sizeof folder, "%s", job);
+    else if (access(job, R_OK) == 0) {
+        s = find_name(name, job, err);
+        snprintf(folder, sizeof folder, "runs/%s", name);
+    } else {
+        snprintf(folder, sizeof folder, "runs/%s", job);
+    }
+    if (s != DF_OK)
+        return s;
+    if (!is_folder(folder))
+        return df_fail(err, DF_EINVAL, "%.100s: no such job file or folder, and there is no %.150s", job,
+                       folder);
+    if (!find_state(state, folder))
+        return df_fail(err, DF_EINVAL, "%.200s: nothing has run there with workers", folder);
+    return DF_OK;
+}
+
+/* ---- talking ---- */
+
+static uint64_t client_now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void client_send(coord_client *c, proto_msg *msg, uint16_t type)
+{
+    coord_net_frame frame = { .head = c->frame };
+
+    msg->header.type = type;
+    msg->header.job = c->status->number;
+    msg->header.sender = c->self;
+    frame.head_size = proto_encode(msg, c->frame, PROTO_FRAME_SIZE_MAX);
+    if (frame.head_size == 0 || coord_net_send(c->net, 0, &frame, NULL) != DF_OK)
+        return; /* it is said again */
+}
+
+/* The next message of a type that answers what was said last; false: not yet. */
+static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
+{
+    coord_net_event e;
+
+    while (coord_net_next(c->net, &e)) {
+        if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
+            proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
+            continue;
+        if ((type == PROTO_TYPE_reply ? msg->reply.number : msg->answer.number) == c->number)
+            return true;
+    }
+    return false;
+}
+
+/* Say it, again and again, until it is answered. *msg is what is said, and then the answer. */
+static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uint16_t answer,
+                             uint64_t wait_us, df_error *err)
+{
+    uint64_t now = client_now_us(), end = now + wait_us, again = 0, ready;
+    proto_msg heard;
+
+    for (;;) {
+        if (client_next(c, &heard, answer)) {
+            *msg = heard;
+            return DF_OK;
+        }
+        now = client_now_us();
+        if (now >= end)
+            return df_fail(err, DF_END, "%.200s: no coordinator answers at %.200s", c->state, c->address);
+        if (now >= again) {
+            client_send(c, msg, type);
+            again = now + COORD_ASK_US;
+        }
+        if (coord_net_wait(c->net, (int64_t)((again < end ? again : end) - now), NULL, 0, &ready) ==
+            DF_EIO)
+            return df_fail(err, DF_EIO, "the network failed");
+    }
+}
+
+df_status coord_client_ask(coord_client *client, const coord_question *question, const char **reply,
+                           size_t *size, df_error *err)
+{
+    char *text = coord_json_question(question);
+    proto_msg msg = { .query = { .number = ++client->number } };
+    df_status s;
+
+    if (text == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    msg.query.text = (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
+    s = client_talk(client, &msg, PROTO_TYPE_query, PROTO_TYPE_reply, COORD_ANSWER_US, err);
+    free(text);
+    if (s != DF_OK)
+        return s;
+    free(client->reply);
+    client->reply_size = msg.reply.text.size;
+    client->reply = malloc(client->reply_size + 1);
+    if (client->reply == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    memcpy(client->reply, msg.reply.text.data, client->reply_size);
+    client->reply[client->reply_size] = '\0';
+    *reply = client->reply;
+    *size = client->reply_size;
+    return DF_OK;
+}
+
+df_status coord_client_refresh(coord_client *client, df_error *err)
+{
+    const coord_question question = { .what = "status" };
+    const char *reply;
+    size_t size;
+    df_status s = coord_client_ask(client, &question, &reply, &size, err);
+
+    if (s != DF_OK)
+        return s;
+    return coord_json_status_read(client->status, reply, size, err) ? DF_OK : DF_EIO;
+}
+
+const coord_status *coord_client_status(const coord_client *client)
+{
+    return client->status;
+}
+
+df_status coord_client_command(coord_client *client, const proto_command *command, uint64_t wait_us,
+                               proto_answer *answer, df_error *err)
+{
+    proto_msg msg = { .command = *command };
+    df_status s;
+
+    msg.command.number = ++client->number;
+    s = client_talk(client, &msg, PROTO_TYPE_command, PROTO_TYPE_answer, wait_us, err);
+    *answer = msg.answer;
+    return s;
+}
+
+/* ---- life ---- */
+
+static df_status client_connect(coord_client *c, df_error *err)
+{
+    bool tcp = strncmp(c->address, "tcp://", 6) == 0;
+    coord_net_options options = { .frame_size_max = PROTO_FRAME_SIZE_MAX, .insecure = tcp };
+    df_status s;
+
+    if (getrandom(&c->self, sizeof c->self, 0) != (ssize_t)sizeof c->self)
+        return df_fail(err, DF_EIO, "no random bytes");
+    c->self |= 1ull << 63; /* no worker's number */
+    options.self = c->self;
+    s = coord_net_open(&c->net, &options, err);
+    return s == DF_OK ? coord_net_connect(c->net, 0, c->address, NULL, err) : s;
+}
+
+df_status coord_client_open(coord_client **out, const char *state, df_error *err)
+{
+    coord_client *c = calloc(1, sizeof *c);
+    df_status s = DF_OK;
+
+    *out = NULL;
+    if (c != NULL) {
+        c->frame = malloc(PROTO_FRAME_SIZE_MAX);
+        c->status = calloc(1, sizeof *c->status);
+    }
+    if (c == NULL || c->frame == NULL || c->status == NULL) {
+        coord_client_close(&c);
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    }
+    snprintf(c->state, sizeof c->state, "%s", state);
+    s = coord_state_endpoint(c->address, state, err);
+    if (s == DF_END)
+        s = df_fail(err, DF_END, "%.200s: no coordinator runs", state);
+    if (s == DF_OK)
+        s = client_connect(c, err);
+    if (s == DF_OK)
+        s = coord_client_refresh(c, err);
+    if (s != DF_OK)
+        coord_client_close(&c);
+    *out = c;
+    return s;
+}
+
+void coord_client_close(coord_client **client)
+{
+    coord_client *c = *client;
+
+    *client = NULL;
+    if (c == NULL)
+        return;
+    coord_net_close(&c->net);
+    free(c->frame);
+    free(c->reply);
+    free(c->status);
+    free(c);
+}

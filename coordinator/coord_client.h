@@ -1,0 +1,34 @@
+/* A client of a job's coordinator: how it is found, asked and commanded. Every wait has a deadline. */
+#ifndef COORD_CLIENT_H
+#define COORD_CLIENT_H
+
+#include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_state.h"
+
+typedef struct coord_client coord_client;
+
+/* The state folder of a job that is named by its name (below runs/), its file, its output's folder or
+ * the state folder itself. DF_EINVAL: it is none of these, or has never run with workers. */
+df_status coord_client_find(char state[DF_PATH_MAX], const char *job, df_error *err) DF_MUST_CHECK;
+
+/* Connect to the coordinator of a state folder and hear how the job stands. DF_END: none listens. On
+ * success *out is owned by the caller. */
+df_status coord_client_open(coord_client **out, const char *state, df_error *err) DF_MUST_CHECK;
+void coord_client_close(coord_client **client);
+
+/* How the job stood when it was heard last; borrowed. */
+const coord_status *coord_client_status(const coord_client *client);
+df_status coord_client_refresh(coord_client *client, df_error *err) DF_MUST_CHECK;
+/* Ask; *reply is the coordinator's text, borrowed until the next question. */
+df_status coord_client_ask(coord_client *client, const coord_question *question, const char **reply,
+                           size_t *size, df_error *err) DF_MUST_CHECK;
+/* Command, and wait for the answer at most so long. */
+df_status coord_client_command(coord_client *client, const proto_command *command, uint64_t wait_us,
+                               proto_answer *answer, df_error *err) DF_MUST_CHECK;
+
+/* ---- for verbs ---- */
+
+/* `weir snapshot JOB`: take one now, and say which it is. Returns a coord_exit. */
+int coord_client_snapshot(const char *job, const char *label, bool json);
+
+#endif

@@ -1,0 +1,285 @@
+#include "coordinator/coord_cluster.h"
+
+#include "coordinator/coord_job.h"
+#include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_line.h"
+#include "coordinator/coord_machine.h"
+#include "coordinator/coord_plan.h"
+#include "coordinator/coord_progress.h"
+#include "coordinator/coord_state.h"
+#include "coordinator/coord_verb.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLUSTER_TURN_US 100000u
+
+typedef struct cluster {
+    const coord_cluster_options *options;
+    char file[DF_PATH_MAX], directory[DF_PATH_MAX], state[DF_PATH_MAX];
+    char *text, *sets;
+    proto_plan *plan;
+    coord_shape shape;
+    coord_server_job job;
+    coord_server *server;
+    coord_progress *progress;
+    coord_status *status;
+    _Atomic uint64_t step; /* that is done, + 1; for the progress line */
+    uint64_t restarts;
+    bool cancelled;        /* by the user, here */
+    double begin;
+} cluster;
+
+/* ---- the job, as workers are told of it ---- */
+
+static df_status cluster_paths(cluster *c, df_error *err)
+{
+    const coord_cluster_options *o = c->options;
+    char state[DF_PATH_MAX];
+    df_status s = coord_state_make(o->directory, err);
+
+    if (s == DF_OK && o->state == NULL)
+        s = coord_state_path(state, o->directory, "state", err);
+    else if (s == DF_OK && snprintf(state, sizeof state, "%s", o->state) >= DF_PATH_MAX)
+        s = df_fail(err, DF_EINVAL, "--state: the path is too long");
+    if (s == DF_OK)
+        s = coord_state_make(state, err);
+    if (s != DF_OK)
+        return s;
+    if (realpath(o->file, c->file) == NULL || realpath(o->directory, c->directory) == NULL ||
+        realpath(state, c->state) == NULL)
+        return df_fail(err, DF_EIO, "%s: %s", o->file, strerror(errno));
+    return DF_OK;
+}
+
+static df_status cluster_text(cluster *c, df_error *err)
+{
+    FILE *file = fopen(c->file, "re");
+    size_t size;
+
+    c->text = malloc(PROTO_JOB_SIZE_MAX + 1);
+    if (file == NULL || c->text == NULL) {
+        if (file != NULL)
+            fclose(file);
+        return df_fail(err, DF_EIO, "%s: %s", c->file, strerror(errno));
+    }
+    size = fread(c->text, 1, PROTO_JOB_SIZE_MAX + 1, file);
+    fclose(file);
+    if (size > PROTO_JOB_SIZE_MAX)
+        return df_fail(err, DF_ELIMIT, "%s: a job that runs with workers may have %u bytes", c->file,
+                       PROTO_JOB_SIZE_MAX);
+    c->text[size] = '\0';
+    return DF_OK;
+}
+
+static df_status cluster_sets(cluster *c, df_error *err)
+{
+    const coord_texts *sets = c->options->sets;
+    size_t used = 0;
+
+    c->sets = malloc(PROTO_INPUT_SIZE_MAX + 1);
+    if (c->sets == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    c->sets[0] = '\0';
+    for (uint32_t i = 0; i < sets->count; i++) {
+        int length = snprintf(c->sets + used, PROTO_INPUT_SIZE_MAX - used, "%s\n", sets->items[i]);
+
+        if (strchr(sets->items[i], '\n') != NULL)
+            return df_fail(err, DF_EINVAL, "--set: with --workers its text is one line");
+        used += length < 0 ? 0 : (size_t)length;
+        if (used >= PROTO_INPUT_SIZE_MAX)
+            return df_fail(err, DF_ELIMIT, "--set: too many");
+    }
+    return DF_OK;
+}
+
+static df_status cluster_job(cluster *c, df_error *err)
+{
+    const df_plan *plan = c->options->plan;
+    df_status s = cluster_paths(c, err);
+
+    if (s == DF_OK)
+        s = cluster_text(c, err);
+    if (s == DF_OK)
+        s = cluster_sets(c, err);
+    if (s == DF_OK)
+        s = coord_plan_make(&c->plan, plan, err);
+    if (s != DF_OK)
+        return s;
+    coord_shape_of(&c->shape, plan);
+    c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
+                                 .text = c->text, .sets = c->sets, .plan = c->plan,
+                                 .shape = &c->shape, .policy = &plan->draft->policy,
+                                 .window = plan->window, .pace = plan->draft->pace };
+    return DF_OK;
+}
+
+/* ---- running ---- */
+
+static bool cluster_sample(void *user, coord_sample *sample)
+{
+    cluster *c = user;
+    uint64_t step = atomic_load(&c->step);
+
+    sample->step = step == 0 ? 0 : step - 1;
+    return step > 0;
+}
+
+static void cluster_print(void *user, const char *text, size_t size)
+{
+    cluster *c = user;
+    FILE *console = coord_progress_console(c->progress);
+
+    if (fwrite(text, 1, size, console) != size)
+        return; /* told when the console is closed */
+    fflush(console);
+}
+
+/* What a person should know at once. */
+static void cluster_watch(cluster *c)
+{
+    const coord_status *s = c->status;
+    char line[256];
+
+    coord_server_status(c->server, c->status);
+    atomic_store(&c->step, s->begun ? s->step + 1 : 0);
+    if (s->restarts > c->restarts && !c->options->quiet) {
+        if (s->snapshot != 0)
+            snprintf(line, sizeof line, "a worker was lost; back to snapshot %" PRIu64 ", step %" PRIu64,
+                     s->snapshot, s->snapshot_step);
+        else
+            snprintf(line, sizeof line, "a worker was lost; back to the beginning");
+        coord_progress_say(c->progress, line);
+    }
+    c->restarts = s->restarts;
+}
+
+static df_status cluster_loop(cluster *c, df_error *err)
+{
+    df_status s = DF_OK;
+
+    while (s == DF_OK) {
+        s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
+        cluster_watch(c);
+        if (*c->options->signals > 0 && !c->cancelled) {
+            coord_server_command(c->server, PROTO_VERB_CANCEL);
+            c->cancelled = true;
+        }
+    }
+    return s == DF_END ? DF_OK : s;
+}
+
+static df_status cluster_open(cluster *c, df_error *err)
+{
+    const coord_cluster_options *o = c->options;
+    coord_progress_options progress = { .quiet = o->quiet, .console = !o->json,
+                                        .steps = o->plan->job.steps };
+    coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
+                                     .workers = o->workers, .threads = o->threads,
+                                     .print = o->json ? NULL : cluster_print, .user = c };
+    df_status s = cluster_job(c, err);
+
+    if (s == DF_OK)
+        s = coord_progress_new(&c->progress, &progress, err);
+    if (s == DF_OK)
+        s = coord_server_open(&c->server, &options, err);
+    if (s == DF_OK && !o->quiet)
+        fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
+                o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
+    if (s == DF_OK)
+        s = coord_progress_start(c->progress, cluster_sample, c, err);
+    return s;
+}
+
+/* ---- telling ---- */
+
+static void cluster_print_done(const cluster *c)
+{
+    const coord_status *s = c->status;
+    char files[1024];
+
+    if (c->options->quiet)
+        return;
+    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %" PRIu64 " snapshot%s, %" PRIu64 " restart%s\n",
+            s->step, coord_machine_seconds() - c->begin, s->snapshots_taken,
+            s->snapshots_taken == 1 ? "" : "s", s->restarts, s->restarts == 1 ? "" : "s");
+    if (strcmp(s->phase, "drained") == 0)
+        printf("drained after step %" PRIu64 " of %" PRIu64 "; snapshot %" PRIu64 "\n", s->step, s->steps,
+               s->snapshot);
+    else
+        printf("done. fingerprint %s\n", s->fingerprint[0] == '\0' ? "unknown" : s->fingerprint);
+    coord_job_files(c->options->plan, files, sizeof files);
+    if (files[0] != '\0')
+        printf("in %s: %s\n", c->options->directory, files);
+}
+
+static int cluster_code(const cluster *c, df_status s)
+{
+    switch (s == DF_OK ? coord_server_end(c->server) : PROTO_END_FAILED) {
+    case PROTO_END_DONE:
+    case PROTO_END_DRAINED:
+        return COORD_DONE;
+    case PROTO_END_CANCELLED:
+        return COORD_INTERRUPTED;
+    case PROTO_END_NOT:
+    case PROTO_END_FAILED:
+        break;
+    }
+    return s == DF_EINVAL && c->server == NULL ? COORD_USAGE : COORD_FAILED;
+}
+
+static int cluster_report(cluster *c, df_status s, const df_error *err)
+{
+    const coord_cluster_options *o = c->options;
+    int code = cluster_code(c, s);
+    const char *error = s != DF_OK ? err->text : c->status->error;
+
+    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->threads,
+                                           coord_machine_seconds() - c->begin, error))
+        code = COORD_FAILED;
+    if (code == COORD_DONE && !o->json)
+        cluster_print_done(c);
+    else if (code == COORD_INTERRUPTED && c->status->begun)
+        fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "; files are whole\n", o->file,
+                c->status->step, c->status->steps);
+    else if (code == COORD_INTERRUPTED)
+        fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
+    else if (code != COORD_DONE)
+        fprintf(stderr, "%s: %s\n", o->file, error);
+    return code;
+}
+
+int coord_cluster_run(const coord_cluster_options *options)
+{
+    cluster *c = calloc(1, sizeof *c);
+    df_error err = { 0 };
+    df_status s;
+    int code;
+
+    if (c != NULL)
+        c->status = calloc(1, sizeof *c->status);
+    if (c == NULL || c->status == NULL) {
+        free(c);
+        fputs("weir run: out of memory\n", stderr);
+        return COORD_FAILED;
+    }
+    c->options = options;
+    c->begin = coord_machine_seconds();
+    s = cluster_open(c, &err);
+    if (s == DF_OK)
+        s = cluster_loop(c, &err);
+    coord_progress_stop(c->progress);
+    if (!coord_progress_free(&c->progress) && s == DF_OK)
+        s = df_fail(&err, DF_EIO, "standard output: %s", strerror(errno));
+    code = cluster_report(c, s, &err);
+    coord_server_close(&c->server);
+    coord_plan_free(&c->plan);
+    free(c->text);
+    free(c->sets);
+    free(c->status);
+    free(c);
+    return code;
+}

@@ -1,0 +1,25 @@
+/* `weir run JOB --workers N`: the coordinator in this process, N workers on this machine, from the
+ * beginning to the end of the job. */
+#ifndef COORD_CLUSTER_H
+#define COORD_CLUSTER_H
+
+#include "coordinator/coord_args.h"
+#include "coordinator/coord_server.h"
+
+#include <signal.h>
+
+typedef struct coord_cluster_options {
+    const char *file, *directory; /* of the job, of its output; as the user named them */
+    const char *state;            /* null: DIRECTORY/state */
+    const df_plan *plan;          /* of the job with its overrides */
+    const coord_texts *sets;
+    uint32_t workers, threads;    /* threads: of each */
+    coord_server_begin begin;
+    bool json, quiet;
+    const volatile sig_atomic_t *signals; /* how often the user wanted it to stop */
+} coord_cluster_options;
+
+/* Prints what there is to print. Returns a coord_exit. */
+int coord_cluster_run(const coord_cluster_options *options);
+
+#endif

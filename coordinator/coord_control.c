@@ -1,0 +1,375 @@
+/* weir status, snapshots, suspend, resume, drain, cancel, list, logs: what another terminal asks of a
+ * job that runs with workers. */
+#include "coordinator/coord_client.h"
+#include "coordinator/coord_times.h"
+#include "coordinator/coord_verb.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONTROL_WAIT_US 600000000ull /* for a snapshot to be taken */
+
+static int control_failed(const char *verb, df_status s, const df_error *err)
+{
+    fprintf(stderr, "weir %s: %s\n", verb, err->text);
+    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+}
+
+static df_status control_open(coord_client **out, const char *job, df_error *err)
+{
+    char state[DF_PATH_MAX];
+    df_status s = coord_client_find(state, job, err);
+
+    *out = NULL;
+    return s == DF_OK ? coord_client_open(out, state, err) : s;
+}
+
+/* ---- status ---- */
+
+typedef struct status_options {
+    bool json, watch;
+} status_options;
+
+static const coord_option status_table[] = {
+    { .name = "watch", .help = "again every second, until the job has ended", .type = COORD_FLAG,
+      .offset = offsetof(status_options, watch) },
+    { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
+      .offset = offsetof(status_options, json) },
+    { 0 },
+};
+
+static void status_print_line(const coord_status *s)
+{
+    printf("%s  %s", s->job, s->phase);
+    if (s->begun)
+        printf("  step %" PRIu64 "/%" PRIu64, s->step, s->steps);
+    if (s->steps_per_second > 0)
+        printf("  %.1f steps/s", s->steps_per_second);
+    if (s->restarts > 0)
+        printf("  %" PRIu64 " restart%s", s->restarts, s->restarts == 1 ? "" : "s");
+    if (s->waiting[0] != '\0')
+        printf("  waiting for %s", s->waiting);
+    if (s->error[0] != '\0')
+        printf("  %s", s->error);
+    putchar('\n');
+}
+
+static void status_print(const coord_status *s)
+{
+    status_print_line(s);
+    if (s->snapshot != 0)
+        printf("  snapshot %" PRIu64 " at step %" PRIu64, s->snapshot, s->snapshot_step);
+    else
+        printf("  no snapshot");
+    printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
+           s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const coord_status_worker *w = &s->workers[i];
+
+        printf("  %-8s pid %-8" PRId64, w->label, w->pid);
+        if (w->member)
+            printf(" %5u key groups  step %" PRIu64 "\n", w->key_groups, w->step);
+        else
+            puts(" spare");
+    }
+}
+
+static bool status_is_over(const coord_status *s)
+{
+    static const char *const ends[] = { "done", "drained", "cancelled", "failed" };
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (strcmp(s->phase, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static df_status status_once(coord_client *client, const status_options *o, df_error *err)
+{
+    const coord_question question = { .what = "status" };
+    const char *reply;
+    size_t size;
+    df_status s;
+
+    if (o->json) {
+        s = coord_client_ask(client, &question, &reply, &size, err);
+        if (s == DF_OK)
+            printf("%.*s\n", (int)size, reply);
+        return s;
+    }
+    s = coord_client_refresh(client, err);
+    if (s == DF_OK && o->watch)
+        status_print_line(coord_client_status(client));
+    else if (s == DF_OK)
+        status_print(coord_client_status(client));
+    fflush(stdout);
+    return s;
+}
+
+static int status_run(const coord_args *args, const void *options)
+{
+    const struct timespec second = { .tv_sec = 1 };
+    const status_options *o = options;
+    coord_client *client;
+    df_error err = { 0 };
+    df_status s = control_open(&client, args->items[0], &err);
+
+    if (s == DF_OK)
+        s = status_once(client, o, &err);
+    while (s == DF_OK && o->watch && !status_is_over(coord_client_status(client))) {
+        nanosleep(&second, NULL);
+        s = status_once(client, o, &err);
+        if (s == DF_OK && o->json)
+            s = coord_client_refresh(client, &err);
+    }
+    coord_client_close(&client);
+    return s == DF_OK ? COORD_DONE : control_failed("status", s, &err);
+}
+
+const coord_verb coord_verb_status = {
+    .name = "status",
+    .arguments = "JOB",
+    .help = "how a job that runs with workers stands",
+    .more = "JOB is the job's name (below runs/), its file, or the folder of its output.\n",
+    .options = status_table,
+    .options_size = sizeof(status_options),
+    .argument_min = 1,
+    .argument_max = 1,
+    .run = status_run,
+};
+
+/* ---- snapshots ---- */
+
+typedef struct control_options {
+    bool json;
+} control_options;
+
+static const coord_option control_table[] = {
+    { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
+      .offset = offsetof(control_options, json) },
+    { 0 },
+};
+
+static int snapshots_run(const coord_args *args, const void *options)
+{
+    const coord_question question = { .what = "snapshots" };
+    const control_options *o = options;
+    coord_client *client;
+    const char *reply;
+    size_t size;
+    df_error err = { 0 };
+    df_status s = control_open(&client, args->items[0], &err);
+
+    if (s == DF_OK)
+        s = coord_client_ask(client, &question, &reply, &size, &err);
+    if (s == DF_OK && o->json)
+        printf("%.*s\n", (int)size, reply);
+    else if (s == DF_OK && !coord_json_snapshots_print(stdout, reply, size, &err))
+        s = DF_EIO;
+    coord_client_close(&client);
+    return s == DF_OK ? COORD_DONE : control_failed("snapshots", s, &err);
+}
+
+const coord_verb coord_verb_snapshots = {
+    .name = "snapshots",
+    .arguments = "JOB",
+    .help = "list the snapshots of a job that runs",
+    .options = control_table,
+    .options_size = sizeof(control_options),
+    .argument_min = 1,
+    .argument_max = 1,
+    .run = snapshots_run,
+};
+
+/* ---- commands ---- */
+
+static const char *answer_text(const proto_answer *answer)
+{
+    switch ((proto_answer_status)answer->status) {
+    case PROTO_ANSWER_OK:
+        return "";
+    case PROTO_ANSWER_ENDED:
+        return "the job has ended";
+    case PROTO_ANSWER_LATE:
+        return "it is too late for that";
+    case PROTO_ANSWER_REFUSED:
+        break;
+    }
+    return "refused: not now";
+}
+
+/* Command and wait; prints why it was refused. */
+static int control_command(const char *name, const char *job, proto_verb verb, bool json)
+{
+    const proto_command command = { .verb = (uint8_t)verb };
+    proto_answer answer = { 0 };
+    coord_client *client;
+    df_error err = { 0 };
+    df_status s = control_open(&client, job, &err);
+    int code = COORD_DONE;
+
+    if (s == DF_OK)
+        s = coord_client_command(client, &command, COORD_ANSWER_US, &answer, &err);
+    if (s != DF_OK)
+        code = control_failed(name, s, &err);
+    else if (answer.status != PROTO_ANSWER_OK) {
+        fprintf(stderr, "weir %s: %s\n", name, answer_text(&answer));
+        code = COORD_FAILED;
+    } else if (json) {
+        printf("{\"ok\":true}\n");
+    }
+    coord_client_close(&client);
+    return code;
+}
+
+int coord_client_snapshot(const char *job, const char *label, bool json)
+{
+    const proto_command command = { .verb = PROTO_VERB_SNAPSHOT };
+    coord_question question = { .what = "label" };
+    proto_answer answer = { 0 };
+    coord_client *client;
+    const char *reply;
+    size_t size;
+    df_error err = { 0 };
+    df_status s = control_open(&client, job, &err);
+
+    snprintf(question.label, sizeof question.label, "%s", label == NULL ? "" : label);
+    if (s == DF_OK && label != NULL) {
+        s = coord_client_ask(client, &question, &reply, &size, &err);
+        if (s == DF_OK && !coord_json_is_done(reply, size, &err))
+            s = DF_EIO;
+    }
+    if (s == DF_OK)
+        s = coord_client_command(client, &command, CONTROL_WAIT_US, &answer, &err);
+    coord_client_close(&client);
+    if (s != DF_OK)
+        return control_failed("snapshot", s, &err);
+    if (answer.status != PROTO_ANSWER_OK) {
+        fprintf(stderr, "weir snapshot: %s\n", answer_text(&answer));
+        return COORD_FAILED;
+    }
+    answer.step -= answer.step > 0; /* tick n + 1 is step n */
+    if (json)
+        printf("{\"snapshot\":%" PRIu64 ",\"step\":%" PRIu64 "}\n", answer.index, answer.step);
+    else
+        printf("snapshot %" PRIu64 " at step %" PRIu64 "\n", answer.index, answer.step);
+    return COORD_DONE;
+}
+
+static int suspend_run(const coord_args *args, const void *options)
+{
+    return control_command("suspend", args->items[0], PROTO_VERB_PAUSE,
+                           ((const control_options *)options)->json);
+}
+
+static int resume_run(const coord_args *args, const void *options)
+{
+    return control_command("resume", args->items[0], PROTO_VERB_RESUME,
+                           ((const control_options *)options)->json);
+}
+
+static int drain_run(const coord_args *args, const void *options)
+{
+    return control_command("drain", args->items[0], PROTO_VERB_DRAIN,
+                           ((const control_options *)options)->json);
+}
+
+static int cancel_run(const coord_args *args, const void *options)
+{
+    return control_command("cancel", args->items[0], PROTO_VERB_CANCEL,
+                           ((const control_options *)options)->json);
+}
+
+#define CONTROL_VERB(verb, text) \
+    const coord_verb coord_verb_##verb = { \
+        .name = #verb, \
+        .arguments = "JOB", \
+        .help = text, \
+        .options = control_table, \
+        .options_size = sizeof(control_options), \
+        .argument_min = 1, \
+        .argument_max = 1, \
+        .run = verb##_run, \
+    };
+
+CONTROL_VERB(suspend, "let a running job stand still; nothing is lost")
+CONTROL_VERB(resume, "let a suspended job go on")
+CONTROL_VERB(drain, "end a running job soon, with a snapshot")
+CONTROL_VERB(cancel, "end a running job now; its files stay whole")
+
+/* ---- list, logs ---- */
+
+static void list_one(const char *name)
+{
+    char state[DF_PATH_MAX];
+    coord_client *client = NULL;
+    df_error err = { 0 };
+
+    if (coord_client_find(state, name, &err) != DF_OK)
+        return;
+    if (coord_client_open(&client, state, &err) == DF_OK)
+        status_print_line(coord_client_status(client));
+    else
+        printf("%s  does not run\n", name);
+    coord_client_close(&client);
+}
+
+static int list_run(const coord_args *args, const void *options)
+{
+    struct dirent **names;
+    int count = scandir("runs", &names, NULL, alphasort);
+
+    (void)args;
+    (void)options;
+    for (int i = 0; i < count; i++) {
+        if (names[i]->d_name[0] != '.')
+            list_one(names[i]->d_name);
+        free(names[i]);
+    }
+    if (count >= 0)
+        free(names);
+    return COORD_DONE;
+}
+
+static const coord_option list_table[] = { { 0 } };
+
+const coord_verb coord_verb_list = {
+    .name = "list",
+    .arguments = "",
+    .help = "the jobs below runs/ that were run with workers",
+    .options = list_table,
+    .run = list_run,
+};
+
+static int logs_run(const coord_args *args, const void *options)
+{
+    char state[DF_PATH_MAX];
+    df_error err = { 0 };
+    df_status s = coord_client_find(state, args->items[0], &err);
+
+    (void)options;
+    for (unsigned i = 1; s == DF_OK; i++) {
+        char name[32], *text;
+        size_t size;
+
+        snprintf(name, sizeof name, "worker-%u.log", i);
+        s = coord_state_read(state, name, &text, &size, &err);
+        if (s == DF_OK && size > 0)
+            printf("==> %s/%s\n%s%s", state, name, text, text[size - 1] == '\n' ? "" : "\n");
+        free(text);
+    }
+    return s == DF_END ? COORD_DONE : control_failed("logs", s, &err);
+}
+
+const coord_verb coord_verb_logs = {
+    .name = "logs",
+    .arguments = "JOB",
+    .help = "what the workers of a job have said",
+    .options = list_table,
+    .argument_min = 1,
+    .argument_max = 1,
+    .run = logs_run,
+};
