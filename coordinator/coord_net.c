@@ -246,8 +246,10 @@ void coord_net_stats_get(const coord_net *net, coord_net_stats *stats)
 
 static void net_unconnect(coord_net *net, net_peer *peer)
 {
-    if (peer->address != NULL)
+    if (peer->address != NULL) {
         zmq_disconnect(net->out.socket, peer->address);
+        net->out.maybe = true; /* the rest of it happens when the socket is read */
+    }
     free(peer->address);
     free(peer->wanted);
     peer->address = NULL;

@@ -58,7 +58,8 @@ const char *coord_net_address(const coord_net *net);
  * Whether somebody answers is told by events. */
 df_status coord_net_connect(coord_net *net, uint64_t peer, const char *address,
                             const char *server_key, df_error *err) DF_MUST_CHECK;
-/* Give up our connection to the peer, if there is one; no event tells it. */
+/* Give up our connection to the peer, if there is one; no event tells it. It ends as the net goes on
+ * being waited for. */
 void coord_net_disconnect(coord_net *net, uint64_t peer);
 
 /* A frame is a head and perhaps a payload. They arrive as they were sent, in one part or in two which
@@ -100,7 +101,7 @@ typedef struct coord_net_event {
 } coord_net_event;
 
 /* The next event; its bytes are valid until the next call of coord_net_next or coord_net_close. False:
- * nothing is there. */
+ * nothing is there, and nothing will be before coord_net_wait has been called (perhaps with no time). */
 bool coord_net_next(coord_net *net, coord_net_event *event);
 
 /* Sleep until an event may be there, a wake, one of fds[count] is readable, or the time is over (< 0:
