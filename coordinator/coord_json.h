@@ -3,6 +3,7 @@
 #ifndef COORD_JSON_H
 #define COORD_JSON_H
 
+#include "coordinator/coord_keys.h"
 #include "coordinator/coord_run.h"
 
 #include <stdio.h>
@@ -14,5 +15,9 @@ bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
 bool coord_json_version(FILE *out, const char *version, const char *commit);
 bool coord_json_graph(FILE *out, const df_plan *plan);
 bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t count);
+/* One key, and where; or a folder's keys and who is allowed. */
+bool coord_json_key(FILE *out, const char *folder, const coord_key *key);
+bool coord_json_keys(FILE *out, const char *folder, const coord_key_list *keys,
+                     const coord_key_list *allowed);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct coord_verb {
     int (*run)(const coord_args *args, const void *options); /* returns a coord_exit */
 } coord_verb;
 
-#define COORD_VERBS(X) X(run) X(check) X(graph) X(operators) X(sim) X(version) X(help)
+#define COORD_VERBS(X) X(run) X(check) X(graph) X(operators) X(keys) X(sim) X(version) X(help)
 
 #define COORD_VERB_DECLARE(name) extern const coord_verb coord_verb_##name;
 COORD_VERBS(COORD_VERB_DECLARE)
