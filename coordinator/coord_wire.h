@@ -5,7 +5,7 @@
 #include "coordinator/coord_net.h"
 #include "coordinator/proto_msg.h"
 
-#define COORD_WIRE_COORDINATOR 1u /* the coordinator's number on the net */
+#define COORD_WIRE_COORDINATOR 0u /* the coordinator's number on the net */
 
 typedef struct coord_wire {
     uint8_t *out, *joined; /* [PROTO_FRAME_SIZE_MAX] each */

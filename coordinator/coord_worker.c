@@ -75,7 +75,7 @@ static proto_bytes bytes_of(const char *text)
 /* What cannot be sent now is lost: the protocol says it again. */
 static void worker_say(worker *w, uint64_t to, const proto_msg *msg)
 {
-    coord_wire_send(&w->wire, w->net, to == 0 ? COORD_WIRE_COORDINATOR : to, msg);
+    coord_wire_send(&w->wire, w->net, to, msg);
 }
 
 static void say_hello(worker *w)
@@ -341,7 +341,7 @@ static uint64_t number_of(const worker_options *o)
 
     if (o->id.given)
         return o->id.value;
-    while (id <= COORD_WIRE_COORDINATOR)
+    while (id < 2) /* 0 is the coordinator, 1 what it says to itself */
         if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id)
             id = (uint64_t)getpid() << 20 | 2;
     return id;
