@@ -57,10 +57,10 @@ static void fill(const scene *s, options *o)
     set_option(s->kind, o, "height", &size, sizeof(size));
 }
 
-/* 1000 rows in step 2, so that more than one buffer is written; else a few. */
+/* In step 2 more rows than a buffer of the csv sink holds; else a few. */
 static weir_status one_step(const scene *s, run *r, uint32_t step)
 {
-    weir_batch *batches[2] = { birds(step, step == 2 ? 1000 : 5), birds(100 + step, step % 3) };
+    weir_batch *batches[2] = { birds(step, step == 2 ? 10000 : 5), birds(100 + step, step % 3) };
 
     ((float *)batches[0]->columns[0])[1] += s->shift;
     weir_status status = run_step(r, (uint64_t)step * EVERY, 2, batches);
@@ -155,7 +155,7 @@ static size_t slurp(const char *path, char *bytes, size_t size)
 /* Every file of `sub` is one of `whole`, or the beginning of one. Returns how many. */
 static uint32_t files_are_of(const char *sub, const char *whole, bool grows, bool hidden_too)
 {
-    static char found[1 << 18], expected[1 << 18];
+    static char found[1 << 20], expected[1 << 20];
     DIR *d = opendir(in_folder(sub, ""));
     uint32_t count = 0;
     struct dirent *e;
