@@ -16,9 +16,9 @@
 
 #define CRASH_EXIT 9
 
-static long crash_after = LONG_MAX; /* calls; then the process is gone */
-static int crash_sync_error;        /* errno of every sync; 0: they succeed */
-static long crash_time = 1000000;   /* of day: never the same twice */
+static _Atomic long crash_after = LONG_MAX; /* calls; then the process is gone */
+static _Atomic int crash_sync_error;        /* errno of every sync; 0: they succeed */
+static _Atomic long crash_time = 1000000;   /* of day: never the same twice */
 
 static bool crash_now(void)
 {

@@ -1,8 +1,6 @@
 /* Kinds in which rows meet: aggregates, exchanges, and what a key group remembers. */
 #include "tests/support/kinds_private.h"
 
-#include <string.h>
-
 /* ---- tally, total, sum ---- */
 
 enum { PARTIAL_COUNT, PARTIAL_SUM, PARTIAL_FOLD };

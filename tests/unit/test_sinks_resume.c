@@ -4,6 +4,7 @@
 #include "tests/support/sink_run.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -365,6 +366,50 @@ static void a_failed_sync_is_final(void **unused)
     assert_int_equal(access(in_folder("out", "one.h5"), F_OK), -1); /* not durable: not published */
 }
 
+typedef struct syncing {
+    const weir_operator *kind;
+    weir_sink *sink;
+    weir_status status;
+} syncing;
+
+static void *sync_thread(void *user)
+{
+    syncing *s = user;
+
+    s->status = s->kind->sync(s->sink);
+    return NULL;
+}
+
+/* A sync runs while the next steps are written. */
+static void syncs_beside_the_next_steps(void **unused)
+{
+    static const char *const files[] = { "one.csv", "one.h5", "{step}.png" };
+
+    (void)unused;
+    empty_folder("out");
+    for (int i = 0; i < 3; i++) {
+        scene s = every_kind[i];
+        weir_mark mark;
+        options o;
+        run r;
+        s.file = files[i];
+        start(&s, &r, &o);
+        for (uint32_t step = 0; step < 60; step += 20) {
+            syncing beside = { .kind = s.kind, .sink = &r.sink, .status = WEIR_FAILED };
+            pthread_t thread;
+            assert_int_equal(s.kind->mark(&r.sink, &mark), WEIR_OK);
+            assert_int_equal(pthread_create(&thread, NULL, sync_thread, &beside), 0);
+            for (uint32_t n = 0; n < 20; n++) /* more pictures than may wait for a sync */
+                assert_int_equal(one_step(&s, &r, step + n), WEIR_OK);
+            assert_int_equal(pthread_join(thread, NULL), 0);
+            assert_int_equal(beside.status, WEIR_OK);
+        }
+        assert_int_equal(run_close(&r), WEIR_OK);
+    }
+    /* 60 pictures, one.csv, and a segment for each mark but the first, which came before any step. */
+    assert_int_equal(files_are_of("out", "out", false, true), 60 + 1 + 3);
+}
+
 /* A mark that is cut or has a flipped bit is refused, or can be gone on from; nothing crashes. */
 static void odd_marks(void **unused)
 {
@@ -452,6 +497,7 @@ int main(void)
         cmocka_unit_test(another_run_is_refused),
         cmocka_unit_test(one_sink_per_file),
         cmocka_unit_test(a_failed_sync_is_final),
+        cmocka_unit_test(syncs_beside_the_next_steps),
         cmocka_unit_test(odd_marks),
         cmocka_unit_test(print_and_null_promise_nothing),
         cmocka_unit_test(a_new_run_replaces_the_old_segments),
