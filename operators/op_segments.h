@@ -6,9 +6,9 @@
  *
  * A step has twelve digits, so that names sort and nobody's own file is taken for a segment.
  *
- * A segment gets its name only when it is whole and, in a job that can go on, durable. After that it
- * never changes, so a process that goes on compares what it computes again with what it finds, and
- * writes only what is not there. Segments are published in their order.
+ * A segment gets its name only when it is whole and, in a job that can go on, durable. After that
+ * it never changes, so a process that goes on compares what it computes again with what it finds,
+ * and writes only what is not there. Segments are published in their order.
  *
  * A target that is there and is no regular file (/dev/full) is written in place, as one segment.
  *
@@ -30,8 +30,8 @@ typedef struct op_segment {
     uint64_t start; /* its first step */
 } op_segment;
 
-/* Take the lock and remove what a killed process left unfinished; without `resume` also all segments
- * that are there. `path` is the first one's. */
+/* Take the lock and remove what a killed process left unfinished; without `resume` also all
+ * segments that are there. `path` is the first one's. */
 df_status op_segments_open(op_segments **out, const char *path, bool resume, df_error *err)
     DF_MUST_CHECK;
 /* The name of a segment, until the next call. */

@@ -2,10 +2,11 @@
  * What is in it stands in op_hdf5.h.
  *
  * A job without snapshots writes one file. One that can go on after a restart writes segments: each
- * mark ends one, the next is named after its first step (op_segments.h). What a reader finds under a
- * segment's name is whole, durable and final, so after a restart the steps that stand in published
- * segments are compared and not written again. That must hold for any marks, also if they come at
- * other steps than before the restart; so a mark may stand within a segment that is there:
+ * mark ends one, the next is named after its first step (op_segments.h). What a reader finds under
+ * a segment's name is whole, durable and final, so after a restart the steps that stand in
+ * published segments are compared and not written again. That must hold for any marks, also if
+ * they come at other steps than before the restart; so a mark may stand within a segment that is
+ * there:
  *
  *   version u8 | place u8, an hdf5_place | first u8 | start u64 | steps u64
  *

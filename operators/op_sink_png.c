@@ -9,9 +9,9 @@
  * picture; without it the newest one stays.
  *
  * Nothing is carried from picture to picture, so a mark says nothing: after a restart the pictures
- * behind it are drawn again, with equal bytes, and replace what is there by rename. (Without "{step}"
- * the newest picture is then an older one for a while.) A sync makes the pictures durable that were
- * drawn since the one before. */
+ * behind it are drawn again, with equal bytes, and replace what is there by rename. (Without
+ * "{step}" the newest picture is then an older one for a while.) A sync makes the pictures durable
+ * that were drawn since the one before. */
 #include "operators/op_file.h"
 #include "operators/op_number.h"
 #include "operators/op_plot.h"

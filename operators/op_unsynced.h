@@ -1,7 +1,7 @@
 /* Whole files that were written and are not durable yet, of a sink that makes many.
  *
- * A file's descriptor stays open until its sync: whoever opens it later may miss an error of its disk.
- * So there is a limit, OP_UNSYNCED_MAX; beyond it the oldest is synced at once.
+ * A file's descriptor stays open until its sync: whoever opens it later may miss an error of its
+ * disk. So there is a limit, OP_UNSYNCED_MAX; beyond it the oldest is synced at once.
  *
  * op_unsynced_add and op_unsynced_sync may run at the same time on two threads. */
 #ifndef OP_UNSYNCED_H

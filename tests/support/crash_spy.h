@@ -1,7 +1,8 @@
 /* Kills a test's child process at the n-th call that changes a file, and never really syncs.
  *
  * Include it in one .c of a test program: its definitions win over libc's, also for the library and
- * for libhdf5. A write that is killed leaves its first half. What C's own streams write is not seen. */
+ * for libhdf5. A write that is killed leaves its first half. What C's own streams write is not
+ * seen. */
 #ifndef CRASH_SPY_H
 #define CRASH_SPY_H
 
