@@ -247,6 +247,8 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
                 c->status->step, c->status->steps);
     else if (code == COORD_INTERRUPTED)
         fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
+    else if (code != COORD_DONE && strncmp(error, o->file, strlen(o->file)) == 0)
+        fprintf(stderr, "%s\n", error); /* a step's error begins with the job file */
     else if (code != COORD_DONE)
         fprintf(stderr, "%s: %s\n", o->file, error);
     return code;

@@ -33,6 +33,7 @@ static void engine_open(proto_worker *w)
                          .sink_member = sink_member(w, plan), .first_tick = w->install_step,
                          .user = f, .send = flow_note_parcel, .sent = flow_note_sent,
                          .wake = flow_note_wake };
+    f->generation = w->generation;
     f->snapshot = w->install_snapshot;
     f->final_tick = UINT64_MAX;
     f->seen = (df_progress){ .worked = w->install_step, .done = w->install_step };

@@ -16,7 +16,8 @@ typedef struct coord_flow coord_flow;
 typedef struct coord_flow_options {
     const df_plan *plan;
     const char *directory;     /* of output files */
-    const char *store;         /* folder of the store; shared with the coordinator */
+    const char *state;         /* the coordinator's folder, and that of the store in it: shared */
+    const char *store;
     uint32_t threads;
     void *console;             /* FILE *, or null */
     snap_codec codec;

@@ -222,7 +222,7 @@ static uint32_t threads_of(const worker *w)
 
 static bool begin(worker *w)
 {
-    coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .store = w->store,
+    coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
                                 .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
                                 .codec = codec_of(&w->plan->draft->policy),

@@ -15,17 +15,6 @@ same_files() # FOLDER FOLDER: the files that sinks wrote
         [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
     done
 }
-wait_for() # SECONDS COMMAND...: until it succeeds
-{
-    tries=$(($1 * 10))
-    shift
-    while [ $tries -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tries=$((tries - 1))
-    done
-    return 1
-}
 
 # ---- the same bits on any number of workers ----
 alike()
@@ -57,10 +46,6 @@ draw() # BELOW: the next number
 {
     SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
     DRAWN=$((SEED / 65536 % $1))
-}
-workers() # the local workers of the run in this folder
-{
-    cut -d' ' -f3 runs/flock/state/workers 2>/dev/null
 }
 victim() # a process of the run: a worker, or sometimes the coordinator
 {
@@ -137,4 +122,7 @@ is "ends the run" test $? -eq 0
 rm -rf runs
 "$WEIR" run "$FLOCK" $SMALL --steps 50 --set job.dt=1000 --workers 3 >out 2>err
 is "a step that fails fails the job" test $? -eq 1
-holds "and says where" err 'id [0-9]* .*is dt too large'
+is "and says where, once" sh -c "grep -E '^[^:]*flock.toml: step 0: state .*id [0-9]+ .*is dt too large' err"
+"$WEIR" run "$FLOCK" $SMALL --steps 50 --set job.dt=1000 2>alone
+is "as one process does" test "$(tail -n 1 err)" = "$(tail -n 1 alone)"
+

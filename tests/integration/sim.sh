@@ -47,12 +47,12 @@ nopromise 1..8000
 early 1..500
 nofloor 1..1000
 sendfirst 1..500
-minattach 14001..15000
+minattach 1..1000
 reject 1..2000
 noackwait 1..500
 sameinc 1..5000
 once 1..1000
-nolock 1..1000
+nolock 4001..4500
 voidinput 1..500
 orderlate 1..500
 earlycommit 1..500
