@@ -112,6 +112,8 @@ static df_status cluster_job(cluster *c, df_error *err)
     coord_shape_of(&c->shape, plan);
     c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
+                                 .fingerprints = c->options->fingerprints,
+                                 .verify = c->options->verify, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
                                  .window = plan->window, .pace = plan->draft->pace };
     return DF_OK;
@@ -211,6 +213,8 @@ static void cluster_print_done(const cluster *c)
                s->snapshot);
     else
         printf("done. fingerprint %s\n", s->fingerprint[0] == '\0' ? "unknown" : s->fingerprint);
+    if (c->options->verify != NULL && strcmp(s->phase, "drained") != 0)
+        printf("same bits as %s in %" PRIu64 " steps\n", c->options->verify, s->steps + 1);
     coord_job_files(c->options->plan, files, sizeof files);
     if (files[0] != '\0')
         printf("in %s: %s\n", c->options->directory, files);

@@ -24,6 +24,8 @@ typedef struct coord_flow_options {
     bool fingerprint_steps, fingerprint_streams;
     /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
+    /* Before the first of them of a generation; the loading thread. */
+    df_status (*on_begin)(void *user, uint64_t step, df_error *err);
     /* Any thread: there is something to poll. */
     void (*wake)(void *user);
     void *user;

@@ -157,6 +157,9 @@ static void *load_main(void *user)
     df_error *err = &f->load.error;
     df_status s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
 
+    if (s == DF_OK && f->options.on_begin != NULL && f->part.member == f->part.sink_member)
+        s = f->options.on_begin(f->options.user,
+                                f->part.first_tick == 0 ? 0 : f->part.first_tick - 1, err);
     if (s == DF_OK)
         s = df_graph_start(f->graph, err);
     if (s != DF_OK) {

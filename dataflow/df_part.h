@@ -84,6 +84,7 @@ typedef struct df_progress {
     uint64_t done;     /* ... and shown by this member's sinks */
     bool captured;     /* see df_graph_captured */
     bool failed;
+    bool fatal;        /* the job's own error, which every other run would have, too */
     uint64_t fail_tick;
     uint32_t fail_vertex, fail_key_group, fail_row;
     df_error error;    /* of the smallest failure so far */

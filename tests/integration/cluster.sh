@@ -33,6 +33,17 @@ alike flock $SMALL --steps 40
 alike melt --set cells=6 --steps 40
 alike outbreak --set schools=50
 
+# ---- recordings ----
+"$WEIR" run "$FLOCK" $SMALL --steps 40 --directory one --fingerprints one.prints --fingerprint-streams >out 2>err
+rm -rf runs
+exits 0 "a recording of three workers" "$WEIR" run "$FLOCK" $SMALL --steps 40 --workers 3 \
+    --fingerprints three.prints --fingerprint-streams
+is "is that of one process, operators and all" cmp one.prints three.prints
+exits 0 "and each verifies the other" "$WEIR" run "$FLOCK" $SMALL --steps 40 --workers 2 --verify one.prints
+awk '$1 == 20 { $3 = "0000000000000000" substr($3, 17) } { print }' one.prints >bad.prints
+exits 1 "a step that differs ends the run" "$WEIR" run "$FLOCK" $SMALL --steps 40 --workers 2 --verify bad.prints
+holds "which is named, with the column" err 'step 20 differs from bad.prints: state "birds"'
+
 # ---- kill -9 ----
 # Random numbers of a seed, which is printed and repeats the choices (not the timing).
 SEED=${WEIR_SEED:-$(date +%s)}
