@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CLUSTER_TURN_US 100000u
+#define CLUSTER_LOOK_S  0.05 /* seconds between two looks at how it stands */
 
 typedef struct cluster {
     const coord_cluster_options *options;
@@ -29,6 +30,7 @@ typedef struct cluster {
     coord_status *status;
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     uint64_t restarts;
+    double looked;         /* when */
     bool cancelled;        /* by the user, here */
     double begin;
 } cluster;
@@ -144,6 +146,7 @@ static void cluster_watch(cluster *c)
     const coord_status *s = c->status;
     char line[256];
 
+    c->looked = coord_machine_seconds();
     coord_server_status(c->server, c->status);
     atomic_store(&c->step, s->begun ? s->step + 1 : 0);
     if (s->restarts > c->restarts && !c->options->quiet) {
@@ -163,7 +166,8 @@ static df_status cluster_loop(cluster *c, df_error *err)
 
     while (s == DF_OK) {
         s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
-        cluster_watch(c);
+        if (s != DF_OK || coord_machine_seconds() - c->looked >= CLUSTER_LOOK_S)
+            cluster_watch(c);
         if (*c->options->signals > 0 && !c->cancelled) {
             coord_server_command(c->server, PROTO_VERB_CANCEL);
             c->cancelled = true;

@@ -71,8 +71,8 @@ static void status_waiting(const coord_server *s, const proto_coord_stats *stats
 
 static void status_workers(coord_server *s, coord_status *status)
 {
-    proto_coord_worker *list = calloc(PROTO_WORKERS_MAX, sizeof *list);
-    uint32_t count = list == NULL ? 0 : proto_coord_workers_get(s->coord, list, PROTO_WORKERS_MAX);
+    const proto_coord_worker *list = s->workers;
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
 
     for (uint32_t i = 0; i < count; i++) {
         coord_status_worker *w = &status->workers[i];
@@ -88,7 +88,6 @@ static void status_workers(coord_server *s, coord_status *status)
         w->silent_us = list[i].silent_us;
     }
     status->worker_count = count;
-    free(list);
 }
 
 static void status_error(const coord_server *s, const proto_coord_stats *stats, coord_status *status)

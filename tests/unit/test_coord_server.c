@@ -249,6 +249,20 @@ static void test_kill(void **state)
     scene_free(s);
 }
 
+/* A worker that is stuck is silent, is killed, and another one takes its place. */
+static void test_stuck(void **state)
+{
+    scene *s = scene_new();
+    coord_server *server = scene_open(s);
+
+    (void)state;
+    assert_int_equal(turn_until(s, server, so_snapshot), DF_OK);
+    assert_int_equal(kill((pid_t)s->status->workers[1].pid, SIGSTOP), 0);
+    run_to_end(s, server);
+    assert_int_equal(s->status->restarts, 1);
+    scene_free(s);
+}
+
 /* A coordinator that ends, and workers that outlive it: no generation is lost. */
 static void test_workers_survive(void **state)
 {
@@ -485,7 +499,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run),     cmocka_unit_test(test_again),
-        cmocka_unit_test(test_kill),    cmocka_unit_test(test_workers_survive),
+        cmocka_unit_test(test_kill),    cmocka_unit_test(test_stuck),
+        cmocka_unit_test(test_workers_survive),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_no_worker), cmocka_unit_test(test_terminal),
