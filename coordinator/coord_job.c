@@ -4,7 +4,9 @@
 #include "coordinator/coord_kinds.h"
 #include "operators/op_list.h"
 
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
@@ -19,6 +21,45 @@ df_status coord_job_load(df_plan **out, const char *path, const coord_texts *set
     df_report_init(report, path);
     s = cfg_load(&draft, path, &options, report);
     return s == DF_OK ? df_plan_new(out, &draft, report) : s;
+}
+
+/* Cut `lines` (changed) into texts; false: too many. */
+static bool cut_lines(coord_texts *texts, char *lines)
+{
+    char *rest = lines, *line;
+
+    texts->count = 0;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        if (line[0] == '\0')
+            continue;
+        if (texts->count == COORD_TEXTS_MAX)
+            return false;
+        texts->items[texts->count++] = line;
+    }
+    return true;
+}
+
+df_status coord_job_read(df_plan **out, const char *path, const char *text, size_t size,
+                         const char *sets, df_report *report)
+{
+    char *lines = strdup(sets), *folder = strdup(path);
+    coord_texts texts;
+    df_draft *draft = NULL;
+    df_status s = DF_ENOMEM;
+
+    *out = NULL;
+    df_report_init(report, path);
+    if (lines != NULL && folder != NULL && cut_lines(&texts, lines)) {
+        cfg_options options = { .kinds = &op_kinds, .sets = texts.items, .set_count = texts.count,
+                                .load = coord_kind_load };
+
+        s = cfg_read(&draft, path, dirname(folder), text, size, &options, report);
+        if (s == DF_OK)
+            s = df_plan_new(out, &draft, report);
+    }
+    free(lines);
+    free(folder);
+    return s;
 }
 
 void coord_job_files(const df_plan *plan, char *text, size_t size)

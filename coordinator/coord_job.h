@@ -7,6 +7,9 @@
 
 /* Read the job at `path` with the overrides "param=value", "path.to.key=value". The plan is the
  * caller's. Not DF_OK: the report holds every error. */
+/* The same from memory; `sets`: overrides, a line each. */
+df_status coord_job_read(df_plan **out, const char *path, const char *text, size_t size,
+                         const char *sets, df_report *report) DF_MUST_CHECK;
 df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
                          df_report *report) DF_MUST_CHECK;
 

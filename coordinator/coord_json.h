@@ -3,6 +3,7 @@
 #ifndef COORD_JSON_H
 #define COORD_JSON_H
 
+#include "coordinator/coord_keys.h"
 #include "coordinator/coord_run.h"
 #include "snapshot/snap_store.h"
 
@@ -21,5 +22,9 @@ bool coord_json_verify_begin(FILE *out, const char *folder, const snap_store *st
 bool coord_json_verify_damage(FILE *out, bool first, const snap_damage *damage);
 bool coord_json_verify_end(FILE *out, const snap_verified *verified, df_status status,
                            const df_error *err);
+/* One key, and where; or a folder's keys and who is allowed. */
+bool coord_json_key(FILE *out, const char *folder, const coord_key *key);
+bool coord_json_keys(FILE *out, const char *folder, const coord_key_list *keys,
+                     const coord_key_list *allowed);
 
 #endif

@@ -167,3 +167,38 @@ bool coord_json_verify_end(FILE *out, const snap_verified *v, df_status status, 
         json_object_set_new(object, "error", json_string(err->text));
     return fputs("],", out) != EOF && list_embed(out, object, JSON_EMBED) && fputs("}\n", out) != EOF;
 }
+
+/* ---- keys: public ones ---- */
+
+static json_t *list_key(const coord_key *key)
+{
+    json_t *object = json_pack("{s:s, s:s}", "name", key->name, "key", key->public_key);
+
+    if (key->role != COORD_ROLE_NONE)
+        json_object_set_new(object, "role", json_string(coord_role_text(key->role)));
+    return object;
+}
+
+static json_t *list_keys(const coord_key_list *keys)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < keys->count; i++)
+        json_array_append_new(list, list_key(&keys->items[i]));
+    return list;
+}
+
+bool coord_json_key(FILE *out, const char *folder, const coord_key *key)
+{
+    json_t *object = list_key(key);
+
+    json_object_set_new(object, "folder", json_string(folder));
+    return list_print(out, object);
+}
+
+bool coord_json_keys(FILE *out, const char *folder, const coord_key_list *keys,
+                     const coord_key_list *allowed)
+{
+    return list_print(out, json_pack("{s:s, s:o, s:o}", "folder", folder, "keys", list_keys(keys),
+                                     "allowed", list_keys(allowed)));
+}

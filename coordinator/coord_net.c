@@ -153,6 +153,15 @@ static void net_raise_limit(void)
     }
 }
 
+static df_status net_guard_need(coord_net *net, df_error *err)
+{
+    if (net->guard != NULL)
+        return DF_OK;
+    if (net->keys == NULL)
+        return df_fail(err, DF_EINVAL, "tcp needs keys");
+    return net_guard_open(&net->guard, net->ctx, net->keys, net->key, err);
+}
+
 static df_status net_bind(coord_net *net, const char *bind, df_error *err)
 {
     char address[sizeof net->address];
@@ -161,15 +170,19 @@ static df_status net_bind(coord_net *net, const char *bind, df_error *err)
 
     if (s != DF_OK)
         return s;
-    if (net_is_tcp(address) && !net->insecure)
-        return df_fail(err, DF_EINVAL, "%s: tcp needs keys", bind);
     net_raise_limit();
     s = socket_open(net, &net->in, "inproc://in", ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED, err);
-    if (s != DF_OK)
-        return s;
-    if (net_is_tcp(address))
-        return net_bind_tcp(net, address, ipv6, err);
-    return net_bind_local(net, address, err);
+    if (s == DF_OK && !net_is_tcp(address))
+        return net_bind_local(net, address, err);
+    if (s == DF_OK && !net->insecure) {
+        net->guarded = true; /* from now on nobody is heard who has shown no key */
+        s = net_guard_need(net, err);
+        if (s == DF_OK)
+            s = net_guard_listen(net->guard, net->in.socket, err);
+        if (s != DF_OK)
+            df_wrap(err, s, "%s", bind);
+    }
+    return s == DF_OK ? net_bind_tcp(net, address, ipv6, err) : s;
 }
 
 df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *err)
@@ -184,14 +197,20 @@ df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *
     net->frame_size_max = o->frame_size_max;
     net->insecure = o->insecure;
     net_parts_init(net);
+    net->keys = o->keys == NULL ? NULL : strdup(o->keys);
+    net->key = o->key == NULL ? NULL : strdup(o->key);
     net->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     net->ctx = zmq_ctx_new();
-    if (net->wake_fd < 0 || net->ctx == NULL || zmq_ctx_set(net->ctx, ZMQ_IO_THREADS, 1) != 0) {
+    if (net->wake_fd < 0 || net->ctx == NULL || (o->keys != NULL && net->keys == NULL) ||
+        (o->key != NULL && net->key == NULL) || zmq_ctx_set(net->ctx, ZMQ_IO_THREADS, 1) != 0) {
         s = net_fail(err, "the transport");
         goto out;
     }
     s = socket_open(net, &net->out, "inproc://out",
-                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED, err);
+                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
+                    err);
     if (s == DF_OK && o->bind != NULL)
         s = net_bind(net, o->bind, err);
     if (s != DF_OK)
@@ -223,11 +242,14 @@ void coord_net_close(coord_net **address)
     net_parts_close(net);
     socket_close(&net->in);
     socket_close(&net->out);
+    net_guard_close(&net->guard);
     while (net->ctx != NULL && zmq_ctx_term(net->ctx) != 0 && errno == EINTR)
         ;
     if (net->wake_fd >= 0)
         close(net->wake_fd);
     net_peers_free(&net->peers);
+    free(net->keys);
+    free(net->key);
     free(net);
     *address = NULL;
 }
@@ -237,17 +259,25 @@ const char *coord_net_address(const coord_net *net)
     return net->address;
 }
 
+const char *coord_net_key(const coord_net *net)
+{
+    return net->guarded ? net_guard_key(net->guard) : "";
+}
+
 void coord_net_stats_get(const coord_net *net, coord_net_stats *stats)
 {
     *stats = net->stats;
+    stats->refused = net->guard == NULL ? 0 : net_guard_refused(net->guard);
 }
 
 /* ---- connecting ---- */
 
 static void net_unconnect(coord_net *net, net_peer *peer)
 {
-    if (peer->address != NULL)
+    if (peer->address != NULL) {
         zmq_disconnect(net->out.socket, peer->address);
+        net->out.maybe = true; /* the rest of it happens when the socket is read */
+    }
     free(peer->address);
     free(peer->wanted);
     peer->address = NULL;
@@ -268,10 +298,29 @@ static void net_unconnect_address(coord_net *net, const char *address)
     }
 }
 
+/* ZeroMQ copies the socket's options into each connection when it is made. */
+static df_status net_connect_as(coord_net *net, const net_peer *peer, df_error *err)
+{
+    df_status s;
+
+    if (!net_is_tcp(peer->address) || net->insecure)
+        return socket_set(net->out.socket, ZMQ_CURVE_SERVER, 0) ? DF_OK : net_fail(err, peer->wanted);
+    if (peer->key[0] == '\0')
+        return df_fail(err, DF_EINVAL, "%s: the public key of who listens there is needed",
+                       peer->wanted);
+    s = net_guard_need(net, err);
+    if (s == DF_OK)
+        s = net_guard_connect(net->guard, net->out.socket, peer->key, err);
+    return s == DF_OK ? s : df_wrap(err, s, "%s", peer->wanted);
+}
+
 static df_status net_connect(coord_net *net, net_peer *peer, bool ipv6, df_error *err)
 {
     uint8_t name[NET_OUT_NAME_SIZE];
+    df_status s = net_connect_as(net, peer, err);
 
+    if (s != DF_OK)
+        return s;
     peer->serial = ++net->serial;
     net_out_name(peer, name);
     if (!socket_set(net->out.socket, ZMQ_IPV6, ipv6) ||
@@ -290,21 +339,22 @@ df_status coord_net_connect(coord_net *net, uint64_t number, const char *address
     net_peer *peer = net_peer_get(&net->peers, number);
     df_status s;
 
-    (void)server_key;
     if (peer == NULL)
         return df_fail(err, DF_ENOMEM, "out of memory, or too many peers");
-    if (peer->wanted != NULL && strcmp(peer->wanted, address) == 0)
+    server_key = server_key == NULL ? "" : server_key;
+    if (peer->wanted != NULL && strcmp(peer->wanted, address) == 0 && strcmp(peer->key, server_key) == 0)
         return DF_OK;
+    if (strlen(server_key) >= NET_USER_SIZE)
+        return df_fail(err, DF_EINVAL, "\"%.60s\" is no public key", server_key);
     s = net_resolve(address, false, resolved, sizeof resolved, &ipv6, err);
     if (s != DF_OK)
         return s;
-    if (net_is_tcp(resolved) && !net->insecure)
-        return df_fail(err, DF_EINVAL, "%s: tcp needs keys", address);
     net_out_down(&net->peers, peer);
     net_unconnect(net, peer);
     net_unconnect_address(net, resolved);
     peer->address = strdup(resolved);
     peer->wanted = strdup(address);
+    strcpy(peer->key, server_key);
     if (peer->address == NULL || peer->wanted == NULL)
         s = df_fail(err, DF_ENOMEM, "out of memory");
     else

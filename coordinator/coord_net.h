@@ -36,7 +36,8 @@ typedef struct coord_net_options {
      * and others are told the machine's name. Null: nobody connects to us. */
     const char *bind;
     uint32_t frame_size_max; /* of head and payload together, sent and received */
-    const char *keys;        /* folder of key files, for tcp; null: none */
+    const char *keys;        /* folder of key files (coord_keys.h), for tcp; null: none */
+    const char *key;         /* which one is ours: its name; null: the only one in the folder */
     bool insecure;           /* tcp without keys: who reaches the port is an admin */
 } coord_net_options;
 
@@ -51,14 +52,21 @@ void coord_net_close(coord_net **net);
 
 /* What others connect to, with the real port; "" if nobody can. Valid until close. */
 const char *coord_net_address(const coord_net *net);
+/* The public key that they must know; "" if there is none (ipc, or insecure). Valid until close. */
+const char *coord_net_key(const coord_net *net);
 
-/* Connect to a peer, and again whenever the connection is lost. The same address again does nothing,
+/* Over tcp everything is encrypted (CURVE): whoever connects knows the public key of the one it connects
+ * to, and must be on that one's list. The list is read again when it changes; who was taken off it is
+ * not heard any more a second later.
+ *
+ * Connect to a peer, and again whenever the connection is lost. The same address again does nothing,
  * another one replaces it. A host's name is looked up once, here. An address belongs to one peer: who
  * had it before is disconnected. server_key: the peer's public key, for tcp with keys; else null.
  * Whether somebody answers is told by events. */
 df_status coord_net_connect(coord_net *net, uint64_t peer, const char *address,
                             const char *server_key, df_error *err) DF_MUST_CHECK;
-/* Give up our connection to the peer, if there is one; no event tells it. */
+/* Give up our connection to the peer, if there is one; no event tells it. It ends as the net goes on
+ * being waited for. */
 void coord_net_disconnect(coord_net *net, uint64_t peer);
 
 /* A frame is a head and perhaps a payload. They arrive as they were sent, in one part or in two which
@@ -83,6 +91,9 @@ typedef enum coord_net_kind {
     COORD_NET_FRAME = 1,
     COORD_NET_LINKED, /* a connection to or from the peer was made (anew): what was under way may be lost */
     COORD_NET_GONE,   /* no connection to or from the peer is left */
+    /* Somebody answers at the peer's address and no connection comes of it: it does not know our key, or
+     * is not who has the key that we were given, or is no weir. It is tried again, and told again. */
+    COORD_NET_REFUSED,
 } coord_net_kind;
 
 /* Of a connection that somebody made to us, LINKED comes with its first frame, just before it. Frames
@@ -100,7 +111,7 @@ typedef struct coord_net_event {
 } coord_net_event;
 
 /* The next event; its bytes are valid until the next call of coord_net_next or coord_net_close. False:
- * nothing is there. */
+ * nothing is there, and nothing will be before coord_net_wait has been called (perhaps with no time). */
 bool coord_net_next(coord_net *net, coord_net_event *event);
 
 /* Sleep until an event may be there, a wake, one of fds[count] is readable, or the time is over (< 0:
@@ -115,6 +126,7 @@ typedef struct coord_net_stats {
     uint64_t frames_sent, bytes_sent, frames_received, bytes_received;
     uint64_t again;    /* sends that found no connection or a full queue */
     uint64_t rejected; /* messages that are no frame, or not of who they say they are */
+    uint64_t refused;  /* connections that were not let in: their key is not on the list */
 } coord_net_stats;
 
 void coord_net_stats_get(const coord_net *net, coord_net_stats *stats);

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zmq.h>
 
 #define FRAME_STREAK_MAX 64u /* messages read before the monitors are */
+#define FRAME_ROLE_MS    500 /* a connection's role is looked up again after this time */
 
 _Static_assert(sizeof(zmq_msg_t) == NET_MSG_SIZE, "net_msg holds a zmq_msg_t");
 
@@ -81,7 +83,8 @@ static df_status frame_address_peer(coord_net *net, const net_peer *peer, net_so
         net_out_name(peer, name);
         return frame_address(*to, name, NET_OUT_NAME_SIZE);
     }
-    if (peer->address == NULL && peer->in_fd >= 0) {
+    if (peer->address == NULL && peer->in_fd >= 0 &&
+        net->peers.slots[peer->in_fd].role != COORD_ROLE_NONE) {
         *to = &net->in;
         frame_in_name(net->peers.slots[peer->in_fd].name, name);
         return frame_address(*to, name, NET_IN_NAME_SIZE);
@@ -208,10 +211,40 @@ static bool frame_from_out(coord_net *net)
            peer->number == net->frame.peer;
 }
 
+/* The key that the sender has shown; "" without keys. */
+static const char *frame_user(coord_net *net)
+{
+    const char *user = net->guarded ? zmq_msg_gets(frame_part(net, 1), "User-Id") : "";
+
+    return user == NULL || strlen(user) >= NET_USER_SIZE ? "" : user;
+}
+
+static coord_role frame_role(const coord_net *net, const char *user)
+{
+    return net->guarded ? net_guard_role(net->guard, user) : COORD_ROLE_ADMIN;
+}
+
+/* The list may have changed since the connection was made. */
+static void slot_refresh(const coord_net *net, net_slot *slot)
+{
+    struct timespec t;
+    uint64_t now_ms;
+
+    if (!net->guarded)
+        return;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    if (now_ms - slot->role_ms < FRAME_ROLE_MS)
+        return;
+    slot->role_ms = now_ms;
+    slot->role = frame_role(net, slot->peer->user);
+}
+
 /* A frame over a connection that somebody made to us. */
 static bool frame_from_in(coord_net *net)
 {
     const uint8_t *bytes = zmq_msg_data(frame_part(net, 0));
+    const char *user;
     uint32_t name;
     net_slot *slot;
     int fd;
@@ -230,15 +263,17 @@ static bool frame_from_in(coord_net *net)
          * the descriptor may have been another connection's. */
         net_watch(net, true);
         slot = net_slot_get(&net->peers, fd);
-        net->frame.role = COORD_ROLE_ADMIN;
+        user = frame_user(net);
+        net->frame.role = frame_role(net, user);
         if (slot == NULL || !slot->open || (slot->named && (int32_t)(name - slot->name) < 0))
-            return true; /* already closed, and perhaps the descriptor is in use again */
-        slot = net_in_named(&net->peers, fd, name, net->frame.peer, "", COORD_ROLE_ADMIN);
+            return net->frame.role != COORD_ROLE_NONE; /* already closed, perhaps fd is in use again */
+        slot = net_in_named(&net->peers, fd, name, net->frame.peer, user, net->frame.role);
     }
     if (slot == NULL || slot->peer == NULL || slot->peer->number != net->frame.peer)
         return false;
+    slot_refresh(net, slot);
     net->frame.role = slot->role;
-    return true;
+    return slot->role != COORD_ROLE_NONE;
 }
 
 /* Read one message, into net->frame if it is a frame. False: there is none. */
@@ -307,6 +342,8 @@ static void watch_out(coord_net *net, uint16_t what, const char *address, size_t
             net_out_up(&net->peers, peer);
         else if (what == ZMQ_EVENT_DISCONNECTED)
             net_out_down(&net->peers, peer);
+        else
+            net_out_refused(&net->peers, peer);
         return; /* an address belongs to one peer */
     }
 }

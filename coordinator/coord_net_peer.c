@@ -144,27 +144,39 @@ static void peer_lost(net_peers *p, net_peer *peer)
     peer_queue(p, peer);
 }
 
-/* Both may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only GONE,
+/* Several may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only GONE,
  * and not even that if it was not known to be there. */
+static coord_net_kind peer_next(net_peer *peer)
+{
+    bool gone = peer->gone && peer->told_up, linked = peer->linked && peer_up(peer);
+    bool refused = peer->refused && peer->address != NULL && !peer->out_up;
+
+    peer->gone = false;
+    if (gone) {
+        peer->told_up = false;
+        return COORD_NET_GONE;
+    }
+    peer->linked = false;
+    if (linked) {
+        peer->told_up = true;
+        return COORD_NET_LINKED;
+    }
+    peer->refused = false;
+    return refused ? COORD_NET_REFUSED : 0;
+}
+
 bool net_tell(net_peers *p, coord_net_event *event)
 {
     while (p->told_first != NULL) {
         net_peer *peer = p->told_first;
-        bool gone = peer->gone && peer->told_up, linked = peer->linked && peer_up(peer);
+        coord_net_kind kind = peer_next(peer);
 
-        peer->gone = false;
-        if (gone || linked)
-            *event = (coord_net_event){ .kind = gone ? COORD_NET_GONE : COORD_NET_LINKED,
-                                        .peer = peer->number };
-        if (gone || linked)
-            peer->told_up = !gone;
-        if (gone && linked)
-            return true; /* LINKED is next */
-        peer->linked = false;
+        if (kind != 0) {
+            *event = (coord_net_event){ .kind = kind, .peer = peer->number };
+            return true;
+        }
         peer->queued = false;
         p->told_first = peer->next_told;
-        if (gone || linked)
-            return true;
     }
     return false;
 }
@@ -183,6 +195,12 @@ void net_out_down(net_peers *p, net_peer *peer)
         return;
     peer->out_up = false;
     peer_lost(p, peer);
+}
+
+void net_out_refused(net_peers *p, net_peer *peer)
+{
+    peer->refused = true;
+    peer_queue(p, peer);
 }
 
 /* Part a connection from its peer, if it is still that peer's. */

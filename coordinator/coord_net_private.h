@@ -1,6 +1,6 @@
 /* Inside the transport: coord_net.c (sockets, waiting),
  * coord_net_address.c (addresses; knows no ZeroMQ), coord_net_frame.c (sending, receiving, what the
- * monitors say), coord_net_peer.c (who is connected; knows no ZeroMQ).
+ * monitors say), coord_net_peer.c (who is connected; knows no ZeroMQ), coord_net_zap.c (who may).
  *
  * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number that
  * counts up), never by the peers, so nobody can take another's name. `out` connects; its connections
@@ -16,7 +16,7 @@
 #ifndef COORD_NET_PRIVATE_H
 #define COORD_NET_PRIVATE_H
 
-#include "coordinator/coord_net.h"
+#include "coordinator/coord_net_zap.h"
 
 #include <stdatomic.h>
 
@@ -32,12 +32,13 @@ struct net_peer {
     uint64_t number;
     char *address;    /* that we connect to, as the monitor says it; null: we do not */
     char *wanted;     /* the same as the caller wrote it */
+    char key[NET_USER_SIZE]; /* that it must have; "": any */
     uint32_t serial;  /* of our connection */
     bool out_up;
     int in_fd;        /* of its connection to us; -1: there is none */
     char user[NET_USER_SIZE]; /* the key that first used this number; "" without keys */
     /* What is to be told; see net_tell. */
-    bool told_up, linked, gone, queued;
+    bool told_up, linked, gone, refused, queued;
     net_peer *next_told;
 };
 
@@ -48,6 +49,7 @@ typedef struct net_slot {
     uint32_t name;
     net_peer *peer; /* null: its frames are dropped */
     coord_role role;
+    uint64_t role_ms; /* when that was looked up */
 } net_slot;
 
 typedef struct net_peers {
@@ -69,13 +71,14 @@ net_slot *net_slot_get(net_peers *peers, int fd);
 
 void net_out_up(net_peers *peers, net_peer *peer);
 void net_out_down(net_peers *peers, net_peer *peer);
+void net_out_refused(net_peers *peers, net_peer *peer);
 void net_in_accepted(net_peers *peers, int fd);
 void net_in_closed(net_peers *peers, int fd);
 /* The first message of connection `name` over fd says that it comes from `number` with the key `user`.
  * Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role);
-/* The next LINKED or GONE that is to be told. */
+/* The next LINKED, GONE or REFUSED that is to be told. */
 bool net_tell(net_peers *peers, coord_net_event *event);
 
 /* ---- the rest ---- */
@@ -98,6 +101,9 @@ struct coord_net {
     uint64_t self;
     uint32_t frame_size_max;
     bool insecure;
+    char *keys, *key;  /* folder and name; null: not given */
+    net_guard *guard;  /* null until it is needed */
+    bool guarded;      /* who connects to us has shown a key */
     void *ctx;
     net_socket in, out;
     char path[NET_PATH_SIZE]; /* of the local socket; "": none */

@@ -8,6 +8,8 @@ void capture_drop(proto_worker *w)
 {
     capture *c = &w->capture;
 
+    if (c->attempt != 0)
+        w->calls->capture_drop(w);
     for (uint32_t i = 0; i < c->count; i++)
         proto_batch_drop(&c->captured[i].batch);
     *c = (capture){ .captured = c->captured };
@@ -20,22 +22,8 @@ void capture_begin(proto_worker *w, const proto_order_record *order)
     capture_drop(w);
     c->attempt = order->index;
     c->step = order->step;
-    if (order->second != 0)
-        w->flow.final_step = order->step;
-    flow_try_all(w);
-}
-
-void capture_state(proto_worker *w, uint32_t group)
-{
-    const flow_group *g = w->flow.groups + group;
-    capture *c = &w->capture;
-
-    if (c->attempt == 0 || c->step != g->step || g->step >= w->bound)
-        return;
-    for (uint32_t i = 0; i < c->count; i++)
-        if (c->captured[i].group == group)
-            return;
-    c->captured[c->count++] = (proto_captured){ group, proto_batch_hold(g->state) };
+    c->final = order->second != 0;
+    w->calls->capture(w);
 }
 
 void capture_tell(proto_worker *w)
@@ -51,22 +39,11 @@ void capture_tell(proto_worker *w)
     worker_send(w, 0, &msg, PROTO_TYPE_prepared);
 }
 
-/* A barrier at s belongs to owner(g, s) (rule 12). A later order may still change that; once the
- * grant has passed s, all orders for s are known. */
-static uint32_t capture_wanted(const proto_worker *w)
-{
-    uint32_t wanted = 0;
-
-    for (uint32_t g = 0; g < w->plan->group_count; g++)
-        wanted += proto_owner_at(&w->owners, g, w->capture.step) == w->self;
-    return wanted;
-}
-
 void capture_advance(proto_worker *w)
 {
     capture *c = &w->capture;
 
-    if (c->attempt == 0 || c->writing || w->bound <= c->step || c->count < capture_wanted(w))
+    if (c->attempt == 0 || c->writing || w->bound <= c->step || !w->calls->captured(w))
         return;
     c->writing = c->syncing = true;
     c->written = MUTANT(w, partsync);

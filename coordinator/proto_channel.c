@@ -212,70 +212,48 @@ void channel_resend(proto_worker *w, uint32_t member)
 
 /* ---- receiving ---- */
 
-/* Give back the credit of a frame whose rows have been read. */
-void channel_consumed(proto_worker *w, const proto_input *input)
-{
-    channel *c;
-
-    if (input->member == PROTO_NONE || input->batch == NULL)
-        return;
-    c = w->channels + input->member;
-    if (!MUTANT(w, earlycredit))
-        c->consumed += input->batch->have;
-    c->buffered -= input->batch->have;
-}
-
-static bool channel_data_fits(const proto_worker *w, const proto_data *d)
-{
-    const proto_plan *p = w->plan;
-    const proto_edge *e = p->edges + d->edge;
-
-    return d->edge < p->edge_count && d->src < p->group_count && d->dst < p->group_count &&
-           flow_step_known(w, d->step) && proto_stage_has(&p->stages[e->to], d->dst) &&
-           d->total <= PROTO_FRAME_SIZE_MAX && d->payload.size <= d->total &&
-           d->offset <= d->total - d->payload.size;
-}
-
-static void channel_take_rows(proto_worker *w, uint32_t member, const proto_data *d)
+/* Give back the credit of rows that have been read. */
+void channel_consumed(proto_worker *w, uint32_t member, uint64_t size)
 {
     channel *c = w->channels + member;
-    flow_input *in = flow_input_find(w, d->step, d->edge, d->dst, d->src, member);
-    proto_batch *batch;
 
-    if (d->offset == 0) {
-        batch = proto_batch_new(d->total, d->rows);
-        batch->have = 0;
-        flow_input_put(w, d->step, d->dst, &(proto_input){ d->edge, d->src, member, batch });
-    } else if (in == NULL || in->input.batch->have != d->offset ||
-               in->input.batch->size != d->total) {
-        worker_reject(w, PROTO_REJECT_range);
-        return;
-    } else {
-        batch = in->input.batch;
-    }
-    memcpy(batch->bytes + d->offset, d->payload.data, d->payload.size);
-    batch->have += d->payload.size;
-    c->buffered += d->payload.size;
+    if (!MUTANT(w, earlycredit))
+        c->consumed += size;
+    c->buffered -= size;
+}
+
+static void channel_buffer(proto_worker *w, uint32_t member, uint64_t size)
+{
+    channel *c = w->channels + member;
+
+    c->buffered += size;
     if (c->buffered > w->stats.buffered_max)
         w->stats.buffered_max = c->buffered;
     if (MUTANT(w, earlycredit))
-        c->consumed += d->payload.size;
+        c->consumed += size;
 }
 
 static void channel_take_data(proto_worker *w, uint32_t member, const proto_msg *msg)
 {
     const proto_data *d = &msg->data;
 
-    if (!channel_data_fits(w, d)) {
+    if (d->edge >= w->plan->edge_count || d->payload.size > d->total ||
+        d->total > PROTO_BATCH_SIZE_MAX || d->offset > d->total - d->payload.size ||
+        !w->calls->fits(w, d)) {
         worker_reject(w, PROTO_REJECT_range);
         return;
     }
     if (MUTANT(w, reject) && proto_owner_at(&w->owners, d->dst, d->step) != w->self)
         return;
-    if (d->payload.size > 0)
-        channel_take_rows(w, member, d);
+    if (d->payload.size > 0) {
+        if (!w->calls->rows(w, member, d)) {
+            worker_reject(w, PROTO_REJECT_range);
+            return;
+        }
+        channel_buffer(w, member, d->payload.size);
+    }
     if (d->last)
-        flow_arrive(w, d->edge, d->step, d->src);
+        w->calls->arrive(w, d->edge, d->step, d->src);
 }
 
 static void channel_take_mark(proto_worker *w, uint32_t member, const proto_msg *msg)
@@ -283,18 +261,15 @@ static void channel_take_mark(proto_worker *w, uint32_t member, const proto_msg 
     const proto_mark *m = &msg->mark;
 
     (void)member;
-    if (m->edge >= w->plan->edge_count || w->plan->edges[m->edge].exchange != PROTO_ALL ||
-        !flow_step_known(w, m->step) || m->groups.size % 4 != 0) {
+    if (m->edge >= w->plan->edge_count || m->groups.size % 4 != 0 ||
+        !w->calls->fits_mark(w, m)) {
         worker_reject(w, PROTO_REJECT_range);
         return;
     }
     for (uint32_t i = 0; i < m->groups.size; i += 4) {
         uint32_t group = proto_get_u32(m->groups.data + i);
 
-        if (!proto_stage_has(&w->plan->stages[w->plan->edges[m->edge].from], group))
-            worker_reject(w, PROTO_REJECT_range);
-        else
-            flow_arrive(w, m->edge, m->step, group);
+        w->calls->arrive(w, m->edge, m->step, group);
         if (MUTANT(w, markworker))
             break;
     }
@@ -303,37 +278,18 @@ static void channel_take_mark(proto_worker *w, uint32_t member, const proto_msg 
 static void channel_take_state(proto_worker *w, uint32_t member, const proto_msg *msg)
 {
     const proto_state *s = &msg->state;
-    flow_group *g = s->group < w->plan->group_count ? w->flow.groups + s->group : NULL;
 
-    if (g == NULL || s->total > PROTO_FRAME_SIZE_MAX || s->payload.size > s->total ||
-        s->offset > s->total - s->payload.size || s->step > w->plan->step_count) {
+    if (s->group >= w->plan->group_count || s->payload.size > s->total ||
+        s->total > PROTO_BATCH_SIZE_MAX || s->offset > s->total - s->payload.size ||
+        s->step > w->plan->step_count) {
         worker_reject(w, PROTO_REJECT_range);
         return;
     }
     w->channels[member].taken += s->payload.size;
     if (MUTANT(w, reject) && proto_owner_at(&w->owners, s->group, s->step) != w->self)
         return;
-    if (s->offset == 0) {
-        proto_batch_drop(&g->arriving);
-        g->arriving = proto_batch_new(s->total, s->rows);
-        g->arriving->have = 0;
-        g->arriving_step = s->step;
-        g->arriving_from = member;
-    }
-    if (g->arriving == NULL || g->arriving->have != s->offset || g->arriving->size != s->total ||
-        g->arriving_step != s->step || g->arriving_from != member) {
+    if (!w->calls->state(w, member, s))
         worker_reject(w, PROTO_REJECT_range);
-        return;
-    }
-    if (s->payload.size > 0)
-        memcpy(g->arriving->bytes + s->offset, s->payload.data, s->payload.size);
-    g->arriving->have += s->payload.size;
-    if (g->arriving->have == g->arriving->size) {
-        proto_batch *state = g->arriving;
-
-        g->arriving = NULL;
-        flow_adopt(w, s->group, s->step, state);
-    }
 }
 
 static void channel_take(proto_worker *w, uint32_t member, const proto_msg *msg)
@@ -439,11 +395,11 @@ static void channel_tell(proto_worker *w, uint32_t member)
 {
     channel *c = w->channels + member;
     proto_msg msg = { .ack = { .received = c->received, .consumed = c->consumed,
-                               .moved = c->taken, .step = w->flow.low,
-                               .stage = flow_low_stage(w), .gap = c->gap } };
+                               .moved = c->taken, .step = w->calls->low(w),
+                               .stage = w->calls->low_stage(w), .gap = c->gap } };
 
     c->consumed_told = c->consumed;
-    c->step_told = w->flow.low;
+    c->step_told = msg.ack.step;
     c->quiet = 0;
     c->tell = c->gap = false;
     worker_send(w, w->members[member], &msg, PROTO_TYPE_ack);
@@ -460,7 +416,7 @@ void channel_pump(proto_worker *w)
         channel_pump_queue(w, m, &c->moving);
         channel_pump_queue(w, m, &c->waiting);
         if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
-            (c->received > 0 && c->step_told != w->flow.low))
+            (c->received > 0 && c->step_told != w->calls->low(w)))
             channel_tell(w, m);
     }
 }
@@ -480,25 +436,6 @@ void channel_tick(proto_worker *w)
     }
 }
 
-static uint64_t channel_above_mark(const proto_worker *w, uint32_t member)
-{
-    const proto_plan *p = w->plan;
-    uint64_t low = w->flow.low, sum = 0;
-    uint32_t stage = flow_low_stage(w);
-
-    for (uint64_t step = low; step < low + w->flow.ring; step++)
-        for (uint32_t e = 0; e < p->edge_count; e++)
-            for (uint32_t g = 0; g < p->group_count && (step > low || p->edges[e].to > stage); g++) {
-                const flow_input *in =
-                    w->flow.slots[step % w->flow.ring].inputs[e * p->group_count + g];
-
-                for (; in != NULL; in = in->next)
-                    if (in->input.member == member)
-                        sum += in->input.batch->have;
-            }
-    return sum;
-}
-
 /* The sum is made only where it could exceed the credit. */
 void channel_buffered(const proto_worker *w, proto_worker_stats *stats)
 {
@@ -506,7 +443,7 @@ void channel_buffered(const proto_worker *w, proto_worker_stats *stats)
         uint64_t above = 0;
 
         if (w->channels[m].buffered > w->config.credit_size)
-            above = channel_above_mark(w, m);
+            above = w->calls->above_mark(w, m);
         if (w->channels[m].buffered > stats->buffered)
             stats->buffered = w->channels[m].buffered;
         if (above > stats->above_mark)

@@ -27,7 +27,7 @@ static uint16_t flow_count_need(const proto_plan *plan, uint32_t stage, uint32_t
     return (uint16_t)need;
 }
 
-void flow_init(proto_worker *w)
+static void flow_init(proto_worker *w)
 {
     const proto_plan *p = w->plan;
     flow *f = &w->flow;
@@ -37,6 +37,8 @@ void flow_init(proto_worker *w)
     f->groups = proto_zero(p->group_count, sizeof *f->groups);
     f->need = proto_zero((size_t)p->stage_count * p->group_count, sizeof *f->need);
     f->stages_of = proto_zero(p->group_count, sizeof *f->stages_of);
+    f->sink_open = proto_zero(p->group_count, 1);
+    f->low = w->install_step;
     for (uint32_t i = 0; i < f->ring; i++) {
         flow_slot *s = f->slots + i;
 
@@ -62,7 +64,7 @@ static void flow_slot_clear(proto_worker *w, flow_slot *s)
     for (size_t i = 0; i < cells; i++)
         for (flow_input *in; (in = s->inputs[i]) != NULL;) {
             s->inputs[i] = in->next;
-            channel_consumed(w, &in->input);
+            flow_consumed(w, &in->input);
             proto_batch_drop(&in->input.batch);
             in->next = w->flow.spare;
             w->flow.spare = in;
@@ -72,7 +74,7 @@ static void flow_slot_clear(proto_worker *w, flow_slot *s)
     memset(s->all_count, 0, p->edge_count * sizeof *s->all_count);
 }
 
-void flow_fini(proto_worker *w)
+static void flow_fini(proto_worker *w)
 {
     flow *f = &w->flow;
 
@@ -99,18 +101,13 @@ void flow_fini(proto_worker *w)
     free(f->groups);
     free(f->need);
     free(f->stages_of);
+    free(f->sink_open);
     *f = (flow){ 0 };
 }
 
 flow_slot *flow_slot_of(proto_worker *w, uint64_t step)
 {
     return w->flow.slots + step % w->flow.ring;
-}
-
-/* Whether data for `step` may come: not before what runs here, not beyond the window. */
-bool flow_step_known(const proto_worker *w, uint64_t step)
-{
-    return step >= w->flow.low && step - w->flow.low < w->flow.ring && step < w->plan->step_count;
 }
 
 static bool flow_owns(const proto_worker *w, uint32_t group, uint64_t step)
@@ -152,7 +149,7 @@ static void flow_advance(proto_worker *w)
     }
 }
 
-void flow_bound_raised(proto_worker *w, uint64_t before)
+static void flow_bound_raised(proto_worker *w, uint64_t before)
 {
     uint64_t end = w->bound < w->plan->step_count ? w->bound : w->plan->step_count;
 
@@ -423,7 +420,7 @@ static void flow_send_state(proto_worker *w, uint32_t group)
     g->sent = true;
 }
 
-static void flow_open(proto_worker *w, uint32_t group)
+static void flow_begin(proto_worker *w, uint32_t group)
 {
     const proto_plan *p = w->plan;
     flow_group *g = w->flow.groups + group;
@@ -444,7 +441,8 @@ void flow_try(proto_worker *w, uint32_t group)
 
     if (w->phase != WORKER_RUNNING || g->state == NULL || g->open)
         return;
-    if (MUTANT(w, early) && !g->sent && flow_step_known(w, g->step) && flow_owns(w, group, g->step))
+    if (MUTANT(w, early) && !g->sent && g->step - w->flow.low < w->flow.ring &&
+        g->step < w->plan->step_count && flow_owns(w, group, g->step))
         flow_send_state(w, group);
     if (g->step >= w->bound)
         return;
@@ -456,9 +454,9 @@ void flow_try(proto_worker *w, uint32_t group)
         channel_send_state(w, owner, group, g->step, state);
         return;
     }
-    capture_state(w, group);
+    flow_capture_state(w, group);
     if (g->step < w->flow.final_step)
-        flow_open(w, group);
+        flow_begin(w, group);
 }
 
 void flow_adopt(proto_worker *w, uint32_t group, uint64_t step, proto_batch *state)
@@ -503,31 +501,17 @@ static void flow_task_end(proto_worker *w, proto_task *task)
         task->made = NULL;
     }
     for (uint32_t i = 0; i < task->input_count; i++)
-        channel_consumed(w, &task->inputs[i]);
+        flow_consumed(w, &task->inputs[i]);
     flow_publish(w, task);
     if (--g->left == 0)
         flow_step_end(w, task->group);
     flow_advance(w);
 }
 
-/* Of several the smallest (step, stage, key group) is told, whichever came first. */
-static void flow_task_failed(proto_worker *w, const proto_task *task)
-{
-    static const char text[] = "the task failed";
-    const proto_failed *f = &w->failure;
-
-    if (!w->failed || task->step < f->step ||
-        (task->step == f->step && (task->stage < f->stage ||
-                                   (task->stage == f->stage && task->group < f->group))))
-        w->failure = (proto_failed){ .step = task->step, .stage = task->stage,
-                                     .group = task->group,
-                                     .text = { (const uint8_t *)text, sizeof text - 1 } };
-    w->failed = true;
-    worker_send_failed(w);
-}
-
 void proto_worker_task_done(proto_worker *w, uint64_t now_us, proto_task *task, bool ok)
 {
+    static const char text[] = "the task failed";
+
     w->now_us = now_us;
     if (task->generation == w->generation && w->phase == WORKER_RUNNING) {
         if (!ok && ++task->tries < w->config.tries) {
@@ -539,7 +523,10 @@ void proto_worker_task_done(proto_worker *w, uint64_t now_us, proto_task *task, 
         if (ok)
             flow_task_end(w, task);
         else
-            flow_task_failed(w, task);
+            worker_task_failed(w, &(proto_failed){ .step = task->step, .stage = task->stage,
+                                                   .group = task->group,
+                                                   .text = { (const uint8_t *)text,
+                                                             sizeof text - 1 } });
     }
     proto_task_free(task);
     worker_flush(w);
@@ -571,3 +558,46 @@ void proto_task_free(proto_task *task)
     free(task->outputs);
     free(task);
 }
+
+/* ---- the table ---- */
+
+static void flow_open_all(proto_worker *w)
+{
+    flow_init(w);
+    flow_open(w);
+}
+
+static void flow_completed(proto_worker *w)
+{
+    (void)w; /* the model's sinks do not wait for other workers */
+}
+
+static uint64_t flow_low(const proto_worker *w)
+{
+    return w->flow.low;
+}
+
+static void flow_capture_drop(proto_worker *w)
+{
+    (void)w; /* the worker drops the batches that it lists */
+}
+
+const proto_flow_calls proto_flow_model = {
+    .open = flow_open_all,
+    .open_again = flow_open_sinks,
+    .close = flow_fini,
+    .raised = flow_bound_raised,
+    .completed = flow_completed,
+    .low = flow_low,
+    .worked = flow_low,
+    .low_stage = flow_low_stage,
+    .fits = flow_rows_fit,
+    .fits_mark = flow_mark_fits,
+    .rows = flow_take_rows,
+    .arrive = flow_arrive,
+    .state = flow_take_state,
+    .capture = flow_capture,
+    .captured = flow_captured,
+    .capture_drop = flow_capture_drop,
+    .above_mark = flow_above_mark,
+};

@@ -11,6 +11,7 @@
 #define PROTO_FRAME_SIZE_MAX (1u << 20) /* of any frame, header included */
 #define PROTO_PAYLOAD_SIZE_MAX (PROTO_FRAME_SIZE_MAX - 1024u)
 #define PROTO_JOB_SIZE_MAX   (PROTO_FRAME_SIZE_MAX - 131072u) /* a job file, a reply in JSON */
+#define PROTO_BATCH_SIZE_MAX (1u << 30) /* of one key group on one edge, or of its state */
 #define PROTO_TEXT_SIZE_MAX  512u     /* an address, a label, an error's text */
 #define PROTO_INPUT_SIZE_MAX 65536u   /* bytes of one injected input */
 #define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered */

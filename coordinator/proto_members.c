@@ -378,7 +378,7 @@ void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg)
         s->failed_group = f->group;
         s->failed_row = f->row;
     }
-    if (c->config.mode == PROTO_MODE_SNAPSHOT)
+    if (c->config.mode == PROTO_MODE_SNAPSHOT && !f->fatal)
         coord_fence(c);
     else
         coord_finish(c, PROTO_END_FAILED);

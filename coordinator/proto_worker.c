@@ -21,12 +21,12 @@ void worker_reject(proto_worker *w, proto_reject reason)
 
 static uint64_t worker_done(const proto_worker *w)
 {
-    return w->phase == WORKER_RUNNING ? w->flow.low : w->install_step;
+    return w->phase == WORKER_RUNNING ? w->calls->low(w) : w->install_step;
 }
 
 static uint64_t worker_worked(const proto_worker *w)
 {
-    return worker_done(w);
+    return w->phase == WORKER_RUNNING ? w->calls->worked(w) : w->install_step;
 }
 
 static void worker_send_join(proto_worker *w)
@@ -82,6 +82,45 @@ void worker_flush(proto_worker *w)
         worker_send_status(w);
 }
 
+/* Of several the smallest (step, stage, key group, row) is told, whichever came first. */
+static bool failure_before(const proto_failed *a, const proto_failed *b)
+{
+    if (a->step != b->step)
+        return a->step < b->step;
+    if (a->stage != b->stage)
+        return a->stage < b->stage;
+    return a->group != b->group ? a->group < b->group : a->row < b->row;
+}
+
+void worker_task_failed(proto_worker *w, const proto_failed *failure)
+{
+    uint32_t size = failure->text.size;
+
+    if (!w->failed || failure_before(failure, &w->failure)) {
+        size = size < sizeof w->failure_text ? size : sizeof w->failure_text;
+        memcpy(w->failure_text, failure->text.data, size);
+        w->failure = *failure;
+        w->failure.text = (proto_bytes){ w->failure_text, size };
+    }
+    w->failed = true;
+    worker_send_failed(w);
+}
+
+void proto_worker_task_failed(proto_worker *w, uint64_t now_us, const proto_failed *failure)
+{
+    w->now_us = now_us;
+    if (w->phase == WORKER_RUNNING)
+        worker_task_failed(w, failure);
+    worker_flush(w);
+}
+
+void worker_send_locked(proto_worker *w, uint32_t group, uint64_t holder)
+{
+    proto_msg msg = { .locked = { .group = group, .holder = holder } };
+
+    worker_send(w, 0, &msg, PROTO_TYPE_locked);
+}
+
 /* ---- a generation ends and begins ---- */
 
 static void worker_clear(proto_worker *w)
@@ -89,7 +128,8 @@ static void worker_clear(proto_worker *w)
     capture_drop(w);
     free(w->capture.captured);
     w->capture = (capture){ 0 };
-    flow_fini(w);
+    if (w->member_count > 0)
+        w->calls->close(w);
     channel_fini(w);
     free(w->members);
     w->members = NULL;
@@ -98,10 +138,8 @@ static void worker_clear(proto_worker *w)
     for (uint32_t i = 0; i < w->event_count; i++)
         proto_batch_drop(&w->events[i].payload);
     w->event_count = 0;
-    free(w->sink_open);
-    w->sink_open = NULL;
     w->failed = false;
-    w->bound = w->applied = w->pending_bound = w->pending_history = w->released = 0;
+    w->bound = w->complete = w->applied = w->pending_bound = w->pending_history = w->released = 0;
 }
 
 static bool worker_install_fits(const proto_worker *w, const proto_install *in)
@@ -132,24 +170,13 @@ static void worker_install_tables(proto_worker *w, const proto_install *in)
     proto_owners_init(&w->owners, w->plan->group_count);
     for (uint32_t g = 0; g < w->plan->group_count; g++)
         proto_owners_set(&w->owners, g, proto_get_u32(in->owners.data + 4 * g));
-    w->sink_open = proto_zero(w->plan->group_count, 1);
     w->capture.captured = proto_zero(w->plan->group_count, sizeof *w->capture.captured);
 }
 
-static bool worker_is_sink(const proto_worker *w, uint32_t group)
-{
-    for (uint32_t i = 0; i < w->plan->stage_count; i++)
-        if (w->plan->stages[i].sink && proto_stage_has(&w->plan->stages[i], group))
-            return true;
-    return false;
-}
-
-static void worker_installed(proto_worker *w)
+void worker_installed(proto_worker *w)
 {
     parked_frame *frame = w->parked;
 
-    if (w->loads_left > 0 || w->sinks_left > 0)
-        return;
     w->phase = WORKER_RUNNING;
     worker_send_installed(w);
     w->parked = NULL;
@@ -188,56 +215,22 @@ static void worker_take_install(proto_worker *w, const proto_msg *msg)
     w->install_snapshot = in->snapshot;
     w->install_step = w->bound = in->step;
     worker_install_tables(w, in);
-    flow_init(w);
-    w->flow.low = in->step;
     channel_init(w);
-    w->loads_left = w->sinks_left = 0;
-    for (uint32_t g = 0; g < w->plan->group_count; g++)
-        if (proto_owner_at(&w->owners, g, in->step) == w->self) {
-            w->loads_left++;
-            w->sinks_left += worker_is_sink(w, g);
-        }
-    for (uint32_t g = 0; g < w->plan->group_count; g++)
-        if (proto_owner_at(&w->owners, g, in->step) == w->self) {
-            w->env.load(w->env.user, w->generation, in->snapshot, g);
-            if (worker_is_sink(w, g))
-                w->env.sink_open(w->env.user, w->generation, g);
-        }
-    worker_installed(w);
+    w->calls->open(w);
 }
 
-void proto_worker_loaded(proto_worker *w, uint64_t now_us, uint64_t generation, uint32_t group,
-                         proto_batch *batch)
+void proto_worker_ready(proto_worker *w, uint64_t now_us)
 {
     w->now_us = now_us;
-    if (generation != w->generation || w->phase != WORKER_INSTALLING || batch == NULL) {
-        if (batch == NULL && generation == w->generation && w->phase == WORKER_INSTALLING)
-            w->env.load(w->env.user, generation, w->install_snapshot, group);
-        proto_batch_drop(&batch);
-        return;
-    }
-    w->flow.groups[group].state = batch;
-    w->flow.groups[group].step = w->install_step;
-    w->loads_left--;
-    worker_installed(w);
+    if (w->phase == WORKER_INSTALLING)
+        worker_installed(w);
     worker_flush(w);
 }
 
-void proto_worker_sink_opened(proto_worker *w, uint64_t now_us, uint64_t generation,
-                              uint32_t group, uint64_t holder)
+void proto_worker_moved(proto_worker *w, uint64_t now_us)
 {
-    proto_msg msg = { .locked = { .group = group, .holder = holder } };
-
     w->now_us = now_us;
-    if (generation != w->generation || w->phase != WORKER_INSTALLING || w->sink_open[group])
-        return;
-    if (holder != 0) { /* asked again with the next heartbeat */
-        worker_send(w, 0, &msg, PROTO_TYPE_locked);
-        return;
-    }
-    w->sink_open[group] = 1;
-    w->sinks_left--;
-    worker_installed(w);
+    w->status_due = true;
     worker_flush(w);
 }
 
@@ -250,7 +243,7 @@ static void worker_apply_input(proto_worker *w, const proto_order_record *order)
 
     if (order->payload.size > 0)
         memcpy(payload->bytes, order->payload.data, order->payload.size);
-    while (old < w->event_count && w->events[old].step < w->flow.low)
+    while (old < w->event_count && w->events[old].step < w->calls->low(w))
         proto_batch_drop(&w->events[old++].payload);
     if (old > 0) {
         w->event_count -= old;
@@ -310,7 +303,7 @@ static void worker_apply_grant(proto_worker *w)
         (w->applied < w->pending_history && !MUTANT(w, nogate)))
         return;
     w->bound = w->pending_bound;
-    flow_bound_raised(w, before);
+    w->calls->raised(w, before);
 }
 
 static void worker_take_order(proto_worker *w, const proto_msg *msg)
@@ -333,9 +326,13 @@ static void worker_take_grant(proto_worker *w, const proto_msg *msg)
 {
     const proto_grant *g = &msg->grant;
 
-    if (g->bound > w->flow.low + w->window) {
+    if (g->bound > w->calls->low(w) + w->window) {
         worker_reject(w, PROTO_REJECT_range);
         return;
+    }
+    if (g->complete > w->complete) {
+        w->complete = g->complete;
+        w->calls->completed(w);
     }
     if (g->bound <= w->pending_bound)
         return;
@@ -357,6 +354,8 @@ static void worker_take_attach(proto_worker *w, const proto_msg *msg)
 
 static void worker_take_decided(proto_worker *w, const proto_msg *msg)
 {
+    if (w->capture.attempt == msg->decided.attempt && w->env.decided != NULL)
+        w->env.decided(w->env.user, msg->decided.attempt, msg->decided.committed);
     capture_decided(w, msg->decided.attempt);
 }
 
@@ -481,10 +480,7 @@ static void worker_beat(proto_worker *w)
     if (w->phase == WORKER_JOINING || w->phase == WORKER_INSTALLING)
         worker_send_join(w);
     if (w->phase == WORKER_INSTALLING)
-        for (uint32_t g = 0; g < w->plan->group_count; g++)
-            if (proto_owner_at(&w->owners, g, w->install_step) == w->self && worker_is_sink(w, g) &&
-                !w->sink_open[g])
-                w->env.sink_open(w->env.user, w->generation, g);
+        w->calls->open_again(w);
     if (w->phase == WORKER_RUNNING) {
         w->status_due = true;
         worker_send_failed(w);
@@ -530,6 +526,7 @@ proto_worker *proto_worker_new(const proto_plan *plan, const proto_worker_config
     w->plan = plan;
     w->config = *config;
     w->env = *env;
+    w->calls = env->flow;
     w->parked_last = &w->parked;
     return w;
 }

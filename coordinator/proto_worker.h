@@ -6,8 +6,7 @@
 #ifndef PROTO_WORKER_H
 #define PROTO_WORKER_H
 
-#include "coordinator/proto_msg.h"
-#include "coordinator/proto_plan.h"
+#include "coordinator/proto_flow.h"
 
 typedef struct proto_worker proto_worker;
 
@@ -55,26 +54,31 @@ typedef struct proto_captured {
 
 typedef struct proto_worker_env {
     void *user;
+    const proto_flow_calls *flow; /* what runs; the functions marked (model) are only the model's */
     /* To a member of the generation, or (0) to the coordinator. */
     void (*send)(void *user, uint64_t to, const proto_msg *msg);
-    /* Read a group's state from a snapshot (0: the job's first state); ends in _loaded. */
+    /* (model) Read a group's state from a snapshot (0: the job's first state); ends in _loaded. */
     void (*load)(void *user, uint64_t generation, uint64_t snapshot, uint32_t group);
-    /* Run a task; ends in _task_done. */
+    /* (model) Run a task; ends in _task_done. */
     void (*run)(void *user, proto_task *task);
-    /* What of a state crosses to a neighbour. A pure function; returns a new reference. */
+    /* (model) What of a state crosses to a neighbour. A pure function; returns a new reference. */
     proto_batch *(*boundary)(void *user, uint32_t src, uint32_t dst, proto_batch *state);
     /* Write the captured states as this worker's part, and sync it; ends in _part_done. What is
      * needed after this call is to be held. */
     void (*part)(void *user, uint64_t generation, uint64_t attempt, const proto_captured *captured,
                  uint32_t count);
-    /* Take the lock of a sink's file and open it; ends in _sink_opened. */
+    /* (model) Take the lock of a sink's file and open it; ends in _sink_opened. */
     void (*sink_open)(void *user, uint64_t generation, uint32_t group);
+    /* (model) */
     void (*sink_write)(void *user, uint64_t generation, uint32_t group, uint64_t offset,
                        const proto_batch *bytes);
     /* Sync all of this worker's sinks, and their folders; ends in _sinks_synced. */
     void (*sink_sync)(void *user, uint64_t generation, uint64_t attempt);
     /* Nothing more is to be done: end the process. */
     void (*stop)(void *user, uint8_t reason);
+    void *flow_user; /* of the flow's own */
+    /* An attempt was decided; null is allowed. */
+    void (*decided)(void *user, uint64_t attempt, bool committed);
 } proto_worker_env;
 
 typedef struct proto_worker_config {
@@ -114,6 +118,13 @@ void proto_worker_tick(proto_worker *worker, uint64_t now_us);
 uint64_t proto_worker_deadline(const proto_worker *worker);
 /* The connection to a peer was made anew: what was under way may be lost. */
 void proto_worker_linked(proto_worker *worker, uint64_t now_us, uint64_t peer);
+/* What proto_flow_calls.open began has ended well. */
+void proto_worker_ready(proto_worker *worker, uint64_t now_us);
+/* A task of the engine failed for good: the coordinator is told, and again until the generation ends.
+ * Of several the smallest counts. The text is copied. */
+void proto_worker_task_failed(proto_worker *worker, uint64_t now_us, const proto_failed *failure);
+/* The engine has got on: its numbers are asked for, and told. */
+void proto_worker_moved(proto_worker *worker, uint64_t now_us);
 /* Takes the task. ok false: it failed and may be tried again; outputs are then not read. */
 void proto_worker_task_done(proto_worker *worker, uint64_t now_us, proto_task *task, bool ok);
 /* Takes the batch; null: it could not be read. */

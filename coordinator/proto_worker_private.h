@@ -5,6 +5,7 @@
 
 #include "coordinator/proto_mutants.h"
 #include "coordinator/proto_order.h"
+#include "coordinator/proto_flow.h"
 #include "coordinator/proto_owner.h"
 #include "coordinator/proto_worker.h"
 
@@ -53,6 +54,8 @@ typedef struct flow {
     uint64_t final_step;   /* nothing runs from here on */
     flow_input *spare;
     uint32_t running;
+    uint32_t loads_left, sinks_left;
+    uint8_t *sink_open;    /* [group] */
 } flow;
 
 /* A frame that waits for credit or for its acknowledgement. */
@@ -103,6 +106,7 @@ typedef struct capture {
     uint64_t step;
     uint32_t count;
     proto_captured *captured; /* [group_count] */
+    bool final;            /* nothing runs from its step on */
     bool writing, written, syncing, synced, failed, told;
 } capture;
 
@@ -113,7 +117,7 @@ struct proto_worker {
     uint64_t now_us, beat_at_us;
     worker_phase phase;
     uint64_t generation, incarnation;
-    uint64_t bound, applied;
+    uint64_t bound, applied, complete;
     uint64_t pending_bound, pending_history; /* a grant that waits for its history */
     uint64_t history_tail;  /* of the install: orders that may lie below the bound already */
     uint32_t window;
@@ -123,17 +127,17 @@ struct proto_worker {
     proto_event *events;
     uint32_t event_count, event_room;
     uint64_t install_snapshot, install_step;
-    uint32_t loads_left, sinks_left;
-    uint8_t *sink_open;     /* [group] */
     capture capture;
     uint64_t released;      /* the last attempt whose references were given back */
-    flow flow;
+    const proto_flow_calls *calls;
+    flow flow;             /* of the model */
     channel *channels;      /* [member] */
     parked_frame *parked, **parked_last;
     uint32_t parked_count;
     bool status_due;
     bool failed;            /* a task has; said until the generation ends */
     proto_failed failure;   /* the smallest */
+    uint8_t failure_text[PROTO_TEXT_SIZE_MAX];
     proto_worker_stats stats;
 };
 
@@ -143,28 +147,42 @@ void worker_reject(proto_worker *w, proto_reject reason);
 /* An encoded copy; owned by the caller, released with free. */
 parked_frame *worker_copy(const proto_msg *msg);
 void worker_send_failed(proto_worker *w);
+void worker_task_failed(proto_worker *w, const proto_failed *failure);
+void worker_send_locked(proto_worker *w, uint32_t group, uint64_t holder);
+/* Nothing of what the running generation needs is missing any more. */
+void worker_installed(proto_worker *w);
 /* What every event ends with: frames, acknowledgements and the status go out. */
 void worker_flush(proto_worker *w);
 
-/* ---- proto_flow.c ---- */
-void flow_init(proto_worker *w);
-void flow_fini(proto_worker *w);
-/* Steps below w->bound have become allowed, from `before` on. */
-void flow_bound_raised(proto_worker *w, uint64_t before);
-/* Begin whatever step a key group may begin, hand it over, or capture it. */
-void flow_try(proto_worker *w, uint32_t group);
-void flow_try_all(proto_worker *w);
+/* ---- proto_flow.c: the model ---- */
+flow_slot *flow_slot_of(proto_worker *w, uint64_t step);
+void flow_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_t src);
 /* Takes the batch. */
 void flow_adopt(proto_worker *w, uint32_t group, uint64_t step, proto_batch *state);
 /* Takes the batch. */
 void flow_input_put(proto_worker *w, uint64_t step, uint32_t dst, const proto_input *input);
-void flow_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_t src);
 flow_input *flow_input_find(proto_worker *w, uint64_t step, uint32_t edge, uint32_t dst,
                             uint32_t src, uint32_t member);
-flow_slot *flow_slot_of(proto_worker *w, uint64_t step);
 /* The lowest stage with own tasks to do at flow.low. */
 uint32_t flow_low_stage(const proto_worker *w);
-bool flow_step_known(const proto_worker *w, uint64_t step);
+/* Begin whatever step a key group may begin, hand it over, or capture it. */
+void flow_try(proto_worker *w, uint32_t group);
+void flow_try_all(proto_worker *w);
+
+/* ---- proto_flow_in.c: what arrives at the model, and what it gives to snapshots ---- */
+void flow_open(proto_worker *w);
+void flow_open_sinks(proto_worker *w);
+bool flow_rows_fit(const proto_worker *w, const proto_data *d);
+bool flow_mark_fits(const proto_worker *w, const proto_mark *m);
+bool flow_take_rows(proto_worker *w, uint32_t member, const proto_data *d);
+bool flow_take_state(proto_worker *w, uint32_t member, const proto_state *s);
+/* Give back the credit of an input that was read. */
+void flow_consumed(proto_worker *w, const proto_input *input);
+uint64_t flow_above_mark(const proto_worker *w, uint32_t member);
+/* The first action of (group, step). */
+void flow_capture_state(proto_worker *w, uint32_t group);
+void flow_capture(proto_worker *w);
+bool flow_captured(const proto_worker *w);
 
 /* ---- proto_channel.c ---- */
 void channel_init(proto_worker *w);
@@ -176,7 +194,7 @@ void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t
 /* Takes the batch. */
 void channel_send_state(proto_worker *w, uint32_t member, uint32_t group, uint64_t step,
                         proto_batch *state);
-void channel_consumed(proto_worker *w, const proto_input *input);
+void channel_consumed(proto_worker *w, uint32_t member, uint64_t size);
 void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg);
 void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg);
 void channel_resend(proto_worker *w, uint32_t member);
@@ -187,8 +205,6 @@ void channel_buffered(const proto_worker *w, proto_worker_stats *stats);
 
 /* ---- proto_capture.c ---- */
 void capture_begin(proto_worker *w, const proto_order_record *order);
-/* The first action of (group, step). */
-void capture_state(proto_worker *w, uint32_t group);
 void capture_advance(proto_worker *w);
 void capture_decided(proto_worker *w, uint64_t attempt);
 void capture_drop(proto_worker *w);

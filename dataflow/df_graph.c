@@ -66,6 +66,11 @@ static bool make_edge(df_graph *g, uint32_t index)
     out->ticks = df_arena_alloc(arena_of(g), g->ring * sizeof *out->ticks);
     if (out->slots == NULL || out->ticks == NULL)
         return false;
+    if (g->parted) {
+        out->arrived = df_arena_alloc(arena_of(g), (size_t)g->ring * out->from_groups);
+        if (out->arrived == NULL)
+            return false;
+    }
     if (!e->routed || e->fan != DF_FAN_ALL || g->plan->vertices[e->vertex].role == DF_COMMIT)
         return true;
     out->mask_words = (out->from_groups + 63) / 64;
@@ -153,7 +158,8 @@ static bool make_tables(df_graph *g)
         if (g->ticks[i].vertices == NULL || g->ticks[i].stages == NULL || g->ticks[i].edges == NULL)
             return false;
     }
-    return graph_print_setup(g, arena);
+    return graph_print_setup(g, arena) && graph_part_setup(g, arena) &&
+           graph_capture_setup(g, arena) && graph_parcel_setup(g, arena);
 }
 
 /* The tasks that can be ready at once: those of all open ticks. */
@@ -172,11 +178,11 @@ static bool make_threads(df_graph *g)
 {
     size_t capacity = tasks_max(g);
 
-    g->threads = aligned_alloc(128, g->thread_count * sizeof *g->threads);
+    g->threads = aligned_alloc(128, (g->thread_count + 1) * sizeof *g->threads);
     if (g->threads == NULL)
         return false;
-    memset(g->threads, 0, g->thread_count * sizeof *g->threads);
-    for (uint32_t i = 0; i < g->thread_count; i++) {
+    memset(g->threads, 0, (g->thread_count + 1) * sizeof *g->threads);
+    for (uint32_t i = 0; i <= g->thread_count; i++) {
         graph_thread *t = &g->threads[i];
         t->graph = g;
         t->index = i;
@@ -246,20 +252,25 @@ static df_status open_sink(df_graph *g, uint32_t vertex, df_error *err)
                          .space = in->partition.space == DF_NONE
                                       ? NULL : &p->spaces[in->partition.space].view,
                          .directory = g->options.directory, .console = g->options.console };
+    if (g->parted && g->part.marks != NULL && g->part.marks[vertex].size > 0)
+        sink->resume = &g->part.marks[vertex];
     if (writes_files(v->kind))
         status = make_directory(g->options.directory, err);
     if (status != DF_OK)
         return df_wrap(err, status, "sink \"%s\"", v->name);
     if (v->kind->open != NULL && v->kind->open(sink) != WEIR_OK)
         return df_fail(err, DF_EIO, "sink \"%s\": %s", v->name, sink->error);
+    sink->resume = NULL;
     g->vertices[vertex].sink_open = true;
     return DF_OK;
 }
 
-static df_status open_sinks(df_graph *g, df_error *err)
+df_status graph_open_sinks(df_graph *g, df_error *err)
 {
     df_status status = DF_OK;
 
+    if (g->parted && g->part.member != g->part.sink_member)
+        return DF_OK;
     for (uint32_t i = 0; status == DF_OK && i < g->plan->vertex_count; i++)
         if (g->plan->vertices[i].kind != NULL && g->plan->vertices[i].kind->role == WEIR_SINK)
             status = open_sink(g, i, err);
@@ -301,6 +312,15 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     g->options = *options;
     g->ring = 2 * plan->window + 2;
     g->thread_count = options->threads != 0 ? options->threads : cores > 0 ? (uint32_t)cores : 1;
+    g->parted = options->part != NULL;
+    if (g->parted)
+        g->part = *options->part;
+    g->first_tick = g->parted ? g->part.first_tick : 0;
+    g->open = g->worked = g->observed = g->first_tick;
+    atomic_store(&g->done, g->first_tick);
+    g->target = g->parted ? g->first_tick : 0;
+    g->complete = g->parted && g->part.member == g->part.sink_member ? g->first_tick : NO_TICK;
+    atomic_store(&g->bound, g->parted ? g->first_tick : NO_TICK);
     g->failure.tick = UINT64_MAX;
     atomic_store(&g->fail_tick, UINT64_MAX);
     pthread_mutex_init(&g->lock, NULL);
@@ -310,15 +330,15 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     pthread_cond_init(&g->sleep_cond, NULL);
     whole->arena = df_arena_new();
     status = whole->arena == NULL ? df_fail(err, DF_ENOMEM, "graph: out of memory")
-                                  : df_pool_new(&g->pool, g->thread_count, err);
+                                  : df_pool_new(&g->pool, g->thread_count + 1, err);
     if (status == DF_OK)
-        status = df_pool_new(&g->sources, g->thread_count, err);
+        status = df_pool_new(&g->sources, g->thread_count + 1, err);
     if (status == DF_OK && (!make_tables(g) || !make_threads(g) || !make_kept(g)))
         status = df_fail(err, DF_ENOMEM, "graph: out of memory");
     if (status == DF_OK)
         graph_prepare(g);
     if (status == DF_OK)
-        status = open_sinks(g, err);
+        status = graph_open_sinks(g, err);
     if (status != DF_OK)
         df_graph_free(&g);
     *out = g;
@@ -331,6 +351,7 @@ void df_graph_free(df_graph **graph)
 
     if (g == NULL)
         return;
+    graph_threads_stop(g);
     /* Who wants to know whether the files are whole has called it before. */
     if (g->vertices != NULL && df_graph_finish(g, NULL) != DF_OK)
         g->have_fingerprint = false;

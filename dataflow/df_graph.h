@@ -34,6 +34,8 @@ typedef struct df_step_print {
     const df_stream_print *streams;
 } df_step_print;
 
+typedef struct df_part df_part; /* df_part.h */
+
 typedef struct df_graph_options {
     uint32_t threads;          /* 0: as many as the machine has */
     const char *directory;     /* of output files; made when a sink needs it */
@@ -46,6 +48,7 @@ typedef struct df_graph_options {
      * fingerprinted. Anything but DF_OK ends the run with that status and err. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
     void *user;
+    const df_part *part;       /* null: all of the job is run here */
 } df_graph_options;
 
 typedef struct df_graph_stats {

@@ -10,6 +10,7 @@
 #include "dataflow/df_batch.h"
 #include "dataflow/df_deque.h"
 #include "dataflow/df_graph.h"
+#include "dataflow/df_part.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,7 +34,8 @@ typedef struct graph_slot {
 
 typedef struct graph_edge_tick {
     _Atomic uint32_t arrive; /* key groups that have not sent (DF_FAN_ALL) */
-    _Atomic uint32_t depart; /* key groups that have not read (DF_FAN_ALL) */
+    _Atomic uint32_t depart; /* own key groups that have not read (DF_FAN_ALL) */
+    _Atomic uint32_t unsent; /* own key groups that have not sent (DF_FAN_ALL, in a part) */
     _Atomic uint32_t failed; /* key groups whose task failed */
 } graph_edge_tick;
 
@@ -43,7 +45,17 @@ typedef struct graph_edge {
     graph_edge_tick *ticks;   /* [ring] */
     uint32_t mask_words;      /* routed and DF_FAN_ALL: who has rows for whom, else 0 */
     _Atomic uint64_t *masks;  /* [ring][to_groups][mask_words] */
+    /* In a part: */
+    uint8_t *arrived;         /* [ring][from_groups]: from another member */
 } graph_edge;
+
+/* Who runs the key groups of a stage. */
+typedef struct graph_stage {
+    uint8_t *own;          /* [key_groups]: run here */
+    uint32_t own_count;
+    uint32_t member_count; /* members that run any, this one too */
+    uint32_t *members;     /* ascending; null unless in a part */
+} graph_stage;
 
 /* Where one stream of one input port comes from. */
 typedef struct graph_source {
@@ -78,6 +90,7 @@ typedef struct graph_print {
     uint32_t groups;
     df_hash *hashes;   /* [ring][groups][columns] */
     df_hash *by_column, *by_group; /* scratch of one step */
+    uint8_t *arrived;  /* [ring][groups]: from another member; null unless in a part */
 } graph_print;
 
 typedef struct graph_vertex_count {
@@ -111,13 +124,33 @@ typedef struct graph_failure {
     df_error error;
 } graph_failure;
 
+/* What is kept for a snapshot (df_capture.c). */
+typedef struct graph_capture {
+    df_captured view;            /* its tick: NO_TICK when nothing is being kept */
+    uint32_t states_left;        /* own key groups of states whose batch is missing */
+    uint8_t **carried_kept;      /* [vertex]: [key_groups] */
+    uint64_t held_tick;          /* of the commits whose batches are held, because a snapshot of what */
+    df_batch ***held;            /* they make may still be asked for: [state][key_group] */
+    bool whole, marked;
+} graph_capture;
+
+#define NO_TICK UINT64_MAX
+
 struct df_graph {
     const df_plan *plan;
     df_graph_options options;
     df_pool *pool;
     df_pool *sources; /* what is made at tick 0 and does not stay; freed after it if it is idle */
     uint32_t thread_count;
-    graph_thread *threads;
+    graph_thread *threads;      /* [thread_count + 1]: the last is the feeder's, which runs no task */
+    bool started;
+    df_part part;
+    bool parted;
+    uint64_t first_tick;
+    graph_stage *stages;
+    graph_capture capture;
+    _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
+    _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
     graph_edge *edges;
@@ -134,7 +167,7 @@ struct df_graph {
      * run, below `worked` all tasks but sinks' are done, below `observed` sinks may run, below `done`
      * everything is done. */
     pthread_mutex_t lock;
-    uint64_t prepared, open, worked, observed, target;
+    uint64_t prepared, open, worked, observed, target, complete;
     _Atomic uint64_t done;
     bool have_fingerprint;
     uint64_t fingerprint_step;
@@ -155,15 +188,57 @@ struct df_graph {
 
 /* ---- df_sched.c ---- */
 void graph_prepare(df_graph *graph);
+/* What follows is for the feeder. A batch has been put on an edge at a ring slot. */
+void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
+/* One of the tick's fingerprints has come from another member. */
+void graph_print_arrived(df_graph *graph, uint32_t slot);
+/* Something that the frontier depends on has changed. */
+void graph_advance(df_graph *graph);
+df_status graph_threads_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
+void graph_threads_stop(df_graph *graph);
 
 /* ---- df_task.c ---- */
 /* Run one stage for one key group at one tick: read inputs, run the vertices, hand on the results.
  * An error is noted in the graph. */
 void graph_task_run(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32_t slot);
 void *graph_scratch_get(graph_thread *thread, size_t size);
+/* What was got is no longer needed. */
+void graph_scratch_reset(graph_thread *thread);
 /* Note an error at (tick, vertex, key group, row). */
 void graph_fail(df_graph *graph, uint64_t tick, uint32_t vertex, uint32_t key_group, uint32_t row,
                 df_status status, const char *format, ...) DF_PRINTF(7, 8);
+
+/* Hand a stream's batch (null: its task failed) to an edge at its reader's ring slot. */
+void graph_publish(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
+/* Put a payload (taken; null: failed) where its own readers find it. */
+void graph_put(df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot, df_batch *payload);
+
+/* ---- df_part.c ---- */
+bool graph_part_setup(df_graph *graph, df_arena *arena);
+/* Own readers of what a key group sends on an edge. */
+uint32_t graph_own_readers(const df_graph *graph, uint32_t edge, uint32_t key_group);
+
+/* ---- df_parcel.c ---- */
+bool graph_parcel_setup(df_graph *graph, df_arena *arena);
+/* Send a payload (null: its task failed) to the members that read it; it stays the caller's. */
+void graph_send(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot,
+                const df_batch *payload);
+void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, uint32_t slot,
+                      uint64_t tick);
+/* How many fingerprints of other members a tick waits for. */
+uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
+
+/* ---- df_capture.c ---- */
+bool graph_capture_setup(df_graph *graph, df_arena *arena);
+/* A commit has made what enters `tick` + 1. */
+void graph_capture_state(graph_thread *thread, uint32_t state, uint32_t key_group, uint64_t tick,
+                         df_batch *batch);
+/* A task of a tick at or behind the snapshot's is about to change what its vertex carries. */
+void graph_capture_carried(df_graph *graph, uint32_t vertex, uint32_t key_group);
+/* All ticks before the snapshot's are done. Under the graph's lock. */
+void graph_capture_rest(df_graph *graph);
+/* The bound rises. Under the graph's lock; the feeder. */
+void graph_capture_granted(df_graph *graph, uint64_t end);
 
 /* ---- df_route.c ---- */
 /* What travels on an edge that routes rows; takes nothing, returns a batch of its own or null after
@@ -173,6 +248,9 @@ df_batch *graph_route(graph_thread *thread, const df_edge *edge, uint32_t slot, 
 /* ---- df_commit.c ---- */
 /* The batch of a state that enters the next step; null after graph_fail. */
 df_batch *graph_commit(graph_thread *thread, uint32_t vertex, uint32_t key_group, uint32_t slot);
+
+/* ---- df_graph.c ---- */
+df_status graph_open_sinks(df_graph *graph, df_error *err) DF_MUST_CHECK;
 
 /* ---- df_print.c ---- */
 bool graph_print_setup(df_graph *graph, df_arena *arena);

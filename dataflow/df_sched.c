@@ -52,7 +52,7 @@ static void wake(df_graph *g, uint32_t count)
 
 static bool work_somewhere(const df_graph *g)
 {
-    for (uint32_t i = 0; i < g->thread_count; i++)
+    for (uint32_t i = 0; i <= g->thread_count; i++)
         if (df_deque_count(&g->threads[i].deque) > 0)
             return true;
     return false;
@@ -100,7 +100,8 @@ static uint32_t arrive_all(graph_thread *t, uint32_t stage, uint32_t slot)
     uint32_t ready = 0;
 
     for (uint32_t g = 0; g < t->graph->plan->stages[stage].partition.key_groups; g++)
-        ready += arrive(t, stage, slot, g);
+        if (t->graph->stages[stage].own[g])
+            ready += arrive(t, stage, slot, g);
     return ready;
 }
 
@@ -112,7 +113,7 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
     uint32_t ready = 0;
 
     if (e->fan == DF_FAN_SAME)
-        return arrive(t, e->to, slot, group);
+        return g->stages[e->to].own[group] ? arrive(t, e->to, slot, group) : 0;
     if (e->fan == DF_FAN_ALL) {
         graph_edge_tick *et = &g->edges[edge].ticks[slot];
         if (atomic_fetch_sub_explicit(&et->arrive, 1, memory_order_acq_rel) != 1)
@@ -121,7 +122,8 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
     }
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
     for (uint32_t i = space->first[group]; i < space->first[group + 1]; i++)
-        ready += arrive(t, e->to, slot, space->near[i].key_group);
+        if (g->stages[e->to].own[space->near[i].key_group])
+            ready += arrive(t, e->to, slot, space->near[i].key_group);
     return ready;
 }
 
@@ -132,14 +134,12 @@ static bool stage_active_at(const df_graph *g, uint32_t stage, uint64_t tick)
     return g->ticks[graph_ring_slot(g, tick)].stages[stage];
 }
 
-#define NO_TICK UINT64_MAX
-
 /* The tick within the window after (direction 1) or before (-1) `tick` at which a stage works next:
  * the pairs that wait for each other in a serial stage. */
 static uint64_t serial_partner(const df_graph *g, uint32_t stage, uint64_t tick, int direction)
 {
     for (uint64_t i = 1; i <= g->plan->window; i++) {
-        if (direction < 0 && tick < i)
+        if (direction < 0 && tick < g->first_tick + i)
             return NO_TICK;
         uint64_t other = direction < 0 ? tick - i : tick + i;
         if (stage_active_at(g, stage, other))
@@ -167,10 +167,15 @@ static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
     graph_edge *ge = &g->edges[edge];
 
     atomic_store_explicit(&ge->ticks[slot].arrive, ge->from_groups, memory_order_relaxed);
-    atomic_store_explicit(&ge->ticks[slot].depart, ge->to_groups, memory_order_relaxed);
+    atomic_store_explicit(&ge->ticks[slot].depart, g->stages[g->plan->edges[edge].to].own_count,
+                          memory_order_relaxed);
+    atomic_store_explicit(&ge->ticks[slot].unsent, g->stages[g->plan->edges[edge].from].own_count,
+                          memory_order_relaxed);
     atomic_store_explicit(&ge->ticks[slot].failed, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < ge->from_groups; i++)
         ge->slots[(size_t)slot * ge->from_groups + i].batch = NULL;
+    if (ge->arrived != NULL)
+        memset(ge->arrived + (size_t)slot * ge->from_groups, 0, ge->from_groups);
 }
 
 static void prepare_stage(df_graph *g, uint32_t stage, const graph_tick *tick)
@@ -184,6 +189,8 @@ static void prepare_stage(df_graph *g, uint32_t stage, const graph_tick *tick)
                   g->plan->edges[s->in_edges[i]].fan != DF_FAN_NEIGHBOURS;
     for (uint32_t group = 0; group < s->partition.key_groups; group++) {
         uint32_t missing = common;
+        if (!g->stages[stage].own[group])
+            continue;
         for (uint32_t i = 0; i < s->in_count; i++) {
             const df_edge *e = &g->plan->edges[s->in_edges[i]];
             if (tick->edges[s->in_edges[i]] && e->fan == DF_FAN_NEIGHBOURS) {
@@ -211,8 +218,12 @@ static void prepare_tick(df_graph *g, uint64_t number)
         if (!tick->stages[s])
             continue;
         prepare_stage(g, s, tick);
-        *(p->stages[s].sink ? &sink_work : &work) += p->stages[s].partition.key_groups;
+        *(p->stages[s].sink ? &sink_work : &work) += g->stages[s].own_count;
     }
+    work += graph_prints_awaited(g, number);
+    for (uint32_t i = 0; g->parted && i < g->print_count; i++)
+        memset(g->prints[i].arrived + (size_t)graph_ring_slot(g, number) * g->prints[i].groups, 0,
+               g->prints[i].groups);
     atomic_store_explicit(&tick->work, work, memory_order_relaxed);
     atomic_store_explicit(&tick->sink_work, sink_work, memory_order_relaxed);
 }
@@ -225,7 +236,8 @@ static void prepare_up_to(df_graph *g, uint64_t end)
 
 void graph_prepare(df_graph *g)
 {
-    prepare_up_to(g, g->ring);
+    g->prepared = g->first_tick;
+    prepare_up_to(g, g->first_tick + g->ring);
 }
 
 /* Open a tick for all stages but sinks, or, once everything else of it is complete, for sinks. */
@@ -254,7 +266,8 @@ static void step_complete(df_graph *g, uint64_t tick)
     df_step_print print;
     df_status status;
 
-    if (tick == 0 || !g->ticks[graph_ring_slot(g, tick)].print_streams || g->print_count == 0)
+    if (tick == 0 || !g->ticks[graph_ring_slot(g, tick)].print_streams || g->print_count == 0 ||
+        (g->parted && g->part.member != g->part.sink_member))
         return;
     print = graph_print_step(g, tick - 1);
     if (g->options.on_step == NULL)
@@ -272,6 +285,12 @@ static bool failed_tick_ended(const df_graph *g, uint64_t done, uint64_t fail)
 
     return done == fail && atomic_load_explicit(&tick->work, memory_order_acquire) == 0 &&
            (g->observed <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
+}
+
+/* At a snapshot's tick the sinks wait until they were asked where they stand. */
+static bool capture_holds(const df_graph *g, uint64_t tick)
+{
+    return tick >= g->capture.view.tick && !g->capture.marked;
 }
 
 /* Move the frontier as far as it goes. Called with the lock held. Returns how many tasks became
@@ -293,7 +312,8 @@ static uint32_t advance(graph_thread *t)
             g->worked++;
         /* A step is shown when all sinks have written the step before: or, when one of them fails,
          * it would depend on timing how far the others got. */
-        if (g->observed < g->worked && g->observed < fail && g->observed == done) {
+        if (g->observed < g->worked && g->observed < fail && g->observed == done &&
+            g->observed < g->complete && !capture_holds(g, done)) {
             step_complete(g, g->observed);
             ready += open_tick(t, g->observed++, true);
             moved = true;
@@ -305,6 +325,8 @@ static uint32_t advance(graph_thread *t)
             if (done == 1 && df_pool_idle(g->sources))
                 df_pool_free(&g->sources);
             prepare_up_to(g, done + g->ring);
+            if (done == g->capture.view.tick)
+                graph_capture_rest(g);
             moved = true;
         }
         if (atomic_load(&g->stopping) && g->target > g->open)
@@ -318,13 +340,21 @@ static uint32_t advance(graph_thread *t)
             ready += open_tick(t, g->open++, false);
             moved = true;
         }
-        if (done == g->target || failed_tick_ended(g, done, fail))
+        if (!g->parted && (done == g->target || failed_tick_ended(g, done, fail)))
             finish(g);
     }
     return ready;
 }
 
 /* ---- running ---- */
+
+/* The last of this part's key groups to send on an edge says so. */
+static void count_sent(df_graph *g, uint32_t edge, uint32_t slot)
+{
+    if (g->plan->edges[edge].fan == DF_FAN_ALL &&
+        atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].unsent, 1, memory_order_acq_rel) == 1)
+        g->part.sent(g->part.user, edge, g->ticks[slot].tick);
+}
 
 static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t slot)
 {
@@ -337,8 +367,11 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
     for (uint32_t i = 0; i < s->out_count; i++) {
         uint32_t edge = s->out_edges[i];
         uint32_t at = graph_ring_slot(g, number + g->plan->edges[edge].ticks);
-        if (g->ticks[at].edges[edge])
-            ready += arrive_edge(t, edge, at, group);
+        if (!g->ticks[at].edges[edge])
+            continue;
+        ready += arrive_edge(t, edge, at, group);
+        if (g->parted)
+            count_sent(g, edge, at);
     }
     if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
@@ -347,6 +380,8 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         pthread_mutex_lock(&g->lock);
         ready += advance(t);
         pthread_mutex_unlock(&g->lock);
+        if (g->parted)
+            g->part.wake(g->part.user);
     }
     /* This thread goes on with one of them itself. */
     if (ready > 1)
@@ -362,11 +397,11 @@ static uint64_t next_random(graph_thread *t)
 static bool steal(graph_thread *t, uint64_t *item)
 {
     df_graph *g = t->graph;
-    uint32_t start = g->options.shuffle_seed ? (uint32_t)next_random(t) % g->thread_count
+    uint32_t start = g->options.shuffle_seed ? (uint32_t)next_random(t) % (g->thread_count + 1)
                                              : t->index + 1;
 
-    for (uint32_t i = 0; i < g->thread_count; i++) {
-        graph_thread *victim = &g->threads[(start + i) % g->thread_count];
+    for (uint32_t i = 0; i <= g->thread_count; i++) {
+        graph_thread *victim = &g->threads[(start + i) % (g->thread_count + 1)];
         while (df_deque_count(&victim->deque) > 0)
             if (df_deque_steal(&victim->deque, item)) {
                 graph_count(&t->steals, victim != t);
@@ -405,6 +440,55 @@ static void *thread_main(void *argument)
     }
     return NULL;
 }
+
+/* ---- the feeder ---- */
+
+void graph_arrived(df_graph *g, uint32_t edge, uint32_t slot, uint32_t key_group)
+{
+    wake(g, arrive_edge(&g->threads[g->thread_count], edge, slot, key_group));
+}
+
+void graph_advance(df_graph *g)
+{
+    uint32_t ready;
+
+    pthread_mutex_lock(&g->lock);
+    ready = advance(&g->threads[g->thread_count]);
+    pthread_mutex_unlock(&g->lock);
+    wake(g, ready);
+}
+
+void graph_print_arrived(df_graph *g, uint32_t slot)
+{
+    if (atomic_fetch_sub_explicit(&g->ticks[slot].work, 1, memory_order_acq_rel) == 1)
+        graph_advance(g);
+}
+
+df_status graph_threads_start(df_graph *g, df_error *err)
+{
+    atomic_store(&g->finished, false);
+    for (uint32_t i = 0; i < g->thread_count; i++)
+        if (pthread_create(&g->threads[i].handle, NULL, thread_main, &g->threads[i])) {
+            finish(g);
+            while (i-- > 0)
+                pthread_join(g->threads[i].handle, NULL);
+            return df_fail(err, DF_EIO, "cannot start a thread");
+        }
+    g->started = true;
+    return DF_OK;
+}
+
+void graph_threads_stop(df_graph *g)
+{
+    if (!g->started)
+        return;
+    finish(g);
+    for (uint32_t i = 0; i < g->thread_count; i++)
+        pthread_join(g->threads[i].handle, NULL);
+    g->started = false;
+}
+
+/* ---- a graph without parts ---- */
 
 static df_status run_threads(df_graph *g, df_error *err)
 {

@@ -45,7 +45,7 @@ void *graph_scratch_get(graph_thread *t, size_t size)
 }
 
 /* After a task: one block that would have been enough. */
-static void scratch_reset(graph_thread *t)
+void graph_scratch_reset(graph_thread *t)
 {
     graph_scratch *s = &t->scratch;
 
@@ -107,6 +107,8 @@ void graph_fail(df_graph *g, uint64_t tick, uint32_t vertex, uint32_t key_group,
             atomic_store(&g->fail_tick, tick);
     }
     pthread_mutex_unlock(&g->fail_lock);
+    if (g->parted)
+        g->part.wake(g->part.user);
 }
 
 static uint64_t tick_of(const task_frame *f)
@@ -338,6 +340,9 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     if (!ok)
         task_fail_memory(&f); /* nothing else can be wrong with inputs that have arrived */
     if (ok) {
+        if (g->ticks[slot].tick >= atomic_load_explicit(&g->capture_tick, memory_order_relaxed) &&
+            (v->carried != NULL || gv->births != NULL))
+            graph_capture_carried(g, vertex, key_group);
         if (v->carried != NULL)
             load_carried(&f, v, gv);
         ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, v->out_count);
@@ -355,8 +360,11 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     }
     for (uint32_t o = 0; o < v->out_count; o++) {
         count->rows_out += f.outputs[o]->view.row_count;
-        if (gv->print != DF_NONE && g->ticks[slot].print_streams)
+        if (gv->print != DF_NONE && g->ticks[slot].print_streams) {
             graph_print_batch(g, gv->print + o, slot, &f.outputs[o]->view);
+            if (g->parted)
+                graph_send_print(t, gv->print + o, key_group, slot, g->ticks[slot].tick);
+        }
         t->local[v->outs[o]] = f.outputs[o];
     }
     count->nanoseconds += nanoseconds() - begin;
@@ -379,6 +387,17 @@ static void keep(graph_thread *t, df_batch **kept, df_batch *batch)
     df_batch_unref(t->memory, old);
 }
 
+/* What a tick's commits make is needed when the next tick is complete. */
+static void graph_print_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot,
+                              const df_batch *batch)
+{
+    df_graph *g = t->graph;
+
+    graph_print_batch(g, g->vertices[vertex].print, slot, &batch->view);
+    if (g->parted)
+        graph_send_print(t, g->vertices[vertex].print, key_group, slot, g->ticks[slot].tick + 1);
+}
+
 static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
 {
     df_graph *g = t->graph;
@@ -390,7 +409,9 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
     if (batch == NULL)
         return false;
     if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print_states)
-        graph_print_batch(g, g->vertices[vertex].print, slot, &batch->view);
+        graph_print_state(t, vertex, key_group, slot, batch);
+    if (g->parted)
+        graph_capture_state(t, v->state, key_group, g->ticks[slot].tick, batch);
     if (g->kept != NULL)
         keep(t, &g->kept[v->state][key_group], batch);
     t->local[v->outs[0]] = batch;
@@ -436,14 +457,27 @@ static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
                 1ull << (from % 64), memory_order_relaxed);
 }
 
-/* Hand a stream's batch (null: its task failed) to an edge at its reader's ring slot. */
-static void publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+void graph_put(df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot, df_batch *payload)
+{
+    graph_slot *to = graph_slot_at(g, edge, slot, key_group);
+    const df_edge *e = &g->plan->edges[edge];
+
+    if (payload == NULL)
+        atomic_fetch_add_explicit(&g->edges[edge].ticks[slot].failed, 1, memory_order_relaxed);
+    else if (e->routed)
+        set_masks(g, edge, slot, key_group, payload);
+    to->batch = payload;
+    if (e->fan == DF_FAN_NEIGHBOURS)
+        atomic_store_explicit(&to->readers, graph_own_readers(g, edge, key_group),
+                              memory_order_relaxed);
+}
+
+void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
 {
     df_graph *g = t->graph;
     const df_edge *e = &g->plan->edges[edge];
     const df_vertex *reader = &g->plan->vertices[e->vertex];
     df_batch *batch = t->local[e->stream], *payload = batch;
-    graph_slot *to = graph_slot_at(g, edge, slot, key_group);
 
     if (batch != NULL && reader->partial != NULL && e->port == 0) {
         df_batch *partial = combine(t, e, key_group, slot, batch);
@@ -455,16 +489,14 @@ static void publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t
     } else if (batch != NULL) {
         payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
     }
-    if (payload == NULL)
-        atomic_fetch_add_explicit(&g->edges[edge].ticks[slot].failed, 1, memory_order_relaxed);
-    else if (e->routed)
-        set_masks(g, edge, slot, key_group, payload);
-    to->batch = payload;
-    if (e->fan == DF_FAN_NEIGHBOURS) {
-        const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
-        atomic_store_explicit(&to->readers, space->first[key_group + 1] - space->first[key_group],
-                              memory_order_relaxed);
+    if (g->parted) {
+        graph_send(t, edge, key_group, slot, payload);
+        if (graph_own_readers(g, edge, key_group) == 0) {
+            df_batch_unref(t->memory, payload);
+            return;
+        }
     }
+    graph_put(g, edge, key_group, slot, payload);
 }
 
 static void drop_slot(graph_thread *t, graph_slot *slot)
@@ -530,7 +562,7 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
         uint32_t edge = s->out_edges[i];
         uint32_t at = graph_ring_slot(g, tick->tick + g->plan->edges[edge].ticks);
         if (g->ticks[at].edges[edge])
-            publish(t, edge, key_group, at);
+            graph_publish(t, edge, key_group, at);
     }
     for (uint32_t i = 0; i < s->in_count; i++)
         if (tick->edges[s->in_edges[i]])
@@ -542,5 +574,5 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
             t->local[v->outs[o]] = NULL;
         }
     }
-    scratch_reset(t);
+    graph_scratch_reset(t);
 }

@@ -3,15 +3,14 @@
  * Numbers are written in the shortest form that reads back to the same bits, so the file holds
  * what the state held. Lines go through one buffer; at the end of each step it is written out, so
  * that another program sees complete lines only. When a write fails (a full disk), the file is cut
- * back to its last complete step before the step fails. */
+ * back to its last complete step before the step fails; in a job that can go on after a restart it is
+ * not, for somebody may follow the file: the step's lines are completed then (see op_append.h). */
+#include "operators/op_append.h"
 #include "operators/op_number.h"
 #include "operators/op_sink.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CSV_BUFFER_SIZE (256u * 1024)
 /* The longest line: every number with its comma, and the newline. */
@@ -29,11 +28,8 @@ typedef struct csv_options {
 } csv_options;
 
 typedef struct csv_file {
-    int descriptor;
-    off_t written; /* bytes that the file holds */
-    off_t whole;   /* of those, up to the end of the last complete step */
+    op_append *out;
     size_t used;
-    char path[OP_SINK_PATH_MAX];
     char buffer[CSV_BUFFER_SIZE];
 } csv_file;
 
@@ -46,22 +42,12 @@ static const weir_option csv_option_list[] = {
     { 0 },
 };
 
-/* Write the buffer out. Returns 0 or an errno. */
-static int csv_flush(csv_file *file)
+static df_status csv_flush(csv_file *file, df_error *err)
 {
-    size_t done = 0;
+    df_status status = op_append_write(file->out, file->buffer, file->used, err);
 
-    while (done < file->used) {
-        ssize_t n = write(file->descriptor, file->buffer + done, file->used - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno;
-        done += (size_t)n;
-        file->written += n;
-    }
     file->used = 0;
-    return 0;
+    return status;
 }
 
 static void csv_put_name(csv_file *file, const char *name)
@@ -101,47 +87,72 @@ static weir_status csv_plan(weir_plan *plan, void *options)
 static weir_status csv_close(weir_sink *sink)
 {
     csv_file *file = sink->handle;
-    weir_status status = WEIR_OK;
+    df_error err;
+    df_status status;
 
     if (file == NULL)
         return WEIR_OK;
-    if (close(file->descriptor) != 0)
-        status = weir_sink_fail(sink, "%s: %s", file->path, strerror(errno));
+    status = op_append_close(&file->out, &err);
     free(file);
     sink->handle = NULL;
+    return status == DF_OK ? WEIR_OK : weir_sink_fail(sink, "%s", err.text);
+}
+
+/* The header stands before the first mark. */
+static df_status csv_start(csv_file *file, const weir_sink *sink, const char *path, df_error *err)
+{
+    const csv_options *o = sink->options;
+    df_status status = op_append_open(&file->out, path, sink->resume, err);
+
+    if (status != DF_OK || sink->resume != NULL)
+        return status;
+    csv_put_header(file, &o->chosen, sink->schema);
+    status = csv_flush(file, err);
+    op_append_whole(file->out);
     return status;
 }
 
 static weir_status csv_open(weir_sink *sink)
 {
     const csv_options *o = sink->options;
-    csv_file *file = malloc(sizeof(*file));
-    int error;
+    char path[OP_SINK_PATH_MAX];
+    csv_file *file;
+    df_error err;
 
+    if (op_sink_path(sink, o->file, path) != WEIR_OK)
+        return WEIR_FAILED;
+    file = malloc(sizeof(*file));
     if (file == NULL)
-        return weir_sink_fail(sink, "%s: out of memory", o->file);
+        return weir_sink_fail(sink, "%s: out of memory", path);
     file->used = 0;
-    file->written = 0;
-    if (op_sink_path(sink, o->file, file->path) != WEIR_OK)
-        goto failed;
-    file->descriptor = open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file->descriptor < 0) {
-        weir_sink_fail(sink, "%s: %s", file->path, strerror(errno));
-        goto failed;
+    if (csv_start(file, sink, path, &err) == DF_OK) {
+        sink->handle = file;
+        return WEIR_OK;
     }
-    csv_put_header(file, &o->chosen, sink->schema);
-    error = csv_flush(file);
-    if (error != 0) {
-        weir_sink_fail(sink, "%s: %s", file->path, strerror(error));
-        close(file->descriptor);
-        goto failed;
-    }
-    file->whole = file->written;
-    sink->handle = file;
-    return WEIR_OK;
-failed:
+    weir_sink_fail(sink, "%s", err.text);
+    /* The first error is the one to tell. */
+    if (op_append_close(&file->out, NULL) != DF_OK)
+        file->out = NULL;
     free(file);
     return WEIR_FAILED;
+}
+
+static weir_status csv_mark(weir_sink *sink, weir_mark *mark)
+{
+    csv_file *file = sink->handle;
+    df_error err;
+
+    return op_append_mark(file->out, mark, &err) == DF_OK ? WEIR_OK
+                                                          : weir_sink_fail(sink, "%s", err.text);
+}
+
+static weir_status csv_sync(weir_sink *sink)
+{
+    csv_file *file = sink->handle;
+    df_error err;
+
+    return op_append_sync(file->out, &err) == DF_OK ? WEIR_OK
+                                                    : weir_sink_fail(sink, "%s", err.text);
 }
 
 /* One line at `out`; `start` holds the step's "step,time". Returns its end. */
@@ -159,8 +170,9 @@ static char *csv_line(char *out, const char *start, size_t start_size, const op_
     return out;
 }
 
-/* All rows of the step. Returns 0 or an errno. */
-static int csv_write_step(csv_file *file, const op_columns *chosen, const weir_task *task)
+/* All rows of the step. */
+static df_status csv_write_step(csv_file *file, const op_columns *chosen, const weir_task *task,
+                                df_error *err)
 {
     char start[2 * OP_NUMBER_MAX + 1];
     char *end = op_number_u64(start, task->step);
@@ -171,37 +183,36 @@ static int csv_write_step(csv_file *file, const op_columns *chosen, const weir_t
         const weir_batch *batch = task->inputs[0].batches[b];
         for (uint32_t row = 0; row < batch->row_count; row++) {
             char *line = file->buffer + file->used;
+            df_status status = DF_OK;
             line = csv_line(line, start, (size_t)(end - start), chosen, batch, row);
             file->used = (size_t)(line - file->buffer);
-            int error = file->used > CSV_BUFFER_SIZE - CSV_LINE_MAX ? csv_flush(file) : 0;
-            if (error != 0)
-                return error;
+            if (file->used > CSV_BUFFER_SIZE - CSV_LINE_MAX)
+                status = csv_flush(file, err);
+            if (status != DF_OK)
+                return status;
         }
     }
-    return csv_flush(file);
+    return csv_flush(file, err);
 }
 
 static weir_status csv_process(weir_task *task)
 {
     const csv_options *o = task->options;
     csv_file *file = task->handle;
-    int error = csv_write_step(file, &o->chosen, task);
+    df_error err;
 
-    if (error == 0) {
-        file->whole = file->written;
+    if (csv_write_step(file, &o->chosen, task, &err) == DF_OK) {
+        op_append_whole(file->out);
         return WEIR_OK;
     }
-    file->used = 0;
-    /* What is not a regular file cannot be cut, and holds no incomplete line either. */
-    if (ftruncate(file->descriptor, file->whole) == 0)
-        file->written = lseek(file->descriptor, file->whole, SEEK_SET);
-    return weir_fail(task, WEIR_NO_ROW, "%s: %s", file->path, strerror(error));
+    op_append_undo(file->out);
+    return weir_fail(task, WEIR_NO_ROW, "%s", err.text);
 }
 
 const weir_operator op_csv_sink = {
     .api_version = WEIR_API_VERSION,
     .name = "csv",
-    .help = "write the rows to a CSV file",
+    .help = "write the rows to a CSV file, each once, also after a restart",
     .role = WEIR_SINK,
     .inputs = { { "in", WEIR_GATHER, "any stream" } },
     .options_size = sizeof(csv_options),
@@ -210,4 +221,6 @@ const weir_operator op_csv_sink = {
     .process = csv_process,
     .open = csv_open,
     .close = csv_close,
+    .mark = csv_mark,
+    .sync = csv_sync,
 };

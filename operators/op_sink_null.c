@@ -23,7 +23,7 @@ static weir_status null_process(weir_task *task)
 const weir_operator op_null = {
     .api_version = WEIR_API_VERSION,
     .name = "null",
-    .help = "drop every row: for measuring",
+    .help = "drop every row, promise nothing: for measuring",
     .role = WEIR_SINK,
     .inputs = { { "in", WEIR_GATHER, "any stream" } },
     .options_size = sizeof(null_options),

@@ -1,7 +1,9 @@
 /* print: an aligned table for people, on the console.
  *
  * The header stands once, above the first row. Numbers are right-aligned, f32 and f64 rounded to
- * eight significant digits: what single precision can carry. Whoever needs every bit takes csv. */
+ * eight significant digits: what single precision can carry. Whoever needs every bit takes csv, and so
+ * does who needs each row once: a console cannot be read back, so this sink does not know after a
+ * restart what it has shown. */
 #include "operators/op_number.h"
 #include "operators/op_sink.h"
 
@@ -155,7 +157,7 @@ static weir_status print_process(weir_task *task)
 const weir_operator op_print = {
     .api_version = WEIR_API_VERSION,
     .name = "print",
-    .help = "show the rows as a table on the console",
+    .help = "show the rows as a table on the console; after a restart some may come twice",
     .role = WEIR_SINK,
     .inputs = { { "in", WEIR_GATHER, "any stream" } },
     .options_size = sizeof(print_options),

@@ -12,6 +12,7 @@
  *
  * RocksDB's own checksums are read too, but nothing relies on them. */
 #include "snapshot/snap_backend.h"
+#include "snapshot/snap_table.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -485,6 +486,30 @@ static const snap_backend_calls rocks_calls = {
     .file_of = rocks_file_of,
 };
 
+/* Look at the tables that RocksDB will open; one may go while a job works on the store. */
+static df_status rocks_check_tables(const char *db, df_error *err)
+{
+    char path[DF_PATH_MAX];
+    df_names names;
+    df_disk disk;
+    df_status s;
+
+    df_disk_posix_init(&disk);
+    s = df_disk_list(&disk, &names, db, err);
+    for (size_t i = 0; s == DF_OK && i < names.count; i++) {
+        const char *end = strrchr(names.names[i], '.');
+        int length = snprintf(path, sizeof path, "%s/%s", db, names.names[i]);
+
+        if (end == NULL || strcmp(end, ".sst") != 0 || (size_t)length >= sizeof path)
+            continue;
+        s = snap_table_check(&disk, path, err);
+        if (s == DF_END)
+            s = DF_OK;
+    }
+    df_names_fini(&names);
+    return s;
+}
+
 static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly, df_error *err)
 {
     static const char *const names[FAMILIES] = { "default", "chunks" };
@@ -542,6 +567,8 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
         s = df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
     else if (!readonly)
         s = rocks_make_folders(folder, db, err);
+    if (s == DF_OK)
+        s = rocks_check_tables(db, err);
     if (s == DF_OK)
         s = rocks_open_db(b, db, readonly, err);
     if (s == DF_OK)

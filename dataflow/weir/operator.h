@@ -8,7 +8,8 @@
  * computes depends on its inputs, its options and (seed, step, key group, operator name) only.
  *
  * Life of a kind in a job:   options filled -> plan -> [open] -> process ... process -> [close]
- * `open` and `close` are for sinks, the only kinds that reach outside the process.
+ * `open` and `close` are for sinks, the only kinds that reach outside the process. Between two steps
+ * a sink may be asked for a mark, from which a later process can go on (see weir_mark).
  *
  * Ownership: everything that a callback receives is borrowed until it returns. Output columns
  * belong to the engine, also when the callback fails; a kind has nothing to clean up. */
@@ -31,6 +32,7 @@ extern "C" {
 #define WEIR_HALO_SLOTS  27  /* a tile and its neighbours: [(dz+1)*9 + (dy+1)*3 + (dx+1)] */
 #define WEIR_HALO_CENTRE 13
 #define WEIR_NO_ROW      UINT32_MAX
+#define WEIR_MARK_MAX    256 /* bytes of a sink's mark */
 
 typedef enum weir_status { WEIR_OK = 0, WEIR_FAILED = 1 } weir_status;
 
@@ -252,6 +254,18 @@ weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
 
 /* ---- sinks ---- */
 
+/* Where a sink stands between two steps: bytes that only its kind can read. They are kept in
+ * snapshots, so they are written field by field, with a version, and come back as hostile as any.
+ *
+ * A job may be killed at any moment. It is started again from a snapshot, with the sink's mark of
+ * that step; the steps behind it are run again and give the same rows. In the end every file must
+ * hold what it would hold had nothing happened, and whoever reads it meanwhile never sees a byte
+ * change or go away (but by a power loss). */
+typedef struct weir_mark {
+    uint32_t size;
+    uint8_t bytes[WEIR_MARK_MAX];
+} weir_mark;
+
 typedef struct weir_sink {
     const void *options;
     const weir_job *job;
@@ -259,6 +273,8 @@ typedef struct weir_sink {
     const weir_space *space;    /* of input 0, or null */
     const char *directory;      /* where its files go; exists */
     void *console;              /* FILE * for people; null: nothing may be printed */
+    const weir_mark *resume;    /* during open only. Null: begin anew, what is there is replaced;
+                                   else go on behind it */
     void *handle;               /* the kind's own; becomes weir_task.handle */
     char error[256];
 } weir_sink;
@@ -303,6 +319,17 @@ typedef struct weir_operator {
     weir_status (*launch)(const weir_launch *launch);
     weir_status (*open)(weir_sink *sink);
     weir_status (*close)(weir_sink *sink);
+    /* Both or neither; a sink with neither begins anew after a restart, promises nothing, and says
+     * so in `help`. Errors go to weir_sink_fail.
+     *
+     * mark: where the sink stands after all steps that were handed to it. Called between two steps. A
+     * format that cannot be continued by offset ends its segment here. */
+    weir_status (*mark)(weir_sink *sink, weir_mark *mark);
+    /* Make everything up to the last mark durable, and the folders of its files. May run on another
+     * thread while `process` runs, but not beside mark, close or another sync. A failed sync is
+     * final: the sink must report failure from then on, since a sync that is tried again succeeds
+     * with the bytes lost. */
+    weir_status (*sync)(weir_sink *sink);
 } weir_operator;
 
 #ifdef __cplusplus

@@ -8,7 +8,7 @@ exits 2 "no verb is a usage error" "$WEIR"
 holds "which lists the verbs" err "weir check JOB"
 exits 0 "help lists them on standard output" "$WEIR" help
 holds "with a line each" out "weir operators [KIND]"
-for verb in run check graph operators snapshot sim version help; do
+for verb in run check graph operators snapshot keys sim version help; do
     exits 0 "help $verb" "$WEIR" help $verb
     holds "shows its usage" out "usage: weir $verb"
     exits 0 "$verb --help is the same" "$WEIR" $verb --help

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "dataflow/df_graph.h"
+#include "tests/support/parts.h"
 #include "tests/support/reference.h"
 
 enum { JOBS_COUNT = 150 };
@@ -319,6 +320,36 @@ static df_hash run_way(const reference *ref, const model *m, const way *w)
     return hash;
 }
 
+/* The same job as several parts, once through, and from a snapshot in the middle on other members. */
+static void run_parts(const reference *ref, const model *m, kind_log *logs, uint32_t seed,
+                      df_hash expected)
+{
+    parts_options o = { .members = 1 + seed % 5, .threads = 1 + seed / 5 % 3, .seed = seed };
+    parts_snapshot *snapshot = NULL;
+    df_hash hash;
+
+    o.capture_tick = seed % 4 == 0 ? 0 : 1 + seed / 4 % (m->steps + 2);
+    hash = parts_run(ref->plan, &o, NULL, &snapshot);
+    compare_logs(ref, m);
+    if (hash.high != expected.high || hash.low != expected.low)
+        differ("the fingerprint of parts", m->steps, o.members, 0);
+    for (uint32_t k = 0; k < m->op_count; k++)
+        kind_log_fini(&logs[k]);
+    if (snapshot == NULL)
+        return;
+    if (o.capture_tick < m->steps + 2) {
+        o.capture_tick = 0;
+        o.members = 1 + seed / 7 % 4;
+        o.seed = seed + 1;
+        hash = parts_run(ref->plan, &o, snapshot, NULL);
+        if (hash.high != expected.high || hash.low != expected.low)
+            differ("the fingerprint of what was restored", m->steps, o.members, 0);
+        for (uint32_t k = 0; k < m->op_count; k++)
+            kind_log_fini(&logs[k]);
+    }
+    parts_snapshot_free(&snapshot);
+}
+
 static void run_job(uint32_t seed)
 {
     static const uint32_t threads[] = { 2, 3, 8 };
@@ -348,6 +379,7 @@ static void run_job(uint32_t seed)
         for (uint32_t k = 0; k < m.op_count; k++)
             kind_log_fini(&logs[k]);
     }
+    run_parts(&ref, &m, logs, seed, first);
     reference_fini(&ref);
     df_plan_free(&plan);
 }

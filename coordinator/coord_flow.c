@@ -1,0 +1,360 @@
+/* What a worker asks of its dataflow, answered by the engine.
+ *
+ * Steps of the protocol are ticks of the graph. Owners do not change within a generation. */
+#include "coordinator/coord_flow_private.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a generation ---- */
+
+/* The first sink's key group is the first behind the units; a job without sinks has its fingerprints
+ * gathered by the owner of the first unit. */
+static uint32_t sink_member(const proto_worker *w, const df_plan *plan)
+{
+    uint32_t group = w->plan->group_count > plan->key_groups ? plan->key_groups : 0;
+
+    return proto_owner_at(&w->owners, group, w->install_step);
+}
+
+static void engine_open(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+    const df_plan *plan = f->options.plan;
+
+    f->owners = proto_zero(plan->key_groups, sizeof *f->owners);
+    f->marks = proto_zero(plan->vertex_count, sizeof *f->marks);
+    f->bytes = proto_zero((size_t)w->member_count * FLOW_RING, sizeof *f->bytes);
+    for (uint32_t g = 0; g < plan->key_groups; g++)
+        f->owners[g] = proto_owner_at(&w->owners, g, w->install_step);
+    f->part = (df_part){ .member = w->self, .member_count = w->member_count, .owners = f->owners,
+                         .sink_member = sink_member(w, plan), .first_tick = w->install_step,
+                         .user = f, .send = flow_note_parcel, .sent = flow_note_sent,
+                         .wake = flow_note_wake };
+    f->snapshot = w->install_snapshot;
+    f->final_tick = UINT64_MAX;
+    f->seen = (df_progress){ .worked = w->install_step, .done = w->install_step };
+    f->failure_told = false;
+    f->load_failures = 0;
+    flow_load_begin(f);
+}
+
+/* Tried again with the heartbeat if it failed: a sink's file may still be another's. */
+static void engine_open_again(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+
+    if (!f->load.running && f->graph == NULL)
+        flow_load_begin(f);
+}
+
+static void drop_pieces(coord_flow *f)
+{
+    for (flow_piece *p; (p = f->pieces) != NULL;) {
+        f->pieces = p->next;
+        free(p);
+    }
+}
+
+static void engine_close(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+
+    flow_load_stop(f);
+    flow_write_stop(f);
+    if (f->graph != NULL)
+        df_graph_halt(f->graph);
+    df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
+    f->notes.count = f->taken.count = f->empty.count = 0;
+    drop_pieces(f);
+    snap_manifest_free(&f->base);
+    free(f->owners);
+    free(f->marks);
+    free(f->bytes);
+    f->owners = NULL;
+    f->marks = NULL;
+    f->bytes = NULL;
+}
+
+/* ---- time ---- */
+
+static void engine_raised(proto_worker *w, uint64_t before)
+{
+    coord_flow *f = flow_of(w);
+
+    (void)before;
+    df_graph_grant(f->graph, w->bound < f->final_tick ? w->bound : f->final_tick);
+}
+
+static void engine_completed(proto_worker *w)
+{
+    df_graph_complete(flow_of(w)->graph, w->complete);
+}
+
+static uint64_t engine_low(const proto_worker *w)
+{
+    return flow_of(w)->seen.done;
+}
+
+static uint64_t engine_worked(const proto_worker *w)
+{
+    return flow_of(w)->seen.worked;
+}
+
+/* Every input of the lowest unfinished tick may come: memory is bounded by the credit and one tick's
+ * inputs (rule 8). */
+static uint32_t engine_low_stage(const proto_worker *w)
+{
+    (void)w;
+    return UINT32_MAX;
+}
+
+/* ---- arrivals ---- */
+
+static bool engine_fits(const proto_worker *w, const proto_data *d)
+{
+    const coord_flow *f = flow_of(w);
+
+    return d->total > 0 && d->payload.size > 0 && !d->last && f->graph != NULL &&
+           df_graph_awaits(f->graph, d->edge, d->step, d->src);
+}
+
+static bool engine_fits_mark(const proto_worker *w, const proto_mark *m)
+{
+    const coord_flow *f = flow_of(w);
+
+    if (m->edge >= f->options.plan->edge_count || f->graph == NULL ||
+        f->options.plan->edges[m->edge].fan != DF_FAN_ALL)
+        return false;
+    for (uint32_t i = 0; i < m->groups.size; i += 4)
+        if (!df_graph_awaits(f->graph, m->edge, m->step, proto_get_u32(m->groups.data + i)))
+            return false;
+    return true;
+}
+
+/* A key group of an edge from all to all that has sent nothing. */
+static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_t src)
+{
+    df_error err;
+
+    if (df_graph_deliver(flow_of(w)->graph, edge, step, src, NULL, 0, &err) != DF_OK)
+        worker_reject(w, PROTO_REJECT_range);
+}
+
+static flow_piece **find_piece(coord_flow *f, uint32_t member, const proto_data *d)
+{
+    flow_piece **at = &f->pieces;
+
+    while (*at != NULL && ((*at)->member != member || (*at)->edge != d->edge ||
+                           (*at)->tick != d->step || (*at)->src != d->src))
+        at = &(*at)->next;
+    return at;
+}
+
+static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, uint32_t size)
+{
+    df_error err;
+
+    return df_graph_deliver(f->graph, d->edge, d->step, d->src, bytes, size, &err) == DF_OK;
+}
+
+static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
+{
+    coord_flow *f = flow_of(w);
+    flow_piece **at, *p;
+    bool ok = true;
+
+    f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
+    if (d->payload.size == d->total)
+        return deliver(f, d, d->payload.data, d->total);
+    at = find_piece(f, member, d);
+    if (d->offset == 0 && *at == NULL) {
+        *at = p = proto_zero(1, sizeof *p + d->total);
+        *p = (flow_piece){ .member = member, .edge = d->edge, .src = d->src, .tick = d->step,
+                           .size = d->total };
+    }
+    p = *at;
+    if (p == NULL || p->have != d->offset || p->size != d->total)
+        return false;
+    memcpy(p->bytes + p->have, d->payload.data, d->payload.size);
+    p->have += d->payload.size;
+    if (p->have == p->size) {
+        ok = deliver(f, d, p->bytes, p->size);
+        *at = p->next;
+        free(p);
+    }
+    return ok;
+}
+
+/* Key groups do not move while a generation lasts. */
+static bool engine_state(proto_worker *w, uint32_t member, const proto_state *piece)
+{
+    (void)w;
+    (void)member;
+    (void)piece;
+    return false;
+}
+
+static uint64_t engine_above_mark(const proto_worker *w, uint32_t member)
+{
+    const coord_flow *f = flow_of(w);
+    uint64_t sum = 0;
+
+    for (uint64_t tick = f->seen.done + 1; tick <= f->seen.done + w->window + 1; tick++)
+        sum += f->bytes[(size_t)member * FLOW_RING + tick % FLOW_RING];
+    return sum;
+}
+
+/* ---- snapshots ---- */
+
+static void engine_capture(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+
+    if (w->capture.final)
+        f->final_tick = w->capture.step;
+    df_graph_capture(f->graph, w->capture.step);
+}
+
+static bool engine_captured(const proto_worker *w)
+{
+    const coord_flow *f = flow_of(w);
+
+    return f->graph != NULL && df_graph_captured(f->graph) != NULL;
+}
+
+static void engine_capture_drop(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+
+    flow_write_stop(f);
+    coord_part_result_fini(&f->result);
+    f->attempt = 0;
+    if (f->graph != NULL)
+        df_graph_capture_drop(f->graph);
+}
+
+const proto_flow_calls coord_flow_calls = {
+    .open = engine_open,
+    .open_again = engine_open_again,
+    .close = engine_close,
+    .raised = engine_raised,
+    .completed = engine_completed,
+    .low = engine_low,
+    .worked = engine_worked,
+    .low_stage = engine_low_stage,
+    .fits = engine_fits,
+    .fits_mark = engine_fits_mark,
+    .rows = engine_rows,
+    .arrive = engine_arrive,
+    .state = engine_state,
+    .capture = engine_capture,
+    .captured = engine_captured,
+    .capture_drop = engine_capture_drop,
+    .above_mark = engine_above_mark,
+};
+
+/* ---- polling ---- */
+
+static void give_credit(coord_flow *f, proto_worker *w, uint64_t from, uint64_t to)
+{
+    for (uint64_t tick = from; tick < to; tick++)
+        for (uint32_t m = 0; m < w->member_count; m++) {
+            uint64_t *bytes = &f->bytes[(size_t)m * FLOW_RING + tick % FLOW_RING];
+
+            if (*bytes > 0)
+                channel_consumed(w, m, *bytes);
+            *bytes = 0;
+        }
+}
+
+static void tell_failure(coord_flow *f, proto_worker *w, uint64_t now_us)
+{
+    const df_progress *p = &f->seen;
+    const df_vertex *v = &f->options.plan->vertices[p->fail_vertex];
+    bool sink = v->kind != NULL && v->kind->role == WEIR_SINK;
+    proto_failed failure = { .step = p->fail_tick, .stage = p->fail_vertex, .group = p->fail_key_group,
+                             .row = p->fail_row, .fatal = !sink && p->error.status == DF_EINVAL,
+                             .text = { (const uint8_t *)p->error.text,
+                                       (uint32_t)strlen(p->error.text) } };
+
+    if (p->error.status == DF_OK) /* another member's task failed, and that one tells it */
+        return;
+    f->failure_told = true;
+    proto_worker_task_failed(w, now_us, &failure);
+}
+
+/* Granting more may itself complete ticks, so until nothing changes. */
+static void look(coord_flow *f, proto_worker *w, uint64_t now_us)
+{
+    bool moved = true;
+
+    while (moved && f->graph != NULL && w->phase == WORKER_RUNNING) {
+        df_progress now;
+
+        df_graph_progress(f->graph, &now);
+        moved = now.done != f->seen.done || now.worked != f->seen.worked ||
+                (now.captured && !f->seen.captured);
+        give_credit(f, w, f->seen.done, now.done);
+        f->seen = now;
+        if (now.failed && !f->failure_told)
+            tell_failure(f, w, now_us);
+        if (moved)
+            proto_worker_moved(w, now_us);
+    }
+}
+
+void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
+{
+    flow_load_poll(f, w, now_us);
+    flow_write_poll(f, w, now_us);
+    if (f->graph == NULL || w->phase != WORKER_RUNNING)
+        return;
+    w->now_us = now_us;
+    if (flow_send_notes(f, w))
+        worker_flush(w);
+    look(f, w, now_us);
+}
+
+bool coord_flow_fingerprint(coord_flow *f, char text[33])
+{
+    bool have;
+
+    pthread_mutex_lock(&f->print_lock);
+    have = f->have_print;
+    snprintf(text, 33, "%016" PRIx64 "%016" PRIx64, f->print.high, f->print.low);
+    pthread_mutex_unlock(&f->print_lock);
+    return have;
+}
+
+/* ---- life ---- */
+
+coord_flow *coord_flow_new(const coord_flow_options *options)
+{
+    coord_flow *f = calloc(1, sizeof *f);
+
+    if (f == NULL)
+        return NULL;
+    f->options = *options;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_mutex_init(&f->print_lock, NULL);
+    return f;
+}
+
+void coord_flow_free(coord_flow **out)
+{
+    coord_flow *f = *out;
+
+    *out = NULL;
+    if (f == NULL)
+        return;
+    flow_notes_fini(&f->notes);
+    flow_notes_fini(&f->taken);
+    flow_notes_fini(&f->empty);
+    pthread_mutex_destroy(&f->lock);
+    pthread_mutex_destroy(&f->print_lock);
+    free(f);
+}
+

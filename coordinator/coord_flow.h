@@ -1,0 +1,51 @@
+/* The engine as a worker's dataflow: proto_flow_calls over a df_graph.
+ *
+ * The graph's threads run tasks; the worker's one thread is the graph's feeder. What the threads want to
+ * say lies in an outbox until that thread looks (coord_flow_poll). A generation is loaded, and a
+ * snapshot's part written, by a thread of its own each, so that neither keeps the worker from
+ * answering. */
+#ifndef COORD_FLOW_H
+#define COORD_FLOW_H
+
+#include "coordinator/proto_worker.h"
+#include "dataflow/df_part.h"
+#include "snapshot/snap_chunk.h"
+
+typedef struct coord_flow coord_flow;
+
+typedef struct coord_flow_options {
+    const df_plan *plan;
+    const char *directory;     /* of output files */
+    const char *store;         /* folder of the store; shared with the coordinator */
+    uint32_t threads;
+    void *console;             /* FILE *, or null */
+    snap_codec codec;
+    bool fingerprint_steps, fingerprint_streams;
+    /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
+    df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
+    /* Any thread: there is something to poll. */
+    void (*wake)(void *user);
+    void *user;
+} coord_flow_options;
+
+extern const proto_flow_calls coord_flow_calls;
+
+/* Everything in options is borrowed. Null: out of memory. */
+coord_flow *coord_flow_new(const coord_flow_options *options);
+/* After the worker was freed. */
+void coord_flow_free(coord_flow **flow);
+
+/* Carry on what the threads have left: send, load, tell. After every event of the worker. */
+void coord_flow_poll(coord_flow *flow, proto_worker *worker, uint64_t now_us);
+
+/* The worker's actions that concern snapshots; see proto_worker_env. */
+void coord_flow_part(coord_flow *flow, uint64_t generation, uint64_t attempt);
+/* What is to be said before `prepared`: the description of the part. Null: there is none. */
+const uint8_t *coord_flow_said(const coord_flow *flow, uint64_t attempt, size_t *size);
+/* An attempt was decided. */
+void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);
+
+/* The fingerprint of the last step, if this worker has it: 32 hexadecimal digits. */
+bool coord_flow_fingerprint(coord_flow *flow, char text[33]);
+
+#endif

@@ -1,0 +1,97 @@
+/* A flow's insides, shared by coord_flow.c (what the worker asks), coord_flow_send.c (what leaves) and
+ * coord_flow_disk.c (loading, writing). */
+#ifndef COORD_FLOW_PRIVATE_H
+#define COORD_FLOW_PRIVATE_H
+
+#include "coordinator/coord_flow.h"
+#include "coordinator/coord_part_file.h"
+#include "coordinator/proto_worker_private.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define FLOW_RING 128u /* ticks; more than a window's worth may never be under way */
+_Static_assert(FLOW_RING > PROTO_WINDOW_MAX + 2, "every tick under way has a place");
+
+/* What a thread of the graph has left: a parcel, or (bytes null, sent) the end of an edge's tick. */
+typedef struct flow_note {
+    df_parcel parcel;
+    bool sent;
+} flow_note;
+
+typedef struct flow_notes {
+    flow_note *list;
+    size_t count, room;
+} flow_notes;
+
+/* A parcel of which pieces are missing. */
+typedef struct flow_piece {
+    struct flow_piece *next;
+    uint32_t member, edge, src;
+    uint64_t tick;
+    uint32_t size, have;
+    uint8_t bytes[];
+} flow_piece;
+
+/* A thread that does one thing; its end is polled. */
+typedef struct flow_job {
+    pthread_t thread;
+    bool running;
+    _Atomic bool ended, stop;
+    df_status status;
+    df_error error;
+} flow_job;
+
+struct coord_flow {
+    coord_flow_options options;
+    /* of the generation */
+    df_graph *graph;
+    df_part part;
+    uint32_t *owners;
+    weir_mark *marks;
+    uint64_t snapshot, final_tick;
+    df_progress seen;
+    bool failure_told;
+    uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */
+    flow_piece *pieces;
+    flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
+    /* what the graph's threads leave */
+    pthread_mutex_t lock;
+    flow_notes notes;     /* under the lock */
+    flow_notes taken;
+    /* disk */
+    flow_job load, write;
+    uint32_t load_failures;
+    snap_manifest *base;  /* the newest committed snapshot, as far as it is known here */
+    coord_part_job part_job;
+    coord_part_result result;
+    uint64_t attempt;     /* whose part is or was written; 0: none */
+    df_status sync_status;
+    pthread_mutex_t print_lock;
+    bool have_print;
+    df_hash print;
+};
+
+static inline coord_flow *flow_of(const proto_worker *w)
+{
+    return w->env.flow_user;
+}
+
+/* ---- coord_flow_send.c ---- */
+void flow_notes_fini(flow_notes *notes);
+/* The graph's calls; user is the flow. */
+void flow_note_parcel(void *user, const df_parcel *parcel);
+void flow_note_sent(void *user, uint32_t edge, uint64_t tick);
+void flow_note_wake(void *user);
+/* Send what lies in the outbox. Returns whether there was anything. */
+bool flow_send_notes(coord_flow *f, proto_worker *w);
+
+/* ---- coord_flow_disk.c ---- */
+void flow_load_begin(coord_flow *f);
+/* Wait for the thread, if it runs. */
+void flow_load_stop(coord_flow *f);
+void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
+void flow_write_stop(coord_flow *f);
+void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
+
+#endif

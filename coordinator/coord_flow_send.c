@@ -1,0 +1,115 @@
+/* What leaves a worker: parcels of the graph's threads, and end-of-step marks.
+ *
+ * On an edge from all to all a key group that sends nothing to a member is remembered; when all own key
+ * groups of the edge and tick have sent, one mark names them all (rule 7). The note of that end lies
+ * behind their parcels in the outbox, and marks stay behind their rows in the channel. */
+#include "coordinator/coord_flow_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void notes_put(flow_notes *notes, const flow_note *note)
+{
+    if (notes->count == notes->room) {
+        size_t room = notes->room * 2 + 64;
+        flow_note *grown = realloc(notes->list, room * sizeof *grown);
+
+        if (grown == NULL)
+            abort(); /* a worker cannot go on without what its tasks have made */
+        notes->list = grown;
+        notes->room = room;
+    }
+    notes->list[notes->count++] = *note;
+}
+
+void flow_notes_fini(flow_notes *notes)
+{
+    free(notes->list);
+    *notes = (flow_notes){ 0 };
+}
+
+static void leave(coord_flow *f, const flow_note *note)
+{
+    bool first;
+
+    pthread_mutex_lock(&f->lock);
+    first = f->notes.count == 0;
+    notes_put(&f->notes, note);
+    pthread_mutex_unlock(&f->lock);
+    if (first)
+        f->options.wake(f->options.user);
+}
+
+void flow_note_parcel(void *user, const df_parcel *parcel)
+{
+    leave(user, &(flow_note){ .parcel = *parcel });
+}
+
+void flow_note_sent(void *user, uint32_t edge, uint64_t tick)
+{
+    leave(user, &(flow_note){ .parcel = { .edge = edge, .tick = tick }, .sent = true });
+}
+
+void flow_note_wake(void *user)
+{
+    coord_flow *f = user;
+
+    f->options.wake(f->options.user);
+}
+
+static void send_parcel(coord_flow *f, proto_worker *w, const df_parcel *p)
+{
+    proto_batch *batch = proto_batch_new(p->size, p->rows);
+
+    memcpy(batch->bytes, p->bytes, p->size);
+    df_parcel_release(f->graph, p->bytes);
+    channel_send_rows(w, p->member, p->edge, p->tick, p->key_group, 0, batch, false);
+    proto_batch_drop(&batch);
+}
+
+/* One mark for each member, of those that sent it nothing on this edge at this tick. */
+static void send_marks(coord_flow *f, proto_worker *w, uint32_t edge, uint64_t tick)
+{
+    uint32_t *groups = proto_zero(f->empty.count, sizeof *groups);
+    size_t kept = 0;
+
+    for (uint32_t m = 0; m < w->member_count; m++) {
+        uint32_t count = 0;
+
+        for (size_t i = 0; i < f->empty.count; i++) {
+            const df_parcel *p = &f->empty.list[i].parcel;
+            if (p->edge == edge && p->tick == tick && p->member == m)
+                groups[count++] = p->key_group;
+        }
+        if (count > 0)
+            channel_send_mark(w, m, edge, tick, groups, count);
+    }
+    for (size_t i = 0; i < f->empty.count; i++)
+        if (f->empty.list[i].parcel.edge != edge || f->empty.list[i].parcel.tick != tick)
+            f->empty.list[kept++] = f->empty.list[i];
+    f->empty.count = kept;
+    free(groups);
+}
+
+bool flow_send_notes(coord_flow *f, proto_worker *w)
+{
+    flow_notes taken;
+
+    pthread_mutex_lock(&f->lock);
+    taken = f->notes;
+    f->notes = f->taken;
+    pthread_mutex_unlock(&f->lock);
+    for (size_t i = 0; i < taken.count; i++) {
+        const flow_note *note = &taken.list[i];
+
+        if (note->sent)
+            send_marks(f, w, note->parcel.edge, note->parcel.tick);
+        else if (note->parcel.size == 0)
+            notes_put(&f->empty, note);
+        else
+            send_parcel(f, w, &note->parcel);
+    }
+    f->taken = taken;
+    f->taken.count = 0;
+    return taken.count > 0;
+}

@@ -1,0 +1,54 @@
+#include "coordinator/coord_wire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool coord_wire_init(coord_wire *wire)
+{
+    wire->out = malloc(PROTO_FRAME_SIZE_MAX);
+    wire->joined = malloc(PROTO_FRAME_SIZE_MAX);
+    memset(wire->rejected, 0, sizeof wire->rejected);
+    return wire->out != NULL && wire->joined != NULL;
+}
+
+void coord_wire_fini(coord_wire *wire)
+{
+    free(wire->out);
+    free(wire->joined);
+    wire->out = wire->joined = NULL;
+}
+
+void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg)
+{
+    coord_net_frame frame = { .head = wire->out };
+    df_error err;
+
+    frame.head_size = proto_encode(msg, wire->out, PROTO_FRAME_SIZE_MAX);
+    if (frame.head_size == 0)
+        wire->rejected[PROTO_REJECT_length]++;
+    else if (coord_net_send(net, to, &frame, &err) != DF_OK)
+        return;
+}
+
+proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *e, proto_msg *msg)
+{
+    const uint8_t *bytes = e->bytes;
+    size_t size = e->size + e->payload_size;
+    proto_reject reject = PROTO_REJECT_length;
+
+    if (e->payload != NULL && size <= PROTO_FRAME_SIZE_MAX) {
+        memcpy(wire->joined, e->bytes, e->size);
+        memcpy(wire->joined + e->size, e->payload, e->payload_size);
+        bytes = wire->joined;
+    }
+    if (size <= PROTO_FRAME_SIZE_MAX)
+        reject = proto_decode(msg, bytes, size);
+    if (reject != PROTO_REJECT_ok)
+        wire->rejected[reject]++;
+    return reject;
+}
+
+bool coord_wire_between(uint16_t type)
+{
+    return type >= PROTO_TYPE_data && type <= PROTO_TYPE_ack;
+}

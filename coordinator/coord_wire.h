@@ -1,0 +1,25 @@
+/* Messages over the transport: frames are encoded and decoded here. */
+#ifndef COORD_WIRE_H
+#define COORD_WIRE_H
+
+#include "coordinator/coord_net.h"
+#include "coordinator/proto_msg.h"
+
+#define COORD_WIRE_COORDINATOR 0u /* the coordinator's number on the net */
+
+typedef struct coord_wire {
+    uint8_t *out, *joined; /* [PROTO_FRAME_SIZE_MAX] each */
+    uint64_t rejected[PROTO_REJECT_COUNT];
+} coord_wire;
+
+bool coord_wire_init(coord_wire *wire);
+void coord_wire_fini(coord_wire *wire);
+
+/* What cannot be sent now is lost: the protocol says it again. */
+void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg);
+/* The message of a frame; valid as long as the event is. What is refused is counted. */
+proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *event, proto_msg *msg);
+/* Whether a message is one between workers. */
+bool coord_wire_between(uint16_t type);
+
+#endif

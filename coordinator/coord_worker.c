@@ -1,0 +1,406 @@
+/* weir worker --join ADDRESS
+ *
+ * A worker says who it is until its coordinator tells it a job, reads the job as the coordinator did,
+ * and runs its key groups until it is told to stop. One thread: it waits for frames, for the graph's
+ * threads, and for the protocol's next deadline. */
+#include "coordinator/coord_flow.h"
+#include "coordinator/coord_job.h"
+#include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_machine.h"
+#include "coordinator/coord_net.h"
+#include "coordinator/coord_part.h"
+#include "coordinator/coord_plan.h"
+#include "coordinator/coord_process.h"
+#include "coordinator/coord_state.h"
+#include "coordinator/coord_verb.h"
+#include "coordinator/coord_wire.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define WORKER_BEAT_US    200000u
+#define WORKER_RESEND_US  500000u
+#define WORKER_CREDIT     (64u << 20)
+#define WORKER_FRAME_SIZE (256u << 10)
+
+typedef struct worker_options {
+    const char *join, *label;
+    coord_number id, threads;
+} worker_options;
+
+static const coord_option worker_table[] = {
+    { .name = "join", .value = "ADDRESS", .help = "where the coordinator listens",
+      .type = COORD_TEXT, .offset = offsetof(worker_options, join) },
+    { .name = "label", .value = "NAME", .help = "what a job's [worker.NAME] calls it",
+      .type = COORD_TEXT, .offset = offsetof(worker_options, label) },
+    { .name = "threads", .value = "T", .help = "threads (default: the job's, or one per processor)",
+      .type = COORD_NUMBER, .least = 1, .most = DF_THREADS_MAX,
+      .offset = offsetof(worker_options, threads) },
+    { .name = "id", .value = "N", .help = "its number, which no other may have (default: random)",
+      .type = COORD_NUMBER, .least = 2, .most = UINT64_MAX, .offset = offsetof(worker_options, id) },
+    { 0 },
+};
+
+typedef struct worker {
+    const worker_options *options;
+    uint64_t id, hello_at_us;
+    coord_net *net;
+    coord_wire wire;
+    uint64_t job;
+    df_plan *plan;
+    proto_plan *proto_plan;
+    char directory[PROTO_TEXT_SIZE_MAX + 1], store[DF_PATH_MAX];
+    coord_worker_options told;
+    coord_flow *flow;
+    proto_worker *proto;
+    bool stopped;
+    int code;
+} worker;
+
+static uint64_t now_us(void)
+{
+    return (uint64_t)(coord_machine_seconds() * 1e6);
+}
+
+static proto_bytes bytes_of(const char *text)
+{
+    return (proto_bytes){ (const uint8_t *)text, text == NULL ? 0 : (uint32_t)strlen(text) };
+}
+
+/* What cannot be sent now is lost: the protocol says it again. */
+static void worker_say(worker *w, uint64_t to, const proto_msg *msg)
+{
+    coord_wire_send(&w->wire, w->net, to, msg);
+}
+
+static void say_hello(worker *w)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_hello, .job = w->job, .sender = w->id } };
+
+    msg.hello = (proto_hello){ .host = coord_process_host(), .process = coord_process_self(),
+                               .cores = coord_machine_threads(),
+                               .memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+                                         (uint64_t)sysconf(_SC_PAGESIZE),
+                               .label = bytes_of(w->options->label),
+                               .address = bytes_of(coord_net_address(w->net)) };
+    w->hello_at_us = now_us() + WORKER_BEAT_US;
+    worker_say(w, 0, &msg);
+}
+
+/* ---- what the protocol's half asks ---- */
+
+static void say_finished(worker *w, const proto_header *header)
+{
+    proto_msg msg = { .header = *header };
+    char text[33];
+
+    if (!coord_flow_fingerprint(w->flow, text))
+        return;
+    msg.header.type = PROTO_TYPE_finished;
+    msg.finished = (proto_finished){ .step = w->plan->job.steps, .text = bytes_of(text) };
+    worker_say(w, 0, &msg);
+}
+
+static void say_part(worker *w, const proto_header *header, uint64_t attempt)
+{
+    proto_msg msg = { .header = *header };
+    size_t size;
+    const uint8_t *bytes = coord_flow_said(w->flow, attempt, &size);
+    uint32_t count = coord_part_messages(size);
+
+    msg.header.type = PROTO_TYPE_part;
+    for (uint32_t i = 0; bytes != NULL && i < count; i++) {
+        size_t offset, length = coord_part_cut(size, i, &offset);
+
+        msg.part = (proto_part){ .attempt = attempt, .index = i, .count = count,
+                                 .payload = { bytes + offset, (uint32_t)length } };
+        worker_say(w, 0, &msg);
+    }
+}
+
+static void env_send(void *user, uint64_t to, const proto_msg *msg)
+{
+    worker *w = user;
+
+    if (msg->header.type == PROTO_TYPE_join || msg->header.type == PROTO_TYPE_report)
+        say_hello(w);
+    if (msg->header.type == PROTO_TYPE_prepared && msg->prepared.ok) {
+        say_finished(w, &msg->header);
+        say_part(w, &msg->header, msg->prepared.attempt);
+    }
+    worker_say(w, to, msg);
+}
+
+static void env_part(void *user, uint64_t generation, uint64_t attempt,
+                     const proto_captured *captured, uint32_t count)
+{
+    worker *w = user;
+
+    (void)captured;
+    (void)count;
+    coord_flow_part(w->flow, generation, attempt);
+}
+
+/* The thread that writes the part does this, too. */
+static void env_sink_sync(void *user, uint64_t generation, uint64_t attempt)
+{
+    (void)user;
+    (void)generation;
+    (void)attempt;
+}
+
+static void env_decided(void *user, uint64_t attempt, bool committed)
+{
+    worker *w = user;
+
+    coord_flow_decided(w->flow, attempt, committed);
+}
+
+static void env_stop(void *user, uint8_t reason)
+{
+    worker *w = user;
+
+    (void)reason;
+    w->stopped = true;
+}
+
+static void flow_wake(void *user)
+{
+    worker *w = user;
+
+    coord_net_wake(w->net);
+}
+
+/* ---- the job ---- */
+
+static char *text_of(proto_bytes bytes)
+{
+    char *text = malloc(bytes.size + 1);
+
+    if (text != NULL) {
+        memcpy(text, bytes.data, bytes.size);
+        text[bytes.size] = '\0';
+    }
+    return text;
+}
+
+static df_status read_job(worker *w, const proto_assign *a)
+{
+    char *file = text_of(a->file), *text = text_of(a->text), *sets = text_of(a->sets);
+    df_report report;
+    df_status s = DF_ENOMEM;
+
+    if (file != NULL && text != NULL && sets != NULL) {
+        s = coord_job_read(&w->plan, file, text, a->text.size, sets, &report);
+        if (s != DF_OK)
+            df_report_print(&report, stderr);
+    }
+    free(file);
+    free(text);
+    free(sets);
+    return s;
+}
+
+static snap_codec codec_of(const df_policy *policy)
+{
+    return policy->snapshot_compression == DF_COMPRESS_LZ4    ? SNAP_LZ4
+           : policy->snapshot_compression == DF_COMPRESS_ZSTD ? SNAP_ZSTD
+                                                                 : SNAP_NONE;
+}
+
+static uint32_t threads_of(const worker *w)
+{
+    return w->options->threads.given ? (uint32_t)w->options->threads.value
+           : w->told.threads > 0     ? w->told.threads
+                                     : coord_machine_threads();
+}
+
+static bool begin(worker *w)
+{
+    coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .store = w->store,
+                                .threads = threads_of(w),
+                                .console = w->told.console ? stdout : NULL,
+                                .codec = codec_of(&w->plan->draft->policy),
+                                .wake = flow_wake, .user = w };
+    proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
+                                   .host = coord_process_host(), .credit_size = WORKER_CREDIT,
+                                   .move_size = WORKER_CREDIT, .frame_size = WORKER_FRAME_SIZE,
+                                   .tries = 1, .beat_us = WORKER_BEAT_US,
+                                   .resend_us = WORKER_RESEND_US };
+    proto_worker_env env = { .user = w, .flow = &coord_flow_calls, .send = env_send,
+                             .part = env_part, .sink_sync = env_sink_sync, .stop = env_stop,
+                             .decided = env_decided };
+
+    w->flow = coord_flow_new(&flow);
+    if (w->flow == NULL)
+        return false;
+    env.flow_user = w->flow;
+    w->proto = proto_worker_new(w->proto_plan, &config, &env);
+    proto_worker_start(w->proto, now_us());
+    return true;
+}
+
+static void take_assign(worker *w, const proto_assign *a)
+{
+    df_error err = { 0 };
+    df_status s;
+
+    if (w->proto != NULL)
+        return;
+    if (a->directory.size >= sizeof w->directory ||
+        !coord_json_options_read(&w->told, (const char *)a->options.data, a->options.size)) {
+        fprintf(stderr, "weir: what the coordinator says of the job cannot be read\n");
+        return;
+    }
+    memcpy(w->directory, a->directory.data, a->directory.size);
+    w->directory[a->directory.size] = '\0';
+    w->job = a->job;
+    s = w->told.state[0] == '\0'
+            ? df_fail(&err, DF_ENOTSUP, "the coordinator's folder is not shared with this machine")
+            : coord_state_path(w->store, w->told.state, "store", &err);
+    if (s == DF_OK)
+        s = read_job(w, a);
+    if (s == DF_OK)
+        s = coord_plan_make(&w->proto_plan, w->plan, &err);
+    if (s == DF_OK && begin(w))
+        return;
+    fprintf(stderr, "weir: %s\n", err.text[0] == '\0' ? "the job cannot be run here" : err.text);
+    w->stopped = true;
+    w->code = COORD_FAILED;
+}
+
+/* ---- the loop ---- */
+
+static void take_peer(worker *w, const proto_peer *p)
+{
+    char *address = text_of(p->address), *key = text_of(p->key);
+    df_error err;
+
+    if (address != NULL && key != NULL && p->worker != w->id &&
+        coord_net_connect(w->net, p->worker, address, key[0] == '\0' ? NULL : key, &err) != DF_OK)
+        fprintf(stderr, "weir: %s\n", err.text);
+    free(address);
+    free(key);
+}
+
+static void take_frame(worker *w, const coord_net_event *e)
+{
+    proto_msg msg;
+
+    if (coord_wire_take(&w->wire, e, &msg) != PROTO_REJECT_ok || msg.header.sender != e->peer)
+        return;
+    if (msg.header.type == PROTO_TYPE_assign && e->peer == COORD_WIRE_COORDINATOR)
+        take_assign(w, &msg.assign);
+    else if (msg.header.type == PROTO_TYPE_peer && e->peer == COORD_WIRE_COORDINATOR)
+        take_peer(w, &msg.peer);
+    else if (w->proto != NULL &&
+             (e->peer == COORD_WIRE_COORDINATOR || coord_wire_between(msg.header.type)))
+        proto_worker_receive(w->proto, now_us(), &msg);
+    else if (msg.header.type == PROTO_TYPE_stop && e->peer == COORD_WIRE_COORDINATOR)
+        w->stopped = true;
+}
+
+static void take_event(worker *w, const coord_net_event *e)
+{
+    if (e->kind == COORD_NET_FRAME)
+        take_frame(w, e);
+    else if (e->kind == COORD_NET_LINKED && e->peer == COORD_WIRE_COORDINATOR)
+        say_hello(w);
+    else if (e->kind == COORD_NET_LINKED && w->proto != NULL)
+        proto_worker_linked(w->proto, now_us(), e->peer);
+}
+
+static void turn(worker *w)
+{
+    uint64_t now = now_us(), deadline = w->proto == NULL ? w->hello_at_us
+                                                         : proto_worker_deadline(w->proto), ready;
+    coord_net_event e;
+
+    if (coord_net_wait(w->net, deadline > now ? (int64_t)(deadline - now) : 0, NULL, 0, &ready) ==
+        DF_EIO)
+        w->stopped = true;
+    while (!w->stopped && coord_net_next(w->net, &e))
+        take_event(w, &e);
+    now = now_us();
+    if (w->proto == NULL && now >= w->hello_at_us)
+        say_hello(w);
+    if (w->proto == NULL || w->stopped)
+        return;
+    proto_worker_tick(w->proto, now);
+    coord_flow_poll(w->flow, w->proto, now);
+}
+
+static uint64_t number_of(const worker_options *o)
+{
+    uint64_t id = 0;
+
+    if (o->id.given)
+        return o->id.value;
+    while (id < 2) /* 0 is the coordinator, 1 what it says to itself */
+        if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id)
+            id = (uint64_t)getpid() << 20 | 2;
+    return id;
+}
+
+static df_status open_net(worker *w, df_error *err)
+{
+    char address[COORD_ADDRESS_MAX] = "tcp://*:*";
+    coord_net_options options = { .self = w->id, .bind = address,
+                                  .frame_size_max = PROTO_FRAME_SIZE_MAX, .insecure = true };
+    bool local = strncmp(w->options->join, "ipc://", 6) == 0;
+    df_status s = local ? coord_state_socket(address, w->id, err) : DF_OK;
+
+    if (s == DF_OK && !local)
+        s = df_fail(err, DF_ENOTSUP, "--join %s: a worker on another machine", w->options->join);
+    if (s == DF_OK)
+        s = coord_net_open(&w->net, &options, err);
+    if (s == DF_OK)
+        s = coord_net_connect(w->net, COORD_WIRE_COORDINATOR, w->options->join, NULL, err);
+    return s;
+}
+
+static int worker_run(const coord_args *args, const void *options)
+{
+    worker w = { .options = options };
+    df_error err = { 0 };
+
+    (void)args;
+    if (w.options->join == NULL) {
+        fputs("weir worker: expected --join ADDRESS\n", stderr);
+        return COORD_USAGE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* the coordinator is told, and tells */
+    w.id = number_of(w.options);
+    if (!coord_wire_init(&w.wire) || open_net(&w, &err) != DF_OK) {
+        fprintf(stderr, "weir: %s\n", err.text[0] == '\0' ? "out of memory" : err.text);
+        coord_net_close(&w.net);
+        coord_wire_fini(&w.wire);
+        return COORD_FAILED;
+    }
+    while (!w.stopped)
+        turn(&w);
+    proto_worker_free(&w.proto);
+    coord_flow_free(&w.flow);
+    coord_net_close(&w.net);
+    coord_wire_fini(&w.wire);
+    coord_plan_free(&w.proto_plan);
+    df_plan_free(&w.plan);
+    return w.code;
+}
+
+const coord_verb coord_verb_worker = {
+    .name = "worker",
+    .arguments = "",
+    .help = "run key groups for a coordinator",
+    .more = "`weir run --workers N` starts its own. One that runs elsewhere is started by hand, and\n"
+            "is given key groups when the coordinator next has a use for it.\n",
+    .options = worker_table,
+    .options_size = sizeof(worker_options),
+    .run = worker_run,
+};

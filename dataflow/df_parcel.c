@@ -1,0 +1,652 @@
+/* What travels between the graphs of a job, as bytes.
+ *
+ *   u32 form   u32 rows   then, by form,
+ *   PLAIN      keys, columns
+ *   CELLS      u32 n, n x (u32 cell, u32 rows), keys, columns: the rows of some cells of a tile, those
+ *              that the reader's tiles touch; the other cells are empty there
+ *   LISTS      u32 n, n x (u32 destination, u32 rows), [u32 cell of each row], keys, columns
+ *   FAILED     nothing: the task that should have made it failed
+ *   PRINT      16 bytes for each column: the hashes of a key group's batch
+ *
+ * Little-endian, as every machine that this engine runs on is. Nothing where nothing is sent: an edge
+ * from all to all counts such key groups in lists.
+ *
+ * Why the reader makes the same bits of it: a halo's kind looks only at cells that touch its tile, and
+ * finds in them the same rows in the same order; lists keep the order of the source's rows. */
+#include "dataflow/df_graph_private.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define PARCEL_HEAD 8u
+#define PARCEL_SIZE_MAX (1u << 28)
+
+typedef enum parcel_form {
+    PARCEL_PLAIN = 1,
+    PARCEL_CELLS,
+    PARCEL_LISTS,
+    PARCEL_FAILED,
+    PARCEL_PRINT,
+} parcel_form;
+
+void df_parcel_release(df_graph *g, uint8_t *bytes)
+{
+    df_pool_unref(g->thread_count, bytes);
+}
+
+static const weir_schema *edge_schema(const df_graph *g, uint32_t edge)
+{
+    const df_edge *e = &g->plan->edges[edge];
+    const df_vertex *v = &g->plan->vertices[e->vertex];
+
+    return v->partial != NULL && e->port == 0 ? v->partial : &g->plan->streams[e->stream].schema;
+}
+
+static size_t row_size(const weir_schema *schema)
+{
+    size_t size = sizeof(uint64_t);
+
+    for (uint32_t c = 0; c < schema->column_count; c++)
+        size += weir_type_size(schema->columns[c].type);
+    return size;
+}
+
+static bool edge_is_halo(const df_graph *g, uint32_t edge)
+{
+    const df_edge *e = &g->plan->edges[edge];
+
+    return e->fan == DF_FAN_NEIGHBOURS && !e->routed;
+}
+
+/* Whether rows are listed by leaving_rows, as a state's are, and not simply in order. */
+static bool edge_lists_rows(const df_graph *g, uint32_t edge)
+{
+    return g->plan->vertices[g->plan->edges[edge].vertex].role == DF_COMMIT;
+}
+
+static bool edge_has_cells(const df_graph *g, uint32_t edge)
+{
+    const df_vertex *v = &g->plan->vertices[g->plan->edges[edge].vertex];
+
+    return v->role == DF_COMMIT && g->plan->states[v->state].space != DF_NONE;
+}
+
+static uint32_t edge_destinations(const df_graph *g, uint32_t edge)
+{
+    return g->plan->edges[edge].fan == DF_FAN_NEIGHBOURS ? WEIR_HALO_SLOTS
+                                                         : g->edges[edge].to_groups;
+}
+
+/* The key group behind a destination of an edge's lists; DF_NONE: there is none. */
+static uint32_t destination_group(const df_graph *g, uint32_t edge, uint32_t key_group,
+                                  uint32_t destination)
+{
+    const df_edge *e = &g->plan->edges[edge];
+
+    if (e->fan != DF_FAN_NEIGHBOURS)
+        return destination;
+    const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
+    uint32_t group = space->tiles[key_group].neighbours[destination];
+    return group == WEIR_NO_ROW ? DF_NONE : group;
+}
+
+/* ---- sending ---- */
+
+/* What a parcel is made of: rows of a batch, in order, and how they are counted. */
+typedef struct parcel_plan {
+    parcel_form form;
+    uint32_t pair_count, row_count;
+    uint32_t (*pairs)[2];
+    uint32_t *rows;  /* null: all of the batch */
+    uint32_t *cells; /* of each row; null: none */
+} parcel_plan;
+
+static bool plan_rows(graph_thread *t, parcel_plan *plan, uint32_t pairs, uint32_t rows, bool cells)
+{
+    plan->pairs = graph_scratch_get(t, (pairs + 1) * sizeof *plan->pairs);
+    plan->rows = graph_scratch_get(t, (rows + 1) * sizeof *plan->rows);
+    if (cells)
+        plan->cells = graph_scratch_get(t, (rows + 1) * sizeof *plan->cells);
+    return plan->pairs != NULL && plan->rows != NULL && (!cells || plan->cells != NULL);
+}
+
+/* The range of cells along an axis that a tile at `offset` (-1, 0, 1) touches. */
+static void touched(uint32_t cells, uint32_t offset, uint32_t *begin, uint32_t *end)
+{
+    *begin = offset == 2 ? cells - 1 : 0;
+    *end = offset == 0 ? 1 : cells;
+}
+
+static void mark_touched(const weir_tile *tile, uint32_t slot, uint8_t *marks)
+{
+    const uint32_t *n = tile->cells;
+    uint32_t begin[3], end[3], offset[3] = { slot % 3, slot / 3 % 3, slot / 9 };
+
+    for (uint32_t a = 0; a < 3; a++)
+        touched(n[a], offset[a], &begin[a], &end[a]);
+    for (uint32_t z = begin[2]; z < end[2]; z++)
+        for (uint32_t y = begin[1]; y < end[1]; y++)
+            memset(marks + (size_t)(z * n[1] + y) * n[0] + begin[0], 1, end[0] - begin[0]);
+}
+
+/* The cells that touch a tile of `member`. */
+static bool plan_cells(graph_thread *t, uint32_t edge, uint32_t member, const df_batch *batch,
+                       parcel_plan *plan)
+{
+    const df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
+    const weir_tile *tile = &space->tiles[batch->view.key_group];
+    const uint32_t *first = batch->view.cell_rows;
+    uint32_t cells = tile->cells[0] * tile->cells[1] * tile->cells[2];
+    uint8_t *marks = graph_scratch_get(t, cells);
+
+    if (marks == NULL || !plan_rows(t, plan, cells, batch->view.row_count, false))
+        return false;
+    memset(marks, 0, cells);
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        if (tile->neighbours[s] != WEIR_NO_ROW && tile->neighbours[s] != batch->view.key_group &&
+            df_part_owner(g->plan, &g->part, e->to, tile->neighbours[s]) == member)
+            mark_touched(tile, s, marks);
+    for (uint32_t c = 0; c < cells; c++) {
+        uint32_t count = first[c + 1] - first[c];
+        if (!marks[c] || count == 0)
+            continue;
+        plan->pairs[plan->pair_count][0] = c;
+        plan->pairs[plan->pair_count++][1] = count;
+        for (uint32_t i = 0; i < count; i++)
+            plan->rows[plan->row_count++] = first[c] + i;
+    }
+    return true;
+}
+
+/* The rows that go to key groups of `member`. */
+static bool plan_lists(graph_thread *t, uint32_t edge, uint32_t member, const df_batch *batch,
+                       parcel_plan *plan)
+{
+    const df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    uint32_t destinations = edge_destinations(g, edge);
+    bool listed = edge_lists_rows(g, edge);
+
+    if (!plan_rows(t, plan, destinations, batch->offsets[destinations], edge_has_cells(g, edge)))
+        return false;
+    for (uint32_t d = 0; d < destinations; d++) {
+        uint32_t begin = batch->offsets[d], end = batch->offsets[d + 1];
+        uint32_t group = destination_group(g, edge, batch->view.key_group, d);
+        if (begin == end || group == DF_NONE ||
+            df_part_owner(g->plan, &g->part, e->to, group) != member)
+            continue;
+        plan->pairs[plan->pair_count][0] = d;
+        plan->pairs[plan->pair_count++][1] = end - begin;
+        for (uint32_t i = begin; i < end; i++) {
+            if (plan->cells != NULL)
+                plan->cells[plan->row_count] = batch->leaving_cells[i];
+            plan->rows[plan->row_count++] = listed ? batch->leaving_rows[i] : i;
+        }
+    }
+    return true;
+}
+
+static uint8_t *put(uint8_t *to, const void *from, size_t size)
+{
+    if (size > 0)
+        memcpy(to, from, size);
+    return to + size;
+}
+
+static uint8_t *put_u32(uint8_t *to, uint32_t value)
+{
+    return put(to, &value, sizeof value);
+}
+
+static uint8_t *put_column(uint8_t *to, const void *from, const parcel_plan *plan, size_t size)
+{
+    if (plan->rows == NULL)
+        return put(to, from, plan->row_count * size);
+    if (size == 8)
+        for (uint32_t i = 0; i < plan->row_count; i++)
+            memcpy(to + 8 * (size_t)i, (const uint64_t *)from + plan->rows[i], 8);
+    else if (size == 4)
+        for (uint32_t i = 0; i < plan->row_count; i++)
+            memcpy(to + 4 * (size_t)i, (const uint32_t *)from + plan->rows[i], 4);
+    else
+        for (uint32_t i = 0; i < plan->row_count; i++)
+            to[i] = ((const uint8_t *)from)[plan->rows[i]];
+    return to + plan->row_count * size;
+}
+
+static void put_batch(uint8_t *to, const parcel_plan *plan, const weir_batch *batch)
+{
+    to = put_u32(to, plan->form);
+    to = put_u32(to, plan->row_count);
+    if (plan->pairs != NULL) {
+        to = put_u32(to, plan->pair_count);
+        to = put(to, plan->pairs, plan->pair_count * sizeof *plan->pairs);
+    }
+    if (plan->cells != NULL)
+        to = put(to, plan->cells, plan->row_count * sizeof(uint32_t));
+    to = put_column(to, batch->keys, plan, sizeof(uint64_t));
+    for (uint32_t c = 0; c < batch->schema->column_count; c++)
+        to = put_column(to, batch->columns[c], plan, weir_type_size(batch->schema->columns[c].type));
+}
+
+static uint8_t *get_bytes(graph_thread *t, df_parcel *parcel, size_t size)
+{
+    parcel->size = (uint32_t)size;
+    parcel->bytes = size > PARCEL_SIZE_MAX ? NULL : df_pool_get(t->graph->pool, t->index, size);
+    return parcel->bytes;
+}
+
+static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batch)
+{
+    const df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[parcel->edge];
+    parcel_plan plan = { .form = PARCEL_PLAIN, .row_count = batch->view.row_count };
+    bool ok = true;
+    size_t size;
+
+    if (edge_is_halo(g, parcel->edge)) {
+        plan = (parcel_plan){ .form = PARCEL_CELLS };
+        ok = plan_cells(t, parcel->edge, parcel->member, batch, &plan);
+    } else if (e->routed) {
+        plan = (parcel_plan){ .form = PARCEL_LISTS };
+        ok = plan_lists(t, parcel->edge, parcel->member, batch, &plan);
+    }
+    parcel->rows = plan.row_count;
+    if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
+        return ok;
+    size = PARCEL_HEAD + plan.row_count * row_size(batch->view.schema);
+    size += plan.pairs == NULL ? 0 : sizeof(uint32_t) + plan.pair_count * sizeof *plan.pairs;
+    size += plan.cells == NULL ? 0 : plan.row_count * sizeof(uint32_t);
+    if (get_bytes(t, parcel, size) == NULL)
+        return false;
+    put_batch(parcel->bytes, &plan, &batch->view);
+    return true;
+}
+
+static void send_to(graph_thread *t, df_parcel *parcel, const df_batch *payload)
+{
+    df_graph *g = t->graph;
+    bool ok = true;
+
+    if (parcel->member == g->part.member)
+        return;
+    parcel->bytes = NULL;
+    parcel->size = parcel->rows = 0;
+    if (payload != NULL)
+        ok = fill_parcel(t, parcel, payload);
+    else if ((ok = get_bytes(t, parcel, PARCEL_HEAD) != NULL))
+        put_u32(put_u32(parcel->bytes, PARCEL_FAILED), 0);
+    if (ok)
+        g->part.send(g->part.user, parcel);
+    else
+        graph_fail(g, parcel->tick, g->plan->edges[parcel->edge].vertex, parcel->key_group,
+                   WEIR_NO_ROW, DF_ENOMEM, "out of memory, or more than %u bytes for one reader",
+                   PARCEL_SIZE_MAX);
+}
+
+void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot,
+                const df_batch *payload)
+{
+    const df_graph *g = t->graph;
+    const df_edge *e = &g->plan->edges[edge];
+    df_parcel parcel = { .edge = edge, .key_group = key_group, .tick = g->ticks[slot].tick,
+                         .stage = e->to };
+    uint32_t members[WEIR_HALO_SLOTS], count = 0;
+
+    if (e->fan == DF_FAN_ALL) {
+        for (uint32_t i = 0; i < g->stages[e->to].member_count; i++) {
+            parcel.member = g->stages[e->to].members[i];
+            send_to(t, &parcel, payload);
+        }
+        return;
+    }
+    if (e->fan == DF_FAN_SAME) {
+        parcel.member = df_part_owner(g->plan, &g->part, e->to, key_group);
+        send_to(t, &parcel, payload);
+        return;
+    }
+    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
+        uint32_t member = df_part_owner(g->plan, &g->part, e->to, space->near[i].key_group), k = 0;
+        while (k < count && members[k] != member)
+            k++;
+        if (k < count)
+            continue;
+        members[count++] = parcel.member = member;
+        send_to(t, &parcel, payload);
+    }
+}
+
+/* ---- fingerprints ---- */
+
+static df_hash *print_at(const df_graph *g, uint32_t print, uint32_t slot, uint32_t key_group)
+{
+    const graph_print *p = &g->prints[print];
+
+    return p->hashes + ((size_t)slot * p->groups + key_group) * p->columns;
+}
+
+static bool print_is_state(const df_graph *g, uint32_t print)
+{
+    uint32_t vertex = g->plan->streams[g->prints[print].stream].vertex;
+
+    return g->plan->vertices[vertex].role == DF_COMMIT;
+}
+
+void graph_send_print(graph_thread *t, uint32_t print, uint32_t key_group, uint32_t slot,
+                      uint64_t tick)
+{
+    df_graph *g = t->graph;
+    size_t size = g->prints[print].columns * sizeof(df_hash);
+    df_parcel parcel = { .edge = g->plan->edge_count + print, .member = g->part.sink_member,
+                         .key_group = key_group, .tick = tick,
+                         .stage = g->plan->stage_count };
+    uint8_t *to;
+
+    if (g->part.member == g->part.sink_member)
+        return;
+    to = get_bytes(t, &parcel, PARCEL_HEAD + size);
+    if (to == NULL) {
+        graph_fail(g, tick, g->plan->streams[g->prints[print].stream].vertex, key_group, WEIR_NO_ROW,
+                   DF_ENOMEM, "out of memory");
+        return;
+    }
+    to = put_u32(put_u32(to, PARCEL_PRINT), g->prints[print].columns);
+    put(to, print_at(g, print, slot, key_group), size);
+    g->part.send(g->part.user, &parcel);
+}
+
+/* A tick waits for the fingerprints of what entered it, and of what was made in it. */
+static bool print_awaited(const df_graph *g, uint32_t print, uint64_t tick)
+{
+    const graph_tick *t = &g->ticks[graph_ring_slot(g, tick)];
+
+    if (!g->parted || g->part.member != g->part.sink_member || !t->print_streams)
+        return false;
+    if (print_is_state(g, print))
+        return tick > 0;
+    return t->vertices[g->plan->streams[g->prints[print].stream].vertex];
+}
+
+uint32_t graph_prints_awaited(const df_graph *g, uint64_t tick)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < g->print_count; i++) {
+        uint32_t vertex = g->plan->streams[g->prints[i].stream].vertex;
+        uint32_t own = g->stages[g->plan->vertices[vertex].stage].own_count;
+        if (print_awaited(g, i, tick))
+            count += g->prints[i].groups - own;
+    }
+    return count;
+}
+
+static df_status take_print(df_graph *g, uint32_t print, uint64_t tick, uint32_t key_group,
+                            const uint8_t *bytes, size_t size, df_error *err)
+{
+    const graph_print *p = &g->prints[print];
+    uint32_t form, columns, slot = graph_ring_slot(g, tick);
+
+    if (size != PARCEL_HEAD + p->columns * sizeof(df_hash))
+        return df_fail(err, DF_ECORRUPT, "a fingerprint of %zu bytes", size);
+    memcpy(&form, bytes, 4);
+    memcpy(&columns, bytes + 4, 4);
+    if (form != PARCEL_PRINT || columns != p->columns)
+        return df_fail(err, DF_ECORRUPT, "a fingerprint of %u columns", columns);
+    memcpy(print_at(g, print, print_is_state(g, print) ? graph_ring_slot(g, tick - 1) : slot,
+                    key_group),
+           bytes + PARCEL_HEAD, size - PARCEL_HEAD);
+    p->arrived[(size_t)slot * p->groups + key_group] = 1;
+    graph_print_arrived(g, slot);
+    return DF_OK;
+}
+
+/* ---- receiving ---- */
+
+/* A cursor of what is left. */
+typedef struct parcel_reader {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+} parcel_reader;
+
+static const uint8_t *take(parcel_reader *r, size_t size)
+{
+    const uint8_t *at = r->at;
+
+    if (r->bad || size > r->left) {
+        r->bad = true;
+        return NULL;
+    }
+    r->at += size;
+    r->left -= size;
+    return at;
+}
+
+static uint32_t take_u32(parcel_reader *r)
+{
+    const uint8_t *at = take(r, 4);
+    uint32_t value = 0;
+
+    if (at != NULL)
+        memcpy(&value, at, 4);
+    return value;
+}
+
+/* The pairs (number, count), ascending, whose counts add up to the rows: as running sums into
+ * first[numbers + 1]. */
+static bool take_pairs(parcel_reader *r, uint32_t rows, uint32_t numbers, uint32_t *first)
+{
+    uint32_t count = take_u32(r), next = 0;
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = take_u32(r), more = take_u32(r);
+        if (r->bad || number < next || number >= numbers)
+            return false;
+        for (; next <= number; next++)
+            first[next] = (uint32_t)total;
+        total += more;
+        if (total > rows)
+            return false;
+    }
+    for (; next <= numbers; next++)
+        first[next] = (uint32_t)total;
+    return !r->bad && total == rows;
+}
+
+static bool take_cell_rows(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *out)
+{
+    const df_edge *e = &g->plan->edges[edge];
+    const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
+    const uint32_t *n = space->tiles[out->view.key_group].cells;
+    uint32_t cells = n[0] * n[1] * n[2];
+    uint32_t *first = df_pool_get(g->pool, g->thread_count, (cells + 1) * sizeof *first);
+
+    out->view.cell_rows = first;
+    return first != NULL && take_pairs(r, out->view.row_count, cells, first);
+}
+
+/* Each row's cell in the tile that it goes to. */
+static bool take_leaving_cells(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *out)
+{
+    const df_vertex *v = &g->plan->vertices[g->plan->edges[edge].vertex];
+    const df_space *space = &g->plan->spaces[g->plan->states[v->state].space];
+    uint32_t rows = out->view.row_count, destinations = edge_destinations(g, edge);
+    const uint8_t *cells = take(r, rows * sizeof(uint32_t));
+
+    if (cells == NULL)
+        return false;
+    memcpy(out->leaving_cells, cells, rows * sizeof(uint32_t));
+    for (uint32_t d = 0; d < destinations; d++) {
+        uint32_t group = destination_group(g, edge, out->view.key_group, d), most = 0;
+        if (group != DF_NONE)
+            most = space->tiles[group].cells[0] * space->tiles[group].cells[1] *
+                   space->tiles[group].cells[2];
+        for (uint32_t i = out->offsets[d]; i < out->offsets[d + 1]; i++)
+            if (out->leaving_cells[i] >= most)
+                return false;
+    }
+    return true;
+}
+
+static bool take_lists(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *out)
+{
+    uint32_t rows = out->view.row_count, destinations = edge_destinations(g, edge);
+    bool cells = edge_has_cells(g, edge);
+
+    out->offsets = df_pool_get(g->pool, g->thread_count, (destinations + 1) * sizeof(uint32_t));
+    if (edge_lists_rows(g, edge))
+        out->leaving_rows = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint32_t));
+    if (cells)
+        out->leaving_cells = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint32_t));
+    if (out->offsets == NULL || (edge_lists_rows(g, edge) && out->leaving_rows == NULL) ||
+        (cells && out->leaving_cells == NULL) || !take_pairs(r, rows, destinations, out->offsets))
+        return false;
+    for (uint32_t i = 0; out->leaving_rows != NULL && i < rows; i++)
+        out->leaving_rows[i] = i;
+    return !cells || take_leaving_cells(g, edge, r, out);
+}
+
+static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
+{
+    uint32_t rows = out->view.row_count;
+    const uint8_t *from;
+
+    if (!df_batch_alloc(df_graph_memory(g), out, rows))
+        return false;
+    from = take(r, rows * sizeof(uint64_t));
+    if (from != NULL && rows > 0)
+        memcpy(out->view.keys, from, rows * sizeof(uint64_t));
+    for (uint32_t c = 0; c < out->view.schema->column_count; c++) {
+        size_t size = rows * weir_type_size(out->view.schema->columns[c].type);
+        from = take(r, size);
+        if (from != NULL && size > 0)
+            memcpy(out->view.columns[c], from, size);
+    }
+    return !r->bad && r->left == 0;
+}
+
+static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group,
+                            parcel_reader *r)
+{
+    const weir_schema *schema = edge_schema(g, edge);
+    uint32_t form = take_u32(r), rows = take_u32(r);
+    uint32_t wanted = edge_is_halo(g, edge)            ? PARCEL_CELLS
+                      : g->plan->edges[edge].routed ? PARCEL_LISTS
+                                                    : PARCEL_PLAIN;
+    bool ok = form == wanted && rows <= r->left / row_size(schema);
+    df_batch *out = ok ? df_batch_new(df_graph_memory(g), schema, step, key_group) : NULL;
+
+    if (out == NULL)
+        return NULL;
+    out->view.row_count = rows;
+    if (form == PARCEL_CELLS)
+        ok = take_cell_rows(g, edge, r, out);
+    else if (form == PARCEL_LISTS)
+        ok = take_lists(g, edge, r, out);
+    if (!ok || !take_columns(g, r, out)) {
+        df_batch_unref(df_graph_memory(g), out);
+        return NULL;
+    }
+    return out;
+}
+
+/* A batch without rows for the readers of an edge from all to all. */
+static df_batch *make_empty(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group)
+{
+    df_memory memory = df_graph_memory(g);
+    uint32_t destinations = edge_destinations(g, edge);
+    df_batch *out = df_batch_new(memory, edge_schema(g, edge), step, key_group);
+    bool ok = out != NULL && df_batch_alloc(memory, out, 0);
+
+    if (ok && g->plan->edges[edge].routed) {
+        size_t size = (destinations + 1) * sizeof(uint32_t);
+        out->offsets = df_pool_get(g->pool, g->thread_count, size);
+        if (out->offsets != NULL)
+            memset(out->offsets, 0, size);
+        ok = out->offsets != NULL;
+    }
+    if (!ok) {
+        df_batch_unref(memory, out);
+        return NULL;
+    }
+    return out;
+}
+
+bool graph_parcel_setup(df_graph *g, df_arena *arena)
+{
+    for (uint32_t i = 0; g->parted && i < g->print_count; i++) {
+        g->prints[i].arrived = df_arena_alloc(arena, (size_t)g->ring * g->prints[i].groups);
+        if (g->prints[i].arrived == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool print_awaits(const df_graph *g, uint32_t print, uint64_t tick, uint32_t key_group)
+{
+    const graph_print *p = &g->prints[print];
+    uint32_t vertex = g->plan->streams[p->stream].vertex;
+
+    return print_awaited(g, print, tick) && key_group < p->groups &&
+           !g->stages[g->plan->vertices[vertex].stage].own[key_group] &&
+           !p->arrived[(size_t)graph_ring_slot(g, tick) * p->groups + key_group];
+}
+
+bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
+{
+    uint64_t done = atomic_load(&g->done);
+    uint32_t slot = graph_ring_slot(g, tick);
+
+    if (tick < done || tick > done + g->plan->window + 1 || tick > g->plan->job.steps + 1)
+        return false;
+    if (edge >= g->plan->edge_count)
+        return edge - g->plan->edge_count < g->print_count &&
+               print_awaits(g, edge - g->plan->edge_count, tick, key_group);
+    return g->ticks[slot].edges[edge] && key_group < g->edges[edge].from_groups &&
+           !g->stages[g->plan->edges[edge].from].own[key_group] &&
+           !g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] &&
+           graph_own_readers(g, edge, key_group) > 0;
+}
+
+/* Its maker failed: so does this tick, as if it had been here. */
+static void take_failed(df_graph *g, uint64_t tick)
+{
+    pthread_mutex_lock(&g->fail_lock);
+    if (atomic_load(&g->fail_tick) > tick)
+        atomic_store(&g->fail_tick, tick);
+    pthread_mutex_unlock(&g->fail_lock);
+}
+
+df_status df_graph_deliver(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group,
+                           const uint8_t *bytes, size_t size, df_error *err)
+{
+    parcel_reader r = { bytes, size, false };
+    uint32_t slot = graph_ring_slot(g, tick), form = 0;
+    uint64_t step = tick > 0 ? tick - 1 : 0;
+    df_batch *batch = NULL;
+
+    if (!df_graph_awaits(g, edge, tick, key_group))
+        return df_fail(err, DF_ECORRUPT, "nothing is awaited from key group %u on edge %u at tick %llu",
+                       key_group, edge, (unsigned long long)tick);
+    if (edge >= g->plan->edge_count)
+        return take_print(g, edge - g->plan->edge_count, tick, key_group, bytes, size, err);
+    if (size >= PARCEL_HEAD)
+        memcpy(&form, bytes, 4);
+    if (form == PARCEL_FAILED && size == PARCEL_HEAD)
+        take_failed(g, tick);
+    else if (size > 0)
+        batch = take_batch(g, edge, step, key_group, &r);
+    else if (g->plan->edges[edge].fan == DF_FAN_ALL)
+        batch = make_empty(g, edge, step, key_group);
+    if (batch == NULL && form != PARCEL_FAILED)
+        return df_fail(err, DF_ECORRUPT, "what came from key group %u on edge %u is damaged",
+                       key_group, edge);
+    g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] = 1;
+    graph_put(g, edge, key_group, slot, batch);
+    graph_arrived(g, edge, slot, key_group);
+    return DF_OK;
+}

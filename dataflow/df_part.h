@@ -1,0 +1,113 @@
+/* A part of a job: what a graph is told, and tells, when the job runs in several processes.
+ *
+ * Every process has a graph of the same plan and runs the tasks of the key groups that its member
+ * owns. What a task makes for readers elsewhere leaves as parcels, bytes that df_graph_deliver takes
+ * in the other process; what is read here and there goes both ways. Ownership is a function of the
+ * *unit*: key group k of n belongs to the owner of unit k * units / n, where the units are the plan's
+ * key_groups. So streams of one partition have one owner, and neighbouring tiles mostly do.
+ *
+ * A graph with a part does not run by df_graph_run: it is filled (restored, or from tick 0), started,
+ * granted, halted. The functions below are called by one thread, the *feeder*, unless they say more. */
+#ifndef DF_PART_H
+#define DF_PART_H
+
+#include "dataflow/df_batch.h"
+#include "dataflow/df_graph.h"
+
+/* Bytes on their way to another member. */
+typedef struct df_parcel {
+    uint32_t edge;      /* of the plan; or its edge_count + the number of a fingerprinted stream */
+    uint32_t member;    /* to whom */
+    uint32_t key_group; /* from which */
+    uint64_t tick;      /* at which it is read */
+    uint32_t stage;     /* that reads it */
+    uint32_t rows;
+    uint32_t size;
+    uint8_t *bytes;     /* null if size is 0, else given back by df_parcel_release */
+} df_parcel;
+
+struct df_part {
+    uint32_t member, member_count;
+    const uint32_t *owners;     /* [units]: the member that owns a unit; copied */
+    uint32_t sink_member;       /* runs the sinks and gathers the fingerprints */
+    uint64_t first_tick;        /* 0: from the sources; else what enters it is restored */
+    const weir_mark *marks;     /* [vertex_count]: where sinks go on; null: they begin anew */
+    void *user;
+    /* Any of the graph's threads. Takes the parcel's bytes. Must not block. */
+    void (*send)(void *user, const df_parcel *parcel);
+    /* All own key groups of `edge` that feed it at `tick` have sent, and were counted. Any thread. */
+    void (*sent)(void *user, uint32_t edge, uint64_t tick);
+    /* Ask df_graph_progress: something has changed. Any thread. Must not block. */
+    void (*wake)(void *user);
+};
+
+/* Who owns key group `key_group` of `stage`. */
+uint32_t df_part_owner(const df_plan *plan, const df_part *part, uint32_t stage, uint32_t key_group);
+void df_parcel_release(df_graph *graph, uint8_t *bytes);
+
+/* ---- before it starts ---- */
+
+/* A batch of a key group of a state that enters first_tick, made with df_graph_memory. Takes it. */
+df_status df_graph_restore(df_graph *graph, uint32_t state, uint32_t key_group, df_batch *batch,
+                           df_error *err) DF_MUST_CHECK;
+/* What an operator carries (columns of 8 bytes, one after the other), and its birth counter. */
+df_status df_graph_restore_carried(df_graph *graph, uint32_t vertex, uint32_t key_group,
+                                   const void *bytes, size_t size, df_error *err) DF_MUST_CHECK;
+df_status df_graph_restore_births(df_graph *graph, uint32_t vertex, uint32_t key_group,
+                                  uint64_t count, df_error *err) DF_MUST_CHECK;
+/* The feeder's means to make batches. */
+df_memory df_graph_memory(df_graph *graph);
+/* Check a restored spatial batch's order and make its cell_rows. */
+df_status df_graph_index_cells(df_graph *graph, uint32_t state, df_batch *batch, df_error *err)
+    DF_MUST_CHECK;
+
+/* ---- running ---- */
+
+df_status df_graph_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
+/* Tasks that run are finished, threads end. */
+void df_graph_halt(df_graph *graph);
+/* Ticks below `end` may start. */
+void df_graph_grant(df_graph *graph, uint64_t end);
+/* Ticks below `end` are computed by all members: sinks may show them. */
+void df_graph_complete(df_graph *graph, uint64_t end);
+/* Whether a parcel (size 0: a key group that sends nothing) is one that is awaited here. */
+bool df_graph_awaits(const df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group);
+/* Take in a parcel's bytes, hostile ones too: DF_ECORRUPT changes nothing. `size` 0: nothing is sent. */
+df_status df_graph_deliver(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group,
+                           const uint8_t *bytes, size_t size, df_error *err) DF_MUST_CHECK;
+
+typedef struct df_progress {
+    uint64_t worked;   /* ticks below it are computed here */
+    uint64_t done;     /* ... and shown by this member's sinks */
+    bool captured;     /* see df_graph_captured */
+    bool failed;
+    uint64_t fail_tick;
+    uint32_t fail_vertex, fail_key_group, fail_row;
+    df_error error;    /* of the smallest failure so far */
+} df_progress;
+
+void df_graph_progress(df_graph *graph, df_progress *progress);
+
+/* ---- snapshots ---- */
+
+/* What enters a tick: references, and copies of what is small. */
+typedef struct df_captured {
+    uint64_t tick;
+    df_batch ***states;     /* [state][key_group]; null where another member owns it */
+    char **carried;         /* [vertex]: [key_groups] of carried_size; null: nothing is carried */
+    uint64_t **births;      /* [vertex]: [key_groups]; null: no births */
+    weir_mark *marks;       /* [vertex]: of sinks; size 0: none */
+} df_captured;
+
+/* Keep what enters `tick`. To be called before the grant passes it, when nothing is kept. */
+void df_graph_capture(df_graph *graph, uint64_t tick);
+/* Everything is kept, and the sinks wait for df_graph_capture_marks. Null: not yet. */
+const df_captured *df_graph_captured(df_graph *graph);
+/* Ask the sinks where they stand, and let them go on. Any thread, once per capture. */
+df_status df_graph_capture_marks(df_graph *graph, df_error *err) DF_MUST_CHECK;
+/* Make what the sinks wrote durable. Any thread. */
+df_status df_graph_sync_sinks(df_graph *graph, df_error *err) DF_MUST_CHECK;
+/* Give the references back, also of a capture that is not complete. */
+void df_graph_capture_drop(df_graph *graph);
+
+#endif

@@ -1,0 +1,49 @@
+/* The rows of steps in one HDF5 file: written, or compared with what a file holds.
+ *
+ *   /step /time        of every row                one dataset per column, one dimension, all of
+ *   /id /COLUMN ...    as `columns` chooses        the same length: rows are appended
+ *   /index             (step, time, first_row, row_count) of every step that was written
+ *
+ * So f["x"][first_row : first_row + row_count] is one step. The root's attributes tell the job. A
+ * dataset grows in chunks of rows, shuffled and deflated unless compress = 0. The same rows give
+ * the same bytes: nothing in the file is a time of day.
+ *
+ * The file stays readable when the disk is full: space for a step is reserved before HDF5 writes a
+ * byte of it, so a step fails before it has begun, and the file is flushed after each.
+ *
+ * Any thread, one at a time per file. Errors name the file. */
+#ifndef OP_HDF5_H
+#define OP_HDF5_H
+
+#include "dataflow/df_error.h"
+#include "operators/op_sink.h"
+
+typedef struct op_hdf5_file op_hdf5_file;
+
+/* What stands in every file of a sink; borrowed until it is closed. */
+typedef struct op_hdf5_about {
+    const weir_job *job;
+    const weir_schema *schema;
+    const weir_space *space; /* or null */
+    const op_columns *chosen;
+    uint32_t compress; /* 0..9 */
+} op_hdf5_about;
+
+/* A new file at `path`, replacing one that is there; errors call it `name`. On failure *out is
+ * null. */
+df_status op_hdf5_create(op_hdf5_file **out, const char *path, const char *name,
+                         const op_hdf5_about *about, df_error *err) DF_MUST_CHECK;
+/* A whole file, to compare with. */
+df_status op_hdf5_open(op_hdf5_file **out, const char *path, const op_hdf5_about *about,
+                       df_error *err) DF_MUST_CHECK;
+/* The steps that it holds. */
+uint64_t op_hdf5_steps(const op_hdf5_file *file);
+/* Write a step behind the others. After a failure the file still holds the steps before. */
+df_status op_hdf5_append(op_hdf5_file *file, const weir_task *task, df_error *err) DF_MUST_CHECK;
+/* DF_ECORRUPT: step number `index` of an opened file is not this one, bit by bit. */
+df_status op_hdf5_compare(op_hdf5_file *file, uint64_t index, const weir_task *task, df_error *err)
+    DF_MUST_CHECK;
+/* Takes the file, also when it fails; null is allowed. Does not sync. */
+df_status op_hdf5_close(op_hdf5_file **file, df_error *err) DF_MUST_CHECK;
+
+#endif

@@ -1,0 +1,432 @@
+#include "tests/support/parts.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct part_rows {
+    uint32_t rows;
+    uint64_t *keys;
+    void **columns;
+} part_rows;
+
+struct parts_snapshot {
+    const df_plan *plan;
+    uint64_t tick;
+    part_rows **states; /* [state][key group] */
+    char **carried;     /* [vertex]: all key groups */
+    uint64_t **births;
+};
+
+typedef struct parts parts;
+
+typedef struct member {
+    parts *parts;
+    uint32_t index;
+    df_graph *graph;
+    df_progress progress;
+} member;
+
+struct parts {
+    const df_plan *plan;
+    const parts_options *options;
+    uint64_t random;
+    uint32_t *owners;
+    member *members;
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool woken;
+    df_parcel *queue;
+    uint32_t *from; /* [room]: whose parcel it is */
+    size_t count, room;
+};
+
+static uint64_t draw(parts *p, uint64_t below)
+{
+    p->random = p->random * 6364136223846793005u + 1442695040888963407u;
+    return (p->random >> 33) % below;
+}
+
+static void *zeroed(size_t count, size_t size)
+{
+    void *memory = calloc(count + 1, size);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+static void *copied(const void *from, size_t size)
+{
+    void *to = zeroed(size, 1);
+
+    return size == 0 ? to : memcpy(to, from, size);
+}
+
+static void check(df_status status, const df_error *err)
+{
+    if (status == DF_OK)
+        return;
+    fprintf(stderr, "parts: %s\n", err->text);
+    abort();
+}
+
+/* ---- what the graphs call ---- */
+
+static void parts_send(void *user, const df_parcel *parcel)
+{
+    member *m = user;
+    parts *p = m->parts;
+
+    pthread_mutex_lock(&p->lock);
+    if (p->count == p->room) {
+        p->room = p->room * 2 + 64;
+        p->queue = realloc(p->queue, p->room * sizeof *p->queue);
+        p->from = realloc(p->from, p->room * sizeof *p->from);
+        if (p->queue == NULL || p->from == NULL)
+            abort();
+    }
+    p->from[p->count] = m->index;
+    p->queue[p->count++] = *parcel;
+    p->woken = true;
+    pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void parts_sent(void *user, uint32_t edge, uint64_t tick)
+{
+    (void)user; /* key groups that send nothing are told one by one here */
+    (void)edge;
+    (void)tick;
+}
+
+static void parts_wake(void *user)
+{
+    parts *p = ((member *)user)->parts;
+
+    pthread_mutex_lock(&p->lock);
+    p->woken = true;
+    pthread_cond_signal(&p->cond);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- snapshots ---- */
+
+static uint32_t state_groups(const df_plan *plan, uint32_t state)
+{
+    return plan->vertices[plan->states[state].vertex].partition.key_groups;
+}
+
+static void copy_rows(part_rows *to, const weir_batch *from)
+{
+    to->rows = from->row_count;
+    to->keys = copied(from->keys, from->row_count * sizeof(uint64_t));
+    to->columns = zeroed(from->schema->column_count, sizeof(*to->columns));
+    for (uint32_t c = 0; c < from->schema->column_count; c++)
+        to->columns[c] = copied(from->columns[c], from->row_count *
+                                                      weir_type_size(from->schema->columns[c].type));
+}
+
+static parts_snapshot *snapshot_new(const df_plan *plan, uint64_t tick)
+{
+    parts_snapshot *s = zeroed(1, sizeof *s);
+
+    s->plan = plan;
+    s->tick = tick;
+    s->states = zeroed(plan->state_count, sizeof(*s->states));
+    for (uint32_t i = 0; i < plan->state_count; i++)
+        s->states[i] = zeroed(state_groups(plan, i), sizeof **s->states);
+    s->carried = zeroed(plan->vertex_count, sizeof(*s->carried));
+    s->births = zeroed(plan->vertex_count, sizeof(*s->births));
+    return s;
+}
+
+static void snapshot_take_carried(parts_snapshot *s, const df_captured *c, const df_part *part)
+{
+    for (uint32_t v = 0; v < s->plan->vertex_count; v++) {
+        const df_vertex *vertex = &s->plan->vertices[v];
+        uint32_t groups = vertex->partition.key_groups;
+        size_t size = vertex->carried == NULL ? 0 : 8 * vertex->carried->column_count;
+
+        if (size > 0 && s->carried[v] == NULL)
+            s->carried[v] = zeroed(groups, size);
+        if (c->births[v] != NULL && s->births[v] == NULL)
+            s->births[v] = zeroed(groups, sizeof(uint64_t));
+        for (uint32_t k = 0; k < groups; k++) {
+            if (df_part_owner(s->plan, part, vertex->stage, k) != part->member)
+                continue;
+            if (size > 0)
+                memcpy(s->carried[v] + k * size, c->carried[v] + k * size, size);
+            if (c->births[v] != NULL)
+                s->births[v][k] = c->births[v][k];
+        }
+    }
+}
+
+static void snapshot_take(parts_snapshot *s, const df_captured *c, const df_part *part)
+{
+    for (uint32_t i = 0; i < s->plan->state_count; i++)
+        for (uint32_t k = 0; k < state_groups(s->plan, i); k++) {
+            bool own = df_part_owner(s->plan, part, s->plan->vertices[s->plan->states[i].vertex].stage,
+                                     k) == part->member;
+            if (own != (c->states[i][k] != NULL)) {
+                fprintf(stderr, "parts: member %u, state %u, key group %u was %scaptured\n",
+                        part->member, i, k, own ? "not " : "");
+                abort();
+            }
+            if (own)
+                copy_rows(&s->states[i][k], &c->states[i][k]->view);
+        }
+    snapshot_take_carried(s, c, part);
+}
+
+void parts_snapshot_free(parts_snapshot **snapshot)
+{
+    parts_snapshot *s = *snapshot;
+
+    for (uint32_t i = 0; i < s->plan->state_count; i++) {
+        const df_stream *stream = &s->plan->streams[s->plan->states[i].stream];
+        for (uint32_t k = 0; k < state_groups(s->plan, i); k++) {
+            part_rows *rows = &s->states[i][k];
+            for (uint32_t c = 0; rows->columns != NULL && c < stream->schema.column_count; c++)
+                free(rows->columns[c]);
+            free(rows->columns);
+            free(rows->keys);
+        }
+        free(s->states[i]);
+    }
+    for (uint32_t v = 0; v < s->plan->vertex_count; v++) {
+        free(s->carried[v]);
+        free(s->births[v]);
+    }
+    free(s->states);
+    free(s->carried);
+    free(s->births);
+    free(s);
+    *snapshot = NULL;
+}
+
+static void restore_rows(df_graph *graph, const df_plan *plan, uint32_t state, uint32_t k,
+                         const part_rows *rows)
+{
+    const weir_schema *schema = &plan->streams[plan->states[state].stream].schema;
+    df_batch *batch = df_batch_new(df_graph_memory(graph), schema, 0, k);
+    df_error err = { 0 };
+
+    if (batch == NULL || !df_batch_alloc(df_graph_memory(graph), batch, rows->rows))
+        abort();
+    if (rows->rows > 0)
+        memcpy(batch->view.keys, rows->keys, rows->rows * sizeof(uint64_t));
+    for (uint32_t c = 0; c < schema->column_count && rows->rows > 0; c++)
+        memcpy(batch->view.columns[c], rows->columns[c],
+               rows->rows * weir_type_size(schema->columns[c].type));
+    check(df_graph_index_cells(graph, state, batch, &err), &err);
+    check(df_graph_restore(graph, state, k, batch, &err), &err);
+}
+
+static void restore(member *m, const df_part *part, const parts_snapshot *from)
+{
+    const df_plan *plan = m->parts->plan;
+    df_error err = { 0 };
+
+    for (uint32_t i = 0; i < plan->state_count; i++)
+        for (uint32_t k = 0; k < state_groups(plan, i); k++)
+            if (df_part_owner(plan, part, plan->vertices[plan->states[i].vertex].stage, k) ==
+                m->index)
+                restore_rows(m->graph, plan, i, k, &from->states[i][k]);
+    for (uint32_t v = 0; v < plan->vertex_count; v++) {
+        const df_vertex *vertex = &plan->vertices[v];
+        size_t size = vertex->carried == NULL ? 0 : 8 * vertex->carried->column_count;
+        for (uint32_t k = 0; k < vertex->partition.key_groups; k++) {
+            if (size > 0)
+                check(df_graph_restore_carried(m->graph, v, k, from->carried[v] + k * size, size,
+                                               &err), &err);
+            if (from->births[v] != NULL)
+                check(df_graph_restore_births(m->graph, v, k, from->births[v][k], &err), &err);
+        }
+    }
+}
+
+/* ---- running ---- */
+
+static df_part part_of(parts *p, uint32_t index, const parts_snapshot *from)
+{
+    return (df_part){ .member = index, .member_count = p->options->members, .owners = p->owners,
+                      .sink_member = (uint32_t)(p->options->seed % p->options->members),
+                      .first_tick = from == NULL ? 0 : from->tick, .user = &p->members[index],
+                      .send = parts_send, .sent = parts_sent, .wake = parts_wake };
+}
+
+static void start(parts *p, const parts_snapshot *from)
+{
+    df_error err = { 0 };
+    bool runs = p->options->seed % 2 == 0;
+
+    p->owners = zeroed(p->plan->key_groups, sizeof *p->owners);
+    for (uint32_t i = 0; i < p->plan->key_groups; i++)
+        p->owners[i] = runs ? i * p->options->members / p->plan->key_groups
+                            : (uint32_t)draw(p, p->options->members);
+    p->members = zeroed(p->options->members, sizeof *p->members);
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        df_part part = part_of(p, i, from);
+        df_graph_options options = { .threads = p->options->threads, .directory = ".",
+                                     .fingerprint_steps = p->options->fingerprint_steps,
+                                     .on_step = p->options->on_step, .user = p->options->user,
+                                     .shuffle_seed = p->options->seed, .part = &part };
+        p->members[i] = (member){ .parts = p, .index = i };
+        check(df_graph_new(&p->members[i].graph, p->plan, &options, &err), &err);
+    }
+    for (uint32_t i = 0; from != NULL && i < p->options->members; i++) {
+        df_part part = part_of(p, i, from);
+        restore(&p->members[i], &part, from);
+    }
+    for (uint32_t i = 0; i < p->options->members; i++)
+        check(df_graph_start(p->members[i].graph, &err), &err);
+}
+
+/* Deliver what lies in the queue, in any order. */
+static void deliver(parts *p)
+{
+    df_error err = { 0 };
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->woken && p->count == 0)
+        pthread_cond_wait(&p->cond, &p->lock);
+    p->woken = false;
+    while (p->count > 0) {
+        size_t at = draw(p, p->count);
+        df_parcel parcel = p->queue[at];
+        uint32_t from = p->from[at];
+        df_graph *to = p->members[parcel.member].graph;
+
+        p->queue[at] = p->queue[--p->count];
+        p->from[at] = p->from[p->count];
+        pthread_mutex_unlock(&p->lock);
+        if (!df_graph_awaits(to, parcel.edge, parcel.tick, parcel.key_group))
+            abort();
+        check(df_graph_deliver(to, parcel.edge, parcel.tick, parcel.key_group, parcel.bytes,
+                               parcel.size, &err), &err);
+        df_parcel_release(p->members[from].graph, parcel.bytes);
+        pthread_mutex_lock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+static uint64_t least(const parts *p, bool worked)
+{
+    uint64_t low = UINT64_MAX;
+
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        const df_progress *a = &p->members[i].progress;
+        uint64_t n = worked ? a->worked : a->done;
+        low = n < low ? n : low;
+    }
+    return low;
+}
+
+/* Returns whether something failed. */
+static bool advance(parts *p, uint64_t end)
+{
+    bool failed = false;
+    uint64_t low, bound;
+    df_progress now;
+
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        df_graph_progress(p->members[i].graph, &p->members[i].progress);
+        failed |= p->members[i].progress.failed;
+    }
+    low = least(p, false);
+    bound = low + p->plan->window < end ? low + p->plan->window : end;
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        df_graph_complete(p->members[i].graph, least(p, true));
+        df_graph_grant(p->members[i].graph, bound);
+        df_graph_progress(p->members[i].graph, &now);
+        if (now.done != p->members[i].progress.done || now.worked != p->members[i].progress.worked)
+            parts_wake(&p->members[i]); /* once more */
+        p->members[i].progress = now;
+    }
+    return failed;
+}
+
+static void run_to(parts *p, uint64_t end)
+{
+    while (!advance(p, end) && least(p, false) < end)
+        deliver(p);
+    for (uint32_t i = 0; i < p->options->members; i++)
+        if (p->members[i].progress.failed) {
+            fprintf(stderr, "parts: %s\n", p->members[i].progress.error.text);
+            abort();
+        }
+}
+
+/* The barrier is told when the bound is at most its tick: here, at any time before, or when all ticks
+ * before it are complete. */
+static parts_snapshot *capture(parts *p, uint64_t first)
+{
+    uint64_t tick = p->options->capture_tick;
+    uint64_t told = first + draw(p, tick - first + 1);
+    parts_snapshot *s = snapshot_new(p->plan, tick);
+    df_error err = { 0 };
+
+    run_to(p, told);
+    for (uint32_t i = 0; i < p->options->members; i++)
+        df_graph_capture(p->members[i].graph, tick);
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        df_part part = part_of(p, i, NULL);
+        const df_captured *c;
+        while ((c = df_graph_captured(p->members[i].graph)) == NULL) {
+            if (advance(p, p->plan->job.steps + 2))
+                abort();
+            if (df_graph_captured(p->members[i].graph) == NULL)
+                deliver(p);
+        }
+        check(df_graph_capture_marks(p->members[i].graph, &err), &err);
+        snapshot_take(s, c, &part);
+        df_graph_capture_drop(p->members[i].graph);
+    }
+    return s;
+}
+
+static void stop(parts *p)
+{
+    df_error err = { 0 };
+
+    for (uint32_t i = 0; i < p->options->members; i++) {
+        df_graph_halt(p->members[i].graph);
+        check(df_graph_finish(p->members[i].graph, &err), &err);
+        df_graph_free(&p->members[i].graph);
+    }
+    free(p->members);
+    free(p->owners);
+    free(p->queue);
+    free(p->from);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->cond);
+}
+
+static void init(parts *p, const df_plan *plan, const parts_options *options)
+{
+    *p = (parts){ .plan = plan, .options = options, .random = options->seed };
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->cond, NULL);
+}
+
+df_hash parts_run(const df_plan *plan, const parts_options *options, const parts_snapshot *from,
+                  parts_snapshot **taken)
+{
+    uint64_t first = from == NULL ? 0 : from->tick, step;
+    parts p;
+    df_hash hash;
+
+    init(&p, plan, options);
+    start(&p, from);
+    if (options->capture_tick > 0)
+        *taken = capture(&p, first);
+    run_to(&p, plan->job.steps + 2);
+    if (!df_graph_fingerprint(p.members[options->seed % options->members].graph, &step, &hash) ||
+        step != plan->job.steps)
+        abort();
+    stop(&p);
+    return hash;
+}

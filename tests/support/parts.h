@@ -1,0 +1,26 @@
+/* A job run as several parts in one process: a graph for each member, parcels carried between them in
+ * a random order, grants and snapshots given as a coordinator would. */
+#ifndef SUPPORT_PARTS_H
+#define SUPPORT_PARTS_H
+
+#include "dataflow/df_part.h"
+
+typedef struct parts_options {
+    uint32_t members, threads;
+    uint64_t seed;             /* of owners, of the order of parcels, of when a barrier is told */
+    uint64_t capture_tick;     /* 0: none */
+    bool fingerprint_steps;
+    df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
+    void *user;
+} parts_options;
+
+/* What was captured, copied. */
+typedef struct parts_snapshot parts_snapshot;
+
+/* Run from the start, or from a snapshot (null: none), to the end; prints and aborts on failure. *taken
+ * (null: not wanted) is what was captured, to be freed. Returns the last step's fingerprint. */
+df_hash parts_run(const df_plan *plan, const parts_options *options, const parts_snapshot *from,
+                  parts_snapshot **taken);
+void parts_snapshot_free(parts_snapshot **snapshot);
+
+#endif
