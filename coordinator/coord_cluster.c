@@ -235,14 +235,23 @@ static int cluster_code(const cluster *c, df_status s)
     return s == DF_EINVAL && c->server == NULL ? COORD_USAGE : COORD_FAILED;
 }
 
+/* A worker's error begins with the job's file, as it was told it. */
+static const char *cluster_error(const cluster *c, const char *text)
+{
+    size_t length = strlen(c->file);
+
+    return length > 0 && strncmp(text, c->file, length) == 0 && strncmp(text + length, ": ", 2) == 0
+               ? text + length + 2 : text;
+}
+
 static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
     int code = cluster_code(c, s);
-    const char *error = s != DF_OK ? err->text : c->status->error;
+    const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
-    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->threads,
-                                           coord_machine_seconds() - c->begin, error))
+    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers,
+                                           o->threads, coord_machine_seconds() - c->begin, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
         cluster_print_done(c);

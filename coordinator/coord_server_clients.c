@@ -128,6 +128,8 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->steps_per_second = stats.end == PROTO_END_NOT ? status_speed(server) : 0;
     status->snapshot = stats.head.attempt;
     status->snapshot_step = stats.head.step == 0 ? 0 : stats.head.step - 1;
+    if (status->snapshot_step > status->steps) /* the final one is behind the last step */
+        status->snapshot_step = status->steps;
     status->snapshot_runs = stats.attempt != 0;
     status->snapshots_taken = stats.commits;
     status->snapshots_aborted = stats.aborts;
