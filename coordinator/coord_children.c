@@ -305,6 +305,36 @@ bool coord_children_has(const coord_children *children, uint64_t worker, uint32_
     return false;
 }
 
+static void child_kill(const child *c)
+{
+    df_error err;
+
+    if (c->process != 0 && coord_process_signal(c->process, SIGKILL, &err) == DF_EIO)
+        fprintf(stderr, "weir: %s\n", err.text);
+}
+
+void coord_children_kill(coord_children *children, uint64_t worker)
+{
+    uint32_t slot;
+
+    if (coord_children_has(children, worker, &slot))
+        child_kill(&children->list[slot]);
+}
+
+void coord_children_kill_old(coord_children *children, uint64_t now_us, uint64_t most_us,
+                             const proto_coord_worker *known, uint32_t count)
+{
+    for (uint32_t i = 0; i < children->options.count; i++) {
+        const child *c = &children->list[i];
+        bool there = c->process == 0 || !c->ours || now_us - c->start_us <= most_us;
+
+        for (uint32_t k = 0; k < count && !there; k++)
+            there = known[k].id == c->worker;
+        if (!there)
+            child_kill(c);
+    }
+}
+
 void coord_children_stop(coord_children *children, bool kill)
 {
     for (uint32_t i = 0; i < children->options.count; i++)

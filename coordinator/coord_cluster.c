@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CLUSTER_TURN_US 100000u
+#define CLUSTER_LOOK_S  0.05 /* seconds between two looks at how it stands */
 
 typedef struct cluster {
     const coord_cluster_options *options;
@@ -29,6 +30,7 @@ typedef struct cluster {
     coord_status *status;
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     uint64_t restarts;
+    double looked;         /* when */
     bool cancelled;        /* by the user, here */
     double begin;
 } cluster;
@@ -146,6 +148,7 @@ static void cluster_watch(cluster *c)
     const coord_status *s = c->status;
     char line[256];
 
+    c->looked = coord_machine_seconds();
     coord_server_status(c->server, c->status);
     atomic_store(&c->step, s->begun ? s->step + 1 : 0);
     if (s->restarts > c->restarts && !c->options->quiet) {
@@ -165,7 +168,8 @@ static df_status cluster_loop(cluster *c, df_error *err)
 
     while (s == DF_OK) {
         s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
-        cluster_watch(c);
+        if (s != DF_OK || coord_machine_seconds() - c->looked >= CLUSTER_LOOK_S)
+            cluster_watch(c);
         if (*c->options->signals > 0 && !c->cancelled) {
             coord_server_command(c->server, PROTO_VERB_CANCEL);
             c->cancelled = true;
@@ -235,14 +239,23 @@ static int cluster_code(const cluster *c, df_status s)
     return s == DF_EINVAL && c->server == NULL ? COORD_USAGE : COORD_FAILED;
 }
 
+/* A worker's error begins with the job's file, as it was told it. */
+static const char *cluster_error(const cluster *c, const char *text)
+{
+    size_t length = strlen(c->file);
+
+    return length > 0 && strncmp(text, c->file, length) == 0 && strncmp(text + length, ": ", 2) == 0
+               ? text + length + 2 : text;
+}
+
 static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
     int code = cluster_code(c, s);
-    const char *error = s != DF_OK ? err->text : c->status->error;
+    const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
-    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->threads,
-                                           coord_machine_seconds() - c->begin, error))
+    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers,
+                                           o->threads, coord_machine_seconds() - c->begin, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
         cluster_print_done(c);

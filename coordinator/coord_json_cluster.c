@@ -251,15 +251,15 @@ bool coord_json_is_done(const char *text, size_t size, df_error *err)
 /* ---- run ---- */
 
 bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *plan,
-                            const char *directory, uint32_t threads, double seconds,
-                            const char *error)
+                            const char *directory, uint32_t workers, uint32_t threads,
+                            double seconds, const char *error)
 {
     json_t *object = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "job", plan->job.name, "plan",
                                json_sprintf("%016" PRIx64 "%016" PRIx64, plan->hash[0], plan->hash[1]),
                                "status", s->phase[0] == '\0' ? "failed" : s->phase, "steps",
                                json_count(plan->job.steps), "step",
                                s->begun ? json_count(s->step) : json_null(), "workers",
-                               json_count(s->worker_count), "threads", json_count(threads));
+                               json_count(workers), "threads", json_count(threads));
     bool done;
 
     if (object == NULL)

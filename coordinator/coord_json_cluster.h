@@ -32,8 +32,8 @@ bool coord_json_is_done(const char *text, size_t size, df_error *err);
 
 /* What `weir run --workers --json` prints when it has ended. False: it could not be written. */
 bool coord_json_cluster_run(FILE *out, const coord_status *status, const df_plan *plan,
-                            const char *directory, uint32_t threads, double seconds,
-                            const char *error);
+                            const char *directory, uint32_t workers, uint32_t threads,
+                            double seconds, const char *error);
 
 /* What a worker is told of how to run, beside its job. */
 typedef struct coord_worker_options {

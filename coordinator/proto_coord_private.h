@@ -58,6 +58,7 @@ struct proto_coord {
     uint64_t now_us, beat_at_us, ticked_us;
     coord_phase phase;
     uint64_t phase_since_us, fence_at_us;
+    bool end_told;
     proto_end end, ending; /* ending: what `end` becomes with the final commit */
     uint64_t incarnation, generation;
     /* workers, and the generation's members as ids, by place */

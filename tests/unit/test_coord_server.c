@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,12 +47,11 @@ static void scene_print(void *user, const char *text, size_t size)
     snprintf(s->printed + used, sizeof s->printed - used, "%.*s", (int)size, text);
 }
 
-static scene *scene_new(void)
+static scene *scene_at(const char *folder)
 {
     scene *s = calloc(1, sizeof *s);
 
-    strcpy(s->folder, "/tmp/test_coord_server.XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
     snprintf(s->state, sizeof s->state, "%s/state", s->folder);
     fake_worker_text(s->text, SEED, GROUPS, STEPS);
     fake_worker_job(&s->model, s->text, strlen(s->text));
@@ -65,6 +65,14 @@ static scene *scene_new(void)
                                          .print = scene_print, .user = s };
     s->status = calloc(1, sizeof *s->status);
     return s;
+}
+
+static scene *scene_new(void)
+{
+    char folder[] = "/tmp/test_coord_server.XXXXXX";
+
+    assert_non_null(mkdtemp(folder));
+    return scene_at(folder);
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
@@ -249,6 +257,20 @@ static void test_kill(void **state)
     scene_free(s);
 }
 
+/* A worker that is stuck is silent, is killed, and another one takes its place. */
+static void test_stuck(void **state)
+{
+    scene *s = scene_new();
+    coord_server *server = scene_open(s);
+
+    (void)state;
+    assert_int_equal(turn_until(s, server, so_snapshot), DF_OK);
+    assert_int_equal(kill((pid_t)s->status->workers[1].pid, SIGSTOP), 0);
+    run_to_end(s, server);
+    assert_int_equal(s->status->restarts, 1);
+    scene_free(s);
+}
+
 /* A coordinator that ends, and workers that outlive it: no generation is lost. */
 static void test_workers_survive(void **state)
 {
@@ -273,6 +295,81 @@ static void test_workers_survive(void **state)
     assert_int_equal(s->status->incarnation, 2);
     assert_int_equal(s->status->generation, 1);
     assert_int_equal(s->status->restarts, 0);
+    scene_free(s);
+}
+
+/* ---- a coordinator that is killed ---- */
+
+/* `coordinator FOLDER`: a process of its own. */
+static int coordinator_main(const char *folder)
+{
+    scene *s = scene_at(folder);
+    coord_server *server;
+    df_status status;
+
+    s->options.workers_survive = true;
+    s->options.print = NULL;
+    s->options.begin = COORD_BEGIN_RESUME;
+    s->job.pace = 40;
+    status = coord_server_open(&server, &s->options, &error);
+    while (status == DF_OK)
+        status = coord_server_turn(server, 100000, &error);
+    if (status != DF_END)
+        fprintf(stderr, "coordinator: %s\n", error.text);
+    coord_server_close(&server);
+    free(s->status);
+    free(s);
+    return status == DF_END ? 0 : 1;
+}
+
+static pid_t coordinator_start(const scene *s)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execl("/proc/self/exe", "test", "coordinator", s->folder, (char *)NULL);
+        _exit(1);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* Wait until the job runs and has come to a step. */
+static void coordinator_wait(const scene *s, uint64_t step)
+{
+    uint64_t end = now_us() + LIMIT_US, reached = 0;
+
+    while (reached < step) {
+        coord_client *client;
+
+        if (coord_client_open(&client, s->state, &error) == DF_OK)
+            reached = coord_client_status(client)->step;
+        coord_client_close(&client);
+        assert_true(now_us() < end);
+    }
+}
+
+/* Its workers live on and keep their state; the next one takes them over, and no step is repeated. */
+static void test_coordinator_killed(void **state)
+{
+    scene *s = scene_new();
+    pid_t pid = coordinator_start(s);
+    coord_server *server;
+    int status;
+
+    (void)state;
+    for (uint64_t i = 1; i <= 3; i++) {
+        coordinator_wait(s, 12 * i);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        pid = coordinator_start(s);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    file_check(s, STEPS);
+    store_check(s, STEPS);
+    s->options.begin = COORD_BEGIN_RESUME;
+    assert_int_equal(coord_server_open(&server, &s->options, &error), DF_EINVAL); /* it has ended */
     scene_free(s);
 }
 
@@ -485,7 +582,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run),     cmocka_unit_test(test_again),
-        cmocka_unit_test(test_kill),    cmocka_unit_test(test_workers_survive),
+        cmocka_unit_test(test_kill),    cmocka_unit_test(test_stuck),
+        cmocka_unit_test(test_workers_survive),
+        cmocka_unit_test(test_coordinator_killed),
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_no_worker), cmocka_unit_test(test_terminal),
@@ -494,5 +593,7 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return fake_worker_main(argc, argv);
+    if (argc == 3 && strcmp(argv[1], "coordinator") == 0)
+        return coordinator_main(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
