@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zmq.h>
 
 #define FRAME_STREAK_MAX 64u /* messages read before the monitors are */
+#define FRAME_RETRY_MS   500
 #define FRAME_ROLE_MS    500 /* a connection's role is looked up again after this time */
 
 _Static_assert(sizeof(zmq_msg_t) == NET_MSG_SIZE, "net_msg holds a zmq_msg_t");
@@ -227,14 +227,9 @@ static coord_role frame_role(const coord_net *net, const char *user)
 /* The list may have changed since the connection was made. */
 static void slot_refresh(const coord_net *net, net_slot *slot)
 {
-    struct timespec t;
-    uint64_t now_ms;
+    uint64_t now_ms = net->guarded ? net_now_ms() : 0;
 
-    if (!net->guarded)
-        return;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    if (now_ms - slot->role_ms < FRAME_ROLE_MS)
+    if (!net->guarded || now_ms - slot->role_ms < FRAME_ROLE_MS)
         return;
     slot->role_ms = now_ms;
     slot->role = frame_role(net, slot->peer->user);
@@ -330,6 +325,29 @@ static void watch_in(coord_net *net, uint16_t what, int fd)
         net_in_closed(&net->peers, fd);
 }
 
+/* ZeroMQ connects again (RETRIED) when a connection breaks, but not when a handshake ended in an error
+ * or a peer broke the rules: then we do. */
+static void watch_peer(coord_net *net, net_peer *peer, uint16_t what)
+{
+    switch (what) {
+    case ZMQ_EVENT_CONNECT_RETRIED:
+        peer->retry_ms = 0;
+        return;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        peer->retry_ms = 0;
+        net_out_up(&net->peers, peer);
+        return;
+    case ZMQ_EVENT_DISCONNECTED:
+        net_out_down(&net->peers, peer);
+        break;
+    default:
+        net_out_refused(&net->peers, peer);
+    }
+    peer->retry_ms = net_now_ms() + FRAME_RETRY_MS;
+    if (net->retry_ms == 0)
+        net->retry_ms = peer->retry_ms;
+}
+
 static void watch_out(coord_net *net, uint16_t what, const char *address, size_t size)
 {
     for (size_t i = 0; i < net->peers.capacity; i++) {
@@ -338,12 +356,7 @@ static void watch_out(coord_net *net, uint16_t what, const char *address, size_t
         if (peer == NULL || peer->address == NULL || strlen(peer->address) != size ||
             memcmp(peer->address, address, size) != 0)
             continue;
-        if (what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            net_out_up(&net->peers, peer);
-        else if (what == ZMQ_EVENT_DISCONNECTED)
-            net_out_down(&net->peers, peer);
-        else
-            net_out_refused(&net->peers, peer);
+        watch_peer(net, peer, what);
         return; /* an address belongs to one peer */
     }
 }

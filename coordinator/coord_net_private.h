@@ -34,7 +34,9 @@ struct net_peer {
     char *wanted;     /* the same as the caller wrote it */
     char key[NET_USER_SIZE]; /* that it must have; "": any */
     uint32_t serial;  /* of our connection */
+    bool ipv6;
     bool out_up;
+    uint64_t retry_ms; /* when we connect again, unless ZeroMQ does; 0: it does */
     int in_fd;        /* of its connection to us; -1: there is none */
     char user[NET_USER_SIZE]; /* the key that first used this number; "" without keys */
     /* What is to be told; see net_tell. */
@@ -110,6 +112,7 @@ struct coord_net {
     uint64_t path_device, path_inode; /* which file that was */
     char address[320];
     uint32_t serial;
+    uint64_t retry_ms; /* the earliest of the peers', or earlier; 0: none */
     net_peers peers;
     coord_net_stats stats;
     /* Receiving. */
@@ -122,6 +125,8 @@ struct coord_net {
     int wake_fd;
     _Atomic bool woken, asleep;
 };
+
+uint64_t net_now_ms(void);
 
 /* coord_net_frame.c */
 /* How our connection to a peer is called. */
