@@ -369,7 +369,7 @@ static void still_serves(coord_net *c, bool with_keys)
 
 static void check_garbage(coord_net *c, bool with_keys)
 {
-    static const char *const texts[] = { "GET / HTTP/1.1\r\n\r\n", "\xff\0\0\0\0\0\0\0\0\x7f\xff\xff",
+    static const char texts[4][32] = { "GET / HTTP/1.1\r\n\r\n", "\xff\0\0\0\0\0\0\0\0\x7f\xff\xff",
                                          "\x01\x00", "SSH-2.0-OpenSSH_9.2\r\n" };
     uint8_t noise[4096];
 
@@ -378,7 +378,7 @@ static void check_garbage(coord_net *c, bool with_keys)
     for (size_t i = 0; i < 4; i++) {
         int fd = raw_connect(c);
 
-        raw_put(fd, texts[i], strlen(texts[i]) + 10);
+        raw_put(fd, texts[i], sizeof texts[i]);
         close(fd);
         fd = raw_connect(c);
         send(fd, noise + i, sizeof noise - i, MSG_NOSIGNAL);
