@@ -74,22 +74,37 @@ static df_status frame_address(net_socket *s, const void *name, size_t size)
     return rc < 0 ? DF_AGAIN : DF_OK;
 }
 
-static df_status frame_address_peer(coord_net *net, const net_peer *peer, net_socket **to)
+/* ZeroMQ knows no such connection any more, though its monitor has not said that it ended. */
+static void frame_lost(coord_net *net, net_peer *peer)
+{
+    if (!peer->out_up) {
+        net_in_lost(&net->peers, peer);
+        return;
+    }
+    net_out_down(&net->peers, peer);
+    peer->retry_ms = net_now_ms();
+    net->retry_ms = peer->retry_ms;
+}
+
+static df_status frame_address_peer(coord_net *net, net_peer *peer, net_socket **to)
 {
     uint8_t name[NET_OUT_NAME_SIZE];
+    df_status s = DF_AGAIN;
 
+    errno = 0;
     if (peer->out_up) {
         *to = &net->out;
         net_out_name(peer, name);
-        return frame_address(*to, name, NET_OUT_NAME_SIZE);
-    }
-    if (peer->address == NULL && peer->in_fd >= 0 &&
-        net->peers.slots[peer->in_fd].role != COORD_ROLE_NONE) {
+        s = frame_address(*to, name, NET_OUT_NAME_SIZE);
+    } else if (peer->address == NULL && peer->in_fd >= 0 &&
+               net->peers.slots[peer->in_fd].role != COORD_ROLE_NONE) {
         *to = &net->in;
         frame_in_name(net->peers.slots[peer->in_fd].name, name);
-        return frame_address(*to, name, NET_IN_NAME_SIZE);
+        s = frame_address(*to, name, NET_IN_NAME_SIZE);
     }
-    return DF_AGAIN;
+    if (s != DF_OK && errno == EHOSTUNREACH)
+        frame_lost(net, peer);
+    return s;
 }
 
 static int frame_payload(zmq_msg_t *msg, const coord_net_frame *frame)
@@ -106,7 +121,7 @@ static int frame_payload(zmq_msg_t *msg, const coord_net_frame *frame)
 
 df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame *frame, df_error *err)
 {
-    const net_peer *peer = net_peer_find(&net->peers, number);
+    net_peer *peer = net_peer_find(&net->peers, number);
     size_t size = frame->head_size + frame->payload_size;
     bool two = frame->payload != NULL;
     net_socket *to = NULL;

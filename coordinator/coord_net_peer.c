@@ -235,6 +235,11 @@ void net_in_closed(net_peers *p, int fd)
     *slot = (net_slot){ 0 };
 }
 
+void net_in_lost(net_peers *p, net_peer *peer)
+{
+    slot_part(p, &p->slots[peer->in_fd]); /* the descriptor may be another connection's by now */
+}
+
 net_slot *net_in_named(net_peers *p, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role)
 {

@@ -76,6 +76,7 @@ void net_out_down(net_peers *peers, net_peer *peer);
 void net_out_refused(net_peers *peers, net_peer *peer);
 void net_in_accepted(net_peers *peers, int fd);
 void net_in_closed(net_peers *peers, int fd);
+void net_in_lost(net_peers *peers, net_peer *peer); /* its connection to us */
 /* The first message of connection `name` over fd says that it comes from `number` with the key `user`.
  * Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
