@@ -150,7 +150,8 @@ static bool net_is_tcp(const char *address)
     return strncmp(address, "tcp://", 6) == 0;
 }
 
-/* Whoever listens needs a descriptor for each of its peers, and for strangers that do not go away. */
+/* Whoever listens needs a descriptor for each of its peers, and for strangers that do not go
+ * away. */
 static void net_raise_limit(void)
 {
     struct rlimit limit;
@@ -414,8 +415,8 @@ static int64_t net_timeout_us(const coord_net *net, int64_t timeout_us)
 
 /* ---- waiting ---- */
 
-/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be asked,
- * and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
+/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be
+ * asked, and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
 static bool net_readable(void *socket, bool *maybe)
 {
     int events = 0;

@@ -142,8 +142,9 @@ df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame 
         net->stats.again++;
         return DF_AGAIN;
     }
-    /* From here on ZeroMQ takes every part, and drops all of them if the connection breaks. If there
-     * is no memory for the payload, the frame must be ended without it; its receiver refuses it. */
+    /* From here on ZeroMQ takes every part, and drops all of them if the connection breaks. If
+     * there is no memory for the payload, the frame must be ended without it; its receiver refuses
+     * it. */
     if (two && frame_payload(&payload, frame) < 0) {
         frame_send_part(to->socket, &head, 0);
         return df_fail(err, DF_ENOMEM, "out of memory");
@@ -340,8 +341,8 @@ static void watch_in(coord_net *net, uint16_t what, int fd)
         net_in_closed(&net->peers, fd);
 }
 
-/* ZeroMQ connects again (RETRIED) when a connection breaks, but not when a handshake ended in an error
- * or a peer broke the rules: then we do. */
+/* ZeroMQ connects again (RETRIED) when a connection breaks, but not when a handshake ended in an
+ * error or a peer broke the rules: then we do. */
 static void watch_peer(coord_net *net, net_peer *peer, uint16_t what)
 {
     switch (what) {

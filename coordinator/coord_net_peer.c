@@ -144,8 +144,8 @@ static void peer_lost(net_peers *p, net_peer *peer)
     peer_queue(p, peer);
 }
 
-/* Several may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only GONE,
- * and not even that if it was not known to be there. */
+/* Several may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only
+ * GONE, and not even that if it was not known to be there. */
 static coord_net_kind peer_next(net_peer *peer)
 {
     bool gone = peer->gone && peer->told_up, linked = peer->linked && peer_up(peer);

@@ -1,18 +1,18 @@
-/* Inside the transport: coord_net.c (sockets, waiting),
- * coord_net_address.c (addresses; knows no ZeroMQ), coord_net_frame.c (sending, receiving, what the
- * monitors say), coord_net_peer.c (who is connected; knows no ZeroMQ), coord_net_zap.c (who may).
+/* Inside the transport: coord_net.c (sockets, waiting), coord_net_address.c (addresses; knows no
+ * ZeroMQ), coord_net_frame.c (sending, receiving, what the monitors say), coord_net_peer.c (who is
+ * connected; knows no ZeroMQ), coord_net_zap.c (who may).
  *
- * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number that
- * counts up), never by the peers, so nobody can take another's name. `out` connects; its connections
- * are named by us (peer's number and a serial that is never used again, for ZeroMQ aborts the process if
- * a name is used twice). Every message begins with its sender's number:
+ * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number
+ * that counts up), never by the peers, so nobody can take another's name. `out` connects; its
+ * connections are named by us (peer's number and a serial that is never used again, for ZeroMQ
+ * aborts the process if a name is used twice). Every message begins with its sender's number:
  *
  *     [ connection's name ] [ sender u64, little-endian | head ] [ payload ]
  *
  * The first message of a connection ties it to that number.
  *
- * Whether a connection lives is known from the sockets' monitors. For `in` they say a file descriptor,
- * which is tied to a connection by the descriptor that its first message names. */
+ * Whether a connection lives is known from the sockets' monitors. For `in` they say a file
+ * descriptor, which is tied to a connection by the descriptor that its first message names. */
 #ifndef COORD_NET_PRIVATE_H
 #define COORD_NET_PRIVATE_H
 
@@ -77,8 +77,8 @@ void net_out_refused(net_peers *peers, net_peer *peer);
 void net_in_accepted(net_peers *peers, int fd);
 void net_in_closed(net_peers *peers, int fd);
 void net_in_lost(net_peers *peers, net_peer *peer); /* its connection to us */
-/* The first message of connection `name` over fd says that it comes from `number` with the key `user`.
- * Null: its frames are to be dropped, for the number is another's. */
+/* The first message of connection `name` over fd says that it comes from `number` with the key
+ * `user`. Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role);
 /* The next LINKED, GONE or REFUSED that is to be told. */
@@ -134,8 +134,8 @@ uint64_t net_now_ms(void);
 void net_out_name(const net_peer *peer, uint8_t name[NET_OUT_NAME_SIZE]);
 void net_parts_init(coord_net *net);
 void net_parts_close(coord_net *net);
-/* Read all that the monitors say; `must`: even if no signal of theirs was seen. Returns whether there was
- * something. */
+/* Read all that the monitors say; `must`: even if no signal of theirs was seen. Returns whether
+ * there was something. */
 bool net_watch(coord_net *net, bool must);
 
 /* coord_net_address.c: addresses and the local socket. */

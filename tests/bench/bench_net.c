@@ -3,8 +3,9 @@
  *
  *   make build && gcc -O2 -D_GNU_SOURCE -I. -o build/bench/bench_net tests/bench/bench_net.c \
  *     build/release/app/coordinator/{coord_net*,coord_keys,coord_allowed,proto_codec}.o \
- *     -Lbuild/release/lib -lweir -lzmq -Wl,-rpath,$PWD/build/release/lib && build/bench/bench_net */
-#include "coordinator/coord_net.h"
+ *     -Lbuild/release/lib -lweir -lzmq -Wl,-rpath,$PWD/build/release/lib &&
+ * build/bench/bench_net */
+#include "coordinator/coord_keys.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -55,10 +56,13 @@ static void tell_trips(const char *name, double *seconds, size_t count)
 
 /* ---- the transport ---- */
 
+static const char *keys; /* folder of one key, which both sides use; null: no encryption */
+static coord_key key;
+
 static coord_net *open_net(uint64_t self, const char *bind)
 {
     coord_net_options o = { .self = self, .bind = bind, .frame_size_max = 2 * BENCH_SIZE,
-                            .insecure = true };
+                            .keys = keys, .insecure = keys == NULL };
     df_error err;
     coord_net *net;
 
@@ -128,7 +132,7 @@ static void bench_net(const char *kind, const char *bind)
     df_error err;
     double begin;
 
-    if (coord_net_connect(net, SERVER, bind, NULL, &err) != DF_OK)
+    if (coord_net_connect(net, SERVER, bind, keys == NULL ? NULL : key.public_key, &err))
         fatal(err.text);
     for (int i = -1000; i < BENCH_TRIPS; i++) {
         begin = now();
@@ -161,7 +165,7 @@ static void bench_idle(const char *bind)
     df_error err;
     coord_net_event e;
 
-    if (coord_net_connect(net, SERVER, bind, NULL, &err) != DF_OK)
+    if (coord_net_connect(net, SERVER, bind, keys == NULL ? NULL : key.public_key, &err))
         fatal(err.text);
     getrusage(RUSAGE_SELF, &before);
     while (now() < end) {
@@ -230,6 +234,24 @@ static void bench(const char *kind, const char *bind)
     waitpid(pid, NULL, 0);
 }
 
+static void bench_curve(const char *folder)
+{
+    char path[96];
+    df_error err;
+
+    if (coord_keys_new(folder, "k", &key, &err) != DF_OK)
+        fatal(err.text);
+    key.role = COORD_ROLE_WORKER;
+    if (coord_allowed_set(folder, &key, &err) != DF_OK)
+        fatal(err.text);
+    keys = folder;
+    bench("curve", "tcp://127.0.0.1:17924");
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, i == 0 ? "k.key" : i == 1 ? "k.pub" : "allowed");
+        unlink(path);
+    }
+}
+
 int main(void)
 {
     char folder[] = "/tmp/weir_bench_XXXXXX", address[64], path[64];
@@ -242,7 +264,8 @@ int main(void)
     unlink(path);
     bench("ipc", address);
     unlink(path);
-    rmdir(folder);
     bench("tcp", "tcp://127.0.0.1:17923");
+    bench_curve(folder);
+    rmdir(folder);
     return 0;
 }

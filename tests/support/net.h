@@ -1,4 +1,5 @@
-/* What the tests of the transport share: nets that must open, and waiting for an event with a limit. */
+/* What the tests of the transport share: nets that must open, and waiting for an event with a
+ * limit. */
 #ifndef TEST_NET_H
 #define TEST_NET_H
 

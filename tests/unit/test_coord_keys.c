@@ -88,7 +88,8 @@ static void test_list(void **state)
     coord_key_list_free(&list);
 }
 
-/* A secret that others can read is refused, and so is one that was changed; nothing of it is said. */
+/* A secret that others can read is refused, and so is one that was changed; nothing of it is
+ * said. */
 static void test_secret(void **state)
 {
     coord_key key;

@@ -216,7 +216,8 @@ static void test_too_large(void **state)
     assert_int_equal(coord_net_send(w, COORDINATOR, &two, &error), DF_ELIMIT);
     assert_int_equal(atomic_load(&released), 0); /* it is still ours */
 
-    /* A peer that allows itself more loses its connection; one part too large, then two together. */
+    /* A peer that allows itself more loses its connection; one part too large, then two
+     * together. */
     assert_int_equal(coord_net_open(&other, &wide, &error), DF_OK);
     net_test_connect(other, COORDINATOR, coord_net_address(c), NULL);
     net_test_expect(other, COORD_NET_LINKED, COORDINATOR);
@@ -327,7 +328,8 @@ static void test_replaced_address(void **state)
 
 /* ---- processes ---- */
 
-/* A child that connects, says one frame, and stays. exec is not needed: the parent has no net yet. */
+/* A child that connects, says one frame, and stays. exec is not needed: the parent has no net
+ * yet. */
 static pid_t child(const char *address, uint64_t self)
 {
     pid_t pid = fork();

@@ -172,7 +172,8 @@ static void test_no_keys(void **state)
     allow(K_OTHER, COORD_ROLE_NONE);
 }
 
-/* With keys, a local socket still needs none; and both kinds can be connected to from one process. */
+/* With keys, a local socket still needs none; and both kinds can be connected to from one
+ * process. */
 static void test_both_kinds(void **state)
 {
     char local[100];
@@ -314,8 +315,8 @@ static void raw_get(int fd, void *bytes, size_t size)
     assert_int_equal(recv(fd, bytes, size, MSG_WAITALL), size);
 }
 
-/* ZMTP 3.0 without encryption, with a name that we choose for ourselves. The other side's greeting and
- * READY are waited for: ZeroMQ takes no message before it has sent them. */
+/* ZMTP 3.0 without encryption, with a name that we choose for ourselves. The other side's greeting
+ * and READY are waited for: ZeroMQ takes no message before it has sent them. */
 static int raw_join(const coord_net *net, const char *name, size_t name_size)
 {
     static const char type[] = "\5READY\13Socket-Type\0\0\0\6DEALER\10Identity\0\0\0";
@@ -482,7 +483,8 @@ static void test_no_frames(void **state)
     coord_net_close(&c);
 }
 
-/* Connections that say nothing: they are put out after three seconds, and meanwhile others get in. */
+/* Connections that say nothing: they are put out after three seconds, and meanwhile others get
+ * in. */
 static void test_idle(void **state)
 {
     coord_net *c;
