@@ -11,7 +11,9 @@ typedef struct snapshot_options {
 } snapshot_options;
 
 static const coord_option snapshot_table[] = {
-    { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
+    { .name = "json",
+      .help = "print one JSON object",
+      .type = COORD_FLAG,
       .offset = offsetof(snapshot_options, json) },
     { 0 },
 };
@@ -52,9 +54,10 @@ static bool verify_folder(char folder[DF_PATH_MAX], const char *directory)
 
 static void verify_print(const snap_store *store, const snap_verified *v, const char *folder)
 {
-    printf("%s: %" PRIu64 " snapshot%s, the current one is %" PRIu64 "; %" PRIu64 " chunks, %" PRIu64
-           " bytes read; ", folder, v->snapshots, v->snapshots == 1 ? "" : "s",
-           snap_store_head(store), v->chunks, v->bytes);
+    printf("%s: %" PRIu64 " snapshot%s, the current one is %" PRIu64 "; %" PRIu64
+           " chunks, %" PRIu64 " bytes read; ",
+           folder, v->snapshots, v->snapshots == 1 ? "" : "s", snap_store_head(store), v->chunks,
+           v->bytes);
     if (v->damaged == 0)
         puts("no damage");
     else
@@ -115,10 +118,12 @@ const coord_verb coord_verb_snapshot = {
     .name = "snapshot",
     .arguments = "verify DIR",
     .help = "read and check every chunk of every snapshot",
-    .more = "DIR is the state of a job, or the store in it. Nothing in it is changed. Each damage is a\n"
-            "line: the file, the snapshot, the state, the key group and the column. While a job works\n"
-            "in DIR, snapshots that it makes or removes meanwhile may be missing or show as damaged.\n"
-            "Exits 0 if all is whole, 1 if something is damaged, 2 if there is no store.\n",
+    .more =
+        "DIR is the state of a job, or the store in it. Nothing in it is changed. Each damage is "
+        "a\n"
+        "line: the file, the snapshot, the state, the key group and the column. While a job works\n"
+        "in DIR, snapshots that it makes or removes meanwhile may be missing or show as damaged.\n"
+        "Exits 0 if all is whole, 1 if something is damaged, 2 if there is no store.\n",
     .options = snapshot_table,
     .options_size = sizeof(snapshot_options),
     .argument_min = 1,

@@ -1,5 +1,5 @@
-/* Writing a snapshot, one thread, beside write() and fdatasync() of the same bytes: in turns, medians,
- * a JSON line for each figure. And what an unchanged state writes.
+/* Writing a snapshot, one thread, beside write() and fdatasync() of the same bytes: in turns,
+ * medians, a JSON line for each figure. And what an unchanged state writes.
  *
  *   bench_snapshot FOLDER [MIB [RUNS]]     256 MiB of columns, 5 runs; FOLDER is made and removed
  */
@@ -13,15 +13,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROWS      131072u /* of a key group: 4 MiB in 7 columns, the keys among them */
-#define COLUMNS   7u
+#define ROWS 131072u /* of a key group: 4 MiB in 7 columns, the keys among them */
+#define COLUMNS 7u
 #define GROUP_MIB 4u
-#define CHUNK     (1u << 20)
-#define RUNS_MAX  99
+#define CHUNK (1u << 20)
+#define RUNS_MAX 99
 
-static const weir_schema schema = { COLUMNS - 1, { { "x", WEIR_F32 }, { "y", WEIR_F32 },
-                                                   { "z", WEIR_F32 }, { "vx", WEIR_F32 },
-                                                   { "vy", WEIR_F32 }, { "vz", WEIR_F32 } } };
+static const weir_schema schema = { COLUMNS - 1,
+                                    { { "x", WEIR_F32 },
+                                      { "y", WEIR_F32 },
+                                      { "z", WEIR_F32 },
+                                      { "vx", WEIR_F32 },
+                                      { "vy", WEIR_F32 },
+                                      { "vz", WEIR_F32 } } };
 
 typedef struct bench {
     const char *folder;
@@ -80,8 +84,14 @@ static void fill(bench *b)
 
 static void write_column(bench *b, snap_manifest *m, snap_writer *writer, uint32_t g, uint32_t c)
 {
-    snap_source source = { "rows", 0, (uint16_t)c, snap_column_name(&m->tables[0], c),
-                           snap_column_type(&m->tables[0], c), g, ROWS, b->columns[g * COLUMNS + c] };
+    snap_source source = { "rows",
+                           0,
+                           (uint16_t)c,
+                           snap_column_name(&m->tables[0], c),
+                           snap_column_type(&m->tables[0], c),
+                           g,
+                           ROWS,
+                           b->columns[g * COLUMNS + c] };
     snap_written written;
     df_error err = { 0 };
     uint32_t count;
@@ -204,14 +214,16 @@ static void measure_write(bench *b, const char *name, snap_codec codec, double t
         need(snap_store_retain(b->store, SNAP_RETAIN_MIN, &err), &err);
     }
     ratio = median(ours, runs) / median(theirs, runs);
-    printf("{\"bench\": \"%s\", \"value\": %.4g, \"unit\": \"of write and fdatasync\", \"target\": %g, "
+    printf("{\"bench\": \"%s\", \"value\": %.4g, \"unit\": \"of write and fdatasync\", \"target\": "
+           "%g, "
            "\"pass\": %s, \"weir\": %.4g, \"other\": %.4g, \"stored\": %.3f, \"runs\": %d}\n",
            name, ratio, target, ratio >= target ? "true" : "false", median(ours, runs),
            median(theirs, runs), (double)bytes / (mb * 1e6), runs);
     fflush(stdout);
 }
 
-/* Bytes of chunks that a snapshot of an unchanged state writes; and how fast it is looked through. */
+/* Bytes of chunks that a snapshot of an unchanged state writes; and how fast it is looked through.
+ */
 static void measure_unchanged(bench *b, int runs)
 {
     double seconds[RUNS_MAX], mb = b->groups * (double)GROUP_MIB * 1.048576;

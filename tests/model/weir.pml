@@ -311,7 +311,8 @@ inline recv(w, i) { /* a grant waits until the history that it names is applied 
     if
     :: OLDINC(i) || BADGEN || wgen[w] == 0
 #ifndef NOGATE
-    :: !(OLDINC(i) || BADGEN || wgen[w] == 0) && wapp[w] < h -> pb[w] = MAX(pb[w], b); ph[w] = MAX(ph[w], h)
+    :: !(OLDINC(i) || BADGEN || wgen[w] == 0) && wapp[w] < h ->
+        pb[w] = MAX(pb[w], b); ph[w] = MAX(ph[w], h)
 #endif
     :: else -> wgrant[w] = MAX(wgrant[w], b)
     fi;
