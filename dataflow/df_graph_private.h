@@ -150,6 +150,8 @@ struct df_graph {
     graph_stage *stages;
     graph_capture capture;
     _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
+    uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
+    _Atomic uint32_t task_ns;      /* about how long a task takes */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;

@@ -308,6 +308,7 @@ static void deliver(parts *p)
         check(df_graph_deliver(to, parcel.edge, parcel.tick, parcel.key_group, parcel.bytes,
                                parcel.size, &err), &err);
         df_parcel_release(p->members[from].graph, parcel.bytes);
+        df_graph_help(to);
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);
@@ -345,6 +346,7 @@ static bool advance(parts *p, uint64_t end)
         if (now.done != p->members[i].progress.done || now.worked != p->members[i].progress.worked)
             parts_wake(&p->members[i]); /* once more */
         p->members[i].progress = now;
+        df_graph_help(p->members[i].graph);
     }
     return failed;
 }
