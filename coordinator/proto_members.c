@@ -416,6 +416,14 @@ static void members_forgive(proto_coord *c)
     c->ticked_us = c->now_us;
 }
 
+/* It may be frozen and hold what its successor needs: a shell that can end it, does. */
+static void member_lost(proto_coord *c, const coord_worker *w)
+{
+    c->stats.missing = w->id;
+    if (w->process != 0)
+        c->env.kill(c->env.user, w->process);
+}
+
 static void members_deadline(proto_coord *c)
 {
     uint64_t most = c->phase == COORD_ATTACHING ? c->config.attach_us : c->config.install_us;
@@ -427,7 +435,7 @@ static void members_deadline(proto_coord *c)
         bool here = c->phase == COORD_ATTACHING ? w->reported : w->installed;
 
         if (!here)
-            c->stats.missing = w->id;
+            member_lost(c, w);
     }
     coord_fence(c);
 }
@@ -445,7 +453,7 @@ void coord_members_tick(proto_coord *c)
         coord_worker *w = coord_worker_find(c, c->members[i]);
 
         if (c->now_us - w->seen_us >= c->config.silence_us) {
-            c->stats.missing = w->id;
+            member_lost(c, w);
             coord_fence(c);
         }
     }

@@ -1,7 +1,7 @@
 /* A file that grows by appending.
  *
- * A mark: version u8 | offset u64 | boot id [36] | the last bytes before the offset, a blob of up to
- * APPEND_TAIL. They tell another file from this one, which its size alone does not. */
+ * A mark: version u8 | offset u64 | boot id [36] | the last bytes before the offset, a blob of up
+ * to APPEND_TAIL. They tell another file from this one, which its size alone does not. */
 #include "operators/op_append.h"
 #include "operators/op_file.h"
 
@@ -221,8 +221,8 @@ static df_status append_put(op_append *file, const uint8_t *bytes, size_t size, 
     return DF_OK;
 }
 
-/* How many of the bytes at the position stand there already: *same <= size, less only where the file
- * ends or was ended. */
+/* How many of the bytes at the position stand there already: *same <= size, less only where the
+ * file ends or was ended. */
 static df_status append_compare(op_append *file, const uint8_t *bytes, size_t size, size_t *same,
                                 df_error *err)
 {

@@ -12,13 +12,13 @@
  * DF_AGAIN: somebody else holds it; the text names the process where the system tells. */
 df_status op_file_lock(int descriptor, const char *path, df_error *err) DF_MUST_CHECK;
 
-/* The same where the file itself is replaced again and again: lock FOLDER/.NAME.lock, which is made,
- * and removed by the unlock. On failure *descriptor is -1, which may be unlocked. */
+/* The same where the file itself is replaced again and again: lock FOLDER/.NAME.lock, which is
+ * made, and removed by the unlock. On failure *descriptor is -1, which may be unlocked. */
 df_status op_file_lock_beside(const char *path, int *descriptor, df_error *err) DF_MUST_CHECK;
 void op_file_unlock_beside(const char *path, int *descriptor);
 
-/* Make a file's name durable: sync its folder and every one above. It is not known which of them are
- * new: they may have been made by a process that was killed before it could sync them. */
+/* Make a file's name durable: sync its folder and every one above. It is not known which of them
+ * are new: they may have been made by a process that was killed before it could sync them. */
 df_status op_file_sync_name(const char *path, df_error *err) DF_MUST_CHECK;
 
 /* Which start of this machine it is, not zero-terminated. Where the system does not tell, it is

@@ -15,18 +15,18 @@
 #include <unistd.h>
 
 #define SEGMENTS_UNFINISHED ".part"
+#define SEGMENTS_DIGITS 12 /* of a step in a name, at least */
 #define SEGMENTS_NAME_MAX (OP_SINK_PATH_MAX + 64)
 
 /* A segment that was begun, or waits to be published. */
 typedef struct segments_one {
     struct segments_one *next;
     op_segment segment;
-    int descriptor; /* open since before its first byte was written back */
+    int descriptor; /* open since before its first byte, so that no error of its disk is missed */
 } segments_one;
 
 struct op_segments {
     bool direct;          /* not a regular file: written in place */
-    uint32_t digits;
     int lock;             /* a descriptor, -1 for none */
     segments_one *begun;  /* or null */
     segments_one *first, **last; /* ended, in their order */
@@ -46,7 +46,7 @@ static void segments_put_name(const op_segments *s, op_segment segment, const ch
     int n;
 
     if (!segment.first)
-        (void)snprintf(step, sizeof(step), "-%0*llu", (int)s->digits,
+        (void)snprintf(step, sizeof(step), "-%0*llu", SEGMENTS_DIGITS,
                        (unsigned long long)segment.start);
     n = snprintf(out, SEGMENTS_NAME_MAX, "%s%s%s%s%s%s", s->folder, before, s->stem, step,
                  s->ending, after);
@@ -83,7 +83,7 @@ static bool segments_is_name(const op_segments *s, const char *name, const char 
     name += lead + stem;
     if (*name == '-') {
         size_t digits = strspn(name + 1, "0123456789");
-        if (digits == 0)
+        if (digits < SEGMENTS_DIGITS)
             return false;
         name += 1 + digits;
     }
@@ -131,8 +131,7 @@ static df_status segments_split(op_segments *s, const char *path, df_error *err)
     return DF_OK;
 }
 
-df_status op_segments_open(op_segments **out, const char *path, uint32_t digits, bool resume,
-                           df_error *err)
+df_status op_segments_open(op_segments **out, const char *path, bool resume, df_error *err)
 {
     op_segments *s = calloc(1, sizeof(*s));
     struct stat about;
@@ -141,7 +140,6 @@ df_status op_segments_open(op_segments **out, const char *path, uint32_t digits,
     *out = NULL;
     if (s == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", path);
-    s->digits = digits;
     s->lock = -1;
     s->last = &s->first;
     s->direct = stat(path, &about) == 0 && !S_ISREG(about.st_mode);
@@ -179,7 +177,8 @@ df_status op_segments_begin(op_segments *s, op_segment segment, df_error *err)
     if (one == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", op_segments_name(s, segment));
     *one = (segments_one){ .segment = segment };
-    one->descriptor = open(op_segments_unfinished(s, segment), O_WRONLY | O_CLOEXEC);
+    one->descriptor = open(op_segments_unfinished(s, segment), O_WRONLY | O_CREAT | O_CLOEXEC,
+                           0666);
     if (one->descriptor < 0) {
         free(one);
         return op_file_fail(err, op_segments_name(s, segment), errno);

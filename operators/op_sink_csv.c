@@ -3,8 +3,9 @@
  * Numbers are written in the shortest form that reads back to the same bits, so the file holds
  * what the state held. Lines go through one buffer; at the end of each step it is written out, so
  * that another program sees complete lines only. When a write fails (a full disk), the file is cut
- * back to its last complete step before the step fails; in a job that can go on after a restart it is
- * not, for somebody may follow the file: the step's lines are completed then (see op_append.h). */
+ * back to its last complete step before the step fails; in a job that can go on after a restart it
+ * is not, for somebody may follow the file: the step's lines are completed then (see
+ * op_append.h). */
 #include "operators/op_append.h"
 #include "operators/op_number.h"
 #include "operators/op_sink.h"

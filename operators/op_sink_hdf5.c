@@ -2,12 +2,13 @@
  * What is in it stands in op_hdf5.h.
  *
  * A job without snapshots writes one file. One that can go on after a restart writes segments: each
- * mark ends one, the next is named after its first step (op_segments.h). What a reader finds under a
- * segment's name is whole, durable and final, so after a restart the steps that stand in published
- * segments are compared and not written again. That must hold for any marks, also if they come at
- * other steps than before the restart; so a mark may stand within a segment that is there:
+ * mark ends one, the next is named after its first step (op_segments.h). What a reader finds under
+ * a segment's name is whole, durable and final, so after a restart the steps that stand in
+ * published segments are compared and not written again. That must hold for any marks, also if
+ * they come at other steps than before the restart; so a mark may stand within a segment that is
+ * there:
  *
- *   version u8 | place u8, an hdf5_place | first u8 | start u64 | steps u64 | digits u8
+ *   version u8 | place u8, an hdf5_place | first u8 | start u64 | steps u64
  *
  * first and start tell the segment, steps how many of its own are done: for HDF5_WITHIN. */
 #include "operators/op_hdf5.h"
@@ -17,12 +18,10 @@
 #include "dataflow/df_bytes.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HDF5_MARK_VERSION 1
-#define HDF5_DIGITS_MAX 20
 
 typedef enum hdf5_place {
     HDF5_BEFORE, /* nothing was written yet */
@@ -49,7 +48,6 @@ typedef struct hdf5_sink {
     bool resumed;
     bool kept;           /* a mark was taken, or gone on from */
     bool failed;         /* a step is incomplete */
-    uint32_t digits;
 } hdf5_sink;
 
 static const weir_option hdf5_option_list[] = {
@@ -67,17 +65,15 @@ static const weir_option hdf5_option_list[] = {
 
 static df_status hdf5_begin(hdf5_sink *self, op_segment segment, df_error *err)
 {
-    const char *name = op_segments_name(self->segments, segment);
-    df_status status = op_hdf5_create(&self->file,
-                                      op_segments_unfinished(self->segments, segment), name,
-                                      &self->about, err);
+    df_status status = op_segments_begin(self->segments, segment, err);
 
     if (status != DF_OK)
         return status;
     self->segment = segment;
-    status = op_segments_begin(self->segments, segment, err);
-    if (status != DF_OK && op_hdf5_close(&self->file, NULL) != DF_OK)
-        self->file = NULL; /* the first error is the one to tell */
+    status = op_hdf5_create(&self->file, op_segments_unfinished(self->segments, segment),
+                            op_segments_name(self->segments, segment), &self->about, err);
+    if (status != DF_OK)
+        op_segments_drop(self->segments);
     return status;
 }
 
@@ -167,7 +163,6 @@ static df_status hdf5_put_mark(hdf5_sink *self, weir_mark *mark, df_error *err)
     df_put_u8(&writer, self->segment.first);
     df_put_u64(&writer, self->segment.start);
     df_put_u64(&writer, place == HDF5_WITHIN ? self->compared : 0);
-    df_put_u8(&writer, (uint8_t)self->digits);
     assert(df_writer_ok(&writer));
     mark->size = (uint32_t)writer.size;
     return DF_OK;
@@ -186,10 +181,8 @@ static df_status hdf5_get_mark(hdf5_sink *self, const weir_mark *mark, const cha
     first = df_get_u8(&cursor);
     self->segment = (op_segment){ .first = first != 0, .start = df_get_u64(&cursor) };
     *steps = df_get_u64(&cursor);
-    self->digits = df_get_u8(&cursor);
     *place = (hdf5_place)where;
-    if (!df_get_end(&cursor) || version != HDF5_MARK_VERSION || where >= HDF5_PLACES || first > 1 ||
-        self->digits < 1 || self->digits > HDF5_DIGITS_MAX)
+    if (!df_get_end(&cursor) || version != HDF5_MARK_VERSION || where >= HDF5_PLACES || first > 1)
         return df_fail(err, DF_ECORRUPT, "%s: the snapshot holds no mark of such a file", path);
     self->begun = *place != HDF5_BEFORE;
     self->resumed = self->kept = true;
@@ -214,19 +207,19 @@ static weir_status hdf5_plan(weir_plan *plan, void *options)
 
 static df_status hdf5_start(hdf5_sink *self, const weir_sink *sink, const char *path, df_error *err)
 {
+    const op_segment first = { .first = true };
     hdf5_place place = HDF5_BEFORE;
     uint64_t steps = 0;
     df_status status = DF_OK;
 
-    self->digits = (uint32_t)snprintf(NULL, 0, "%llu", (unsigned long long)sink->job->steps);
     if (sink->resume != NULL)
         status = hdf5_get_mark(self, sink->resume, path, &place, &steps, err);
     if (status == DF_OK)
-        status = op_segments_open(&self->segments, path, self->digits, self->resumed, err);
+        status = op_segments_open(&self->segments, path, self->resumed, err);
     if (status == DF_OK && place == HDF5_WITHIN)
         status = hdf5_find(self, self->segment, steps, err);
-    if (status == DF_OK && !self->resumed) /* also a job that writes no step leaves a file */
-        status = hdf5_begin(self, (op_segment){ .first = true }, err);
+    if (status == DF_OK && place == HDF5_BEFORE && !op_segments_published(self->segments, first))
+        status = hdf5_begin(self, first, err); /* also a job that writes no step leaves a file */
     return status;
 }
 

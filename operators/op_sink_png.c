@@ -6,10 +6,17 @@
  *
  * The picture is written beside the file and then renamed, so that whoever opens the file finds a
  * whole picture. A "{step}" in `file` becomes the step, with leading zeros, and each step leaves a
- * picture; without it the newest one stays. */
+ * picture; without it the newest one stays.
+ *
+ * Nothing is carried from picture to picture, so a mark says nothing: after a restart the pictures
+ * behind it are drawn again, with equal bytes, and replace what is there by rename. (Without
+ * "{step}" the newest picture is then an older one for a while.) A sync makes the pictures durable
+ * that were drawn since the one before. */
+#include "operators/op_file.h"
 #include "operators/op_number.h"
 #include "operators/op_plot.h"
 #include "operators/op_sink.h"
+#include "operators/op_unsynced.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +30,7 @@
 #define PICTURE_STEP_MARK "{step}"
 #define PICTURE_NONE (-1)
 #define PICTURE_TITLE_MAX 256
+#define PICTURE_MARK_VERSION 1
 
 typedef struct picture_options {
     const char *file;
@@ -43,6 +51,9 @@ typedef struct picture_state {
     const weir_space *space;
     char title[PICTURE_TITLE_MAX];
     char reason[128];
+    op_unsynced *unsynced;
+    int lock;                    /* a descriptor */
+    char path[OP_SINK_PATH_MAX]; /* with {step} in it */
 } picture_state;
 
 static const weir_option picture_option_list[] = {
@@ -289,50 +300,84 @@ static weir_status picture_name(char *name, size_t size, const char *file, const
     return n >= 0 && (size_t)n < size ? WEIR_OK : WEIR_FAILED;
 }
 
-/* Write the pixels to `unfinished`, then give it the name `path`. */
-static weir_status picture_write(picture_state *picture, const char *unfinished, const char *path)
+/* Write the pixels to `unfinished`, then give it the name `path`. *descriptor stays open for the
+ * sync: whoever opens the file later may miss an error of its disk. */
+static weir_status picture_write(picture_state *picture, const char *unfinished, const char *path,
+                                 int *descriptor)
 {
     FILE *file = fopen(unfinished, "wbe");
     weir_status status = WEIR_FAILED;
 
     picture->reason[0] = '\0';
     errno = 0;
+    *descriptor = -1;
     if (file != NULL) {
-        status = picture_encode(picture, file);
+        *descriptor = fcntl(fileno(file), F_DUPFD_CLOEXEC, 0);
+        status = *descriptor < 0 ? WEIR_FAILED : picture_encode(picture, file);
         if (fclose(file) != 0 && status == WEIR_OK)
             status = WEIR_FAILED;
     }
     if (status == WEIR_OK && rename(unfinished, path) != 0)
         status = WEIR_FAILED;
-    if (status != WEIR_OK && picture->reason[0] == '\0')
+    if (status == WEIR_OK)
+        return WEIR_OK;
+    if (picture->reason[0] == '\0')
         (void)snprintf(picture->reason, sizeof(picture->reason), "%s", strerror(errno));
-    if (status != WEIR_OK && file != NULL)
+    if (file != NULL)
         unlink(unfinished);
-    return status;
+    if (*descriptor >= 0)
+        close(*descriptor);
+    return WEIR_FAILED;
 }
 
 /* ---- the kind ---- */
 
-static weir_status picture_open(weir_sink *sink)
+/* The folder can be written, and nobody else writes these pictures. */
+static weir_status picture_prepare(picture_state *picture, weir_sink *sink)
 {
     const picture_options *o = sink->options;
-    char path[OP_SINK_PATH_MAX];
-    picture_state *picture;
+    char folder[OP_SINK_PATH_MAX];
+    df_error err;
 
-    if (op_sink_path(sink, o->file, path) != WEIR_OK)
+    if (op_sink_path(sink, o->file, picture->path) != WEIR_OK)
         return WEIR_FAILED;
-    *strrchr(path, '/') = '\0';
-    if (access(path, W_OK | X_OK) != 0)
-        return weir_sink_fail(sink, "%s: %s", path, strerror(errno));
-    picture = calloc(1, sizeof(*picture));
-    if (picture != NULL)
-        picture->plot = op_plot_new(o->width, o->height);
-    if (picture == NULL || picture->plot == NULL) {
-        free(picture);
+    if (sink->resume != NULL &&
+        (sink->resume->size != 1 || sink->resume->bytes[0] != PICTURE_MARK_VERSION))
+        return weir_sink_fail(sink, "%s: the snapshot holds no mark of a picture", picture->path);
+    memcpy(folder, picture->path, sizeof(folder));
+    *strrchr(folder, '/') = '\0';
+    if (access(folder, W_OK | X_OK) != 0)
+        return weir_sink_fail(sink, "%s: %s", folder, strerror(errno));
+    if (op_file_lock_beside(picture->path, &picture->lock, &err) != DF_OK)
+        return weir_sink_fail(sink, "%s", err.text);
+    picture->plot = op_plot_new(o->width, o->height);
+    picture->unsynced = op_unsynced_new(picture->path);
+    if (picture->plot == NULL || picture->unsynced == NULL)
         return weir_sink_fail(sink, "%s: out of memory", o->file);
-    }
+    return WEIR_OK;
+}
+
+static void picture_free(picture_state *picture)
+{
+    op_unsynced_free(&picture->unsynced);
+    op_file_unlock_beside(picture->path, &picture->lock);
+    op_plot_free(&picture->plot);
+    free(picture);
+}
+
+static weir_status picture_open(weir_sink *sink)
+{
+    picture_state *picture = calloc(1, sizeof(*picture));
+
+    if (picture == NULL)
+        return weir_sink_fail(sink, "out of memory");
+    picture->lock = -1;
     picture->directory = sink->directory;
     picture->space = sink->space;
+    if (picture_prepare(picture, sink) != WEIR_OK) {
+        picture_free(picture);
+        return WEIR_FAILED;
+    }
     sink->handle = picture;
     return WEIR_OK;
 }
@@ -342,8 +387,11 @@ static weir_status picture_process(weir_task *task)
     const picture_options *o = task->options;
     picture_state *picture = task->handle;
     char name[OP_SINK_PATH_MAX / 2], path[OP_SINK_PATH_MAX], unfinished[OP_SINK_PATH_MAX + 8];
-    int n;
+    int n, descriptor;
+    df_error err;
 
+    if (op_unsynced_check(picture->unsynced, &err) != DF_OK)
+        return weir_fail(task, WEIR_NO_ROW, "%s", err.text);
     if (picture_name(name, sizeof(name), o->file, task) != WEIR_OK)
         return weir_fail(task, WEIR_NO_ROW, "%s: the path is too long", o->file);
     n = snprintf(path, sizeof(path), "%s/%s", picture->directory, name);
@@ -352,26 +400,54 @@ static weir_status picture_process(weir_task *task)
     (void)snprintf(unfinished, sizeof(unfinished), "%s.part", path);
     picture_title(picture, task);
     picture_draw(picture, o, task);
-    if (picture_write(picture, unfinished, path) != WEIR_OK)
+    if (picture_write(picture, unfinished, path, &descriptor) != WEIR_OK)
         return weir_fail(task, WEIR_NO_ROW, "%s: %s", path, picture->reason);
+    op_unsynced_add(picture->unsynced, descriptor, strstr(o->file, PICTURE_STEP_MARK) == NULL);
     return WEIR_OK;
+}
+
+static weir_status picture_check(weir_sink *sink)
+{
+    const picture_state *picture = sink->handle;
+    df_error err;
+
+    return op_unsynced_check(picture->unsynced, &err) == DF_OK
+               ? WEIR_OK : weir_sink_fail(sink, "%s", err.text);
+}
+
+static weir_status picture_mark(weir_sink *sink, weir_mark *mark)
+{
+    mark->size = 1;
+    mark->bytes[0] = PICTURE_MARK_VERSION;
+    return picture_check(sink);
+}
+
+static weir_status picture_sync(weir_sink *sink)
+{
+    picture_state *picture = sink->handle;
+    df_error err;
+
+    return op_unsynced_sync(picture->unsynced, &err) == DF_OK
+               ? WEIR_OK : weir_sink_fail(sink, "%s", err.text);
 }
 
 static weir_status picture_close(weir_sink *sink)
 {
     picture_state *picture = sink->handle;
+    weir_status status;
 
-    if (picture != NULL)
-        op_plot_free(&picture->plot);
-    free(picture);
+    if (picture == NULL)
+        return WEIR_OK;
+    status = picture_check(sink);
+    picture_free(picture);
     sink->handle = NULL;
-    return WEIR_OK;
+    return status;
 }
 
 const weir_operator op_png = {
     .api_version = WEIR_API_VERSION,
     .name = "png",
-    .help = "draw two columns as a picture, coloured by a third",
+    .help = "draw two columns as a picture, coloured by a third; drawn again after a restart",
     .role = WEIR_SINK,
     .inputs = { { "in", WEIR_GATHER, "the rows to draw" } },
     .options_size = sizeof(picture_options),
@@ -380,4 +456,6 @@ const weir_operator op_png = {
     .process = picture_process,
     .open = picture_open,
     .close = picture_close,
+    .mark = picture_mark,
+    .sync = picture_sync,
 };

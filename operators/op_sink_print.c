@@ -1,9 +1,9 @@
 /* print: an aligned table for people, on the console.
  *
  * The header stands once, above the first row. Numbers are right-aligned, f32 and f64 rounded to
- * eight significant digits: what single precision can carry. Whoever needs every bit takes csv, and so
- * does who needs each row once: a console cannot be read back, so this sink does not know after a
- * restart what it has shown. */
+ * eight significant digits: what single precision can carry. Whoever needs every bit takes csv,
+ * and so does who needs each row once: a console cannot be read back, so this sink does not know
+ * after a restart what it has shown. */
 #include "operators/op_number.h"
 #include "operators/op_sink.h"
 

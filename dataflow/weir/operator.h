@@ -8,8 +8,8 @@
  * computes depends on its inputs, its options and (seed, step, key group, operator name) only.
  *
  * Life of a kind in a job:   options filled -> plan -> [open] -> process ... process -> [close]
- * `open` and `close` are for sinks, the only kinds that reach outside the process. Between two steps
- * a sink may be asked for a mark, from which a later process can go on (see weir_mark).
+ * `open` and `close` are for sinks, the only kinds that reach outside the process. Between two
+ * steps a sink may be asked for a mark, from which a later process can go on (see weir_mark).
  *
  * Ownership: everything that a callback receives is borrowed until it returns. Output columns
  * belong to the engine, also when the callback fails; a kind has nothing to clean up. */
@@ -322,8 +322,8 @@ typedef struct weir_operator {
     /* Both or neither; a sink with neither begins anew after a restart, promises nothing, and says
      * so in `help`. Errors go to weir_sink_fail.
      *
-     * mark: where the sink stands after all steps that were handed to it. Called between two steps. A
-     * format that cannot be continued by offset ends its segment here. */
+     * mark: where the sink stands after all steps that were handed to it. Called between two
+     * steps. A format that cannot be continued by offset ends its segment here. */
     weir_status (*mark)(weir_sink *sink, weir_mark *mark);
     /* Make everything up to the last mark durable, and the folders of its files. May run on another
      * thread while `process` runs, but not beside mark, close or another sync. A failed sync is

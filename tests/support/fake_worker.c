@@ -344,10 +344,11 @@ static void say_hello(fake_worker *w)
 static void take_assign(fake_worker *w, const proto_msg *msg)
 {
     const proto_assign *a = &msg->assign;
-    proto_worker_env env = { .user = w, .flow = &proto_flow_model, .send = env_send, .load = env_load,
-                             .run = env_run, .boundary = env_boundary, .part = env_part,
-                             .sink_open = env_sink_open, .sink_write = env_sink_write,
-                             .sink_sync = env_sink_sync, .stop = env_stop };
+    proto_worker_env env = { .user = w, .flow = &proto_flow_model, .send = env_send,
+                             .load = env_load, .run = env_run, .boundary = env_boundary,
+                             .part = env_part, .sink_open = env_sink_open,
+                             .sink_write = env_sink_write, .sink_sync = env_sink_sync,
+                             .stop = env_stop };
     proto_worker_config config = { .job = a->job, .self = w->id, .process = coord_process_self(),
                                    .host = coord_process_host(), .credit_size = 1 << 20,
                                    .move_size = 1 << 20, .frame_size = 1 << 16, .tries = 1,

@@ -1,4 +1,4 @@
-#include "tests/support/kinds.h"
+#include "tests/support/kinds_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,16 +77,16 @@ void kind_find(const weir_schema *schema, const weir_space *space, kind_columns 
         c->at[i] = weir_schema_find(schema, space->axes[i]);
 }
 
-static uint32_t get_u32(const weir_batch *batch, int column, uint32_t row)
+uint32_t kind_get_u32(const weir_batch *batch, int column, uint32_t row)
 {
     return column < 0 ? 0 : ((const uint32_t *)batch->columns[column])[row];
 }
 
 kind_row kind_get(const weir_batch *batch, const kind_columns *c, uint32_t row)
 {
-    kind_row r = { .key = batch->keys[row], .a = get_u32(batch, c->a, row),
-                   .g = get_u32(batch, c->g, row), .tag = get_u32(batch, c->tag, row),
-                   .h = get_u32(batch, c->h, row) };
+    kind_row r = { .key = batch->keys[row], .a = kind_get_u32(batch, c->a, row),
+                   .g = kind_get_u32(batch, c->g, row), .tag = kind_get_u32(batch, c->tag, row),
+                   .h = kind_get_u32(batch, c->h, row) };
 
     for (uint32_t i = 0; i < WEIR_AXES_MAX; i++)
         if (c->at[i] >= 0)
@@ -96,7 +96,7 @@ kind_row kind_get(const weir_batch *batch, const kind_columns *c, uint32_t row)
 
 bool kind_derived_ok(const weir_batch *batch, const kind_columns *c, uint32_t row)
 {
-    uint32_t a = get_u32(batch, c->a, row);
+    uint32_t a = kind_get_u32(batch, c->a, row);
 
     return (c->b < 0 || ((const uint8_t *)batch->columns[c->b])[row] == (uint8_t)a) &&
            (c->c < 0 || ((const double *)batch->columns[c->c])[row] == a * 0.5) &&
@@ -104,16 +104,16 @@ bool kind_derived_ok(const weir_batch *batch, const kind_columns *c, uint32_t ro
            (c->e < 0 || ((const uint64_t *)batch->columns[c->e])[row] == (uint64_t)a << 20);
 }
 
-static void put_u32(weir_batch *batch, int column, uint32_t row, uint32_t value)
+void kind_put_u32(weir_batch *batch, int column, uint32_t row, uint32_t value)
 {
     if (column >= 0)
         ((uint32_t *)batch->columns[column])[row] = value;
 }
 
 /* Everything that is a function of a. */
-static void put_a(weir_batch *batch, const kind_columns *c, uint32_t row, uint32_t a)
+void kind_put_a(weir_batch *batch, const kind_columns *c, uint32_t row, uint32_t a)
 {
-    put_u32(batch, c->a, row, a);
+    kind_put_u32(batch, c->a, row, a);
     if (c->b >= 0)
         ((uint8_t *)batch->columns[c->b])[row] = (uint8_t)a;
     if (c->c >= 0)
@@ -131,14 +131,14 @@ static void put_place(weir_batch *batch, const kind_columns *c, uint32_t row, co
             ((float *)batch->columns[c->at[i]])[row] = (float)at[i];
 }
 
-static void put_row(weir_batch *batch, const kind_columns *c, uint32_t row, const kind_row *r)
+void kind_put_row(weir_batch *batch, const kind_columns *c, uint32_t row, const kind_row *r)
 {
     batch->keys[row] = r->key;
     put_place(batch, c, row, r->at);
-    put_a(batch, c, row, r->a);
-    put_u32(batch, c->g, row, r->g);
-    put_u32(batch, c->tag, row, r->tag);
-    put_u32(batch, c->h, row, r->h);
+    kind_put_a(batch, c, row, r->a);
+    kind_put_u32(batch, c->g, row, r->g);
+    kind_put_u32(batch, c->tag, row, r->tag);
+    kind_put_u32(batch, c->h, row, r->h);
 }
 
 /* Declare all columns of a schema as made by output `out`. */
@@ -148,7 +148,7 @@ static void add_all(weir_plan *plan, uint32_t out, const weir_schema *schema)
         weir_plan_add(plan, out, schema->columns[i].name, schema->columns[i].type);
 }
 
-static void add_plain(weir_plan *plan, kind_options *o)
+void kind_add_plain(weir_plan *plan, kind_options *o)
 {
     o->out = (kind_columns){ .at = { -1, -1, -1 }, .b = -1, .c = -1, .d = -1, .e = -1 };
     o->out.a = weir_plan_add(plan, 0, "a", WEIR_I32);
@@ -158,7 +158,7 @@ static void add_plain(weir_plan *plan, kind_options *o)
 }
 
 /* Pass everything of port 0 and write a, what depends on it, and h anew. */
-static void pass_but_a(weir_plan *plan, kind_options *o)
+void kind_pass_but_a(weir_plan *plan, kind_options *o)
 {
     static const char *const names[] = { "a", "h", "b", "c", "d", "e" };
     const weir_schema *in = weir_plan_input(plan, 0);
@@ -185,7 +185,7 @@ static weir_status make_plan(weir_plan *plan, void *options)
         add_all(plan, 0, weir_plan_target(plan));
         kind_find(weir_plan_target(plan), o->space, &o->out);
     } else {
-        add_plain(plan, o);
+        kind_add_plain(plan, o);
     }
     if (o->p[1] != KIND_OWN_KEYS)
         weir_plan_rows(plan, o->p[0], o->p[2]);
@@ -208,7 +208,7 @@ static weir_status make_process(weir_task *task)
         kind_row row = kind_made(o, o->space ? o->space->axis_count : 0,
                                  o->space ? o->space->size : none,
                                  o->space ? o->space->periodic : closed, key);
-        put_row(out, &o->out, (uint32_t)(i - begin), &row);
+        kind_put_row(out, &o->out, (uint32_t)(i - begin), &row);
     }
     return WEIR_OK;
 }
@@ -219,7 +219,7 @@ static weir_status see_plan(weir_plan *plan, void *options)
 {
     kind_options *o = options;
 
-    pass_but_a(plan, o);
+    kind_pass_but_a(plan, o);
     weir_plan_radius(plan, 0, o->p[0] / 16.0);
     return WEIR_OK;
 }
@@ -312,8 +312,8 @@ static weir_status see_process(weir_task *task)
         uint32_t found = see_near(&own[i], rows, count, o->p[0] / 16.0, near), fold = 0;
         for (uint32_t j = 0; j < found; j++)
             fold = kind_fold(fold, near[j].tag);
-        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + found) & 0xfffff);
-        put_u32(out, o->out.h, i, fold);
+        kind_put_a(out, &o->out, i, (kind_get_u32(in, o->in.a, i) + found) & 0xfffff);
+        kind_put_u32(out, o->out.h, i, fold);
     }
     return WEIR_OK;
 }
@@ -331,7 +331,7 @@ static weir_status drift_plan(weir_plan *plan, void *options)
     if (o->p[1] != 0 || o->p[2] != 0) {
         add_all(plan, 0, in);
     } else {
-        pass_but_a(plan, o);
+        kind_pass_but_a(plan, o);
         weir_plan_add(plan, 0, "g", WEIR_U32);
         for (uint32_t i = 0; o->space != NULL && i < o->space->axis_count; i++)
             weir_plan_add(plan, 0, o->space->axes[i], WEIR_F32);
@@ -366,9 +366,9 @@ static weir_status drift_all_stay(weir_task *task)
 
         drift_row(task, i, &row, &child, &tag);
         put_place(out, &o->out, i, row.at);
-        put_a(out, &o->out, i, row.a);
-        put_u32(out, o->out.g, i, row.g);
-        put_u32(out, o->out.h, i, row.h);
+        kind_put_a(out, &o->out, i, row.a);
+        kind_put_u32(out, o->out.g, i, row.g);
+        kind_put_u32(out, o->out.h, i, row.h);
     }
     return WEIR_OK;
 }
@@ -395,7 +395,7 @@ static weir_status drift_process(weir_task *task)
 
         if (!drift_row(task, i, &row, &child, &tag))
             continue;
-        put_row(out, &o->out, alive++, &row);
+        kind_put_row(out, &o->out, alive++, &row);
         if (child) {
             children[born] = row;
             children[born++].tag = tag;
@@ -405,7 +405,7 @@ static weir_status drift_process(weir_task *task)
         return WEIR_FAILED;
     for (uint32_t i = 0; i < born; i++) {
         children[i].key = keys[i];
-        put_row(out, &o->out, alive + i, &children[i]);
+        kind_put_row(out, &o->out, alive + i, &children[i]);
     }
     out->row_count = alive + born;
     return WEIR_OK;
@@ -434,282 +434,10 @@ static weir_status split_process(weir_task *task)
         return WEIR_FAILED;
     for (uint32_t i = 0; i < in->row_count; i++) {
         kind_row row = kind_get(in, &o->in, i);
-        put_row(out[row.tag % 2], &o->in, count[row.tag % 2]++, &row);
+        kind_put_row(out[row.tag % 2], &o->in, count[row.tag % 2]++, &row);
     }
     out[0]->row_count = count[0];
     out[1]->row_count = count[1];
-    return WEIR_OK;
-}
-
-/* ---- tally, total, sum ---- */
-
-enum { PARTIAL_COUNT, PARTIAL_SUM, PARTIAL_FOLD };
-
-static void plan_partial(weir_plan *plan, kind_options *o)
-{
-    o->partial[PARTIAL_COUNT] = weir_plan_partial(plan, "count", WEIR_U32);
-    o->partial[PARTIAL_SUM] = weir_plan_partial(plan, "sum", WEIR_U64);
-    o->partial[PARTIAL_FOLD] = weir_plan_partial(plan, "fold", WEIR_U32);
-}
-
-static weir_status tally_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
-    add_plain(plan, o);
-    plan_partial(plan, o);
-    weir_plan_exchange(plan, 0, WEIR_KEY_BY, weir_plan_column(plan, 0, "g", WEIR_U32));
-    return WEIR_OK;
-}
-
-/* The partial row of the rows whose g is `group`, or of all (by == false), at out row `at`; false: none. */
-static bool partial_row(const kind_options *o, const weir_batch *in, bool by, uint32_t group,
-                        weir_batch *out, uint32_t at)
-{
-    uint32_t count = 0, fold = 0;
-    uint64_t sum = 0;
-
-    for (uint32_t i = 0; i < in->row_count; i++) {
-        kind_row row = kind_get(in, &o->in, i);
-        if (by && row.g != group)
-            continue;
-        count++;
-        sum += row.a;
-        fold = kind_fold(fold, row.tag ^ (uint32_t)row.key);
-    }
-    if (count == 0)
-        return false;
-    out->keys[at] = group;
-    ((uint32_t *)out->columns[o->partial[PARTIAL_COUNT]])[at] = count;
-    ((uint64_t *)out->columns[o->partial[PARTIAL_SUM]])[at] = sum;
-    ((uint32_t *)out->columns[o->partial[PARTIAL_FOLD]])[at] = fold;
-    return true;
-}
-
-enum { KIND_GROUPS_MAX = 8 }; /* g is below this */
-
-static weir_status tally_combine(weir_task *task)
-{
-    weir_batch *out = weir_output(task, 0, KIND_GROUPS_MAX);
-    uint32_t rows = 0;
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++)
-        rows += partial_row(task->options, task->inputs[0].batches[0], true, g, out, rows);
-    out->row_count = rows;
-    return WEIR_OK;
-}
-
-static weir_status sum_combine(weir_task *task)
-{
-    weir_batch *out = weir_output(task, 0, 1);
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    out->row_count = partial_row(task->options, task->inputs[0].batches[0], false, 0, out, 0);
-    return WEIR_OK;
-}
-
-/* The partial rows of `group`, in the order in which they come. False: none. */
-static bool meet(const kind_options *o, const weir_input *in, uint32_t group, kind_row *row)
-{
-    bool found = false;
-
-    *row = (kind_row){ .key = group, .g = group };
-    for (uint32_t b = 0; b < in->batch_count; b++)
-        for (uint32_t i = 0; i < in->batches[b]->row_count; i++) {
-            const weir_batch *batch = in->batches[b];
-            if (batch->keys[i] != group)
-                continue;
-            found = true;
-            row->h += ((const uint32_t *)batch->columns[o->partial[PARTIAL_COUNT]])[i];
-            row->a += (uint32_t)((const uint64_t *)batch->columns[o->partial[PARTIAL_SUM]])[i];
-            row->tag = kind_fold(row->tag,
-                                 ((const uint32_t *)batch->columns[o->partial[PARTIAL_FOLD]])[i]);
-        }
-    row->a &= 0xfffff;
-    return found;
-}
-
-static weir_status tally_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    weir_batch *out = weir_output(task, 0, KIND_GROUPS_MAX);
-    uint32_t rows = 0;
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++) {
-        kind_row row;
-        if (meet(o, &task->inputs[0], g, &row))
-            put_row(out, &o->out, rows++, &row);
-    }
-    out->row_count = rows;
-    return WEIR_OK;
-}
-
-static weir_status sum_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
-    add_plain(plan, o);
-    plan_partial(plan, o);
-    return WEIR_OK;
-}
-
-static weir_status sum_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    weir_batch *out = weir_output(task, 0, 1);
-    kind_row row;
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    out->row_count = meet(o, &task->inputs[0], 0, &row);
-    if (out->row_count > 0)
-        put_row(out, &o->out, 0, &row);
-    return WEIR_OK;
-}
-
-static weir_status total_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    kind_find(weir_plan_input(plan, 0), NULL, &o->in);
-    add_plain(plan, o);
-    return WEIR_OK;
-}
-
-static weir_status total_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    const weir_input *in = &task->inputs[0];
-    weir_batch *out = weir_output(task, 0, 1);
-    kind_row row = { 0 };
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t b = 0; b < in->batch_count; b++)
-        for (uint32_t i = 0; i < in->batches[b]->row_count; i++) {
-            kind_row one = kind_get(in->batches[b], &o->in, i);
-            row.h++;
-            row.a = (row.a + one.a) & 0xfffff;
-            row.tag = kind_fold(row.tag, one.tag ^ (uint32_t)one.key);
-        }
-    put_row(out, &o->out, 0, &row);
-    return WEIR_OK;
-}
-
-/* ---- ask, hear, count, fail ---- */
-
-static weir_status ask_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    pass_but_a(plan, o);
-    kind_find(weir_plan_input(plan, 1), NULL, &o->other);
-    weir_plan_exchange(plan, 1, WEIR_LOOKUP, o->in.g);
-    return WEIR_OK;
-}
-
-static weir_status ask_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    const weir_batch *in = task->inputs[0].batches[0], *table = task->inputs[1].batches[0];
-    weir_batch *out = weir_output_like(task, 0, 0);
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t i = 0; i < in->row_count; i++) {
-        uint32_t row = task->inputs[1].rows[i], a = get_u32(in, o->in.a, i);
-        if (row == WEIR_NO_ROW)
-            a += 3;
-        else
-            a += get_u32(table, o->other.a, row) + get_u32(table, o->other.tag, row);
-        put_a(out, &o->out, i, a & 0xfffff);
-        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
-    }
-    return WEIR_OK;
-}
-
-static weir_status hear_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    pass_but_a(plan, o);
-    kind_find(weir_plan_input(plan, 1), NULL, &o->other);
-    return WEIR_OK;
-}
-
-static weir_status hear_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    const weir_batch *in = task->inputs[0].batches[0];
-    const weir_input *news = &task->inputs[1];
-    weir_batch *out = weir_output_like(task, 0, 0);
-    uint32_t fold = 0;
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t b = 0; b < news->batch_count; b++)
-        for (uint32_t i = 0; i < news->batches[b]->row_count; i++)
-            fold = kind_fold(fold, get_u32(news->batches[b], o->other.tag, i));
-    for (uint32_t i = 0; i < in->row_count; i++) {
-        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + fold) & 0xfffff);
-        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
-    }
-    return WEIR_OK;
-}
-
-static weir_status count_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    pass_but_a(plan, o);
-    o->seen = weir_plan_carry(plan, "seen", WEIR_U64);
-    return WEIR_OK;
-}
-
-static weir_status count_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    const weir_batch *in = task->inputs[0].batches[0];
-    weir_batch *out = weir_output_like(task, 0, 0);
-    uint64_t seen = *(const uint64_t *)task->carried->columns[o->seen];
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t i = 0; i < in->row_count; i++) {
-        put_a(out, &o->out, i, (get_u32(in, o->in.a, i) + (uint32_t)seen) & 0xfffff);
-        put_u32(out, o->out.h, i, get_u32(in, o->in.h, i));
-    }
-    *(uint64_t *)task->carry->columns[o->seen] = seen + in->row_count;
-    return WEIR_OK;
-}
-
-static weir_status fail_plan(weir_plan *plan, void *options)
-{
-    kind_options *o = options;
-
-    kind_find(weir_plan_input(plan, 0), weir_plan_space(plan, 0), &o->in);
-    weir_plan_pass(plan, 0, 0);
-    return WEIR_OK;
-}
-
-static weir_status fail_process(weir_task *task)
-{
-    const kind_options *o = task->options;
-    weir_batch *out = weir_output_like(task, 0, 0);
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t i = 0; task->step >= o->p[0] && i < out->row_count; i++)
-        if (get_u32(out, o->in.tag, i) % o->p[1] == 0)
-            return weir_fail(task, i, "id %llu of key group %u, row %u, has a wrong tag",
-                             (unsigned long long)out->keys[i], task->key_group, i);
     return WEIR_OK;
 }
 
@@ -782,31 +510,13 @@ void kind_log_fini(kind_log *log)
 
 /* ---- descriptors ---- */
 
-static const weir_option kind_no_options[] = { { 0 } };
+const weir_option kind_no_options[] = { { 0 } };
 
-#define KIND(id, role_, ...)                                                                       \
-    static const weir_operator id##_kind = {                                                       \
-        .api_version = WEIR_API_VERSION, .name = "test_" #id, .help = "a test", .role = role_,     \
-        .options_size = sizeof(kind_options), .options = kind_no_options, .plan = id##_plan,       \
-        .process = id##_process, __VA_ARGS__                                                       \
-    }
-
-KIND(make, WEIR_SOURCE, .outputs = { "out" });
-KIND(see, WEIR_PHASE, .inputs = { { "in", WEIR_HALO, "" } }, .outputs = { "out" });
-KIND(drift, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
-KIND(split, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "even", "odd" });
-KIND(tally, WEIR_AGGREGATE, .inputs = { { "in", WEIR_KEY_BY, "" } }, .outputs = { "out" },
-     .combine = tally_combine);
-KIND(total, WEIR_AGGREGATE, .inputs = { { "in", WEIR_GATHER, "" } }, .outputs = { "out" });
-KIND(sum, WEIR_AGGREGATE, .inputs = { { "in", WEIR_GATHER, "" } }, .outputs = { "out" },
-     .combine = sum_combine);
-KIND(ask, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" }, { "table", WEIR_LOOKUP, "" } },
-     .outputs = { "out" });
-KIND(hear, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" }, { "news", WEIR_BROADCAST, "" } },
-     .outputs = { "out" });
-KIND(count, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
-KIND(fail, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
-KIND(record, WEIR_SINK, .inputs = { { "in", WEIR_GATHER, "" } }, .open = record_open,
+static KIND(make, WEIR_SOURCE, .outputs = { "out" });
+static KIND(see, WEIR_PHASE, .inputs = { { "in", WEIR_HALO, "" } }, .outputs = { "out" });
+static KIND(drift, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" });
+static KIND(split, WEIR_PHASE, .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "even", "odd" });
+static KIND(record, WEIR_SINK, .inputs = { { "in", WEIR_GATHER, "" } }, .open = record_open,
      .close = record_close);
 
 const weir_operator *const kind_list[KIND_IDS] = {

@@ -53,11 +53,23 @@ static __attribute__((unused)) weir_status run_plan(run *r, const weir_operator 
     return kind->plan(&r->plan, options);
 }
 
+/* Go on at a mark; null: begin anew. */
+static __attribute__((unused)) weir_status run_resume(run *r, const char *directory, FILE *console,
+                                                      const weir_mark *mark)
+{
+    weir_status status;
+
+    r->sink = (weir_sink){ .options = r->options, .job = &r->plan.job, .schema = &r->plan.input,
+                           .space = r->plan.space, .directory = directory, .console = console,
+                           .resume = mark };
+    status = r->kind->open == NULL ? WEIR_OK : r->kind->open(&r->sink);
+    r->sink.resume = NULL; /* valid during open only */
+    return status;
+}
+
 static __attribute__((unused)) weir_status run_open(run *r, const char *directory, FILE *console)
 {
-    r->sink = (weir_sink){ .options = r->options, .job = &r->plan.job, .schema = &r->plan.input,
-                           .space = r->plan.space, .directory = directory, .console = console };
-    return r->kind->open == NULL ? WEIR_OK : r->kind->open(&r->sink);
+    return run_resume(r, directory, console, NULL);
 }
 
 static __attribute__((unused)) weir_status run_step(run *r, uint64_t step, uint32_t count, weir_batch *const *batches)

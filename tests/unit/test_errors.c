@@ -1,133 +1,9 @@
 /* What a run says when something goes wrong, and what it leaves behind: always the smallest (step,
  * operator, key group, row), on any number of threads and in any order of stealing; every sink ends whole,
  * before the step that failed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "dataflow/df_graph.h"
-#include "tests/support/job.h"
-#include "tests/support/reference.h"
+#include "tests/support/crowd.h"
 
 /* ---- kinds ---- */
-
-typedef enum spoil_mode {
-    SPOIL_NAN_X,
-    SPOIL_INFINITE_Y,
-    SPOIL_NAN_REAL, /* the column c, f64 */
-    SPOIL_BELOW,    /* x under 0 */
-    SPOIL_ABOVE,    /* y above the size */
-    SPOIL_FAR,      /* x to the other end */
-    SPOIL_NOTHING,
-} spoil_mode;
-
-/* From a step on, spoil the rows whose key is `rest` modulo `modulus`. */
-typedef struct spoil {
-    uint32_t mode, step, modulus, rest;
-    int x, y, c;
-} spoil;
-
-static weir_status spoil_plan(weir_plan *plan, void *options)
-{
-    spoil *o = options;
-
-    weir_plan_pass(plan, 0, 0);
-    o->x = weir_plan_add(plan, 0, "x", WEIR_F32);
-    o->y = weir_plan_add(plan, 0, "y", WEIR_F32);
-    o->c = weir_plan_add(plan, 0, "c", WEIR_F64);
-    return WEIR_OK;
-}
-
-static void spoil_row(const spoil *o, weir_batch *out, uint32_t i)
-{
-    float *x = (float *)out->columns[o->x] + i, *y = (float *)out->columns[o->y] + i;
-
-    if (o->mode == SPOIL_NAN_X)
-        *x = NAN;
-    else if (o->mode == SPOIL_INFINITE_Y)
-        *y = -INFINITY;
-    else if (o->mode == SPOIL_NAN_REAL)
-        ((double *)out->columns[o->c])[i] = NAN;
-    else if (o->mode == SPOIL_BELOW)
-        *x = -0.25f;
-    else if (o->mode == SPOIL_ABOVE)
-        *y = 12.5f;
-    else if (o->mode == SPOIL_FAR)
-        *x = *x < 6 ? *x + 6 : *x - 6;
-}
-
-static weir_status spoil_process(weir_task *task)
-{
-    const spoil *o = task->options;
-    const weir_batch *in = task->inputs[0].batches[0];
-    weir_batch *out = weir_output_like(task, 0, 0);
-
-    if (out == NULL)
-        return WEIR_FAILED;
-    memcpy(out->columns[o->x], in->columns[o->x], out->row_count * sizeof(float));
-    memcpy(out->columns[o->y], in->columns[o->y], out->row_count * sizeof(float));
-    memcpy(out->columns[o->c], in->columns[o->c], out->row_count * sizeof(double));
-    for (uint32_t i = 0; i < out->row_count; i++)
-        if (task->step >= o->step && out->keys[i] % o->modulus == o->rest)
-            spoil_row(o, out, i);
-    return WEIR_OK;
-}
-
-static const weir_option no_options[] = { { 0 } };
-
-static const weir_operator spoil_kind = {
-    .api_version = WEIR_API_VERSION, .name = "spoil", .help = "", .role = WEIR_PHASE,
-    .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" }, .options = no_options,
-    .options_size = sizeof(spoil), .plan = spoil_plan, .process = spoil_process,
-};
-
-/* A sink that fails when it opens, at a step, or when it closes. */
-typedef struct bad_sink {
-    uint64_t step;
-    bool at_open, at_close;
-    uint32_t *open_count; /* borrowed */
-} bad_sink;
-
-static weir_status bad_open(weir_sink *sink)
-{
-    const bad_sink *o = sink->options;
-
-    if (o->at_open)
-        return weir_sink_fail(sink, "cannot open %d", 7);
-    ++*o->open_count;
-    return WEIR_OK;
-}
-
-static weir_status bad_process(weir_task *task)
-{
-    const bad_sink *o = task->options;
-
-    if (task->step >= o->step)
-        return weir_fail(task, WEIR_NO_ROW, "the disk is full at step %llu",
-                         (unsigned long long)task->step);
-    return WEIR_OK;
-}
-
-static weir_status bad_close(weir_sink *sink)
-{
-    const bad_sink *o = sink->options;
-
-    --*o->open_count;
-    return o->at_close ? weir_sink_fail(sink, "cannot close %d", 8) : WEIR_OK;
-}
-
-static const weir_operator bad_kind = {
-    .api_version = WEIR_API_VERSION, .name = "bad", .help = "", .role = WEIR_SINK,
-    .inputs = { { "in", WEIR_GATHER, "" } }, .options = no_options,
-    .options_size = sizeof(bad_sink), .process = bad_process, .open = bad_open, .close = bad_close,
-};
 
 /* Fails without saying why. */
 static weir_status mute_plan(weir_plan *plan, void *options)
@@ -147,7 +23,7 @@ static weir_status mute_process(weir_task *task)
 static const weir_operator mute_kind = {
     .api_version = WEIR_API_VERSION, .name = "mute", .help = "", .role = WEIR_PHASE,
     .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" }, .options = no_options,
-    .options_size = sizeof(bad_sink), .plan = mute_plan, .process = mute_process,
+    .options_size = sizeof(uint32_t), .plan = mute_plan, .process = mute_process,
 };
 
 /* Fails when it combines the rows of some key groups for a step: that is a step before, where the state is
@@ -181,28 +57,6 @@ static const weir_operator stumble_kind = {
 
 /* ---- running ---- */
 
-enum { STEPS = 9, THREADS = 4, SEEDS = 5 };
-
-static kind_log logs[3];
-
-static void clear_logs(void)
-{
-    kind_log_fini(&logs[0]);
-    kind_log_fini(&logs[1]);
-    kind_log_fini(&logs[2]);
-}
-
-static df_graph *start(const df_plan *plan, uint32_t threads, uint64_t seed)
-{
-    df_graph_options options = { .threads = threads, .shuffle_seed = seed, .directory = "." };
-    df_graph *graph;
-    df_error err = { 0 };
-
-    if (df_graph_new(&graph, plan, &options, &err) != DF_OK)
-        fail_msg("%s", err.text);
-    return graph;
-}
-
 /* Runs on many threads in many orders; expects DF_EINVAL with this text, and a whole log of the steps
  * before `step`. */
 static void expect(df_plan *plan, const char *text, uint64_t step)
@@ -228,30 +82,6 @@ static void expect(df_plan *plan, const char *text, uint64_t step)
     df_plan_free(&plan);
 }
 
-#define COLUMNS "x:f32 y:f32 a:i32 g:u32 tag:u32 h:u32 c:f64"
-
-/* Sixty rows in a space of 12 by 12 that is cut into 4 by 4 tiles or so; they are recorded. */
-static df_draft *crowd(const char *next)
-{
-    kind_options make = { .p = { 60, KIND_PLACE, 1, 3 } }, record = { .log = &logs[0] };
-    df_draft *draft = job_new("crowd", STEPS);
-
-    draft->key_groups = 16;
-    job_space(draft, "box", "xy", 12, false);
-    job_state(draft, "crowd", "box", COLUMNS, "make", next);
-    job_operator(draft, "make", kind_list[KIND_MAKE], &make, NULL);
-    job_operator(draft, "log", kind_list[KIND_RECORD], &record, "in=crowd");
-    return draft;
-}
-
-static void add_spoil(df_draft *draft, const char *name, const char *in, spoil o)
-{
-    char inputs[64];
-
-    sprintf(inputs, "in=%s", in);
-    job_operator(draft, name, &spoil_kind, &o, inputs);
-}
-
 /* ---- a kind that fails in several places at once ---- */
 
 /* The first row that `o0` would refuse, from a run that refuses nothing: a recorded stream in order. */
@@ -271,23 +101,6 @@ static void first_wrong(const kind_log *log, uint32_t step, uint32_t modulus, ki
         return;
     }
     fail_msg("no row is wrong");
-}
-
-/* see -> fail -> drift on a spatial state, and what fail reads is recorded. */
-static void failing_model(model *m, uint32_t step, uint32_t modulus)
-{
-    model_stream state, at;
-
-    *m = (model){ .axis_count = 2, .size = { 9, 9 }, .periodic = { true, false }, .key_groups = 20,
-                  .window = 5, .steps = STEPS };
-    state = model_add_state(m, true, false);
-    m->states[0].first = model_add_op(m, KIND_MAKE, state, (uint32_t[4]){ 90, KIND_PLACE, 1, 0 });
-    at = model_add_op(m, KIND_SEE, state, (uint32_t[4]){ 20 });
-    model_add_op(m, KIND_RECORD, at, (uint32_t[4]){ 0 });
-    m->ops[m->op_count - 1].log = &logs[0];
-    at = model_add_op(m, KIND_FAIL, at, (uint32_t[4]){ step, modulus });
-    at = model_add_op(m, KIND_DRIFT, at, (uint32_t[4]){ 20, 17, 9, 1 });
-    m->states[0].next = (model_list){ .count = 1, .streams = { at } };
 }
 
 static void test_smallest_failure(void **state)
@@ -563,216 +376,6 @@ static void test_split_that_overlaps(void **state)
     free(text);
 }
 
-/* ---- sinks ---- */
-
-static df_plan *with_sink(bad_sink o)
-{
-    df_draft *draft = crowd("move");
-
-    add_spoil(draft, "move", "crowd", (spoil){ .mode = SPOIL_NOTHING, .modulus = 1 });
-    job_operator(draft, "bad", &bad_kind, &o, "in=move");
-    return job_plan(&draft);
-}
-
-static void test_sink_fails(void **state)
-{
-    uint32_t open = 0;
-    df_plan *plan = with_sink((bad_sink){ .step = 5, .open_count = &open });
-
-    (void)state;
-    for (uint32_t threads = 1; threads <= THREADS; threads++)
-        for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            df_graph *graph = start(plan, threads, seed);
-            df_error err = { 0 };
-
-            assert_int_equal(df_graph_run(graph, STEPS, &err), DF_EINVAL);
-            assert_string_equal(err.text,
-                                "test.toml: step 5: sink \"bad\": the disk is full at step 5");
-            assert_int_equal(df_graph_run(graph, STEPS, &err), DF_EINVAL);
-            assert_int_equal(open, 1);
-            df_graph_free(&graph); /* closes it */
-            assert_int_equal(open, 0);
-            assert_false(logs[0].open);
-            assert_int_equal(logs[0].calls, 6); /* the other sink of step 5 has written it */
-            clear_logs();
-        }
-    df_plan_free(&plan);
-}
-
-static void test_sink_does_not_open(void **state)
-{
-    uint32_t open = 0;
-    df_plan *plan = with_sink((bad_sink){ .at_open = true, .open_count = &open });
-    df_graph_options options = { .threads = 2, .directory = "." };
-    df_graph *graph;
-    df_error err = { 0 };
-
-    (void)state;
-    assert_int_equal(df_graph_new(&graph, plan, &options, &err), DF_EIO);
-    assert_null(graph);
-    assert_string_equal(err.text, "sink \"bad\": cannot open 7");
-    assert_false(logs[0].open);
-    assert_int_equal(df_graph_new(&graph, plan, &options, NULL), DF_EIO); /* the text is not wanted */
-    df_plan_free(&plan);
-}
-
-static void test_sink_does_not_close(void **state)
-{
-    uint32_t open = 0;
-    df_plan *plan = with_sink((bad_sink){ .step = 100, .at_close = true, .open_count = &open });
-    df_graph *graph = start(plan, 2, 0);
-    df_error err = { 0 };
-
-    (void)state;
-    assert_int_equal(df_graph_run(graph, STEPS, &err), DF_OK);
-    assert_int_equal(df_graph_finish(graph, &err), DF_EIO);
-    assert_string_equal(err.text, "sink \"bad\": cannot close 8");
-    assert_false(logs[0].open);
-    assert_int_equal(open, 0);
-    assert_int_equal(df_graph_finish(graph, &err), DF_OK); /* there is nothing left to close */
-    df_graph_free(&graph);
-    assert_int_equal(open, 0);
-    clear_logs();
-    df_plan_free(&plan);
-}
-
-/* A directory cannot be made where a file is. */
-static void test_directory_is_a_file(void **state)
-{
-    static const weir_option file_option[] = {
-        { .name = "file", .help = "", .type = WEIR_FILE_OUT, .offset = 0 }, { 0 } };
-    weir_operator kind = bad_kind;
-    bad_sink o = { 0 };
-    df_draft *draft = crowd("crowd");
-    df_graph_options options = { .threads = 1, .directory = "/dev/null/runs" };
-    df_plan *plan;
-    df_graph *graph;
-    df_error err = { 0 };
-
-    (void)state;
-    kind.options = file_option;
-    job_operator(draft, "bad", &kind, &o, "in=crowd");
-    plan = job_plan(&draft);
-    assert_int_equal(df_graph_new(&graph, plan, &options, &err), DF_EIO);
-    assert_string_equal(err.text, "sink \"bad\": /dev/null/runs: Not a directory");
-    assert_int_equal(df_graph_new(&graph, plan, &options, NULL), DF_EIO);
-    assert_null(graph);
-    df_plan_free(&plan);
-}
-
-/* ---- ending early ---- */
-
-typedef struct observer {
-    df_graph *graph;
-    uint64_t stop_at, fail_at, next_step;
-    bool disordered;
-} observer;
-
-static df_status observe(void *user, const df_step_print *print, df_error *err)
-{
-    observer *o = user;
-
-    o->disordered |= print->step != o->next_step++;
-    if (print->step == o->fail_at)
-        return df_fail(err, DF_ECORRUPT, "step %llu differs", (unsigned long long)print->step);
-    if (print->step == o->stop_at)
-        df_graph_stop(o->graph);
-    return DF_OK;
-}
-
-static df_graph *observed(const df_plan *plan, uint32_t threads, uint64_t seed, observer *o)
-{
-    df_graph_options options = { .threads = threads, .shuffle_seed = seed, .directory = ".",
-                                 .fingerprint_steps = true, .on_step = observe, .user = o };
-    df_error err;
-
-    assert_int_equal(df_graph_new(&o->graph, plan, &options, &err), DF_OK);
-    return o->graph;
-}
-
-static void test_stop(void **state)
-{
-    model m;
-    df_plan *plan;
-
-    (void)state;
-    failing_model(&m, UINT32_MAX, 1);
-    m.steps = 60;
-    plan = model_plan(&m, false);
-    for (uint32_t threads = 1; threads <= THREADS; threads++)
-        for (uint64_t seed = 0; seed < SEEDS; seed++) {
-            observer o = { .stop_at = 3 + seed, .fail_at = UINT64_MAX };
-            df_graph *graph = observed(plan, threads, seed, &o);
-            df_graph_stats stats;
-            df_error err = { 0 };
-
-            assert_int_equal(df_graph_run(graph, m.steps, &err), DF_END);
-            df_graph_stats_get(graph, &stats);
-            assert_true(stats.begun);
-            assert_true(stats.step >= o.stop_at && stats.step <= o.stop_at + m.window + 1);
-            assert_false(o.disordered);
-            assert_int_equal(o.next_step, stats.step + 1);
-            assert_int_equal(df_graph_run(graph, m.steps, &err), DF_END); /* it stays stopped */
-            assert_int_equal(df_graph_finish(graph, &err), DF_OK);
-            assert_false(logs[0].open);
-            assert_false(logs[0].disordered);
-            assert_int_equal(logs[0].calls, stats.step + 1);
-            df_graph_free(&graph);
-            clear_logs();
-        }
-    df_plan_free(&plan);
-}
-
-static void test_observer_fails(void **state)
-{
-    model m;
-    df_plan *plan;
-
-    (void)state;
-    failing_model(&m, UINT32_MAX, 1);
-    m.steps = 60;
-    plan = model_plan(&m, false);
-    for (uint32_t threads = 1; threads <= THREADS; threads++) {
-        observer o = { .stop_at = UINT64_MAX, .fail_at = 7 };
-        df_graph *graph = observed(plan, threads, threads, &o);
-        df_error err = { 0 };
-
-        assert_int_equal(df_graph_run(graph, m.steps, &err), DF_ECORRUPT);
-        assert_string_equal(err.text, "step 7 differs");
-        assert_int_equal(o.next_step, 8); /* nobody asks again */
-        assert_false(o.disordered);
-        assert_int_equal(logs[0].calls, 8); /* and nothing is written that was not shown */
-        assert_int_equal(df_graph_run(graph, m.steps, &err), DF_ECORRUPT);
-        assert_int_equal(df_graph_finish(graph, &err), DF_OK);
-        df_graph_free(&graph);
-        clear_logs();
-    }
-    df_plan_free(&plan);
-}
-
-/* A run to a step that has been reached has nothing to do. */
-static void test_run_to_the_past(void **state)
-{
-    model m;
-    df_plan *plan;
-    df_graph *graph;
-    df_error err = { 0 };
-
-    (void)state;
-    failing_model(&m, UINT32_MAX, 1);
-    plan = model_plan(&m, false);
-    graph = start(plan, 2, 0);
-    assert_int_equal(df_graph_run(graph, 5, &err), DF_OK);
-    assert_int_equal(df_graph_run(graph, 5, &err), DF_OK);
-    assert_int_equal(df_graph_run(graph, 3, &err), DF_OK);
-    assert_int_equal(logs[0].calls, 6);
-    assert_int_equal(df_graph_run(graph, 1000, &err), DF_OK);
-    assert_int_equal(logs[0].calls, STEPS + 1);
-    df_graph_free(&graph);
-    clear_logs();
-    df_plan_free(&plan);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -788,13 +391,6 @@ int main(void)
         cmocka_unit_test(test_wrong_source),
         cmocka_unit_test(test_two_rows_of_a_key),
         cmocka_unit_test(test_split_that_overlaps),
-        cmocka_unit_test(test_sink_fails),
-        cmocka_unit_test(test_sink_does_not_open),
-        cmocka_unit_test(test_sink_does_not_close),
-        cmocka_unit_test(test_directory_is_a_file),
-        cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_observer_fails),
-        cmocka_unit_test(test_run_to_the_past),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
