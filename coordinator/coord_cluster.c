@@ -114,6 +114,8 @@ static df_status cluster_job(cluster *c, df_error *err)
     coord_shape_of(&c->shape, plan);
     c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
+                                 .fingerprints = c->options->fingerprints,
+                                 .verify = c->options->verify, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
                                  .window = plan->window, .pace = plan->draft->pace };
     return DF_OK;
@@ -222,6 +224,8 @@ static void cluster_print_done(const cluster *c)
                s->snapshot);
     else
         printf("done. fingerprint %s\n", s->fingerprint[0] == '\0' ? "unknown" : s->fingerprint);
+    if (c->options->verify != NULL && strcmp(s->phase, "drained") != 0)
+        printf("same bits as %s in %" PRIu64 " steps\n", c->options->verify, s->steps + 1);
     coord_job_files(c->options->plan, files, sizeof files);
     if (files[0] != '\0')
         printf("in %s: %s\n", c->options->directory, files);
@@ -270,6 +274,8 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
                 c->status->step, c->status->steps);
     else if (code == COORD_INTERRUPTED)
         fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
+    else if (code != COORD_DONE && strncmp(error, o->file, strlen(o->file)) == 0)
+        fprintf(stderr, "%s\n", error); /* a step's error begins with the job file */
     else if (code != COORD_DONE)
         fprintf(stderr, "%s: %s\n", o->file, error);
     return code;

@@ -14,6 +14,8 @@ typedef struct coord_cluster_options {
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */
+    const char *fingerprints, *verify; /* null: none */
+    bool streams;
     coord_server_begin begin;
     bool json, quiet;
     /* `weir coordinator`: workers outlive this process, which may end and be started again. */

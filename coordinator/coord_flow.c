@@ -33,6 +33,7 @@ static void engine_open(proto_worker *w)
                          .sink_member = sink_member(w, plan), .first_tick = w->install_step,
                          .user = f, .send = flow_note_parcel, .sent = flow_note_sent,
                          .wake = flow_note_wake };
+    f->generation = w->generation;
     f->snapshot = w->install_snapshot;
     f->final_tick = UINT64_MAX;
     f->seen = (df_progress){ .worked = w->install_step, .done = w->install_step };
@@ -273,15 +274,11 @@ static void give_credit(coord_flow *f, proto_worker *w, uint64_t from, uint64_t 
 static void tell_failure(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     const df_progress *p = &f->seen;
-    const df_vertex *v = &f->options.plan->vertices[p->fail_vertex];
-    bool sink = v->kind != NULL && v->kind->role == WEIR_SINK;
     proto_failed failure = { .step = p->fail_tick, .stage = p->fail_vertex, .group = p->fail_key_group,
-                             .row = p->fail_row, .fatal = !sink && p->error.status == DF_EINVAL,
+                             .row = p->fail_row, .fatal = p->fatal,
                              .text = { (const uint8_t *)p->error.text,
                                        (uint32_t)strlen(p->error.text) } };
 
-    if (p->error.status == DF_OK) /* another member's task failed, and that one tells it */
-        return;
     f->failure_told = true;
     proto_worker_task_failed(w, now_us, &failure);
 }

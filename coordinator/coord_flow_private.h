@@ -49,7 +49,7 @@ struct coord_flow {
     df_part part;
     uint32_t *owners;
     weir_mark *marks;
-    uint64_t snapshot, final_tick;
+    uint64_t generation, snapshot, final_tick;
     df_progress seen;
     bool failure_told;
     uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */

@@ -42,6 +42,8 @@ typedef struct coord_worker_options {
     bool console;        /* sinks may print to standard output */
     char state[512];     /* folder of the coordinator's state, for its store; "": not shared */
     uint32_t sink_host;  /* where sinks run */
+    char fingerprints[512], verify[512]; /* "": none */
+    bool streams;
 } coord_worker_options;
 
 char *coord_json_options(const coord_worker_options *options);

@@ -420,9 +420,7 @@ static int run_check_workers(const run_options *o)
         }
         return COORD_DONE;
     }
-    if (o->fingerprints != NULL || o->verify != NULL || o->streams)
-        wrong = "recordings of every step";
-    else if (o->warmup.given || o->shuffle.given)
+    if (o->warmup.given || o->shuffle.given)
         wrong = "--warmup and --shuffle";
     else if (o->resume && o->fresh)
         wrong = "--resume and --fresh together";
@@ -438,6 +436,7 @@ static int run_workers(run *r, const coord_texts *sets)
     coord_cluster_options options = {
         .file = r->job, .directory = r->directory, .state = o->state, .plan = r->plan, .sets = sets,
         .workers = workers, .json = o->json, .quiet = o->quiet,
+        .fingerprints = o->fingerprints, .verify = o->verify, .streams = o->streams,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
         .signals = &run_signals,

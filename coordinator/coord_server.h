@@ -23,6 +23,8 @@ typedef struct coord_server_job {
     const proto_plan *plan;
     const coord_shape *shape;
     const df_policy *policy;
+    const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
+    bool streams;
     uint32_t window;
     double pace;                  /* steps per second; 0: none */
 } coord_server_job;

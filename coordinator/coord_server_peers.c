@@ -117,6 +117,11 @@ static void assign(coord_server *s, uint64_t to, uint32_t host)
     char *options;
 
     server_label(s, to, o.label);
+    if (s->job.fingerprints != NULL)
+        snprintf(o.fingerprints, sizeof o.fingerprints, "%s", s->job.fingerprints);
+    if (s->job.verify != NULL)
+        snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
+    o.streams = s->job.streams;
     if (host == o.sink_host)
         snprintf(o.state, sizeof o.state, "%s", s->options.state);
     options = coord_json_options(&o);

@@ -70,6 +70,8 @@ is "it stands still" phase_is flock paused
 exits 0 "resume" "$WEIR" resume flock
 exits 0 "list" "$WEIR" list
 holds "names it" out "flock  running"
+exits 0 "list --json" "$WEIR" list --json
+holds "one object" out '{"jobs":[{"job":"flock",'
 exits 0 "logs" "$WEIR" logs flock
 exits 1 "a second run on the same state" "$WEIR" run $flock --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
