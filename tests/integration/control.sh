@@ -48,7 +48,7 @@ is "to standard output" cmp out printed
 
 # ---- what does not go together ----
 exits 2 "--resume alone" "$WEIR" run $flock --resume
-exits 2 "recordings" "$WEIR" run $flock --workers 2 --fingerprints rec
+exits 2 "--warmup" "$WEIR" run $flock --workers 2 --warmup 3
 exits 2 "--resume of what has ended" "$WEIR" run $flock --workers 2 --directory with2 --resume
 holds "is said so" err "has ended"
 exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
