@@ -200,6 +200,8 @@ static void note_failed(coord_server *s, const proto_failed *f)
     const uint64_t at[4] = { f->step, f->stage, f->group, f->row };
     bool first = s->failed[0] == '\0';
 
+    if (f->stage == PROTO_NONE)
+        return;
     for (int i = 0; i < 4 && !first && at[i] <= s->failed_at[i]; i++)
         first = at[i] < s->failed_at[i];
     if (!first)

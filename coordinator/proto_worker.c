@@ -97,6 +97,7 @@ static bool failure_before(const proto_failed *a, const proto_failed *b)
 void worker_task_failed(proto_worker *w, const proto_failed *failure)
 {
     uint32_t size = failure->text.size;
+    bool ended = failure->ended || (w->failed && w->failure.ended);
 
     if (!w->failed || failure_before(failure, &w->failure)) {
         size = size < sizeof w->failure_text ? size : sizeof w->failure_text;
@@ -104,6 +105,7 @@ void worker_task_failed(proto_worker *w, const proto_failed *failure)
         w->failure = *failure;
         w->failure.text = (proto_bytes){ w->failure_text, size };
     }
+    w->failure.ended = ended;
     w->failed = true;
     worker_send_failed(w);
 }

@@ -194,6 +194,8 @@ void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_g
 void graph_print_arrived(df_graph *graph, uint32_t slot);
 /* Something that the frontier depends on has changed. */
 void graph_advance(df_graph *graph);
+/* Whether a tick failed and what can run of it has run. Under the lock. */
+bool graph_failure_ended(const df_graph *graph);
 df_status graph_threads_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
 void graph_threads_stop(df_graph *graph);
 

@@ -256,7 +256,8 @@ void df_graph_progress(df_graph *g, df_progress *progress)
     graph_advance(g); /* sinks may have been let go on */
     pthread_mutex_lock(&g->lock);
     *progress = (df_progress){ .done = atomic_load(&g->done), .worked = g->worked,
-                               .captured = g->capture.whole };
+                               .captured = g->capture.whole, .fail_tick = atomic_load(&g->fail_tick),
+                               .ended = graph_failure_ended(g) };
     progress_failure(g, progress);
     pthread_mutex_unlock(&g->lock);
 }

@@ -84,6 +84,7 @@ typedef struct df_progress {
     uint64_t done;     /* ... and shown by this member's sinks */
     bool captured;     /* see df_graph_captured */
     bool failed;
+    bool ended;        /* a task failed here or elsewhere, and what of its tick can run has run */
     bool fatal;        /* the job's own error, which every other run would have, too */
     uint64_t fail_tick;
     uint32_t fail_vertex, fail_key_group, fail_row;

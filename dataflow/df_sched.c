@@ -287,6 +287,13 @@ static bool failed_tick_ended(const df_graph *g, uint64_t done, uint64_t fail)
            (g->observed <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
 }
 
+bool graph_failure_ended(const df_graph *g)
+{
+    uint64_t fail = atomic_load(&g->fail_tick);
+
+    return fail != NO_TICK && failed_tick_ended(g, atomic_load(&g->done), fail);
+}
+
 /* At a snapshot's tick the sinks wait until they were asked where they stand. */
 static bool capture_holds(const df_graph *g, uint64_t tick)
 {
