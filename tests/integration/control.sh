@@ -55,11 +55,12 @@ exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
     --state "$(printf 'very-long-%.0s' $(seq 20))/$(printf 'very-long-%.0s' $(seq 20))"
 
 # ---- another terminal ----
-"$WEIR" run $flock $paced --workers 2 --directory runs/flock >out.long 2>err.long &
+long="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 100000 $paced"
+"$WEIR" run $long --workers 2 --directory runs/flock >out.long 2>err.long &
 runner=$!
 is "it runs" wait_for 30 has_step flock 10
 exits 0 "status by name" "$WEIR" status flock
-holds "tells the step" out "/120"
+holds "tells the step" out "/100000"
 holds "and the workers" out "w2 "
 exits 0 "status by folder" "$WEIR" status runs/flock --json
 exits 0 "a snapshot by hand" "$WEIR" snapshot flock --label before
@@ -73,7 +74,7 @@ holds "names it" out "flock  running"
 exits 0 "list --json" "$WEIR" list --json
 holds "one object" out '{"jobs":[{"job":"flock",'
 exits 0 "logs" "$WEIR" logs flock
-exits 1 "a second run on the same state" "$WEIR" run $flock --workers 2 --directory runs/flock
+exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
 exits 0 "drain" "$WEIR" drain flock
 wait $runner
