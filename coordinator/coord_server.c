@@ -259,7 +259,9 @@ static void server_watch(coord_server *s, uint64_t now_us)
         s->skipped_told = stats.skipped;
         s->skipped_us = now_us;
     }
-    if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
+    if (!stats.running)
+        s->sample_count = 0; /* where it is then, it was before */
+    else if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
         s->samples[s->sample_count % SERVER_SAMPLES].us = now_us;
         s->samples[s->sample_count++ % SERVER_SAMPLES].low = stats.low;
     }
