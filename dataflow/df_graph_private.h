@@ -192,6 +192,8 @@ struct df_graph {
 void graph_prepare(df_graph *graph);
 /* What follows is for the feeder. A batch has been put on an edge at a ring slot. */
 void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
+/* An own key group has handed on what it sends on an edge; the last one tells (in a part). Any thread. */
+void graph_count_sent(df_graph *graph, uint32_t edge, uint32_t slot);
 /* One of the tick's fingerprints has come from another member. */
 void graph_print_arrived(df_graph *graph, uint32_t slot);
 /* Something that the frontier depends on has changed. */

@@ -356,9 +356,9 @@ static uint32_t advance(graph_thread *t)
 /* ---- running ---- */
 
 /* The last of this part's key groups to send on an edge says so. */
-static void count_sent(df_graph *g, uint32_t edge, uint32_t slot)
+void graph_count_sent(df_graph *g, uint32_t edge, uint32_t slot)
 {
-    if (g->plan->edges[edge].fan == DF_FAN_ALL &&
+    if (g->parted && g->plan->edges[edge].fan == DF_FAN_ALL &&
         atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].unsent, 1, memory_order_acq_rel) == 1)
         g->part.sent(g->part.user, edge, g->ticks[slot].tick);
 }
@@ -377,8 +377,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         if (!g->ticks[at].edges[edge])
             continue;
         ready += arrive_edge(t, edge, at, group);
-        if (g->parted)
-            count_sent(g, edge, at);
+        graph_count_sent(g, edge, at);
     }
     if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
