@@ -391,10 +391,10 @@ void df_graph_vertex_stats_get(const df_graph *g, uint32_t vertex, df_vertex_sta
     *stats = (df_vertex_stats){ 0 };
     for (uint32_t i = 0; i < g->thread_count; i++) {
         const graph_vertex_count *c = &g->threads[i].vertices[vertex];
-        stats->calls += c->calls;
-        stats->rows_in += c->rows_in;
-        stats->rows_out += c->rows_out;
-        stats->nanoseconds += c->nanoseconds;
+        stats->calls += atomic_load_explicit(&c->calls, memory_order_relaxed);
+        stats->rows_in += atomic_load_explicit(&c->rows_in, memory_order_relaxed);
+        stats->rows_out += atomic_load_explicit(&c->rows_out, memory_order_relaxed);
+        stats->nanoseconds += atomic_load_explicit(&c->nanoseconds, memory_order_relaxed);
     }
 }
 
