@@ -185,6 +185,7 @@ static df_status cluster_open(cluster *c, df_error *err)
                                         .steps = o->plan->job.steps };
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
                                      .workers = o->workers, .threads = o->threads,
+                                     .metrics = o->metrics,
                                      .print = o->json ? NULL : cluster_print, .user = c };
     df_status s = cluster_job(c, err);
 
@@ -195,6 +196,8 @@ static df_status cluster_open(cluster *c, df_error *err)
     if (s == DF_OK && !o->quiet)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
+    if (s == DF_OK && o->metrics != NULL && !o->quiet)
+        fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
     return s;

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define COUNTS_OPERATOR_SIZE (2 * 4 + 2 + 4 * 8) /* of the smallest */
+#define COUNTS_OPERATOR_SIZE (2 * 4 + 2 + 1 + 4 * 8) /* of the smallest */
 #define COUNTS_PEER_SIZE     (7 * 8)
 #define COUNTS_BUCKET_MAX    (1ull << 48) /* so that their sum is a number */
 
@@ -55,7 +55,10 @@ void coord_counts_fini(coord_counts *c)
 
 static int operator_compare(const void *a, const void *b)
 {
-    return strcmp(((const coord_counts_operator *)a)->name, ((const coord_counts_operator *)b)->name);
+    const coord_counts_operator *one = a, *two = b;
+    int order = strcmp(one->name, two->name);
+
+    return order != 0 ? order : (int)one->role - (int)two->role;
 }
 
 static int peer_compare(const void *a, const void *b)
@@ -83,6 +86,7 @@ static void put_histogram(df_writer *w, const coord_histogram *h)
 static void put_operator(df_writer *w, const coord_counts_operator *o)
 {
     df_put_text(w, o->name);
+    df_put_u8(w, (uint8_t)o->role);
     df_put_text(w, o->kind);
     df_put_u64(w, o->calls);
     df_put_u64(w, o->rows_in);
@@ -145,14 +149,17 @@ static void get_operators(df_cursor *r, coord_counts *c)
 {
     for (uint32_t i = 0; i < c->operator_count && !r->failed; i++) {
         coord_counts_operator *o = &c->operators[i];
+        uint8_t role;
 
         get_name(r, o->name);
+        role = df_get_u8(r);
+        o->role = role < COORD_COUNTS_ROLES ? (coord_counts_role)role : COORD_COUNTS_OPERATOR;
         get_name(r, o->kind);
         o->calls = df_get_u64(r);
         o->rows_in = df_get_u64(r);
         o->rows_out = df_get_u64(r);
         o->nanoseconds = df_get_u64(r);
-        if (i > 0 && operator_compare(o - 1, o) >= 0)
+        if (role >= COORD_COUNTS_ROLES || (i > 0 && operator_compare(o - 1, o) >= 0))
             df_get_refuse(r);
     }
 }

@@ -5,7 +5,7 @@
  *   u64 each: the numbers of coord_counts in the order of the struct, up to `rejected`
  *   u32 count, then u64 each: rejected messages by reason
  *   two histograms (parts, loads): COORD_BUCKETS times u64, u64 nanoseconds
- *   u32 count, then each operator: text name, text kind, 4 u64; names ascend
+ *   u32 count, then each operator: text name, u8 role, text kind, 4 u64; (name, role) ascends
  *   u32 count, then each peer: 7 u64; numbers ascend
  *
  * Everything but what is said to be of now is a counter: it begins at 0 with the worker's process and
@@ -32,8 +32,16 @@ typedef struct coord_histogram {
 
 void coord_histogram_put(coord_histogram *histogram, double seconds);
 
-/* An operator or a state. */
+/* Operators and states have each a name of its own; a sink may be called like one of them. */
+typedef enum coord_counts_role {
+    COORD_COUNTS_OPERATOR,
+    COORD_COUNTS_STATE,
+    COORD_COUNTS_SINK,
+    COORD_COUNTS_ROLES
+} coord_counts_role;
+
 typedef struct coord_counts_operator {
+    coord_counts_role role;
     char name[WEIR_NAME_MAX], kind[WEIR_NAME_MAX]; /* printable ASCII, not empty */
     uint64_t calls, rows_in, rows_out, nanoseconds;
 } coord_counts_operator;
@@ -56,7 +64,7 @@ typedef struct coord_counts {
     uint64_t rejected[PROTO_REJECT_COUNT];
     coord_histogram parts, loads;        /* seconds of those that ended well */
     uint32_t operator_count, peer_count;
-    coord_counts_operator *operators;    /* owned; ascending by name */
+    coord_counts_operator *operators;    /* owned; ascending by name and role */
     coord_counts_peer *peers;            /* owned; ascending by id */
 } coord_counts;
 

@@ -24,8 +24,13 @@ bool flow_counts_init(coord_flow *f)
     for (uint32_t v = 0; v < plan->vertex_count; v++) {
         const df_vertex *vertex = &plan->vertices[v];
 
-        printable(f->past.operators[v].name, vertex->name);
-        printable(f->past.operators[v].kind, vertex->kind == NULL ? "state" : vertex->kind->name);
+        coord_counts_operator *o = &f->past.operators[v];
+
+        printable(o->name, vertex->name);
+        printable(o->kind, vertex->kind == NULL ? "state" : vertex->kind->name);
+        o->role = vertex->kind == NULL                ? COORD_COUNTS_STATE
+                  : vertex->kind->role == WEIR_SINK ? COORD_COUNTS_SINK
+                                                    : COORD_COUNTS_OPERATOR;
     }
     return true;
 }
