@@ -60,6 +60,10 @@ exits 0 "status as JSON" "$WEIR" status flock --json
 holds "says where, too" out "\"metrics\":\"$address\""
 exits 1 "a second run at the same port" "$WEIR" run $flock --workers 1 --directory other --metrics "$address"
 holds "is refused" err "cannot listen at $address"
+sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' page >names
+is "each is described" awk 'NR == FNR { text = text $0; next }
+    !index(text, "`" $1 "`") && !index(text, "`" $1 "{") { print $1; missing = 1 }
+    END { exit missing }' "$TOP/coordinator/README.md" names
 if command -v promtool >/dev/null 2>&1; then
     is "promtool finds nothing" sh -c './fetch '"$address"' /metrics | promtool check metrics'
 else
