@@ -93,7 +93,7 @@ static const weir_option fault_options[] = {
     { "mode", "what follows the loss of a worker: all return to the last snapshot; or a task is "
       "run again elsewhere, where that is possible; or the job fails", CFG_OPTION_NODE, NULL,
       "snapshot", NULL, "`snapshot`, `retry` or `none`", offsetof(cfg_fault_tolerance, mode) },
-    { "max_restarts", "returns to a snapshot before the job fails", WEIR_U32, NULL, "10", NULL,
+    { "max_restarts", "returns to one snapshot before the job fails", WEIR_U32, NULL, "10", NULL,
       NULL, offsetof(cfg_fault_tolerance, max_restarts) },
     { "backoff_seconds", "what is waited before such a return", WEIR_F64, "s", "0.1", "0..3600",
       NULL, offsetof(cfg_fault_tolerance, backoff_seconds) },

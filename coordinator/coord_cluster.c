@@ -31,7 +31,7 @@ typedef struct cluster {
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     uint64_t restarts;
     double looked;         /* when */
-    bool cancelled;        /* by the user, here */
+    bool cancelled, left;  /* by the user, here */
     double begin;
 } cluster;
 
@@ -170,6 +170,9 @@ static df_status cluster_loop(cluster *c, df_error *err)
         s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
         if (s != DF_OK || coord_machine_seconds() - c->looked >= CLUSTER_LOOK_S)
             cluster_watch(c);
+        c->left = *c->options->signals > 0 && c->options->survive;
+        if (c->left)
+            break;
         if (*c->options->signals > 0 && !c->cancelled) {
             coord_server_command(c->server, PROTO_VERB_CANCEL);
             c->cancelled = true;
@@ -185,17 +188,21 @@ static df_status cluster_open(cluster *c, df_error *err)
                                         .steps = o->plan->job.steps };
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
                                      .workers = o->workers, .threads = o->threads,
+                                     .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
+                                     .insecure = o->insecure, .user = c,
                                      .metrics = o->metrics,
-                                     .print = o->json ? NULL : cluster_print, .user = c };
+                                     .print = o->json || o->survive ? NULL : cluster_print };
     df_status s = cluster_job(c, err);
 
     if (s == DF_OK)
         s = coord_progress_new(&c->progress, &progress, err);
     if (s == DF_OK)
         s = coord_server_open(&c->server, &options, err);
-    if (s == DF_OK && !o->quiet)
+    if (s == DF_OK && !o->quiet && o->workers > 0)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
+    if (s == DF_OK && !o->quiet && o->survive)
+        fprintf(stderr, "workers join with: weir worker --join %s\n", coord_server_address(c->server));
     if (s == DF_OK && o->metrics != NULL && !o->quiet)
         fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
@@ -254,7 +261,7 @@ static const char *cluster_error(const cluster *c, const char *text)
 static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
-    int code = cluster_code(c, s);
+    int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
     if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers,
@@ -262,6 +269,9 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
         cluster_print_done(c);
+    else if (c->left)
+        fprintf(stderr, "%s: left after step %" PRIu64 "; workers wait for the same command again\n",
+                o->file, c->status->step);
     else if (code == COORD_INTERRUPTED && c->status->begun)
         fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "; files are whole\n", o->file,
                 c->status->step, c->status->steps);

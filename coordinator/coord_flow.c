@@ -315,9 +315,11 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (f->graph == NULL || w->phase != WORKER_RUNNING)
         return;
     w->now_us = now_us;
+    df_graph_help(f->graph);
+    look(f, w, now_us);
+    df_graph_help(f->graph);
     if (flow_send_notes(f, w))
         worker_flush(w);
-    look(f, w, now_us);
 }
 
 bool coord_flow_fingerprint(coord_flow *f, char text[33])

@@ -109,6 +109,18 @@ static bool role_may(coord_role role, uint16_t type)
     return role >= COORD_ROLE_WORKER;
 }
 
+/* What the protocol could do and the engine cannot: no kind reads live input, and key groups change their
+ * owners only with the generation. */
+static void server_refuse(coord_server *s, const proto_msg *msg)
+{
+    proto_msg answer = { .header = { .type = PROTO_TYPE_answer, .job = s->number } };
+
+    answer.answer.number = msg->header.type == PROTO_TYPE_inject ? msg->inject.number
+                                                                 : msg->command.number;
+    answer.answer.status = PROTO_ANSWER_REFUSED;
+    server_send(s, msg->header.sender, &answer);
+}
+
 /* The frame in one piece; null: it is too long. */
 static const uint8_t *frame_join(coord_server *s, const coord_net_event *e, size_t *size)
 {
@@ -154,7 +166,10 @@ static void server_frame(coord_server *s, const coord_net_event *e)
     server_room(s);
     if (msg.header.type == PROTO_TYPE_query)
         server_take_query(s, &msg);
-    else if (msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject)
+    else if (msg.header.type == PROTO_TYPE_inject ||
+             (msg.header.type == PROTO_TYPE_command && msg.command.verb == PROTO_VERB_MOVE))
+        server_refuse(s, &msg);
+    else if (msg.header.type == PROTO_TYPE_command)
         proto_coord_receive(s->coord, server_now_us(), &msg);
     else
         server_take_worker(s, &msg);
@@ -263,7 +278,9 @@ static void server_watch(coord_server *s, uint64_t now_us)
         s->skipped_told = stats.skipped;
         s->skipped_us = now_us;
     }
-    if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
+    if (!stats.running)
+        s->sample_count = 0; /* where it is then, it was before */
+    else if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
         s->samples[s->sample_count % SERVER_SAMPLES].us = now_us;
         s->samples[s->sample_count++ % SERVER_SAMPLES].low = stats.low;
     }

@@ -80,7 +80,7 @@ static df_status log_judge(const coord_server *s, bool same_plan, bool begun, pr
     const char *state = s->options.state;
 
     if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
-        return df_fail(err, DF_EINVAL, "the run in %s has ended; without --resume it begins anew", state);
+        return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
     if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
         return DF_END;
     if (!begun)

@@ -57,6 +57,12 @@ void coord_attach_begin(proto_coord *c)
         w->seen_us = c->now_us;
     }
     coord_enter(c, COORD_ATTACHING);
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (coord_worker_find(c, c->members[i])->gone) { /* known before anybody could report */
+            c->stats.missing = c->members[i];
+            coord_fence(c);
+            return;
+        }
     attach_send(c);
 }
 
@@ -287,7 +293,7 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
  * being made is waited for, because the next generation begins from it. */
 void coord_fence(proto_coord *c)
 {
-    uint32_t doubled = c->restarts < 6 ? c->restarts : 6;
+    uint32_t doubled = c->restarts < 7 ? c->restarts : 7;
 
     if (c->phase == COORD_FENCED || c->phase == COORD_ENDED || c->phase == COORD_STARTING)
         return;
@@ -298,7 +304,9 @@ void coord_fence(proto_coord *c)
     }
     c->restarts++;
     c->stats.restarts++;
-    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled);
+    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled) / 2;
+    if (doubled == 0)
+        c->fence_at_us = c->now_us; /* the first time at once */
     if (!c->attempt.committing)
         c->attempt = (coord_attempt){ 0 };
     coord_enter(c, COORD_FENCED);
@@ -421,6 +429,8 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     coord_worker *w = coord_worker_find(c, worker);
 
     c->now_us = now_us;
+    if (w == NULL && coord_is_member(c, worker))
+        w = coord_worker_add(c, worker);
     if (w == NULL || w->gone)
         return;
     w->gone = true;

@@ -107,6 +107,7 @@ df_status df_graph_restore(df_graph *g, uint32_t state, uint32_t key_group, df_b
             continue;
         graph_publish(t, edge, key_group, slot);
         graph_arrived(g, edge, slot, key_group);
+        graph_count_sent(g, edge, slot);
     }
     t->local[stream] = NULL;
     df_batch_unref(t->memory, batch);

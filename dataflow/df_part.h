@@ -69,6 +69,9 @@ df_status df_graph_marks(df_graph *graph, weir_mark *marks, df_error *err) DF_MU
 df_status df_graph_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
 /* Tasks that run are finished, threads end. */
 void df_graph_halt(df_graph *graph);
+/* Run what the calls above and below made ready, or wake threads that do. To be called after some of
+ * them, before the feeder sleeps. */
+void df_graph_help(df_graph *graph);
 /* Ticks below `end` may start. */
 void df_graph_grant(df_graph *graph, uint64_t end);
 /* Ticks below `end` are computed by all members: sinks may show them. */
