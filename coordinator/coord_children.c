@@ -105,6 +105,7 @@ static _Noreturn void child_exec(const coord_children *l, char *const *argv, int
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
         _exit(1);
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* of libraries' threads that open meanwhile */
     execv(argv[0], argv);
     _exit(1);
 }

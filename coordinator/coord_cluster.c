@@ -190,6 +190,7 @@ static df_status cluster_open(cluster *c, df_error *err)
                                      .workers = o->workers, .threads = o->threads,
                                      .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
                                      .insecure = o->insecure, .user = c,
+                                     .metrics = o->metrics,
                                      .print = o->json || o->survive ? NULL : cluster_print };
     df_status s = cluster_job(c, err);
 
@@ -202,6 +203,8 @@ static df_status cluster_open(cluster *c, df_error *err)
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
     if (s == DF_OK && !o->quiet && o->survive)
         fprintf(stderr, "workers join with: weir worker --join %s\n", coord_server_address(c->server));
+    if (s == DF_OK && o->metrics != NULL && !o->quiet)
+        fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
     return s;

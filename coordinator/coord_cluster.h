@@ -16,6 +16,7 @@ typedef struct coord_cluster_options {
     uint32_t workers, threads;    /* threads: of each */
     const char *fingerprints, *verify; /* null: none */
     bool streams;
+    const char *metrics;          /* where to show numbers over HTTP; null: nowhere */
     coord_server_begin begin;
     bool json, quiet;
     /* `weir coordinator`: workers outlive this process, which may end and be started again. */

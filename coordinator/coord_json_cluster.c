@@ -117,6 +117,8 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
+    json_object_set_new(object, "metrics",
+                        s->metrics[0] == '\0' ? json_null() : json_string(s->metrics));
     json_object_set_new(object, "workers", status_workers(s));
     return json_text(object);
 }
@@ -194,6 +196,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "waiting", s->waiting, sizeof s->waiting);
     get_text(object, "error", s->error, sizeof s->error);
     get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
+    get_text(object, "metrics", s->metrics, sizeof s->metrics);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
     s->begun = json_is_integer(json_object_get(object, "step"));

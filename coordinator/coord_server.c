@@ -256,6 +256,8 @@ static void server_ends_take(coord_server *s)
     if (coord_commit_ended(s->commit, &number, &ok, &err)) {
         if (!ok)
             server_fail(s, err.status, &err);
+        else
+            server_metrics_committed(s, server_now_us(), number);
         proto_coord_committed(s->coord, server_now_us(), number, ok);
     }
 }
@@ -266,6 +268,8 @@ static void server_watch(coord_server *s, uint64_t now_us)
     proto_coord_stats stats;
 
     proto_coord_stats_get(s->coord, &stats);
+    if (stats.attempt != 0)
+        server_metrics_watch(s, now_us, stats.attempt);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
         s->ended_us = now_us;
     if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {
@@ -313,6 +317,7 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
     if (now >= proto_coord_deadline(server->coord))
         proto_coord_tick(server->coord, now);
     server_watch(server, now);
+    server_metrics_turn(server);
     if (server->status != DF_OK) {
         if (err != NULL)
             *err = server->error;
@@ -329,6 +334,11 @@ void coord_server_wake(coord_server *server)
 const char *coord_server_address(const coord_server *server)
 {
     return coord_net_address(server->net);
+}
+
+const char *coord_server_metrics(const coord_server *server)
+{
+    return server->http == NULL ? NULL : coord_http_address(server->http);
 }
 
 void coord_server_command(coord_server *server, proto_verb verb)
@@ -431,6 +441,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     if (status == DF_OK)
         status = server_listen(s, err);
     if (status == DF_OK)
+        status = server_metrics_open(s, err);
+    if (status == DF_OK)
         status = server_children(s, err);
     if (status != DF_OK) {
         coord_server_close(&s);
@@ -448,6 +460,7 @@ void coord_server_close(coord_server **server)
     *server = NULL;
     if (s == NULL)
         return;
+    coord_http_close(&s->http);
     coord_children_free(&s->children);
     coord_log_close(&s->log); /* a sync or a commit under way still wakes the net */
     coord_commit_close(&s->commit);
@@ -455,6 +468,8 @@ void coord_server_close(coord_server **server)
         coord_state_remove(s->options.state, "endpoint");
     coord_net_close(&s->net);
     proto_coord_free(&s->coord);
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        server_peer_uncount(&s->peers[i]);
     free(s->peers);
     free(s->frame);
     free(s->joined);

@@ -47,6 +47,7 @@ typedef struct coord_server_options {
     uint32_t threads;        /* of each */
     bool workers_survive;    /* they outlive the coordinator */
     const char *program;     /* of the workers; null: this one */
+    const char *metrics;     /* where GET /metrics is answered (coord_http.h); null: nowhere */
     /* What sinks print; null: they may not. */
     void (*print)(void *user, const char *text, size_t size);
     void *user;
@@ -66,6 +67,8 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
 void coord_server_wake(coord_server *server);
 
 const char *coord_server_address(const coord_server *server);
+/* Where numbers are shown, "127.0.0.1:9464"; null: nowhere. */
+const char *coord_server_metrics(const coord_server *server);
 /* A command of this process itself; its answer is not waited for. */
 void coord_server_command(coord_server *server, proto_verb verb);
 /* How it stands; `status` is large and the caller's. */

@@ -23,8 +23,10 @@ void server_peer_forget(coord_server *server, uint64_t id)
 {
     server_peer *peer = server_peer_find(server, id);
 
-    if (peer != NULL)
-        *peer = server->peers[--server->peer_count];
+    if (peer == NULL)
+        return;
+    server_peer_uncount(peer);
+    *peer = server->peers[--server->peer_count];
 }
 
 static server_peer *peer_add(coord_server *s, uint64_t id)
@@ -221,6 +223,9 @@ void server_take_worker(coord_server *server, const proto_msg *msg)
         return;
     case PROTO_TYPE_part:
         take_part(server, msg);
+        return;
+    case PROTO_TYPE_metrics:
+        server_take_metrics(server, msg);
         return;
     case PROTO_TYPE_finished:
         take_finished(server, msg);

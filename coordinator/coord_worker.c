@@ -26,6 +26,7 @@
 
 #define WORKER_BEAT_US    200000u
 #define WORKER_RESEND_US  500000u
+#define WORKER_METRICS_US 1000000u /* between two messages with what was counted */
 #define WORKER_CREDIT     (64u << 20)
 #define WORKER_FRAME_SIZE (256u << 10)
 
@@ -49,7 +50,7 @@ static const coord_option worker_table[] = {
 
 typedef struct worker {
     const worker_options *options;
-    uint64_t id, hello_at_us;
+    uint64_t id, hello_at_us, metrics_at_us;
     coord_net *net;
     coord_wire wire;
     uint64_t job;
@@ -92,6 +93,27 @@ static void say_hello(worker *w)
                                .address = bytes_of(coord_net_address(w->net)) };
     w->hello_at_us = now_us() + WORKER_BEAT_US;
     worker_say(w, 0, &msg);
+}
+
+/* About once a second, with a heartbeat: it makes no deadline of its own. */
+static void say_metrics(worker *w, uint64_t now)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_metrics, .job = w->job, .sender = w->id } };
+    coord_counts counts;
+    df_writer out;
+
+    if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
+        return;
+    w->metrics_at_us = now + WORKER_METRICS_US;
+    for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
+        counts.rejected[i] += w->wire.rejected[i];
+    df_writer_init_growing(&out, PROTO_PAYLOAD_SIZE_MAX);
+    coord_counts_encode(&out, &counts);
+    msg.metrics.payload = (proto_bytes){ out.data, (uint32_t)out.size };
+    if (df_writer_ok(&out))
+        worker_say(w, 0, &msg);
+    df_writer_fini(&out);
+    coord_counts_fini(&counts);
 }
 
 /* ---- what the protocol's half asks ---- */
@@ -358,6 +380,7 @@ static void turn(worker *w)
         return;
     proto_worker_tick(w->proto, now);
     coord_flow_poll(w->flow, w->proto, now);
+    say_metrics(w, now);
 }
 
 static uint64_t number_of(const worker_options *o)
