@@ -1,6 +1,8 @@
 /* Loading a generation and writing a part, each on a thread of its own. */
 #include "coordinator/coord_flow_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -87,6 +89,8 @@ static void *load_main(void *user)
     df_status s = f->snapshot == 0 ? load_graph(f, err) : load_snapshot(f, err);
 
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_install_load, err);
+    if (s == DF_OK)
         s = df_graph_start(f->graph, err);
     if (s != DF_OK) {
         df_graph_free(&f->graph);
@@ -123,10 +127,12 @@ void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     if (!job_ended(&f->load))
         return;
-    if (f->load.status == DF_OK)
-        proto_worker_ready(w, now_us);
-    else
+    if (f->load.status != DF_OK) {
         load_failed(f, w);
+        return;
+    }
+    df_failpoint_pass(DF_FAILPOINT_install_ready);
+    proto_worker_ready(w, now_us);
 }
 
 /* ---- writing ---- */
@@ -138,7 +144,11 @@ static void *write_main(void *user)
     df_status s = df_graph_capture_marks(f->graph, err);
 
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_sinks_marked, err);
+    if (s == DF_OK)
         s = df_graph_sync_sinks(f->graph, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_sinks_synced, err);
     f->sync_status = s;
     if (s == DF_OK)
         s = coord_part_write(&f->part_job, &f->result, err);
@@ -149,6 +159,7 @@ static void *write_main(void *user)
 
 void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
 {
+    df_failpoint_pass(DF_FAILPOINT_barrier_captured);
     coord_part_result_fini(&f->result);
     f->attempt = attempt;
     f->part_job = (coord_part_job){

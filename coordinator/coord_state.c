@@ -1,5 +1,7 @@
 #include "coordinator/coord_state.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -134,10 +136,14 @@ df_status coord_state_write(const char *folder, const char *name, const void *by
     if (fd < 0)
         return df_fail(err, DF_EIO, "%s: %s", fresh, strerror(errno));
     done = write_whole(fd, bytes, size) && fsync(fd) == 0;
-    if (close(fd) != 0 || !done || rename(fresh, path) != 0) {
+    if (close(fd) != 0 || !done)
         s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_state_file, err);
+    if (s == DF_OK && rename(fresh, path) != 0)
+        s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+    if (s != DF_OK)
         unlink(fresh);
-    }
     return s;
 }
 
