@@ -38,7 +38,7 @@ LIB_SRC  := $(sort $(wildcard kernels/*.c dataflow/*.c operators/*.c))
 LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
 # What only the program needs: plain x86-64, so that an old machine can be refused with a sentence.
 APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
-APP_CXX  := $(sort $(wildcard config/*.cpp))
+APP_CXX  := $(sort $(wildcard config/*.cpp snapshot/*.cpp))
 APP_OBJ  := $(APP_SRC:%.c=$(B)/app/%.o) $(APP_CXX:%.cpp=$(B)/app/%.o)
 APP_LIBS := -lrocksdb -lzmq -llz4 -lzstd -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)

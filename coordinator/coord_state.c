@@ -21,10 +21,24 @@ df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const cha
     return DF_OK;
 }
 
+/* Make the name of a new folder durable. */
+static df_status state_sync_parent(const char *path, df_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char parent[DF_PATH_MAX] = ".";
+    df_disk disk;
+
+    if (slash != NULL)
+        snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    df_disk_posix_init(&disk);
+    return df_disk_sync_folder(&disk, parent, err);
+}
+
 df_status coord_state_make(const char *folder, df_error *err)
 {
     char path[DF_PATH_MAX];
     int length = snprintf(path, sizeof path, "%s", folder);
+    df_status s = DF_OK;
 
     if (length <= 0 || length >= DF_PATH_MAX)
         return df_fail(err, DF_EINVAL, "%.100s: expected a path", folder);
@@ -34,8 +48,12 @@ df_status coord_state_make(const char *folder, df_error *err)
         if (end != '/' && end != '\0')
             continue;
         *at = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+        if (mkdir(path, 0777) == 0)
+            s = state_sync_parent(path, err);
+        else if (errno != EEXIST)
+            s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+        if (s != DF_OK)
+            return s;
         if (end == '\0')
             return DF_OK;
         *at = '/';

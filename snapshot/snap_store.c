@@ -411,8 +411,8 @@ static df_status store_absent(df_disk *disk, const char *folder, df_error *err)
 
     snap_guard_close(&guard);
     if (s == DF_OK && head.sequence > 1)
-        return df_fail(err, DF_ECORRUPT, "%s/db/CURRENT is missing: the database is lost, and the "
-                       "current snapshot was %" PRIu64, folder, head.snapshot);
+        return df_fail(err, DF_ECORRUPT, "%s/db: the database is lost, and the current snapshot "
+                       "was %" PRIu64, folder, head.snapshot);
     if (s == DF_OK || s == DF_END)
         return df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
     return s;

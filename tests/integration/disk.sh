@@ -45,7 +45,7 @@ trial() # N ERROR [on]
     shimmed "$@"
     what="call $1: $2${3:+ from then on}"
     [ "$(count_of 1)" -gt 0 ] || return 1
-    failed=$(od -An -c -j 24 -N 232 -w232 -v counts | sed 's/ *\\0.*//; s/  *//g')
+    failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
     what="$what ($failed)"
     cp err err.first
     if [ $CODE -eq 1 ]; then
