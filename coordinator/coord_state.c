@@ -21,7 +21,7 @@ df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const cha
     return DF_OK;
 }
 
-/* Make the name of a new folder durable. */
+/* Make a name durable. */
 static df_status state_sync_parent(const char *path, df_error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -162,6 +162,8 @@ df_status coord_state_write(const char *folder, const char *name, const void *by
         s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
     if (s != DF_OK)
         unlink(fresh);
+    else
+        s = state_sync_parent(path, err);
     return s;
 }
 
