@@ -78,8 +78,8 @@ static const weir_option run_options[] = {
 static const weir_option snapshot_options[] = {
     { "every_seconds", "wall time between snapshots", WEIR_F64, "s", "60", "> 0, <= 1e9", NULL,
       offsetof(cfg_snapshot, every_seconds) },
-    { "every_steps", "steps between snapshots, instead of seconds", WEIR_U64, NULL, "", ">= 1", NULL,
-      offsetof(cfg_snapshot, every_steps) },
+    { "every_steps", "steps between snapshots, instead of seconds", WEIR_U64, NULL, "", ">= 1",
+      NULL, offsetof(cfg_snapshot, every_steps) },
     { "retain", "how many are kept; older ones are removed after a new one is complete", WEIR_U32,
       NULL, "3", ">= 2", NULL, offsetof(cfg_snapshot, retain) },
     { "compression", "of the columns", WEIR_CHOICE, NULL, "lz4", NULL, "lz4|zstd|none",
@@ -90,11 +90,11 @@ static const weir_option snapshot_options[] = {
 };
 
 static const weir_option fault_options[] = {
-    { "mode", "what follows the loss of a worker: all return to the last snapshot; or a task is run "
-      "again elsewhere, where that is possible; or the job fails", CFG_OPTION_NODE, NULL, "snapshot",
-      NULL, "`snapshot`, `retry` or `none`", offsetof(cfg_fault_tolerance, mode) },
-    { "max_restarts", "returns to a snapshot before the job fails", WEIR_U32, NULL, "10", NULL, NULL,
-      offsetof(cfg_fault_tolerance, max_restarts) },
+    { "mode", "what follows the loss of a worker: all return to the last snapshot; or a task is "
+      "run again elsewhere, where that is possible; or the job fails", CFG_OPTION_NODE, NULL,
+      "snapshot", NULL, "`snapshot`, `retry` or `none`", offsetof(cfg_fault_tolerance, mode) },
+    { "max_restarts", "returns to one snapshot before the job fails", WEIR_U32, NULL, "10", NULL,
+      NULL, offsetof(cfg_fault_tolerance, max_restarts) },
     { "backoff_seconds", "what is waited before such a return", WEIR_F64, "s", "0.1", "0..3600",
       NULL, offsetof(cfg_fault_tolerance, backoff_seconds) },
     { "retries", "how often a task is run again, with mode = \"retry\"", WEIR_U32, NULL, "3",

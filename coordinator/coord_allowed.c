@@ -1,5 +1,5 @@
-/* The list of keys that may connect, with their roles: lines of ROLE KEY [NAME]. The role comes first
- * because a key may begin with the sign of a comment. */
+/* The list of keys that may connect, with their roles: lines of ROLE KEY [NAME]. The role comes
+ * first because a key may begin with the sign of a comment. */
 #include "coordinator/coord_keys.h"
 
 #include <errno.h>

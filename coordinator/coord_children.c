@@ -44,8 +44,6 @@ static void children_save(const coord_children *l)
     char text[COORD_CHILDREN_MAX * 64];
     size_t used = 0;
 
-    if (!l->options.survive)
-        return;
     for (uint32_t i = 0; i < l->options.count; i++)
         if (l->list[i].process != 0)
             used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "\n", i,
@@ -54,11 +52,16 @@ static void children_save(const coord_children *l)
         fprintf(stderr, "weir: %s/workers cannot be written\n", l->options.state);
 }
 
-static void child_adopt(child *c, uint64_t worker, uint64_t process)
+/* What an earlier coordinator started. Workers that do not outlive theirs are gone, or about to go. */
+static void child_adopt(const coord_children *l, child *c, uint64_t worker, uint64_t process)
 {
-    if (c->process != 0 || !coord_process_alive(process))
+    if (c->process != 0)
         return;
-    c->worker = worker;
+    c->worker = worker; /* without a process: it will be told that this one has ended */
+    if (!l->options.survive && coord_process_signal(process, SIGKILL, NULL) != DF_EIO)
+        return;
+    if (!coord_process_alive(process))
+        return;
     c->process = process;
     c->pid = coord_process_pid(process);
     c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
@@ -78,7 +81,7 @@ static df_status children_find(coord_children *l, df_error *err)
 
         if (sscanf(at, "%u %" SCNu64 " %" SCNu64, &slot, &worker, &process) == 3 &&
             slot < l->options.count && worker != 0)
-            child_adopt(&l->list[slot], worker, process);
+            child_adopt(l, &l->list[slot], worker, process);
     }
     free(text);
     return DF_OK;
@@ -217,7 +220,7 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
     if (c->out >= 0)
         close(c->out);
     c->failures = child_failed(c, now_us) ? c->failures + 1 : 0;
-    pause <<= c->failures < 6 ? c->failures : 6;
+    pause = c->failures == 0 ? 0 : pause << (c->failures < 6 ? c->failures : 6);
     *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause };
     children_save(l);
     if (worker != 0)
@@ -231,6 +234,12 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
     for (uint32_t i = 0; i < children->options.count; i++) {
         child *c = &children->list[i];
 
+        if (c->process == 0 && c->worker != 0) {
+            uint64_t worker = c->worker;
+
+            c->worker = 0;
+            children->options.ended(children->options.user, worker);
+        }
         if (c->process != 0) {
             child_print(children, c);
             if (child_has_ended(c))
@@ -305,6 +314,36 @@ bool coord_children_has(const coord_children *children, uint64_t worker, uint32_
     return false;
 }
 
+static void child_kill(const child *c)
+{
+    df_error err;
+
+    if (c->process != 0 && coord_process_signal(c->process, SIGKILL, &err) == DF_EIO)
+        fprintf(stderr, "weir: %s\n", err.text);
+}
+
+void coord_children_kill(coord_children *children, uint64_t worker)
+{
+    uint32_t slot;
+
+    if (coord_children_has(children, worker, &slot))
+        child_kill(&children->list[slot]);
+}
+
+void coord_children_kill_old(coord_children *children, uint64_t now_us, uint64_t most_us,
+                             const proto_coord_worker *known, uint32_t count)
+{
+    for (uint32_t i = 0; i < children->options.count; i++) {
+        const child *c = &children->list[i];
+        bool there = c->process == 0 || !c->ours || now_us - c->start_us <= most_us;
+
+        for (uint32_t k = 0; k < count && !there; k++)
+            there = known[k].id == c->worker;
+        if (!there)
+            child_kill(c);
+    }
+}
+
 void coord_children_stop(coord_children *children, bool kill)
 {
     for (uint32_t i = 0; i < children->options.count; i++)
@@ -329,7 +368,7 @@ df_status coord_children_new(coord_children **out, const coord_children_options 
     if (options->count > COORD_CHILDREN_MAX)
         s = df_fail(err, DF_ELIMIT, "%u workers; the limit on one machine is %d", options->count,
                     COORD_CHILDREN_MAX);
-    if (s == DF_OK && options->survive)
+    if (s == DF_OK)
         s = children_find(l, err);
     if (s != DF_OK) {
         free(l);

@@ -9,6 +9,7 @@
 #ifndef COORD_CHILDREN_H
 #define COORD_CHILDREN_H
 
+#include "coordinator/proto_coord.h"
 #include "dataflow/df_error.h"
 
 #include <stdbool.h>
@@ -48,6 +49,11 @@ uint32_t coord_children_alive(const coord_children *children);
 uint32_t coord_children_hope(const coord_children *children);
 /* Whether a process is one of ours, and which. */
 bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot);
+/* Kill one, which is then started again like any that ends. */
+void coord_children_kill(coord_children *children, uint64_t worker);
+/* Kill those that were started more than `most_us` ago and are none of `known`. */
+void coord_children_kill_old(coord_children *children, uint64_t now_us, uint64_t most_us,
+                             const proto_coord_worker *known, uint32_t count);
 /* Ask all to end (SIGTERM), or make them (SIGKILL). */
 void coord_children_stop(coord_children *children, bool kill);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CLUSTER_TURN_US 100000u
+#define CLUSTER_LOOK_S  0.05 /* seconds between two looks at how it stands */
 
 typedef struct cluster {
     const coord_cluster_options *options;
@@ -29,7 +30,8 @@ typedef struct cluster {
     coord_status *status;
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     uint64_t restarts;
-    bool cancelled;        /* by the user, here */
+    double looked;         /* when */
+    bool cancelled, left;  /* by the user, here */
     double begin;
 } cluster;
 
@@ -112,6 +114,8 @@ static df_status cluster_job(cluster *c, df_error *err)
     coord_shape_of(&c->shape, plan);
     c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
+                                 .fingerprints = c->options->fingerprints,
+                                 .verify = c->options->verify, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
                                  .window = plan->window, .pace = plan->draft->pace };
     return DF_OK;
@@ -144,6 +148,7 @@ static void cluster_watch(cluster *c)
     const coord_status *s = c->status;
     char line[256];
 
+    c->looked = coord_machine_seconds();
     coord_server_status(c->server, c->status);
     atomic_store(&c->step, s->begun ? s->step + 1 : 0);
     if (s->restarts > c->restarts && !c->options->quiet) {
@@ -163,7 +168,11 @@ static df_status cluster_loop(cluster *c, df_error *err)
 
     while (s == DF_OK) {
         s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
-        cluster_watch(c);
+        if (s != DF_OK || coord_machine_seconds() - c->looked >= CLUSTER_LOOK_S)
+            cluster_watch(c);
+        c->left = *c->options->signals > 0 && c->options->survive;
+        if (c->left)
+            break;
         if (*c->options->signals > 0 && !c->cancelled) {
             coord_server_command(c->server, PROTO_VERB_CANCEL);
             c->cancelled = true;
@@ -179,16 +188,20 @@ static df_status cluster_open(cluster *c, df_error *err)
                                         .steps = o->plan->job.steps };
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
                                      .workers = o->workers, .threads = o->threads,
-                                     .print = o->json ? NULL : cluster_print, .user = c };
+                                     .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
+                                     .insecure = o->insecure, .user = c,
+                                     .print = o->json || o->survive ? NULL : cluster_print };
     df_status s = cluster_job(c, err);
 
     if (s == DF_OK)
         s = coord_progress_new(&c->progress, &progress, err);
     if (s == DF_OK)
         s = coord_server_open(&c->server, &options, err);
-    if (s == DF_OK && !o->quiet)
+    if (s == DF_OK && !o->quiet && o->workers > 0)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
+    if (s == DF_OK && !o->quiet && o->survive)
+        fprintf(stderr, "workers join with: weir worker --join %s\n", coord_server_address(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
     return s;
@@ -211,6 +224,8 @@ static void cluster_print_done(const cluster *c)
                s->snapshot);
     else
         printf("done. fingerprint %s\n", s->fingerprint[0] == '\0' ? "unknown" : s->fingerprint);
+    if (c->options->verify != NULL && strcmp(s->phase, "drained") != 0)
+        printf("same bits as %s in %" PRIu64 " steps\n", c->options->verify, s->steps + 1);
     coord_job_files(c->options->plan, files, sizeof files);
     if (files[0] != '\0')
         printf("in %s: %s\n", c->options->directory, files);
@@ -231,22 +246,36 @@ static int cluster_code(const cluster *c, df_status s)
     return s == DF_EINVAL && c->server == NULL ? COORD_USAGE : COORD_FAILED;
 }
 
+/* A worker's error begins with the job's file, as it was told it. */
+static const char *cluster_error(const cluster *c, const char *text)
+{
+    size_t length = strlen(c->file);
+
+    return length > 0 && strncmp(text, c->file, length) == 0 && strncmp(text + length, ": ", 2) == 0
+               ? text + length + 2 : text;
+}
+
 static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
-    int code = cluster_code(c, s);
-    const char *error = s != DF_OK ? err->text : c->status->error;
+    int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
+    const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
-    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->threads,
-                                           coord_machine_seconds() - c->begin, error))
+    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers,
+                                           o->threads, coord_machine_seconds() - c->begin, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
         cluster_print_done(c);
+    else if (c->left)
+        fprintf(stderr, "%s: left after step %" PRIu64 "; workers wait for the same command again\n",
+                o->file, c->status->step);
     else if (code == COORD_INTERRUPTED && c->status->begun)
         fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "; files are whole\n", o->file,
                 c->status->step, c->status->steps);
     else if (code == COORD_INTERRUPTED)
         fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
+    else if (code != COORD_DONE && strncmp(error, o->file, strlen(o->file)) == 0)
+        fprintf(stderr, "%s\n", error); /* a step's error begins with the job file */
     else if (code != COORD_DONE)
         fprintf(stderr, "%s: %s\n", o->file, error);
     return code;

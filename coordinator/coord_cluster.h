@@ -1,5 +1,5 @@
-/* `weir run JOB --workers N`: the coordinator in this process, N workers on this machine, from the
- * beginning to the end of the job. */
+/* `weir run JOB --workers N` and `weir coordinator JOB`: the coordinator of one job in this process, and
+ * workers on this machine, until the job has ended. */
 #ifndef COORD_CLUSTER_H
 #define COORD_CLUSTER_H
 
@@ -14,8 +14,14 @@ typedef struct coord_cluster_options {
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */
+    const char *fingerprints, *verify; /* null: none */
+    bool streams;
     coord_server_begin begin;
     bool json, quiet;
+    /* `weir coordinator`: workers outlive this process, which may end and be started again. */
+    bool survive;
+    const char *bind, *keys;      /* null: a local socket; no keys */
+    bool insecure;
     const volatile sig_atomic_t *signals; /* how often the user wanted it to stop */
 } coord_cluster_options;
 

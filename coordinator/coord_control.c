@@ -302,47 +302,61 @@ CONTROL_VERB(cancel, "end a running job now; its files stay whole")
 
 /* ---- list, logs ---- */
 
-static void list_one(const char *name)
+/* One job's line, or (JSON) the coordinator's own words. */
+static void list_one(const char *name, bool json, uint32_t *count)
 {
+    static const coord_question question = { .what = "status" };
     char state[DF_PATH_MAX];
     coord_client *client = NULL;
+    const char *reply;
+    size_t size;
     df_error err = { 0 };
 
     if (coord_client_find(state, name, &err) != DF_OK)
         return;
-    if (coord_client_open(&client, state, &err) == DF_OK)
+    if (coord_client_open(&client, state, &err) != DF_OK) {
+        if (!json)
+            printf("%s  does not run\n", name);
+    } else if (!json) {
         status_print_line(coord_client_status(client));
-    else
-        printf("%s  does not run\n", name);
+    } else if (coord_client_ask(client, &question, &reply, &size, &err) == DF_OK) {
+        printf("%s%.*s", (*count)++ == 0 ? "" : ",", (int)size, reply);
+    }
     coord_client_close(&client);
 }
 
 static int list_run(const coord_args *args, const void *options)
 {
+    const control_options *o = options;
     struct dirent **names;
-    int count = scandir("runs", &names, NULL, alphasort);
+    int found = scandir("runs", &names, NULL, alphasort);
+    uint32_t count = 0;
 
     (void)args;
-    (void)options;
-    for (int i = 0; i < count; i++) {
+    if (o->json)
+        fputs("{\"jobs\":[", stdout);
+    for (int i = 0; i < found; i++) {
         if (names[i]->d_name[0] != '.')
-            list_one(names[i]->d_name);
+            list_one(names[i]->d_name, o->json, &count);
         free(names[i]);
     }
-    if (count >= 0)
+    if (o->json)
+        puts("]}");
+    if (found >= 0)
         free(names);
     return COORD_DONE;
 }
-
-static const coord_option list_table[] = { { 0 } };
 
 const coord_verb coord_verb_list = {
     .name = "list",
     .arguments = "",
     .help = "the jobs below runs/ that were run with workers",
-    .options = list_table,
+    .options = control_table,
+    .options_size = sizeof(control_options),
     .run = list_run,
 };
+
+static const coord_option logs_table[] = { { 0 } };
 
 static int logs_run(const coord_args *args, const void *options)
 {
@@ -368,7 +382,7 @@ const coord_verb coord_verb_logs = {
     .name = "logs",
     .arguments = "JOB",
     .help = "what the workers of a job have said",
-    .options = list_table,
+    .options = logs_table,
     .argument_min = 1,
     .argument_max = 1,
     .run = logs_run,

@@ -36,10 +36,11 @@ static void engine_open(proto_worker *w)
                          .sink_member = sink_member(w, plan), .first_tick = w->install_step,
                          .user = f, .send = flow_note_parcel, .sent = flow_note_sent,
                          .wake = flow_note_wake };
+    f->generation = w->generation;
     f->snapshot = w->install_snapshot;
     f->final_tick = UINT64_MAX;
     f->seen = (df_progress){ .worked = w->install_step, .done = w->install_step };
-    f->failure_told = false;
+    f->failure_told = f->failure_ended = false;
     f->load_failures = 0;
     flow_load_begin(f);
 }
@@ -275,19 +276,18 @@ static void give_credit(coord_flow *f, proto_worker *w, uint64_t from, uint64_t 
         }
 }
 
+/* At once, and again when the tick has ended: the smallest of all workers' errors counts (rule 21). */
 static void tell_failure(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     const df_progress *p = &f->seen;
-    const df_vertex *v = &f->options.plan->vertices[p->fail_vertex];
-    bool sink = v->kind != NULL && v->kind->role == WEIR_SINK;
-    proto_failed failure = { .step = p->fail_tick, .stage = p->fail_vertex, .group = p->fail_key_group,
-                             .row = p->fail_row, .fatal = !sink && p->error.status == DF_EINVAL,
+    proto_failed failure = { .step = p->fail_tick, .stage = p->failed ? p->fail_vertex : PROTO_NONE,
+                             .group = p->fail_key_group, .row = p->fail_row, .fatal = p->fatal,
+                             .ended = p->ended,
                              .text = { (const uint8_t *)p->error.text,
                                        (uint32_t)strlen(p->error.text) } };
 
-    if (p->error.status == DF_OK) /* another member's task failed, and that one tells it */
-        return;
-    f->failure_told = true;
+    f->failure_told = p->failed;
+    f->failure_ended = p->ended;
     proto_worker_task_failed(w, now_us, &failure);
 }
 
@@ -304,7 +304,7 @@ static void look(coord_flow *f, proto_worker *w, uint64_t now_us)
                 (now.captured && !f->seen.captured);
         give_credit(f, w, f->seen.done, now.done);
         f->seen = now;
-        if (now.failed && !f->failure_told)
+        if ((now.failed && !f->failure_told) || (now.ended && !f->failure_ended))
             tell_failure(f, w, now_us);
         if (moved)
             proto_worker_moved(w, now_us);
@@ -318,9 +318,11 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (f->graph == NULL || w->phase != WORKER_RUNNING)
         return;
     w->now_us = now_us;
+    df_graph_help(f->graph);
+    look(f, w, now_us);
+    df_graph_help(f->graph);
     if (flow_send_notes(f, w))
         worker_flush(w);
-    look(f, w, now_us);
 }
 
 bool coord_flow_fingerprint(coord_flow *f, char text[33])

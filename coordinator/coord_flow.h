@@ -16,13 +16,16 @@ typedef struct coord_flow coord_flow;
 typedef struct coord_flow_options {
     const df_plan *plan;
     const char *directory;     /* of output files */
-    const char *store;         /* folder of the store; shared with the coordinator */
+    const char *state;         /* the coordinator's folder, and that of the store in it: shared */
+    const char *store;
     uint32_t threads;
     void *console;             /* FILE *, or null */
     snap_codec codec;
     bool fingerprint_steps, fingerprint_streams;
     /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
+    /* Before the first of them of a generation; the loading thread. */
+    df_status (*on_begin)(void *user, uint64_t step, df_error *err);
     /* Any thread: there is something to poll. */
     void (*wake)(void *user);
     void *user;

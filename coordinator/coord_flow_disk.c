@@ -1,9 +1,12 @@
 /* Loading a generation and writing a part, each on a thread of its own. */
 #include "coordinator/coord_flow_private.h"
 
+#include "coordinator/coord_state.h"
+#include "dataflow/df_bytes.h"
 #include "dataflow/df_failpoint.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOAD_FAILURES_MAX 20 /* heartbeats for which a file may be another's */
@@ -66,6 +69,73 @@ static df_status load_graph(coord_flow *f, df_error *err)
     return df_graph_new(&f->graph, f->options.plan, &options, err);
 }
 
+/* Where the sinks stood when the job began is kept in STATE/marks, so that a generation that begins
+ * again before the first snapshot goes on behind it, and no reader sees a file shrink.
+ *
+ *   for each sink with a mark: u32 vertex, u32 size, the bytes */
+static df_status marks_write(const coord_flow *f, df_error *err)
+{
+    df_writer w;
+    df_status s;
+
+    df_writer_init_growing(&w, DF_OPERATORS_MAX * sizeof(weir_mark));
+    for (uint32_t v = 0; v < f->options.plan->vertex_count; v++)
+        if (f->marks[v].size > 0) {
+            df_put_u32(&w, v);
+            df_put_blob(&w, f->marks[v].bytes, f->marks[v].size);
+        }
+    s = df_writer_ok(&w) ? coord_state_write(f->options.state, "marks", w.data, w.size, err)
+                         : df_fail(err, DF_ENOMEM, "marks: out of memory");
+    df_writer_fini(&w);
+    return s;
+}
+
+static df_status marks_parse(coord_flow *f, const char *text, size_t size, df_error *err)
+{
+    df_cursor r;
+
+    df_cursor_init(&r, text, size);
+    while (df_get_left(&r) > 0) {
+        uint32_t v = df_get_u32(&r);
+        size_t length;
+        const uint8_t *bytes = df_get_blob(&r, WEIR_MARK_MAX, &length);
+
+        if (bytes == NULL || v >= f->options.plan->vertex_count)
+            return df_fail(err, DF_ECORRUPT, "%s/marks is damaged", f->options.state);
+        f->marks[v].size = (uint32_t)length;
+        memcpy(f->marks[v].bytes, bytes, length);
+    }
+    return DF_OK;
+}
+
+static df_status load_first(coord_flow *f, df_error *err)
+{
+    char *text = NULL;
+    size_t size;
+    df_status s = DF_END;
+
+    if (f->part.member != f->part.sink_member)
+        return load_graph(f, err);
+    if (f->generation > 1)
+        s = coord_state_read(f->options.state, "marks", &text, &size, err);
+    if (s == DF_OK) {
+        s = marks_parse(f, text, size, err);
+        f->part.marks = f->marks;
+        if (s == DF_OK)
+            s = load_graph(f, err);
+    } else if (s == DF_END) {
+        s = load_graph(f, err);
+        if (s == DF_OK)
+            s = df_graph_marks(f->graph, f->marks, err);
+        if (s == DF_OK)
+            s = df_graph_sync_sinks(f->graph, err);
+        if (s == DF_OK)
+            s = marks_write(f, err);
+    }
+    free(text);
+    return s;
+}
+
 static df_status load_snapshot(coord_flow *f, df_error *err)
 {
     snap_store *store = NULL;
@@ -86,8 +156,11 @@ static void *load_main(void *user)
 {
     coord_flow *f = user;
     df_error *err = &f->load.error;
-    df_status s = f->snapshot == 0 ? load_graph(f, err) : load_snapshot(f, err);
+    df_status s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
 
+    if (s == DF_OK && f->options.on_begin != NULL && f->part.member == f->part.sink_member)
+        s = f->options.on_begin(f->options.user,
+                                f->part.first_tick == 0 ? 0 : f->part.first_tick - 1, err);
     if (s == DF_OK)
         s = df_failpoint(DF_FAILPOINT_install_load, err);
     if (s == DF_OK)

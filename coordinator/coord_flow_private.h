@@ -49,9 +49,9 @@ struct coord_flow {
     df_part part;
     uint32_t *owners;
     weir_mark *marks;
-    uint64_t snapshot, final_tick;
+    uint64_t generation, snapshot, final_tick;
     df_progress seen;
-    bool failure_told;
+    bool failure_told, failure_ended;
     uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */
     flow_piece *pieces;
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */

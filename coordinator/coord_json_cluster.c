@@ -251,15 +251,15 @@ bool coord_json_is_done(const char *text, size_t size, df_error *err)
 /* ---- run ---- */
 
 bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *plan,
-                            const char *directory, uint32_t threads, double seconds,
-                            const char *error)
+                            const char *directory, uint32_t workers, uint32_t threads,
+                            double seconds, const char *error)
 {
     json_t *object = json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:o}", "job", plan->job.name, "plan",
                                json_sprintf("%016" PRIx64 "%016" PRIx64, plan->hash[0], plan->hash[1]),
                                "status", s->phase[0] == '\0' ? "failed" : s->phase, "steps",
                                json_count(plan->job.steps), "step",
                                s->begun ? json_count(s->step) : json_null(), "workers",
-                               json_count(s->worker_count), "threads", json_count(threads));
+                               json_count(workers), "threads", json_count(threads));
     bool done;
 
     if (object == NULL)
@@ -281,9 +281,10 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
 
 char *coord_json_options(const coord_worker_options *o)
 {
-    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:o}", "label", o->label, "threads",
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:o, s:s, s:s, s:b}", "label", o->label, "threads",
                                (int)o->threads, "console", o->console, "state", o->state, "sink_host",
-                               json_count(o->sink_host)));
+                               json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
+                               o->verify, "streams", o->streams));
 }
 
 bool coord_json_options_read(coord_worker_options *options, const char *text, size_t size)
@@ -296,6 +297,9 @@ bool coord_json_options_read(coord_worker_options *options, const char *text, si
     options->console = get_flag(object, "console");
     get_text(object, "state", options->state, sizeof options->state);
     options->sink_host = (uint32_t)get_count(object, "sink_host");
+    get_text(object, "fingerprints", options->fingerprints, sizeof options->fingerprints);
+    get_text(object, "verify", options->verify, sizeof options->verify);
+    options->streams = get_flag(object, "streams");
     json_decref(object);
     return right && options->threads <= DF_THREADS_MAX;
 }

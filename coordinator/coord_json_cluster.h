@@ -32,8 +32,8 @@ bool coord_json_is_done(const char *text, size_t size, df_error *err);
 
 /* What `weir run --workers --json` prints when it has ended. False: it could not be written. */
 bool coord_json_cluster_run(FILE *out, const coord_status *status, const df_plan *plan,
-                            const char *directory, uint32_t threads, double seconds,
-                            const char *error);
+                            const char *directory, uint32_t workers, uint32_t threads,
+                            double seconds, const char *error);
 
 /* What a worker is told of how to run, beside its job. */
 typedef struct coord_worker_options {
@@ -42,6 +42,8 @@ typedef struct coord_worker_options {
     bool console;        /* sinks may print to standard output */
     char state[512];     /* folder of the coordinator's state, for its store; "": not shared */
     uint32_t sink_host;  /* where sinks run */
+    char fingerprints[512], verify[512]; /* "": none */
+    bool streams;
 } coord_worker_options;
 
 char *coord_json_options(const coord_worker_options *options);

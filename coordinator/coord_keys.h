@@ -41,8 +41,8 @@ df_status coord_key_read(const char *text, char key[COORD_KEY_SIZE], df_error *e
 /* Make NAME.key and NAME.pub; the folder too. DF_EINVAL: the name is taken, or is none. */
 df_status coord_keys_new(const char *folder, const char *name, coord_key *key,
                          df_error *err) DF_MUST_CHECK;
-/* Read a secret key; name null: the only one there. DF_EINVAL: it is not there, others than its owner
- * can read it, or it is damaged. The caller clears `secret`. */
+/* Read a secret key; name null: the only one there. DF_EINVAL: it is not there, others than its
+ * owner can read it, or it is damaged. The caller clears `secret`. */
 df_status coord_keys_load(const char *folder, const char *name, coord_key *key,
                           char secret[COORD_KEY_SIZE], df_error *err) DF_MUST_CHECK;
 /* Which keys are in the folder, by name. */
@@ -51,12 +51,13 @@ df_status coord_keys_list(const char *folder, coord_key_list *list, df_error *er
 /* Who is allowed, in the file's order; no file: nobody. DF_EINVAL with the line: a wrong line, or
  * others can write the file. The list is then empty. */
 df_status coord_allowed_read(const char *folder, coord_key_list *list, df_error *err) DF_MUST_CHECK;
-/* Allow a key, or change its role and name; role NONE: take it off the list. DF_END: it was not there. */
+/* Allow a key, or change its role and name; role NONE: take it off the list. DF_END: it was not
+ * there. */
 df_status coord_allowed_set(const char *folder, const coord_key *key, df_error *err) DF_MUST_CHECK;
 void coord_key_list_free(coord_key_list *list);
 
-/* For the two files of this module: whole small files, read with their mode looked at, written at once
- * or not at all. */
+/* For the two files of this module: whole small files, read with their mode looked at, written at
+ * once or not at all. */
 #define COORD_KEY_FILE_SIZE (1u << 20)
 
 /* text[*size] is 0; the caller frees it. DF_END: there is no file. DF_EINVAL: its mode has a bit of

@@ -23,6 +23,14 @@
 #define NET_BACKLOG        1024
 #define NET_MONITOR_QUEUE  65536 /* events; ZeroMQ's thread waits when there are more */
 
+uint64_t net_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static df_status net_fail(df_error *err, const char *what)
 {
     int code = errno;
@@ -142,7 +150,8 @@ static bool net_is_tcp(const char *address)
     return strncmp(address, "tcp://", 6) == 0;
 }
 
-/* Whoever listens needs a descriptor for each of its peers, and for strangers that do not go away. */
+/* Whoever listens needs a descriptor for each of its peers, and for strangers that do not go
+ * away. */
 static void net_raise_limit(void)
 {
     struct rlimit limit;
@@ -207,7 +216,7 @@ df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *
         goto out;
     }
     s = socket_open(net, &net->out, "inproc://out",
-                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED |
                         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL,
                     err);
@@ -283,6 +292,7 @@ static void net_unconnect(coord_net *net, net_peer *peer)
     peer->address = NULL;
     peer->wanted = NULL;
     peer->out_up = false;
+    peer->retry_ms = 0;
 }
 
 /* ZeroMQ disconnects by address, and its monitor speaks of addresses. */
@@ -314,7 +324,7 @@ static df_status net_connect_as(coord_net *net, const net_peer *peer, df_error *
     return s == DF_OK ? s : df_wrap(err, s, "%s", peer->wanted);
 }
 
-static df_status net_connect(coord_net *net, net_peer *peer, bool ipv6, df_error *err)
+static df_status net_connect(coord_net *net, net_peer *peer, df_error *err)
 {
     uint8_t name[NET_OUT_NAME_SIZE];
     df_status s = net_connect_as(net, peer, err);
@@ -323,7 +333,7 @@ static df_status net_connect(coord_net *net, net_peer *peer, bool ipv6, df_error
         return s;
     peer->serial = ++net->serial;
     net_out_name(peer, name);
-    if (!socket_set(net->out.socket, ZMQ_IPV6, ipv6) ||
+    if (!socket_set(net->out.socket, ZMQ_IPV6, peer->ipv6) ||
         zmq_setsockopt(net->out.socket, ZMQ_CONNECT_ROUTING_ID, name, sizeof name) != 0 ||
         zmq_connect(net->out.socket, peer->address) != 0)
         return net_fail(err, peer->wanted);
@@ -355,10 +365,11 @@ df_status coord_net_connect(coord_net *net, uint64_t number, const char *address
     peer->address = strdup(resolved);
     peer->wanted = strdup(address);
     strcpy(peer->key, server_key);
+    peer->ipv6 = ipv6;
     if (peer->address == NULL || peer->wanted == NULL)
         s = df_fail(err, DF_ENOMEM, "out of memory");
     else
-        s = net_connect(net, peer, ipv6, err);
+        s = net_connect(net, peer, err);
     if (s != DF_OK)
         net_unconnect(net, peer);
     return s;
@@ -372,10 +383,40 @@ void coord_net_disconnect(coord_net *net, uint64_t number)
         net_unconnect(net, peer);
 }
 
+/* Connect again where ZeroMQ has given up. */
+static void net_retry(coord_net *net)
+{
+    uint64_t now_ms = net_now_ms();
+
+    if (net->retry_ms == 0 || now_ms < net->retry_ms)
+        return;
+    net->retry_ms = 0;
+    for (size_t i = 0; i < net->peers.capacity; i++) {
+        net_peer *peer = net->peers.table[i];
+
+        if (peer == NULL || peer->retry_ms == 0)
+            continue;
+        if (now_ms >= peer->retry_ms) {
+            zmq_disconnect(net->out.socket, peer->address);
+            peer->retry_ms = net_connect(net, peer, NULL) == DF_OK ? 0 : now_ms + NET_RECONNECT_MAX_MS;
+        }
+        if (peer->retry_ms != 0 && (net->retry_ms == 0 || peer->retry_ms < net->retry_ms))
+            net->retry_ms = peer->retry_ms;
+    }
+}
+
+static int64_t net_timeout_us(const coord_net *net, int64_t timeout_us)
+{
+    uint64_t now_ms = net_now_ms();
+    int64_t left_us = net->retry_ms <= now_ms ? 0 : (int64_t)(net->retry_ms - now_ms) * 1000;
+
+    return net->retry_ms == 0 || (timeout_us >= 0 && timeout_us < left_us) ? timeout_us : left_us;
+}
+
 /* ---- waiting ---- */
 
-/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be asked,
- * and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
+/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be
+ * asked, and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
 static bool net_readable(void *socket, bool *maybe)
 {
     int events = 0;
@@ -439,7 +480,8 @@ df_status coord_net_wait(coord_net *net, int64_t timeout_us, const int *fds, siz
         polled[i] = (struct pollfd){ .fd = i < 5 ? own[i] : fds[i - 5], .events = POLLIN };
     if (ready != NULL)
         *ready = 0;
-    s = net_sleep(net, polled, 5 + count, pending ? 0 : timeout_us);
+    s = net_sleep(net, polled, 5 + count, pending ? 0 : net_timeout_us(net, timeout_us));
+    net_retry(net);
     atomic_exchange(&net->woken, false); /* what was done before the wake is seen from here on */
     if ((polled[4].revents & POLLIN) != 0)
         s = read(net->wake_fd, &used, sizeof used) < 0 && errno != EAGAIN ? DF_EIO : s;

@@ -106,7 +106,8 @@ static bool local_remove_stale(const struct sockaddr_un *at)
     return stale && unlink(at->sun_path) == 0;
 }
 
-/* The mode is set before the file exists: Linux gives a local socket's file the mode of the socket. */
+/* The mode is set before the file exists: Linux gives a local socket's file the mode of the
+ * socket. */
 df_status net_listen_local(const char *path, int *out, df_error *err)
 {
     struct sockaddr_un at = { .sun_family = AF_UNIX };

@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zmq.h>
 
 #define FRAME_STREAK_MAX 64u /* messages read before the monitors are */
+#define FRAME_RETRY_MS   500
 #define FRAME_ROLE_MS    500 /* a connection's role is looked up again after this time */
 
 _Static_assert(sizeof(zmq_msg_t) == NET_MSG_SIZE, "net_msg holds a zmq_msg_t");
@@ -74,22 +74,37 @@ static df_status frame_address(net_socket *s, const void *name, size_t size)
     return rc < 0 ? DF_AGAIN : DF_OK;
 }
 
-static df_status frame_address_peer(coord_net *net, const net_peer *peer, net_socket **to)
+/* ZeroMQ knows no such connection any more, though its monitor has not said that it ended. */
+static void frame_lost(coord_net *net, net_peer *peer)
+{
+    if (!peer->out_up) {
+        net_in_lost(&net->peers, peer);
+        return;
+    }
+    net_out_down(&net->peers, peer);
+    peer->retry_ms = net_now_ms();
+    net->retry_ms = peer->retry_ms;
+}
+
+static df_status frame_address_peer(coord_net *net, net_peer *peer, net_socket **to)
 {
     uint8_t name[NET_OUT_NAME_SIZE];
+    df_status s = DF_AGAIN;
 
+    errno = 0;
     if (peer->out_up) {
         *to = &net->out;
         net_out_name(peer, name);
-        return frame_address(*to, name, NET_OUT_NAME_SIZE);
-    }
-    if (peer->address == NULL && peer->in_fd >= 0 &&
-        net->peers.slots[peer->in_fd].role != COORD_ROLE_NONE) {
+        s = frame_address(*to, name, NET_OUT_NAME_SIZE);
+    } else if (peer->address == NULL && peer->in_fd >= 0 &&
+               net->peers.slots[peer->in_fd].role != COORD_ROLE_NONE) {
         *to = &net->in;
         frame_in_name(net->peers.slots[peer->in_fd].name, name);
-        return frame_address(*to, name, NET_IN_NAME_SIZE);
+        s = frame_address(*to, name, NET_IN_NAME_SIZE);
     }
-    return DF_AGAIN;
+    if (s != DF_OK && errno == EHOSTUNREACH)
+        frame_lost(net, peer);
+    return s;
 }
 
 static int frame_payload(zmq_msg_t *msg, const coord_net_frame *frame)
@@ -106,7 +121,7 @@ static int frame_payload(zmq_msg_t *msg, const coord_net_frame *frame)
 
 df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame *frame, df_error *err)
 {
-    const net_peer *peer = net_peer_find(&net->peers, number);
+    net_peer *peer = net_peer_find(&net->peers, number);
     size_t size = frame->head_size + frame->payload_size;
     bool two = frame->payload != NULL;
     net_socket *to = NULL;
@@ -127,8 +142,9 @@ df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame 
         net->stats.again++;
         return DF_AGAIN;
     }
-    /* From here on ZeroMQ takes every part, and drops all of them if the connection breaks. If there
-     * is no memory for the payload, the frame must be ended without it; its receiver refuses it. */
+    /* From here on ZeroMQ takes every part, and drops all of them if the connection breaks. If
+     * there is no memory for the payload, the frame must be ended without it; its receiver refuses
+     * it. */
     if (two && frame_payload(&payload, frame) < 0) {
         frame_send_part(to->socket, &head, 0);
         return df_fail(err, DF_ENOMEM, "out of memory");
@@ -227,14 +243,9 @@ static coord_role frame_role(const coord_net *net, const char *user)
 /* The list may have changed since the connection was made. */
 static void slot_refresh(const coord_net *net, net_slot *slot)
 {
-    struct timespec t;
-    uint64_t now_ms;
+    uint64_t now_ms = net->guarded ? net_now_ms() : 0;
 
-    if (!net->guarded)
-        return;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-    now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-    if (now_ms - slot->role_ms < FRAME_ROLE_MS)
+    if (!net->guarded || now_ms - slot->role_ms < FRAME_ROLE_MS)
         return;
     slot->role_ms = now_ms;
     slot->role = frame_role(net, slot->peer->user);
@@ -330,6 +341,29 @@ static void watch_in(coord_net *net, uint16_t what, int fd)
         net_in_closed(&net->peers, fd);
 }
 
+/* ZeroMQ connects again (RETRIED) when a connection breaks, but not when a handshake ended in an
+ * error or a peer broke the rules: then we do. */
+static void watch_peer(coord_net *net, net_peer *peer, uint16_t what)
+{
+    switch (what) {
+    case ZMQ_EVENT_CONNECT_RETRIED:
+        peer->retry_ms = 0;
+        return;
+    case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        peer->retry_ms = 0;
+        net_out_up(&net->peers, peer);
+        return;
+    case ZMQ_EVENT_DISCONNECTED:
+        net_out_down(&net->peers, peer);
+        break;
+    default:
+        net_out_refused(&net->peers, peer);
+    }
+    peer->retry_ms = net_now_ms() + FRAME_RETRY_MS;
+    if (net->retry_ms == 0)
+        net->retry_ms = peer->retry_ms;
+}
+
 static void watch_out(coord_net *net, uint16_t what, const char *address, size_t size)
 {
     for (size_t i = 0; i < net->peers.capacity; i++) {
@@ -338,12 +372,7 @@ static void watch_out(coord_net *net, uint16_t what, const char *address, size_t
         if (peer == NULL || peer->address == NULL || strlen(peer->address) != size ||
             memcmp(peer->address, address, size) != 0)
             continue;
-        if (what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
-            net_out_up(&net->peers, peer);
-        else if (what == ZMQ_EVENT_DISCONNECTED)
-            net_out_down(&net->peers, peer);
-        else
-            net_out_refused(&net->peers, peer);
+        watch_peer(net, peer, what);
         return; /* an address belongs to one peer */
     }
 }

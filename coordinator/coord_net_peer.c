@@ -144,8 +144,8 @@ static void peer_lost(net_peers *p, net_peer *peer)
     peer_queue(p, peer);
 }
 
-/* Several may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only GONE,
- * and not even that if it was not known to be there. */
+/* Several may be due. Who went and came back: GONE, then LINKED. Who came and went unheard: only
+ * GONE, and not even that if it was not known to be there. */
 static coord_net_kind peer_next(net_peer *peer)
 {
     bool gone = peer->gone && peer->told_up, linked = peer->linked && peer_up(peer);
@@ -233,6 +233,11 @@ void net_in_closed(net_peers *p, int fd)
         return;
     slot_part(p, slot);
     *slot = (net_slot){ 0 };
+}
+
+void net_in_lost(net_peers *p, net_peer *peer)
+{
+    slot_part(p, &p->slots[peer->in_fd]); /* the descriptor may be another connection's by now */
 }
 
 net_slot *net_in_named(net_peers *p, int fd, uint32_t name, uint64_t number, const char *user,

@@ -1,18 +1,18 @@
-/* Inside the transport: coord_net.c (sockets, waiting),
- * coord_net_address.c (addresses; knows no ZeroMQ), coord_net_frame.c (sending, receiving, what the
- * monitors say), coord_net_peer.c (who is connected; knows no ZeroMQ), coord_net_zap.c (who may).
+/* Inside the transport: coord_net.c (sockets, waiting), coord_net_address.c (addresses; knows no
+ * ZeroMQ), coord_net_frame.c (sending, receiving, what the monitors say), coord_net_peer.c (who is
+ * connected; knows no ZeroMQ), coord_net_zap.c (who may).
  *
- * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number that
- * counts up), never by the peers, so nobody can take another's name. `out` connects; its connections
- * are named by us (peer's number and a serial that is never used again, for ZeroMQ aborts the process if
- * a name is used twice). Every message begins with its sender's number:
+ * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number
+ * that counts up), never by the peers, so nobody can take another's name. `out` connects; its
+ * connections are named by us (peer's number and a serial that is never used again, for ZeroMQ
+ * aborts the process if a name is used twice). Every message begins with its sender's number:
  *
  *     [ connection's name ] [ sender u64, little-endian | head ] [ payload ]
  *
  * The first message of a connection ties it to that number.
  *
- * Whether a connection lives is known from the sockets' monitors. For `in` they say a file descriptor,
- * which is tied to a connection by the descriptor that its first message names. */
+ * Whether a connection lives is known from the sockets' monitors. For `in` they say a file
+ * descriptor, which is tied to a connection by the descriptor that its first message names. */
 #ifndef COORD_NET_PRIVATE_H
 #define COORD_NET_PRIVATE_H
 
@@ -34,7 +34,9 @@ struct net_peer {
     char *wanted;     /* the same as the caller wrote it */
     char key[NET_USER_SIZE]; /* that it must have; "": any */
     uint32_t serial;  /* of our connection */
+    bool ipv6;
     bool out_up;
+    uint64_t retry_ms; /* when we connect again, unless ZeroMQ does; 0: it does */
     int in_fd;        /* of its connection to us; -1: there is none */
     char user[NET_USER_SIZE]; /* the key that first used this number; "" without keys */
     /* What is to be told; see net_tell. */
@@ -74,8 +76,9 @@ void net_out_down(net_peers *peers, net_peer *peer);
 void net_out_refused(net_peers *peers, net_peer *peer);
 void net_in_accepted(net_peers *peers, int fd);
 void net_in_closed(net_peers *peers, int fd);
-/* The first message of connection `name` over fd says that it comes from `number` with the key `user`.
- * Null: its frames are to be dropped, for the number is another's. */
+void net_in_lost(net_peers *peers, net_peer *peer); /* its connection to us */
+/* The first message of connection `name` over fd says that it comes from `number` with the key
+ * `user`. Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role);
 /* The next LINKED, GONE or REFUSED that is to be told. */
@@ -110,6 +113,7 @@ struct coord_net {
     uint64_t path_device, path_inode; /* which file that was */
     char address[320];
     uint32_t serial;
+    uint64_t retry_ms; /* the earliest of the peers', or earlier; 0: none */
     net_peers peers;
     coord_net_stats stats;
     /* Receiving. */
@@ -123,13 +127,15 @@ struct coord_net {
     _Atomic bool woken, asleep;
 };
 
+uint64_t net_now_ms(void);
+
 /* coord_net_frame.c */
 /* How our connection to a peer is called. */
 void net_out_name(const net_peer *peer, uint8_t name[NET_OUT_NAME_SIZE]);
 void net_parts_init(coord_net *net);
 void net_parts_close(coord_net *net);
-/* Read all that the monitors say; `must`: even if no signal of theirs was seen. Returns whether there was
- * something. */
+/* Read all that the monitors say; `must`: even if no signal of theirs was seen. Returns whether
+ * there was something. */
 bool net_watch(coord_net *net, bool must);
 
 /* coord_net_address.c: addresses and the local socket. */

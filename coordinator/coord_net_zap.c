@@ -102,8 +102,8 @@ static coord_role guard_role(net_guard *g, const char *key, uint64_t age_ms)
     if (guard_now_ms() - g->looked_ms >= age_ms) {
         g->looked_ms = guard_now_ms();
         now = guard_stamp(g);
-        if (!guard_same(&now, &g->stamp) && guard_read(g, NULL) != DF_OK)
-            role = COORD_ROLE_NONE; /* the last list that was right stays */
+        if (!guard_same(&now, &g->stamp))
+            guard_read(g, NULL); /* if it is wrong, the last list that was right stays */
     }
     for (uint32_t i = 0; i < g->list.count; i++)
         if (strcmp(g->list.items[i].public_key, key) == 0)

@@ -1,5 +1,6 @@
-/* Who may connect over tcp: CURVE, and a thread that answers ZeroMQ's question about each key (ZAP) from
- * the list in the keys folder. Inside the transport; coord_keys.c uses the functions on keys. */
+/* Who may connect over tcp: CURVE, and a thread that answers ZeroMQ's question about each key (ZAP)
+ * from the list in the keys folder. Inside the transport; coord_keys.c uses the functions on
+ * keys. */
 #ifndef COORD_NET_ZAP_H
 #define COORD_NET_ZAP_H
 
@@ -16,11 +17,12 @@ typedef struct net_guard net_guard;
 /* Read our own key (name null: the only one in the folder). `ctx` is ZeroMQ's. */
 df_status net_guard_open(net_guard **out, void *ctx, const char *folder, const char *name,
                          df_error *err) DF_MUST_CHECK;
-/* Before the sockets are closed or after it; ends ZeroMQ's context for everything that waits in it. */
+/* Before the sockets are closed or after it; ends ZeroMQ's context for everything that waits in
+ * it. */
 void net_guard_close(net_guard **guard);
 
-/* Make `socket` a listening one that only lets in who is on the list, and start to answer. The list must
- * be right. */
+/* Make `socket` a listening one that only lets in who is on the list, and start to answer. The list
+ * must be right. */
 df_status net_guard_listen(net_guard *guard, void *socket, df_error *err) DF_MUST_CHECK;
 /* What `socket` connects to next must have this key. */
 df_status net_guard_connect(const net_guard *guard, void *socket, const char *server_key,

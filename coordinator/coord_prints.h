@@ -54,6 +54,10 @@ typedef struct coord_prints_writer coord_prints_writer;
 /* Create (or empty) the file and write the head. The plan must outlive the writer. */
 df_status coord_prints_create(coord_prints_writer **out, const char *path, const df_plan *plan,
                               bool all, df_error *err) DF_MUST_CHECK;
+/* Go on with a recording of the same run: steps from `step` on are taken away. One that is not there, or
+ * is not of this job, is an error. */
+df_status coord_prints_resume(coord_prints_writer **out, const char *path, const df_plan *plan,
+                              bool all, uint64_t step, df_error *err) DF_MUST_CHECK;
 /* Write a step and hand it to the system. */
 df_status coord_prints_put(coord_prints_writer *writer, const df_step_print *print, df_error *err)
     DF_MUST_CHECK;

@@ -188,10 +188,38 @@ static void writer_free(coord_prints_writer *w)
     free(w);
 }
 
-df_status coord_prints_create(coord_prints_writer **out, const char *path, const df_plan *plan,
-                              bool all, df_error *err)
+/* The bytes of the head and of the steps below `step`. */
+static df_status kept_size(const char *path, const df_plan *plan, uint64_t step, off_t *size,
+                           df_error *err)
+{
+    FILE *file = coord_prints_file(path, err);
+    coord_prints_reader *reader;
+    coord_prints_step read;
+    df_status s;
+
+    if (file == NULL)
+        return DF_EIO;
+    s = coord_prints_open(&reader, file, path, err);
+    if (s != DF_OK)
+        return s;
+    if (coord_prints_head_of(reader)->plan.high != plan->hash[0] ||
+        coord_prints_head_of(reader)->plan.low != plan->hash[1])
+        s = df_fail(err, DF_EINVAL, "%s belongs to another job", path);
+    for (uint64_t i = 0; s == DF_OK && i < step; i++)
+        s = coord_prints_next(reader, &read, err);
+    if (s == DF_END)
+        s = df_fail(err, DF_ECORRUPT, "%s ends before step %llu", path, (unsigned long long)step);
+    *size = ftello(file);
+    coord_prints_free(&reader);
+    return s;
+}
+
+/* Open the file, emptied (keep < 0) or cut to `keep` bytes. */
+static df_status writer_open(coord_prints_writer **out, const char *path, const df_plan *plan, bool all,
+                             off_t keep, df_error *err)
 {
     coord_prints_writer *w = calloc(1, sizeof *w);
+    int flags = O_WRONLY | O_CLOEXEC | (keep < 0 ? O_CREAT | O_TRUNC : O_APPEND);
     df_status s;
 
     *out = NULL;
@@ -205,12 +233,13 @@ df_status coord_prints_create(coord_prints_writer **out, const char *path, const
         s = df_fail(err, DF_ENOMEM, "out of memory");
         goto out;
     }
-    w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (w->fd < 0) {
+    w->fd = open(path, flags, 0666);
+    if (w->fd < 0 || (keep >= 0 && ftruncate(w->fd, keep) != 0)) {
         s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
         goto out;
     }
-    s = write_head(w, err);
+    if (keep < 0)
+        s = write_head(w, err);
     if (s != DF_OK)
         goto out;
     *out = w;
@@ -219,6 +248,22 @@ out:
     if (w != NULL)
         writer_free(w);
     return s;
+}
+
+df_status coord_prints_create(coord_prints_writer **out, const char *path, const df_plan *plan,
+                              bool all, df_error *err)
+{
+    return writer_open(out, path, plan, all, -1, err);
+}
+
+df_status coord_prints_resume(coord_prints_writer **out, const char *path, const df_plan *plan,
+                              bool all, uint64_t step, df_error *err)
+{
+    off_t keep = 0;
+    df_status s = kept_size(path, plan, step, &keep, err);
+
+    *out = NULL;
+    return s == DF_OK ? writer_open(out, path, plan, all, keep, err) : s;
 }
 
 df_status coord_prints_close(coord_prints_writer **writer, df_error *err)

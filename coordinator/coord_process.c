@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -73,6 +74,17 @@ pid_t coord_process_pid(uint64_t process)
 bool coord_process_alive(uint64_t process)
 {
     return process != 0 && coord_process_of(coord_process_pid(process)) == process;
+}
+
+bool coord_process_is_like_us(uint64_t process)
+{
+    struct stat ours, theirs;
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%ld/exe", (long)coord_process_pid(process));
+    return stat("/proc/self/exe", &ours) == 0 && stat(path, &theirs) == 0 &&
+           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino &&
+           coord_process_alive(process);
 }
 
 /* A descriptor of the process is taken first and the number compared then: what is signalled is what

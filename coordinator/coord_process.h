@@ -14,6 +14,8 @@ uint64_t coord_process_self(void);
 pid_t coord_process_pid(uint64_t process);
 /* Whether this very process is alive. */
 bool coord_process_alive(uint64_t process);
+/* Whether it runs the same program as this process. */
+bool coord_process_is_like_us(uint64_t process);
 /* Send a signal to this very process and to no other. DF_END: it has ended. */
 df_status coord_process_signal(uint64_t process, int number, df_error *err) DF_MUST_CHECK;
 

@@ -409,20 +409,26 @@ static int run_job(run *r)
 
 /* ---- with workers ---- */
 
-static int run_check_workers(const run_options *o)
+/* Snapshots are taken of workers, so a job that wants them has one at least. */
+static bool run_has_workers(const run *r)
 {
+    return r->options->workers.given || r->plan->draft->policy.snapshot;
+}
+
+static int run_check_workers(const run *r)
+{
+    const run_options *o = r->options;
     const char *wrong = NULL;
 
-    if (!o->workers.given) {
+    if (!run_has_workers(r)) {
         if (o->resume || o->fresh || o->state != NULL) {
-            fputs("weir run: --resume, --fresh and --state go with --workers\n", stderr);
+            fputs("weir run: --resume, --fresh and --state go with --workers, or with a job that has a "
+                  "[snapshot]\n", stderr);
             return COORD_USAGE;
         }
         return COORD_DONE;
     }
-    if (o->fingerprints != NULL || o->verify != NULL || o->streams)
-        wrong = "recordings of every step";
-    else if (o->warmup.given || o->shuffle.given)
+    if (o->warmup.given || o->shuffle.given)
         wrong = "--warmup and --shuffle";
     else if (o->resume && o->fresh)
         wrong = "--resume and --fresh together";
@@ -434,10 +440,12 @@ static int run_check_workers(const run_options *o)
 static int run_workers(run *r, const coord_texts *sets)
 {
     const run_options *o = r->options;
-    uint32_t workers = (uint32_t)o->workers.value, cores = coord_machine_threads();
+    uint32_t workers = o->workers.given ? (uint32_t)o->workers.value : 1;
+    uint32_t cores = coord_machine_threads();
     coord_cluster_options options = {
         .file = r->job, .directory = r->directory, .state = o->state, .plan = r->plan, .sets = sets,
         .workers = workers, .json = o->json, .quiet = o->quiet,
+        .fingerprints = o->fingerprints, .verify = o->verify, .streams = o->streams,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
         .signals = &run_signals,
@@ -466,16 +474,19 @@ static int run_run(const coord_args *args, const void *options)
         fputs("weir run: --directory: expected a path\n", stderr);
         return COORD_USAGE;
     }
-    code = run_check_workers(r.options);
-    if (code == COORD_DONE)
-        code = run_load(&r, &sets);
+    code = run_load(&r, &sets);
     if (code != COORD_DONE)
         return code;
+    code = run_check_workers(&r);
+    if (code != COORD_DONE) {
+        df_plan_free(&r.plan);
+        return code;
+    }
     if (r.options->directory != NULL)
         strcpy(r.directory, r.options->directory);
     else
         snprintf(r.directory, sizeof r.directory, "runs/%s", r.plan->job.name);
-    return r.options->workers.given ? run_workers(&r, &sets) : run_job(&r);
+    return run_has_workers(&r) ? run_workers(&r, &sets) : run_job(&r);
 }
 
 const coord_verb coord_verb_run = {

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #define SERVER_PATH_MAX  300u
+#define SERVER_EVENTS_MAX 1000u  /* taken in one turn */
 #define SERVER_SAMPLE_US 500000u
 #define SERVER_TELL_US   10000000u /* between two warnings of one kind */
 
@@ -78,17 +79,16 @@ static void env_commit(void *user, const proto_commit *commit)
     coord_commit_begin(s->commit, commit);
 }
 
-/* Only a worker that this coordinator has heard of: a lock's holder is what somebody says. */
+/* Who holds a lock is what somebody says: only a process of our own kind on this machine is killed. */
 static void env_kill(void *user, uint64_t process)
 {
-    coord_server *s = user;
     df_error err;
 
-    for (uint32_t i = 0; i < s->peer_count; i++)
-        if (s->peers[i].process == process && s->peers[i].host == coord_process_host() &&
-            process != coord_process_self() &&
-            coord_process_signal(process, SIGKILL, &err) == DF_EIO)
-            fprintf(stderr, "weir: %s\n", err.text);
+    (void)user;
+    if (process == coord_process_self() || !coord_process_is_like_us(process))
+        return;
+    if (coord_process_signal(process, SIGKILL, &err) == DF_EIO)
+        fprintf(stderr, "weir: %s\n", err.text);
 }
 
 static void env_stop(void *user)
@@ -108,6 +108,18 @@ static bool role_may(coord_role role, uint16_t type)
     if (type == PROTO_TYPE_command || type == PROTO_TYPE_inject)
         return role == COORD_ROLE_ADMIN;
     return role >= COORD_ROLE_WORKER;
+}
+
+/* What the protocol could do and the engine cannot: no kind reads live input, and key groups change their
+ * owners only with the generation. */
+static void server_refuse(coord_server *s, const proto_msg *msg)
+{
+    proto_msg answer = { .header = { .type = PROTO_TYPE_answer, .job = s->number } };
+
+    answer.answer.number = msg->header.type == PROTO_TYPE_inject ? msg->inject.number
+                                                                 : msg->command.number;
+    answer.answer.status = PROTO_ANSWER_REFUSED;
+    server_send(s, msg->header.sender, &answer);
 }
 
 /* The frame in one piece; null: it is too long. */
@@ -155,7 +167,10 @@ static void server_frame(coord_server *s, const coord_net_event *e)
     server_room(s);
     if (msg.header.type == PROTO_TYPE_query)
         server_take_query(s, &msg);
-    else if (msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject)
+    else if (msg.header.type == PROTO_TYPE_inject ||
+             (msg.header.type == PROTO_TYPE_command && msg.command.verb == PROTO_VERB_MOVE))
+        server_refuse(s, &msg);
+    else if (msg.header.type == PROTO_TYPE_command)
         proto_coord_receive(s->coord, server_now_us(), &msg);
     else
         server_take_worker(s, &msg);
@@ -190,6 +205,22 @@ static void server_expect(coord_server *s)
     if (hope == 0 && s->peer_count == 0 && s->ended_us == 0)
         server_fail(s, df_fail(&err, DF_EIO, "no worker could be started; %s/worker-1.log says why",
                                s->options.state), &err);
+}
+
+/* A local worker that is stuck is in the way of the next generation: it is killed, and so started
+ * again. One that has said nothing yet has more time. */
+static void server_unstick(coord_server *s, uint64_t now_us)
+{
+    uint32_t count;
+
+    if (now_us < s->unstick_us || s->ended_us != 0)
+        return;
+    s->unstick_us = now_us + COORD_SILENCE_US;
+    count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+    coord_children_kill_old(s->children, now_us, COORD_START_US, s->workers, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (s->workers[i].silent_us > 2 * COORD_SILENCE_US)
+            coord_children_kill(s->children, s->workers[i].id);
 }
 
 /* When the job has ended workers leave by themselves; those that do not are asked, and then made to.
@@ -245,7 +276,9 @@ static void server_watch(coord_server *s, uint64_t now_us)
         s->skipped_told = stats.skipped;
         s->skipped_us = now_us;
     }
-    if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
+    if (!stats.running)
+        s->sample_count = 0; /* where it is then, it was before */
+    else if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
         s->samples[s->sample_count % SERVER_SAMPLES].us = now_us;
         s->samples[s->sample_count++ % SERVER_SAMPLES].low = stats.low;
     }
@@ -271,13 +304,14 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
 
     if (s != DF_OK && s != DF_AGAIN)
         return df_fail(err, s, "the network failed");
-    while (coord_net_next(server->net, &event))
+    for (uint32_t i = 0; i < SERVER_EVENTS_MAX && coord_net_next(server->net, &event); i++)
         if (event.kind == COORD_NET_FRAME)
             server_frame(server, &event);
     server_ends_take(server);
     now = server_now_us();
     coord_children_turn(server->children, now, server->ended_us == 0);
     server_expect(server);
+    server_unstick(server, now);
     if (now >= proto_coord_deadline(server->coord))
         proto_coord_tick(server->coord, now);
     server_watch(server, now);
@@ -389,7 +423,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     df_disk_posix_init(&s->disk);
     s->frame = malloc(PROTO_FRAME_SIZE_MAX);
     s->joined = malloc(PROTO_FRAME_SIZE_MAX);
-    if (s->frame == NULL || s->joined == NULL)
+    s->workers = calloc(PROTO_WORKERS_MAX, sizeof *s->workers);
+    if (s->frame == NULL || s->joined == NULL || s->workers == NULL)
         status = df_fail(err, DF_ENOMEM, "out of memory");
     if (status == DF_OK)
         status = server_check(options, err);
@@ -427,5 +462,6 @@ void coord_server_close(coord_server **server)
     free(s->peers);
     free(s->frame);
     free(s->joined);
+    free(s->workers);
     free(s);
 }

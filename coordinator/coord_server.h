@@ -1,6 +1,10 @@
 /* The coordinator of one job as a process has it: the state machine bound to the transport, the log,
  * the store, local workers and the clock.
  *
+ * A worker says `hello` when its connection is made, and made anew: without a job to be given one, with
+ * one so that its address is known; after that the state machine's messages, `part` before `prepared`,
+ * and `finished` with the fingerprint before it says `prepared` of the final barrier.
+ *
  * One thread calls these functions and is the only one that touches the state machine; a sync and a
  * commit are done by two others. Whoever owns a server calls coord_server_turn in a loop. */
 #ifndef COORD_SERVER_H
@@ -19,6 +23,8 @@ typedef struct coord_server_job {
     const proto_plan *plan;
     const coord_shape *shape;
     const df_policy *policy;
+    const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
+    bool streams;
     uint32_t window;
     double pace;                  /* steps per second; 0: none */
 } coord_server_job;

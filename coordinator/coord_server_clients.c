@@ -71,8 +71,8 @@ static void status_waiting(const coord_server *s, const proto_coord_stats *stats
 
 static void status_workers(coord_server *s, coord_status *status)
 {
-    proto_coord_worker *list = calloc(PROTO_WORKERS_MAX, sizeof *list);
-    uint32_t count = list == NULL ? 0 : proto_coord_workers_get(s->coord, list, PROTO_WORKERS_MAX);
+    const proto_coord_worker *list = s->workers;
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
 
     for (uint32_t i = 0; i < count; i++) {
         coord_status_worker *w = &status->workers[i];
@@ -88,7 +88,6 @@ static void status_workers(coord_server *s, coord_status *status)
         w->silent_us = list[i].silent_us;
     }
     status->worker_count = count;
-    free(list);
 }
 
 static void status_error(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
@@ -129,6 +128,8 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->steps_per_second = stats.end == PROTO_END_NOT ? status_speed(server) : 0;
     status->snapshot = stats.head.attempt;
     status->snapshot_step = stats.head.step == 0 ? 0 : stats.head.step - 1;
+    if (status->snapshot_step > status->steps) /* the final one is behind the last step */
+        status->snapshot_step = status->steps;
     status->snapshot_runs = stats.attempt != 0;
     status->snapshots_taken = stats.commits;
     status->snapshots_aborted = stats.aborts;

@@ -118,6 +118,11 @@ static void assign(coord_server *s, uint64_t to, uint32_t host)
     char *options;
 
     server_label(s, to, o.label);
+    if (s->job.fingerprints != NULL)
+        snprintf(o.fingerprints, sizeof o.fingerprints, "%s", s->job.fingerprints);
+    if (s->job.verify != NULL)
+        snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
+    o.streams = s->job.streams;
     if (host == o.sink_host)
         snprintf(o.state, sizeof o.state, "%s", s->options.state);
     options = coord_json_options(&o);
@@ -197,6 +202,8 @@ static void note_failed(coord_server *s, const proto_failed *f)
     const uint64_t at[4] = { f->step, f->stage, f->group, f->row };
     bool first = s->failed[0] == '\0';
 
+    if (f->stage == PROTO_NONE)
+        return;
     for (int i = 0; i < 4 && !first && at[i] <= s->failed_at[i]; i++)
         first = at[i] < s->failed_at[i];
     if (!first)

@@ -32,6 +32,8 @@ struct coord_server {
     proto_coord *coord;
     uint8_t *frame;          /* [PROTO_FRAME_SIZE_MAX], to be sent */
     uint8_t *joined;         /* the same, for one that came in two parts */
+    proto_coord_worker *workers; /* [PROTO_WORKERS_MAX], of whoever asks */
+    uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
     uint32_t peer_count, peer_room;
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */

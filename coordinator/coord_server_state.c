@@ -30,12 +30,6 @@ static uint32_t state_capped(uint64_t value)
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
-/* Workers that end with their coordinator do not report to the next one. */
-static uint64_t state_attach_us(const coord_server *s)
-{
-    return s->options.workers > 0 && !s->options.workers_survive ? COORD_BEAT_US : COORD_ATTACH_US;
-}
-
 static proto_coord_config state_config(const coord_server *s)
 {
     const df_policy *p = s->job.policy;
@@ -49,7 +43,7 @@ static proto_coord_config state_config(const coord_server *s)
         .snapshot_every_us = p->snapshot ? (uint64_t)(p->snapshot_every_seconds * 1e6) : 0,
         .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
-        .silence_us = COORD_SILENCE_US, .attach_us = state_attach_us(s), .install_us = COORD_INSTALL_US,
+        .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
         .attempt_us = COORD_ATTEMPT_US, .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
     };
 }
@@ -86,7 +80,7 @@ static df_status log_judge(const coord_server *s, bool same_plan, bool begun, pr
     const char *state = s->options.state;
 
     if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
-        return df_fail(err, DF_EINVAL, "the run in %s has ended; without --resume it begins anew", state);
+        return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
     if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
         return DF_END;
     if (!begun)

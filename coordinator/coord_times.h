@@ -11,8 +11,9 @@
 #define COORD_ATTEMPT_US  300000000ull /* for members to write one, from when its step has begun */
 
 /* ---- local workers ---- */
-#define COORD_START_PAUSE_US 200000ull  /* before a worker is started again, doubled up to 64 times */
+#define COORD_START_PAUSE_US 200000ull  /* before a worker that ended badly is started again; doubled up to 64 times */
 #define COORD_START_GOOD_US  10000000ull /* a worker that lived so long was started well */
+#define COORD_START_US       60000000ull /* for a worker to be there */
 #define COORD_START_TRIES    4u          /* bad starts one after the other, until its place is given up */
 #define COORD_LEAVE_US       5000000ull  /* for workers to leave when the job has ended */
 

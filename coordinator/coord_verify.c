@@ -276,6 +276,19 @@ df_status coord_verify_step(coord_verify *v, const df_step_print *print, df_erro
     return s;
 }
 
+df_status coord_verify_skip(coord_verify *v, uint64_t count, df_error *err)
+{
+    coord_prints_step step;
+    df_status s = DF_OK;
+
+    for (uint64_t i = 0; s == DF_OK && i < count; i++)
+        s = coord_prints_next(v->reader, &step, err);
+    v->count += s == DF_OK ? count : 0;
+    return s == DF_END ? df_fail(err, DF_ECORRUPT, "%s: the recording ends before step %" PRIu64,
+                                 v->path, count)
+                       : s;
+}
+
 uint64_t coord_verify_count(const coord_verify *verify)
 {
     return verify->count;

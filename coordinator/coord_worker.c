@@ -11,6 +11,7 @@
 #include "coordinator/coord_part.h"
 #include "coordinator/coord_plan.h"
 #include "coordinator/coord_process.h"
+#include "coordinator/coord_recorder.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_verb.h"
 #include "coordinator/coord_wire.h"
@@ -58,6 +59,7 @@ typedef struct worker {
     char directory[PROTO_TEXT_SIZE_MAX + 1], store[DF_PATH_MAX];
     coord_worker_options told;
     coord_flow *flow;
+    coord_recorder recorder;
     proto_worker *proto;
     bool stopped;
     int code;
@@ -172,6 +174,21 @@ static void env_stop(void *user, uint8_t reason)
     w->stopped = true;
 }
 
+static df_status flow_on_begin(void *user, uint64_t step, df_error *err)
+{
+    worker *w = user;
+
+    return coord_recorder_begin(&w->recorder, step, err);
+}
+
+static df_status flow_on_step(void *user, const df_step_print *print, df_error *err)
+{
+    worker *w = user;
+    df_status s = coord_recorder_step(&w->recorder, print, err);
+
+    return s == DF_OK ? s : df_wrap(err, s, "%s", w->plan->draft->file);
+}
+
 static void flow_wake(void *user)
 {
     worker *w = user;
@@ -225,7 +242,7 @@ static uint32_t threads_of(const worker *w)
 
 static bool begin(worker *w)
 {
-    coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .store = w->store,
+    coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
                                 .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
                                 .codec = codec_of(&w->plan->draft->policy),
@@ -239,6 +256,14 @@ static bool begin(worker *w)
                              .part = env_part, .sink_sync = env_sink_sync, .stop = env_stop,
                              .decided = env_decided };
 
+    w->recorder = (coord_recorder){ .plan = w->plan, .fingerprints = w->told.fingerprints,
+                                    .against = w->told.verify, .streams = w->told.streams };
+    if (coord_recorder_wanted(&w->recorder)) {
+        flow.fingerprint_steps = true;
+        flow.fingerprint_streams = w->told.streams;
+        flow.on_begin = flow_on_begin;
+        flow.on_step = flow_on_step;
+    }
     w->flow = coord_flow_new(&flow);
     if (w->flow == NULL)
         return false;
@@ -391,6 +416,7 @@ static int worker_run(const coord_args *args, const void *options)
         turn(&w);
     proto_worker_free(&w.proto);
     coord_flow_free(&w.flow);
+    coord_recorder_end(&w.recorder);
     coord_net_close(&w.net);
     coord_wire_fini(&w.wire);
     coord_plan_free(&w.proto_plan);

@@ -405,6 +405,14 @@ static void channel_tell(proto_worker *w, uint32_t member)
     worker_send(w, w->members[member], &msg, PROTO_TYPE_ack);
 }
 
+/* A sender that waits for credit must hear of the low-water mark when it moves. It waits only when what
+ * lies here, is under way, or was consumed and not told fills the credit; what is under way arrives, so
+ * more than a quarter of it lies here then, or more than a quarter was consumed and is told. */
+static bool channel_mark_matters(const proto_worker *w, const channel *c)
+{
+    return c->step_told != w->calls->low(w) && c->buffered > w->config.credit_size / 4;
+}
+
 /* Send what may be sent; acknowledge when it is worth a frame. */
 void channel_pump(proto_worker *w)
 {
@@ -416,7 +424,7 @@ void channel_pump(proto_worker *w)
         channel_pump_queue(w, m, &c->moving);
         channel_pump_queue(w, m, &c->waiting);
         if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
-            (c->received > 0 && c->step_told != w->calls->low(w)))
+            channel_mark_matters(w, c))
             channel_tell(w, m);
     }
 }

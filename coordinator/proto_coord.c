@@ -51,6 +51,17 @@ void coord_call(proto_coord *c, uint64_t worker)
     coord_send(c, worker, &msg, PROTO_TYPE_attach);
 }
 
+/* All are told once, at once; who has not heard it is told again when it says something. */
+static void coord_tell_end(proto_coord *c)
+{
+    if (c->phase != COORD_ENDED || c->end_told || c->end_at > c->synced)
+        return;
+    c->end_told = true;
+    for (uint32_t i = 0; i < c->worker_count; i++)
+        if (!c->workers[i].gone)
+            coord_stop_worker(c, c->workers[i].id);
+}
+
 /* What every event ends with. */
 static void coord_advance(proto_coord *c)
 {
@@ -67,6 +78,7 @@ static void coord_advance(proto_coord *c)
     coord_grants_advance(c);
     coord_orders_send(c);
     coord_sync(c);
+    coord_tell_end(c);
 }
 
 /* ---- messages ---- */
@@ -306,9 +318,23 @@ static bool worker_here(const proto_coord *c, const coord_worker *w)
     return c->phase == COORD_INSTALLING ? w->installed : true;
 }
 
+/* How many key groups each member owns, by its place. */
+static uint32_t *groups_count(const proto_coord *c)
+{
+    uint32_t *counts = proto_zero(c->member_count, sizeof *counts);
+
+    for (uint32_t g = 0; g < c->plan->group_count; g++) {
+        uint32_t member = proto_owner_at(&c->owners, g, c->bound);
+
+        if (member < c->member_count)
+            counts[member]++;
+    }
+    return counts;
+}
+
 uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *workers, uint32_t capacity)
 {
-    uint32_t count = 0;
+    uint32_t *counts = groups_count(c), count = 0;
 
     for (uint32_t i = 0; i < c->worker_count && count < capacity; i++) {
         const coord_worker *w = &c->workers[i];
@@ -320,10 +346,11 @@ uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *worke
                                      .member = coord_is_member(c, w->id), .here = worker_here(c, w),
                                      .worked = w->worked, .done = w->done,
                                      .silent_us = c->now_us - w->seen_us };
-        for (uint32_t g = 0; out->member && g < c->plan->group_count; g++)
-            out->groups += c->members[proto_owner_at(&c->owners, g, c->bound)] == w->id;
+        for (uint32_t m = 0; m < c->member_count; m++)
+            out->groups += c->members[m] == w->id ? counts[m] : 0;
         count++;
     }
+    free(counts);
     return count;
 }
 

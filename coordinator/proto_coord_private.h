@@ -26,6 +26,7 @@ typedef struct coord_worker {
     bool gone, known; /* known: it has said its host */
     /* As a member of the generation: */
     bool reported, installed, prepared;
+    bool failure_ended;   /* what can run of the step that failed has run there */
     uint64_t bound, applied, worked, done, released;
     uint64_t sent_bound, sent_complete, sent_order;
 } coord_worker;
@@ -58,6 +59,7 @@ struct proto_coord {
     uint64_t now_us, beat_at_us, ticked_us;
     coord_phase phase;
     uint64_t phase_since_us, fence_at_us;
+    bool end_told;
     proto_end end, ending; /* ending: what `end` becomes with the final commit */
     uint64_t incarnation, generation;
     /* workers, and the generation's members as ids, by place */
@@ -95,6 +97,7 @@ struct proto_coord {
     uint32_t asked_count;
     proto_room room;
     uint32_t restarts;
+    uint64_t failing_us;        /* since when the job is failing; 0: it is not */
     proto_coord_stats stats;
 };
 
@@ -119,6 +122,7 @@ void coord_take_join(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_failure_advance(proto_coord *c);
 void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
 

@@ -524,7 +524,7 @@ void proto_worker_task_done(proto_worker *w, uint64_t now_us, proto_task *task, 
             flow_task_end(w, task);
         else
             worker_task_failed(w, &(proto_failed){ .step = task->step, .stage = task->stage,
-                                                   .group = task->group,
+                                                   .group = task->group, .ended = 1,
                                                    .text = { (const uint8_t *)text,
                                                              sizeof text - 1 } });
     }

@@ -57,6 +57,12 @@ void coord_attach_begin(proto_coord *c)
         w->seen_us = c->now_us;
     }
     coord_enter(c, COORD_ATTACHING);
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (coord_worker_find(c, c->members[i])->gone) { /* known before anybody could report */
+            c->stats.missing = c->members[i];
+            coord_fence(c);
+            return;
+        }
     attach_send(c);
 }
 
@@ -151,6 +157,7 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->applied = w->sent_order = c->base_history;
     w->sent_bound = w->sent_complete = c->base_step;
     w->released = 0;
+    w->failure_ended = false;
 }
 
 static bool worker_usable(const proto_coord *c, const coord_worker *w)
@@ -286,7 +293,7 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
  * being made is waited for, because the next generation begins from it. */
 void coord_fence(proto_coord *c)
 {
-    uint32_t doubled = c->restarts < 6 ? c->restarts : 6;
+    uint32_t doubled = c->restarts < 7 ? c->restarts : 7;
 
     if (c->phase == COORD_FENCED || c->phase == COORD_ENDED || c->phase == COORD_STARTING)
         return;
@@ -297,7 +304,9 @@ void coord_fence(proto_coord *c)
     }
     c->restarts++;
     c->stats.restarts++;
-    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled);
+    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled) / 2;
+    if (doubled == 0)
+        c->fence_at_us = c->now_us; /* the first time at once */
     if (!c->attempt.committing)
         c->attempt = (coord_attempt){ 0 };
     coord_enter(c, COORD_FENCED);
@@ -352,6 +361,7 @@ void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->worked = s->worked > w->worked ? s->worked : w->worked;
     w->done = s->done > w->done ? s->done : w->done;
     w->released = s->released > w->released ? s->released : w->released;
+    coord_failure_advance(c);
 }
 
 static bool failure_before(const proto_failed *f, const proto_coord_stats *s)
@@ -365,23 +375,45 @@ static bool failure_before(const proto_failed *f, const proto_coord_stats *s)
     return f->row < s->failed_row;
 }
 
+/* Rule 21: the smallest error is told. All members that may have a smaller one have ended the step, or
+ * are beyond it, or have had their time. */
+void coord_failure_advance(proto_coord *c)
+{
+    bool all = true;
+
+    if (c->failing_us == 0 || c->phase != COORD_RUNNING)
+        return;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        all &= w->failure_ended || w->worked > c->stats.failed_step;
+    }
+    if (all || c->now_us - c->failing_us >= c->config.silence_us)
+        coord_finish(c, PROTO_END_FAILED);
+}
+
 void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
     const proto_failed *f = &msg->failed;
     proto_coord_stats *s = &c->stats;
 
-    (void)w;
-    if (!s->failed || failure_before(f, s)) {
+    w->failure_ended |= f->ended;
+    if (f->stage != PROTO_NONE && (!s->failed || failure_before(f, s))) {
         s->failed = true;
         s->failed_step = f->step;
         s->failed_stage = f->stage;
         s->failed_group = f->group;
         s->failed_row = f->row;
     }
-    if (c->config.mode == PROTO_MODE_SNAPSHOT && !f->fatal)
+    if (f->stage == PROTO_NONE || f->fatal || c->config.mode != PROTO_MODE_SNAPSHOT) {
+        if (f->stage != PROTO_NONE && c->failing_us == 0)
+            c->failing_us = c->now_us;
+    } else if (c->failing_us == 0) {
         coord_fence(c);
-    else
-        coord_finish(c, PROTO_END_FAILED);
+    }
+    if (c->phase != COORD_RUNNING && c->failing_us != 0)
+        coord_finish(c, PROTO_END_FAILED); /* it failed while it was loaded */
+    coord_failure_advance(c);
 }
 
 /* Rule 18: the lock's holder is killed, unless it is who should hold it. */
@@ -397,6 +429,8 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     coord_worker *w = coord_worker_find(c, worker);
 
     c->now_us = now_us;
+    if (w == NULL && coord_is_member(c, worker))
+        w = coord_worker_add(c, worker);
     if (w == NULL || w->gone)
         return;
     w->gone = true;
@@ -443,6 +477,7 @@ static void members_deadline(proto_coord *c)
 void coord_members_tick(proto_coord *c)
 {
     members_forgive(c);
+    coord_failure_advance(c);
     if (c->phase == COORD_ATTACHING)
         attach_send(c);
     if (c->phase == COORD_INSTALLING)

@@ -54,6 +54,8 @@ static void worker_send_status(proto_worker *w)
                                   .worked = worker_worked(w), .done = worker_done(w), .released = w->released } };
 
     w->status_due = false;
+    w->told_low = msg.status.done;
+    w->told_worked = msg.status.worked;
     worker_send(w, 0, &msg, PROTO_TYPE_status);
 }
 
@@ -95,6 +97,7 @@ static bool failure_before(const proto_failed *a, const proto_failed *b)
 void worker_task_failed(proto_worker *w, const proto_failed *failure)
 {
     uint32_t size = failure->text.size;
+    bool ended = failure->ended || (w->failed && w->failure.ended);
 
     if (!w->failed || failure_before(failure, &w->failure)) {
         size = size < sizeof w->failure_text ? size : sizeof w->failure_text;
@@ -102,6 +105,7 @@ void worker_task_failed(proto_worker *w, const proto_failed *failure)
         w->failure = *failure;
         w->failure.text = (proto_bytes){ w->failure_text, size };
     }
+    w->failure.ended = ended;
     w->failed = true;
     worker_send_failed(w);
 }
@@ -213,7 +217,7 @@ static void worker_take_install(proto_worker *w, const proto_msg *msg)
     w->window = in->window;
     w->applied = in->history;
     w->install_snapshot = in->snapshot;
-    w->install_step = w->bound = in->step;
+    w->install_step = w->bound = w->told_low = w->told_worked = in->step;
     worker_install_tables(w, in);
     channel_init(w);
     w->calls->open(w);
@@ -229,8 +233,13 @@ void proto_worker_ready(proto_worker *w, uint64_t now_us)
 
 void proto_worker_moved(proto_worker *w, uint64_t now_us)
 {
+    uint64_t low = w->calls->low(w), worked = w->calls->worked(w), most = w->window / 4;
+
+    /* The bound runs a window ahead of what was told last, so a part of one need not be told: unless
+     * nothing is left to do here. */
     w->now_us = now_us;
-    w->status_due = true;
+    w->status_due |= low - w->told_low > most || worked - w->told_worked > most ||
+                     worked >= w->bound || worked >= w->plan->step_count;
     worker_flush(w);
 }
 

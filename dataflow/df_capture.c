@@ -230,7 +230,7 @@ const df_captured *df_graph_captured(df_graph *g)
     return view;
 }
 
-df_status df_graph_capture_marks(df_graph *g, df_error *err)
+df_status df_graph_marks(df_graph *g, weir_mark *marks, df_error *err)
 {
     df_status status = DF_OK;
 
@@ -239,10 +239,17 @@ df_status df_graph_capture_marks(df_graph *g, df_error *err)
         graph_vertex *gv = &g->vertices[v];
         if (!gv->sink_open || kind->mark == NULL)
             continue;
-        if (kind->mark(&gv->sink, &g->capture.view.marks[v]) != WEIR_OK)
+        if (kind->mark(&gv->sink, &marks[v]) != WEIR_OK)
             status = df_fail(err, DF_EIO, "sink \"%s\": %s", g->plan->vertices[v].name,
                              gv->sink.error);
     }
+    return status;
+}
+
+df_status df_graph_capture_marks(df_graph *g, df_error *err)
+{
+    df_status status = df_graph_marks(g, g->capture.view.marks, err);
+
     pthread_mutex_lock(&g->lock);
     g->capture.marked = true;
     pthread_mutex_unlock(&g->lock);

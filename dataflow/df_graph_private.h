@@ -150,6 +150,8 @@ struct df_graph {
     graph_stage *stages;
     graph_capture capture;
     _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
+    uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
+    _Atomic uint32_t task_ns;      /* about how long a task takes */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
@@ -190,10 +192,14 @@ struct df_graph {
 void graph_prepare(df_graph *graph);
 /* What follows is for the feeder. A batch has been put on an edge at a ring slot. */
 void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
+/* An own key group has handed on what it sends on an edge; the last one tells (in a part). Any thread. */
+void graph_count_sent(df_graph *graph, uint32_t edge, uint32_t slot);
 /* One of the tick's fingerprints has come from another member. */
 void graph_print_arrived(df_graph *graph, uint32_t slot);
 /* Something that the frontier depends on has changed. */
 void graph_advance(df_graph *graph);
+/* Whether a tick failed and what can run of it has run. Under the lock. */
+bool graph_failure_ended(const df_graph *graph);
 df_status graph_threads_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
 void graph_threads_stop(df_graph *graph);
 

@@ -107,6 +107,7 @@ df_status df_graph_restore(df_graph *g, uint32_t state, uint32_t key_group, df_b
             continue;
         graph_publish(t, edge, key_group, slot);
         graph_arrived(g, edge, slot, key_group);
+        graph_count_sent(g, edge, slot);
     }
     t->local[stream] = NULL;
     df_batch_unref(t->memory, batch);
@@ -226,25 +227,38 @@ void df_graph_complete(df_graph *g, uint64_t end)
         graph_advance(g);
 }
 
+/* The smallest failure of a task, else what the observer of steps said. */
+static void progress_failure(df_graph *g, df_progress *p)
+{
+    const graph_failure *f = &g->failure;
+
+    pthread_mutex_lock(&g->fail_lock);
+    if (f->tick != NO_TICK) {
+        const weir_operator *kind = g->plan->vertices[f->vertex].kind;
+        bool sink = kind != NULL && kind->role == WEIR_SINK;
+        p->failed = true;
+        p->fatal = !sink && f->error.status == DF_EINVAL;
+        p->fail_tick = f->tick;
+        p->fail_vertex = f->vertex;
+        p->fail_key_group = f->key_group;
+        p->fail_row = f->row;
+        p->error = f->error;
+    }
+    pthread_mutex_unlock(&g->fail_lock);
+    if (!p->failed && g->step_error.status != DF_OK) {
+        p->failed = p->fatal = true;
+        p->fail_tick = p->done;
+        p->error = g->step_error;
+    }
+}
+
 void df_graph_progress(df_graph *g, df_progress *progress)
 {
     graph_advance(g); /* sinks may have been let go on */
-    *progress = (df_progress){ .done = atomic_load(&g->done) };
     pthread_mutex_lock(&g->lock);
-    progress->worked = g->worked;
-    progress->captured = g->capture.whole;
+    *progress = (df_progress){ .done = atomic_load(&g->done), .worked = g->worked,
+                               .captured = g->capture.whole, .fail_tick = atomic_load(&g->fail_tick),
+                               .ended = graph_failure_ended(g) };
+    progress_failure(g, progress);
     pthread_mutex_unlock(&g->lock);
-    pthread_mutex_lock(&g->fail_lock);
-    progress->failed = g->failure.tick != NO_TICK;
-    progress->fail_tick = g->failure.tick;
-    progress->fail_vertex = g->failure.vertex;
-    progress->fail_key_group = g->failure.key_group;
-    progress->fail_row = g->failure.row;
-    progress->error = g->failure.error;
-    pthread_mutex_unlock(&g->fail_lock);
-    if (!progress->failed && g->step_error.status != DF_OK) {
-        progress->failed = true;
-        progress->fail_tick = progress->done;
-        progress->error = g->step_error;
-    }
 }

@@ -61,11 +61,17 @@ df_memory df_graph_memory(df_graph *graph);
 df_status df_graph_index_cells(df_graph *graph, uint32_t state, df_batch *batch, df_error *err)
     DF_MUST_CHECK;
 
+/* Where the sinks stand now, which they begin from: marks[vertex_count], zeroed by the caller. */
+df_status df_graph_marks(df_graph *graph, weir_mark *marks, df_error *err) DF_MUST_CHECK;
+
 /* ---- running ---- */
 
 df_status df_graph_start(df_graph *graph, df_error *err) DF_MUST_CHECK;
 /* Tasks that run are finished, threads end. */
 void df_graph_halt(df_graph *graph);
+/* Run what the calls above and below made ready, or wake threads that do. To be called after some of
+ * them, before the feeder sleeps. */
+void df_graph_help(df_graph *graph);
 /* Ticks below `end` may start. */
 void df_graph_grant(df_graph *graph, uint64_t end);
 /* Ticks below `end` are computed by all members: sinks may show them. */
@@ -81,6 +87,8 @@ typedef struct df_progress {
     uint64_t done;     /* ... and shown by this member's sinks */
     bool captured;     /* see df_graph_captured */
     bool failed;
+    bool ended;        /* a task failed here or elsewhere, and what of its tick can run has run */
+    bool fatal;        /* the job's own error, which every other run would have, too */
     uint64_t fail_tick;
     uint32_t fail_vertex, fail_key_group, fail_row;
     df_error error;    /* of the smallest failure so far */

@@ -287,6 +287,13 @@ static bool failed_tick_ended(const df_graph *g, uint64_t done, uint64_t fail)
            (g->observed <= fail || atomic_load_explicit(&tick->sink_work, memory_order_acquire) == 0);
 }
 
+bool graph_failure_ended(const df_graph *g)
+{
+    uint64_t fail = atomic_load(&g->fail_tick);
+
+    return fail != NO_TICK && failed_tick_ended(g, atomic_load(&g->done), fail);
+}
+
 /* At a snapshot's tick the sinks wait until they were asked where they stand. */
 static bool capture_holds(const df_graph *g, uint64_t tick)
 {
@@ -349,9 +356,9 @@ static uint32_t advance(graph_thread *t)
 /* ---- running ---- */
 
 /* The last of this part's key groups to send on an edge says so. */
-static void count_sent(df_graph *g, uint32_t edge, uint32_t slot)
+void graph_count_sent(df_graph *g, uint32_t edge, uint32_t slot)
 {
-    if (g->plan->edges[edge].fan == DF_FAN_ALL &&
+    if (g->parted && g->plan->edges[edge].fan == DF_FAN_ALL &&
         atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].unsent, 1, memory_order_acq_rel) == 1)
         g->part.sent(g->part.user, edge, g->ticks[slot].tick);
 }
@@ -370,8 +377,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         if (!g->ticks[at].edges[edge])
             continue;
         ready += arrive_edge(t, edge, at, group);
-        if (g->parted)
-            count_sent(g, edge, at);
+        graph_count_sent(g, edge, at);
     }
     if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
@@ -383,8 +389,10 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         if (g->parted)
             g->part.wake(g->part.user);
     }
-    /* This thread goes on with one of them itself. */
-    if (ready > 1)
+    /* This thread goes on with one of them itself; the feeder, perhaps with all. */
+    if (t->index == g->thread_count)
+        g->feeder_ready += ready;
+    else if (ready > 1)
         wake(g, ready - 1);
 }
 
@@ -419,6 +427,39 @@ static bool take(graph_thread *t, uint64_t *item)
     return df_deque_pop(&t->deque, item) || steal(t, item);
 }
 
+static void run_item(graph_thread *t, uint64_t item)
+{
+    uint32_t group = item & ((1u << TASK_GROUP_BITS) - 1);
+    uint32_t stage = (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
+    uint32_t slot = (uint32_t)(item >> (TASK_GROUP_BITS + TASK_STAGE_BITS));
+
+    graph_task_run(t, stage, group, slot);
+    graph_count(&t->tasks, 1);
+    complete(t, stage, group, slot);
+}
+
+/* A task that takes less than it takes to wake a thread is run by the feeder itself, if there are few. */
+#define HELP_TASK_NS   20000u
+#define HELP_TASKS     16u
+
+void df_graph_help(df_graph *g)
+{
+    graph_thread *t = &g->threads[g->thread_count];
+    uint32_t ready = g->feeder_ready, run = 0;
+    uint64_t item;
+
+    g->feeder_ready = 0;
+    if (!g->started || ready > HELP_TASKS ||
+        atomic_load_explicit(&g->task_ns, memory_order_relaxed) > HELP_TASK_NS) {
+        wake(g, ready);
+        return;
+    }
+    while (run++ < HELP_TASKS && df_deque_pop(&t->deque, &item))
+        run_item(t, item);
+    g->feeder_ready = 0;
+    wake(g, (uint32_t)df_deque_count(&t->deque));
+}
+
 static void *thread_main(void *argument)
 {
     graph_thread *t = argument;
@@ -430,13 +471,7 @@ static void *thread_main(void *argument)
             sleep_until_work(t);
             continue;
         }
-        uint32_t group = item & ((1u << TASK_GROUP_BITS) - 1);
-        uint32_t stage = (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
-        uint32_t slot = (uint32_t)(item >> (TASK_GROUP_BITS + TASK_STAGE_BITS));
-
-        graph_task_run(t, stage, group, slot);
-        graph_count(&t->tasks, 1);
-        complete(t, stage, group, slot);
+        run_item(t, item);
     }
     return NULL;
 }
@@ -445,7 +480,7 @@ static void *thread_main(void *argument)
 
 void graph_arrived(df_graph *g, uint32_t edge, uint32_t slot, uint32_t key_group)
 {
-    wake(g, arrive_edge(&g->threads[g->thread_count], edge, slot, key_group));
+    g->feeder_ready += arrive_edge(&g->threads[g->thread_count], edge, slot, key_group);
 }
 
 void graph_advance(df_graph *g)
@@ -455,7 +490,7 @@ void graph_advance(df_graph *g)
     pthread_mutex_lock(&g->lock);
     ready = advance(&g->threads[g->thread_count]);
     pthread_mutex_unlock(&g->lock);
-    wake(g, ready);
+    g->feeder_ready += ready;
 }
 
 void graph_print_arrived(df_graph *g, uint32_t slot)

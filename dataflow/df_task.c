@@ -543,11 +543,21 @@ static bool input_failed(const df_graph *g, uint32_t edge, uint32_t key_group, u
     return false;
 }
 
+/* A moving average; who writes last wins, which is good enough for a guess. */
+static void note_time(df_graph *g, uint64_t nanoseconds)
+{
+    uint32_t old = atomic_load_explicit(&g->task_ns, memory_order_relaxed);
+    uint32_t now = nanoseconds < 1000000 ? (uint32_t)nanoseconds : 1000000;
+
+    atomic_store_explicit(&g->task_ns, old - old / 8 + now / 8, memory_order_relaxed);
+}
+
 void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_t slot)
 {
     df_graph *g = t->graph;
     const df_stage *s = &g->plan->stages[stage];
     const graph_tick *tick = &g->ticks[slot];
+    uint64_t begin = g->parted ? nanoseconds() : 0;
     bool ok = tick->tick <= atomic_load_explicit(&g->fail_tick, memory_order_relaxed);
 
     for (uint32_t i = 0; ok && i < s->in_count; i++)
@@ -575,4 +585,6 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
         }
     }
     graph_scratch_reset(t);
+    if (g->parted)
+        note_time(g, nanoseconds() - begin);
 }

@@ -27,6 +27,7 @@
 #define BLOCK_SIZE      65536      /* bytes; a chunk that is larger has a block of its own */
 #define WRITE_BUFFER    (16u << 20)
 #define CHECKSUM_XXH3   4          /* rocksdb::kXXH3 */
+#define OPENING_THREADS 4          /* not 16, which are begun also for a handful of files */
 #define FAMILIES        2          /* 0: records, "default"; 1: chunks */
 
 typedef struct rocks_backend {
@@ -141,6 +142,7 @@ static rocksdb_options_t *rocks_options(rocksdb_block_based_table_options_t *tab
     rocksdb_options_set_paranoid_checks(options, 1);
     rocksdb_options_set_disable_auto_compactions(options, chunks);
     rocksdb_options_set_write_buffer_size(options, WRITE_BUFFER);
+    rocksdb_options_set_max_file_opening_threads(options, OPENING_THREADS);
     return options;
 }
 

@@ -13,10 +13,10 @@
 
 #include <stdlib.h>
 
-#define FOOTER_SIZE    53
-#define FOOTER_MAGIC   0x88e241b785f4cff7u
-#define LIST_SIZE_MAX  65536
-#define RESTARTS_SIZE  4
+#define FOOTER_SIZE 53
+#define FOOTER_MAGIC 0x88e241b785f4cff7u
+#define LIST_SIZE_MAX 65536
+#define RESTARTS_SIZE 4
 #define HASH_INDEX_BIT (1u << 31)
 
 typedef struct table_block {
@@ -81,7 +81,8 @@ static bool find_properties(const uint8_t *list, size_t size, table_block *found
     return false;
 }
 
-/* The block of the properties, by way of footer and list. False: RocksDB will not find it either. */
+/* The block of the properties, by way of footer and list. False: RocksDB will not find it either.
+ */
 static bool seek_properties(df_file *file, uint64_t size, table_block *found, df_status *s,
                             df_error *err)
 {
@@ -91,8 +92,9 @@ static bool seek_properties(df_file *file, uint64_t size, table_block *found, df
     size_t got = 0;
     bool known = false;
 
-    *s = size < FOOTER_SIZE ? DF_OK
-                            : df_file_read(file, footer, sizeof footer, size - FOOTER_SIZE, &got, err);
+    *s = size < FOOTER_SIZE
+             ? DF_OK
+             : df_file_read(file, footer, sizeof footer, size - FOOTER_SIZE, &got, err);
     if (*s != DF_OK || got < FOOTER_SIZE)
         return false;
     df_cursor_init(&c, footer + FOOTER_SIZE - 8, 8);
@@ -125,7 +127,8 @@ static df_status check_properties(df_file *file, df_error *err)
 
     if (s != DF_OK || !seek_properties(file, size, &block, &s, err))
         return s;
-    s = df_file_read(file, count, sizeof count, block.offset + block.size - sizeof count, &got, err);
+    s = df_file_read(file, count, sizeof count, block.offset + block.size - sizeof count, &got,
+                     err);
     if (s != DF_OK || got < sizeof count)
         return s;
     df_cursor_init(&c, count, sizeof count);

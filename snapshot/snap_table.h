@@ -2,8 +2,8 @@
  *
  * RocksDB compares a block's checksum before it uses the block - except the one of the table's
  * properties, which it takes apart first: there, a set bit in the count of restart points is an
- * assertion that fails, and ends the process. So this is looked for before. Everything else, RocksDB
- * finds itself and says so. */
+ * assertion that fails, and ends the process. So this is looked for before. Everything else,
+ * RocksDB finds itself and says so. */
 #ifndef SNAP_TABLE_H
 #define SNAP_TABLE_H
 

@@ -1,5 +1,5 @@
-/* The tail of a RocksDB table is bytes from outside: whatever it holds is looked at in bounded time,
- * and read nowhere beyond its ends. */
+/* The tail of a RocksDB table is bytes from outside: whatever it holds is looked at in bounded
+ * time, and read nowhere beyond its ends. */
 #include "snapshot/snap_table.h"
 
 #include <stdint.h>

@@ -1,140 +1,125 @@
 #!/bin/sh
-# cluster: several workers, the same bits and files; kill -9, frozen processes, restarts, verbs
+# cluster: runs with workers, from another terminal, through kill -9 of either side
 . "$TOP/tests/support/check.sh"
+jobs=$TOP/config/jobs
+flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 120"
+paced="--set run.pace=40 --set snapshot.every_steps=10"
 
-FLOCK=$TOP/config/jobs/flock.toml
-SMALL="--set birds=3000 --set operator.mood.every_steps=10"
-
-print_of() # the fingerprint that a run printed
+print_of()
 {
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
-wait_for() # SECONDS COMMAND...: until it succeeds
-{
-    tries=$(($1 * 10))
-    shift
-    while [ $tries -gt 0 ]; do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.1
-        tries=$((tries - 1))
-    done
-    return 1
+    sed -n 's/^done. fingerprint //p' "$1"
 }
 
-# ---- the same bits on any number of workers ----
-alike()
+# pid_of STATE LABEL: the process of a worker, from the coordinator's status.
+pid_of()
 {
-    job=$1
-    shift
-    "$WEIR" run "$TOP/config/jobs/$job.toml" "$@" --directory "one.$job" >"one.$job.out" 2>err
-    for n in 1 2 3 5; do
-        rm -rf runs
-        "$WEIR" run "$TOP/config/jobs/$job.toml" "$@" --workers $n >out 2>err
-        is "$job on $n workers: the same fingerprint" test "$(print_of out)" = "$(print_of "one.$job.out")"
-        is "$job on $n workers: the same files" same_files "one.$job" "runs/$job"
-    done
+    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
 }
-alike flock $SMALL --steps 40
-alike melt --set cells=6 --steps 40
-alike outbreak --set schools=50
 
-# ---- kill -9 ----
-# Random numbers of a seed, which is printed and repeats the choices (not the timing).
-SEED=${WEIR_SEED:-$(date +%s)}
-echo "seed $SEED"
-KILLS=${WEIR_KILLS:-50}
-[ "${WEIR_LONG:-0}" = 1 ] && KILLS=${WEIR_KILLS:-5000}
-STEPS=600
-TOUGH="--set fault_tolerance.max_restarts=100000 --set fault_tolerance.backoff_seconds=0.01"
-LONGER="$SMALL --steps $STEPS --set run.pace=200 --set snapshot.every_steps=50 $TOUGH"
-draw() # BELOW: the next number
+# has_step STATE N: the job has come so far.
+has_step()
 {
-    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
-    DRAWN=$((SEED / 65536 % $1))
+    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
+    [ "${step:-0}" -ge "$2" ]
 }
-workers() # the local workers of the run in this folder
+
+phase_is()
 {
-    cut -d' ' -f3 runs/flock/state/workers 2>/dev/null
+    "$WEIR" status "$1" --json | grep -q "\"phase\":\"$2\""
 }
-victim() # a process of the run: a worker, or sometimes the coordinator
-{
-    draw 4
-    if [ "$DRAWN" = 0 ]; then
-        echo $RUN
-    else
-        pgrep -P $RUN | sed -n "$((DRAWN % 3 + 1))p"
-    fi
-}
-begin() # a run in the background, its process in RUN
-{
-    "$WEIR" run "$FLOCK" $LONGER --workers 3 --resume >out 2>err &
-    RUN=$!
-}
-"$WEIR" run "$FLOCK" $SMALL --steps $STEPS --directory long >long.out 2>err
-killed=0
-rounds=0
-while [ $killed -lt "$KILLS" ]; do
-    rm -rf runs
-    rounds=$((rounds + 1))
-    begin
-    wait_for 10 test -f runs/flock/state/endpoint
-    while kill -0 $RUN 2>/dev/null; do
-        draw 8
-        sleep 0.$((DRAWN + 1))
-        victim=$(victim)
-        [ $killed -ge "$KILLS" ] || [ -z "$victim" ] && { sleep 0.2; continue; }
-        kill -9 "$victim" 2>/dev/null && killed=$((killed + 1))
-        if [ "$victim" = $RUN ]; then
-            wait $RUN 2>/dev/null
-            begin
-        fi
-    done
-    wait $RUN
-    is "round $rounds of kills ends well" test $? -eq 0
-    is "with the fingerprint of an undisturbed run" test "$(print_of out)" = "$(print_of long.out)"
-    is "and its files, byte for byte" same_files long runs/flock
-    exits 0 "and whole snapshots" "$WEIR" snapshot verify runs/flock/state
+
+# ---- the same bits as in one process ----
+exits 0 "in one process" "$WEIR" run $flock --directory one --quiet
+"$WEIR" run $flock --directory one 2>/dev/null >one.out
+for workers in 1 2 3; do
+    exits 0 "with $workers workers" "$WEIR" run $flock --workers $workers --directory with$workers
+    is "the same fingerprint" test "$(print_of out)" = "$(print_of one.out)"
+    is "the same file" cmp one/mood.csv with$workers/mood.csv
 done
-echo "killed $killed processes in $rounds runs"
+exits 0 "again, for it has ended" "$WEIR" run $flock --workers 2 --directory with2 --json
+for member in '"status":"done"' '"step":120' '"workers":2' '"restarts":0' '"error":null' \
+    "\"fingerprint\":\"$(print_of one.out)\""; do
+    holds "JSON with $member" out "$member"
+done
+exits 0 "a job that prints" "$WEIR" run "$jobs/outbreak.toml" --set schools=5 --quiet
+mv out printed
+exits 0 "prints the same with workers" "$WEIR" run "$jobs/outbreak.toml" --set schools=5 --workers 2 --quiet
+is "to standard output" cmp out printed
 
-# ---- frozen processes ----
-rm -rf runs
-begin
-wait_for 10 test -f runs/flock/state/endpoint
-wait_for 10 sh -c "$WEIR status flock | grep -q running"
-frozen=$(pgrep -P $RUN | head -n 1)
-kill -STOP "$frozen"
-wait_for 20 sh -c "$WEIR status flock --json | grep -q '\"generation\":2'"
-is "a frozen worker is replaced" test $? -eq 0
-kill -CONT "$frozen" 2>/dev/null
-wait $RUN
-is "the run ends well" test $? -eq 0
-is "with the same fingerprint" test "$(print_of out)" = "$(print_of long.out)"
-is "and files" same_files long runs/flock
+# ---- what does not go together ----
+exits 2 "--resume alone" "$WEIR" run $flock --resume
+exits 2 "--resume of what has ended" "$WEIR" run $flock --workers 2 --directory with2 --resume
+holds "is said so" err "has ended"
+exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
+    --state "$(printf 'very-long-%.0s' $(seq 20))/$(printf 'very-long-%.0s' $(seq 20))"
 
-# ---- from another terminal ----
-rm -rf runs
-"$WEIR" run "$FLOCK" $SMALL --steps 1000000 --workers 2 >out 2>err &
-RUN=$!
-is "status answers" wait_for 10 sh -c "$WEIR status flock | grep -q running"
-exits 0 "a snapshot is taken" "$WEIR" snapshot flock --label mine
-exits 0 "and listed" "$WEIR" snapshots flock
-holds "with its label" out mine
+# ---- another terminal ----
+"$WEIR" run $flock $paced --workers 2 --directory runs/flock >out.long 2>err.long &
+runner=$!
+is "it runs" wait_for 30 has_step flock 10
+exits 0 "status by name" "$WEIR" status flock
+holds "tells the step" out "/120"
+holds "and the workers" out "w2 "
+exits 0 "status by folder" "$WEIR" status runs/flock --json
+exits 0 "a snapshot by hand" "$WEIR" snapshot flock --label before
+exits 0 "the list of snapshots" "$WEIR" snapshots flock
+holds "has its label" out "before"
 exits 0 "suspend" "$WEIR" suspend flock
-is "is seen" wait_for 5 sh -c "$WEIR status flock | grep -qE 'suspended|paused'"
+is "it stands still" phase_is flock paused
 exits 0 "resume" "$WEIR" resume flock
+exits 0 "list" "$WEIR" list
+holds "names it" out "flock  running"
+exits 0 "logs" "$WEIR" logs flock
+exits 1 "a second run on the same state" "$WEIR" run $flock --workers 2 --directory runs/flock
+holds "is refused" err "another coordinator runs this job"
 exits 0 "drain" "$WEIR" drain flock
-wait $RUN
+wait $runner
 is "ends the run" test $? -eq 0
+is "and says so" grep -q "drained after step" out.long
+exits 1 "nobody is there any more" "$WEIR" status flock
+holds "which is said" err "no coordinator runs"
+exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
 
-# ---- a job's own error is no reason to try again ----
-rm -rf runs
-"$WEIR" run "$FLOCK" $SMALL --steps 50 --set job.dt=1000 --workers 3 >out 2>err
-is "a step that fails fails the job" test $? -eq 1
-holds "and says where" err 'id [0-9]* .*is dt too large'
+# ---- a worker is killed ----
+"$WEIR" run $flock $paced --workers 2 --directory killed >out.killed 2>err.killed &
+runner=$!
+for step in 25 60; do
+    wait_for 30 has_step killed $step
+    kill -9 "$(pid_of killed w$((step % 2 + 1)))"
+    wait_for 30 phase_is killed running
+done
+wait $runner
+is "a run whose workers were killed" test $? -eq 0
+is "has the same fingerprint" test "$(print_of out.killed)" = "$(print_of one.out)"
+is "and the same file" cmp one/mood.csv killed/mood.csv
+is "and tells it" grep -q "a worker was lost; back to snapshot" err.killed
+
+# ---- everything is killed, and another number of workers goes on ----
+"$WEIR" run $flock $paced --workers 2 --directory lost >out.lost 2>&1 &
+runner=$!
+wait_for 30 has_step lost 45
+worker=$(pid_of lost w1)
+kill -9 $runner
+wait $runner 2>/dev/null
+is "workers die with the run" wait_for 10 sh -c "! kill -0 $worker"
+exits 2 "a new run" "$WEIR" run $flock $paced --workers 2 --directory lost
+holds "says how to go on" err "--resume goes on with it, --fresh removes it"
+exits 0 "with 3 workers, --resume" "$WEIR" run $flock $paced --workers 3 --directory lost --resume
+is "the same fingerprint" test "$(print_of out)" = "$(print_of one.out)"
+is "the same file" cmp one/mood.csv lost/mood.csv
+
+# ---- Ctrl-C ----
+"$WEIR" run $flock $paced --workers 2 --directory stopped >out.stopped 2>err.stopped &
+runner=$!
+wait_for 30 has_step stopped 20
+kill -INT $runner
+wait $runner
+is "Ctrl-C ends with 130" test $? -eq 130
+is "and says so" grep -q "cancelled after step" err.stopped
+is "the file is a beginning of the whole one" sh -c \
+    'cmp -n "$(stat -c %s stopped/mood.csv)" one/mood.csv stopped/mood.csv'
+
+# ---- a job that fails ----
+exits 1 "a step that fails" "$WEIR" run "$jobs/melt.toml" --set cells=8 --set job.dt=1e30 --workers 2
+holds "is told once, with its place" err "melt.toml: step 0: state \"atoms\": id "
+is "and no snapshot is gone back to" sh -c '! grep -q "a worker was lost" err'

@@ -47,12 +47,12 @@ nopromise 1..8000
 early 1..500
 nofloor 1..1000
 sendfirst 1..500
-minattach 14001..15000
+minattach 1..1000
 reject 1..2000
 noackwait 1..500
 sameinc 1..5000
 once 1..1000
-nolock 1..1000
+nolock 6001..6500
 voidinput 1..500
 orderlate 1..500
 earlycommit 1..500
@@ -73,7 +73,7 @@ sinksync 1..500
 logsync 1..1000
 noceiling 1..1000
 noclient 1..500
-stalegrant 47001..48000
+stalegrant 19001..19500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all
 sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9.]+$/\1/p' | sort >listed

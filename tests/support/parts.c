@@ -26,6 +26,8 @@ typedef struct member {
     uint32_t index;
     df_graph *graph;
     df_progress progress;
+    df_parcel *empty; /* of key groups that send nothing, until their edge's tick ends */
+    size_t empty_count;
 } member;
 
 struct parts {
@@ -74,12 +76,9 @@ static void check(df_status status, const df_error *err)
 
 /* ---- what the graphs call ---- */
 
-static void parts_send(void *user, const df_parcel *parcel)
+/* Under the lock. */
+static void parts_put(parts *p, uint32_t from, const df_parcel *parcel)
 {
-    member *m = user;
-    parts *p = m->parts;
-
-    pthread_mutex_lock(&p->lock);
     if (p->count == p->room) {
         p->room = p->room * 2 + 64;
         p->queue = realloc(p->queue, p->room * sizeof *p->queue);
@@ -87,18 +86,43 @@ static void parts_send(void *user, const df_parcel *parcel)
         if (p->queue == NULL || p->from == NULL)
             abort();
     }
-    p->from[p->count] = m->index;
+    p->from[p->count] = from;
     p->queue[p->count++] = *parcel;
     p->woken = true;
     pthread_cond_signal(&p->cond);
+}
+
+static void parts_send(void *user, const df_parcel *parcel)
+{
+    member *m = user;
+    parts *p = m->parts;
+
+    pthread_mutex_lock(&p->lock);
+    if (parcel->size > 0) {
+        parts_put(p, m->index, parcel);
+    } else {
+        m->empty = realloc(m->empty, (m->empty_count + 1) * sizeof *m->empty);
+        if (m->empty == NULL)
+            abort();
+        m->empty[m->empty_count++] = *parcel;
+    }
     pthread_mutex_unlock(&p->lock);
 }
 
+/* The key groups that send nothing are told now. */
 static void parts_sent(void *user, uint32_t edge, uint64_t tick)
 {
-    (void)user; /* key groups that send nothing are told one by one here */
-    (void)edge;
-    (void)tick;
+    member *m = user;
+    size_t kept = 0;
+
+    pthread_mutex_lock(&m->parts->lock);
+    for (size_t i = 0; i < m->empty_count; i++)
+        if (m->empty[i].edge == edge && m->empty[i].tick == tick)
+            parts_put(m->parts, m->index, &m->empty[i]);
+        else
+            m->empty[kept++] = m->empty[i];
+    m->empty_count = kept;
+    pthread_mutex_unlock(&m->parts->lock);
 }
 
 static void parts_wake(void *user)
@@ -308,6 +332,7 @@ static void deliver(parts *p)
         check(df_graph_deliver(to, parcel.edge, parcel.tick, parcel.key_group, parcel.bytes,
                                parcel.size, &err), &err);
         df_parcel_release(p->members[from].graph, parcel.bytes);
+        df_graph_help(to);
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);
@@ -345,6 +370,7 @@ static bool advance(parts *p, uint64_t end)
         if (now.done != p->members[i].progress.done || now.worked != p->members[i].progress.worked)
             parts_wake(&p->members[i]); /* once more */
         p->members[i].progress = now;
+        df_graph_help(p->members[i].graph);
     }
     return failed;
 }
@@ -396,6 +422,7 @@ static void stop(parts *p)
         df_graph_halt(p->members[i].graph);
         check(df_graph_finish(p->members[i].graph, &err), &err);
         df_graph_free(&p->members[i].graph);
+        free(p->members[i].empty);
     }
     free(p->members);
     free(p->owners);

@@ -1,5 +1,5 @@
 /* The transport: two nets in one process, and one in a child that is killed. */
-#include "coordinator/coord_net.h"
+#include "tests/support/net.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,75 +20,27 @@
 
 #include <cmocka.h>
 
-#define FRAME_MAX (1u << 20)
-#define LIMIT_US  20000000 /* of every wait here */
+#define FRAME_MAX NET_TEST_FRAME_MAX
+#define LIMIT_US  NET_TEST_LIMIT_US
 
 enum { COORDINATOR = 0, WORKER = 7, OTHER = 8 };
 
 static df_error error;
 static char folder[64], local[96], second[100];
 
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static coord_net *open_net(uint64_t self, const char *bind)
-{
-    coord_net_options o = { .self = self, .bind = bind, .frame_size_max = FRAME_MAX, .insecure = true };
-    coord_net *net;
-    df_status s = coord_net_open(&net, &o, &error);
-
-    if (s != DF_OK)
-        fail_msg("%s", error.text);
-    return net;
-}
-
-static void connect_net(coord_net *net, uint64_t peer, const char *address)
-{
-    if (coord_net_connect(net, peer, address, NULL, &error) != DF_OK)
-        fail_msg("%s", error.text);
-}
-
-/* Wait for the next event of a kind from a peer; others are thrown away. Its bytes are valid. */
-static coord_net_event expect(coord_net *net, coord_net_kind kind, uint64_t peer)
-{
-    uint64_t end = now_us() + LIMIT_US, ready;
-    coord_net_event e;
-
-    while (now_us() < end) {
-        while (coord_net_next(net, &e))
-            if (e.kind == kind && e.peer == peer)
-                return e;
-        coord_net_wait(net, 1000000, NULL, 0, &ready);
-    }
-    fail_msg("no event of kind %d from %lu", kind, peer);
-    return e;
-}
-
 /* A frame of each of count peers, in whatever order. */
 static void expect_all(coord_net *net, uint64_t first, uint64_t count)
 {
-    uint64_t end = now_us() + LIMIT_US, seen = 0;
+    uint64_t end = net_test_now_us() + LIMIT_US, seen = 0;
     coord_net_event e;
 
-    while (now_us() < end && seen != ((uint64_t)1 << count) - 1) {
+    while (net_test_now_us() < end && seen != ((uint64_t)1 << count) - 1) {
         while (coord_net_next(net, &e))
             if (e.kind == COORD_NET_FRAME)
                 seen |= (uint64_t)1 << (e.peer - first);
         coord_net_wait(net, 100000, NULL, 0, NULL);
     }
     assert_int_equal(seen, ((uint64_t)1 << count) - 1);
-}
-
-static df_status try_send(coord_net *net, uint64_t peer, const void *head, size_t size)
-{
-    coord_net_frame frame = { .head = head, .head_size = size };
-
-    return coord_net_send(net, peer, &frame, &error);
 }
 
 static void expect_nothing(coord_net *net)
@@ -120,42 +72,42 @@ static void release(void *data, void *hint)
 static void check_frames(const char *bind)
 {
     static const size_t sizes[] = { 0, 1, 65536, FRAME_MAX };
-    coord_net *c = open_net(COORDINATOR, bind), *w = open_net(WORKER, NULL);
+    coord_net *c = net_test_open(COORDINATOR, bind, NULL), *w = net_test_open(WORKER, NULL, NULL);
 
-    connect_net(w, COORDINATOR, coord_net_address(c));
-    expect(w, COORD_NET_LINKED, COORDINATOR);
+    net_test_connect(w, COORDINATOR, coord_net_address(c), NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
     for (size_t i = 0; i < 4; i++) { /* all at once; FRAME_MAX in the head, then in the payload */
         uint8_t *bytes = pattern(sizes[i], (uint32_t)i);
         coord_net_frame two = { .head = "", .payload = bytes, .payload_size = sizes[i],
                                 .release = release, .hint = &released };
 
-        assert_int_equal(try_send(w, COORDINATOR, bytes, sizes[i]), DF_OK);
+        assert_int_equal(net_test_send(w, COORDINATOR, bytes, sizes[i]), DF_OK);
         assert_int_equal(coord_net_send(w, COORDINATOR, &two, &error), DF_OK);
     }
-    expect(c, COORD_NET_LINKED, WORKER);
+    net_test_expect(c, COORD_NET_LINKED, WORKER);
     for (size_t i = 0; i < 4; i++) {
         uint8_t *bytes = pattern(sizes[i], (uint32_t)i);
-        coord_net_event e = expect(c, COORD_NET_FRAME, WORKER);
+        coord_net_event e = net_test_expect(c, COORD_NET_FRAME, WORKER);
 
         assert_int_equal(e.size, sizes[i]);
         assert_memory_equal(e.bytes, bytes, sizes[i]);
         assert_null(e.payload);
         assert_int_equal(e.role, COORD_ROLE_ADMIN);
-        e = expect(c, COORD_NET_FRAME, WORKER);
+        e = net_test_expect(c, COORD_NET_FRAME, WORKER);
         assert_int_equal(e.size, 0);
         assert_non_null(e.payload);
         assert_int_equal(e.payload_size, sizes[i]);
         assert_memory_equal(e.payload, bytes, sizes[i]);
-        assert_int_equal(try_send(c, WORKER, bytes, sizes[i]), DF_OK);
-        e = expect(w, COORD_NET_FRAME, COORDINATOR);
+        assert_int_equal(net_test_send(c, WORKER, bytes, sizes[i]), DF_OK);
+        e = net_test_expect(w, COORD_NET_FRAME, COORDINATOR);
         assert_int_equal(e.size, sizes[i]);
         assert_memory_equal(e.bytes, bytes, sizes[i]);
         free(bytes);
     }
     expect_nothing(c);
     coord_net_close(&w);
-    expect(c, COORD_NET_GONE, WORKER);
-    assert_int_equal(try_send(c, WORKER, "x", 1), DF_AGAIN);
+    net_test_expect(c, COORD_NET_GONE, WORKER);
+    assert_int_equal(net_test_send(c, WORKER, "x", 1), DF_AGAIN);
     coord_net_close(&c);
     assert_null(c);
     assert_int_equal(atomic_exchange(&released, 0), 4);
@@ -187,24 +139,25 @@ static void test_frames_ipv6(void **state)
 
 static void test_frames_by_name(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, "tcp://127.0.0.1:*"), *w = open_net(WORKER, NULL);
+    coord_net *c = net_test_open(COORDINATOR, "tcp://127.0.0.1:*", NULL);
+    coord_net *w = net_test_open(WORKER, NULL, NULL);
     char address[64];
 
     (void)state;
     snprintf(address, sizeof address, "tcp://localhost:%s", strrchr(coord_net_address(c), ':') + 1);
-    connect_net(w, COORDINATOR, address);
-    expect(w, COORD_NET_LINKED, COORDINATOR);
+    net_test_connect(w, COORDINATOR, address, NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
     coord_net_close(&c);
-    expect(w, COORD_NET_GONE, COORDINATOR);
-    c = open_net(COORDINATOR, address); /* a name is taken for listening as well */
-    expect(w, COORD_NET_LINKED, COORDINATOR);
+    net_test_expect(w, COORD_NET_GONE, COORDINATOR);
+    c = net_test_open(COORDINATOR, address, NULL); /* a name is taken for listening as well */
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
     coord_net_close(&w);
     coord_net_close(&c);
 }
 
 static void test_all_interfaces(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, "tcp://*:*");
+    coord_net *c = net_test_open(COORDINATOR, "tcp://*:*", NULL);
     char host[128] = "", begin[160];
 
     (void)state;
@@ -222,33 +175,33 @@ static void test_workers(void **state)
     coord_net_event e;
 
     (void)state;
-    a = open_net(WORKER, local);
-    b = open_net(OTHER, second);
-    connect_net(a, OTHER, coord_net_address(b));
-    expect(a, COORD_NET_LINKED, OTHER);
-    assert_int_equal(try_send(b, WORKER, "early", 5), DF_AGAIN);
-    connect_net(b, WORKER, coord_net_address(a));
-    expect(b, COORD_NET_LINKED, WORKER);
-    assert_int_equal(try_send(a, OTHER, "to b", 4), DF_OK);
-    assert_int_equal(try_send(b, WORKER, "to a", 4), DF_OK);
-    e = expect(a, COORD_NET_LINKED, OTHER); /* its connection to us too */
-    e = expect(a, COORD_NET_FRAME, OTHER);
+    a = net_test_open(WORKER, local, NULL);
+    b = net_test_open(OTHER, second, NULL);
+    net_test_connect(a, OTHER, coord_net_address(b), NULL);
+    net_test_expect(a, COORD_NET_LINKED, OTHER);
+    assert_int_equal(net_test_send(b, WORKER, "early", 5), DF_AGAIN);
+    net_test_connect(b, WORKER, coord_net_address(a), NULL);
+    net_test_expect(b, COORD_NET_LINKED, WORKER);
+    assert_int_equal(net_test_send(a, OTHER, "to b", 4), DF_OK);
+    assert_int_equal(net_test_send(b, WORKER, "to a", 4), DF_OK);
+    e = net_test_expect(a, COORD_NET_LINKED, OTHER); /* its connection to us too */
+    e = net_test_expect(a, COORD_NET_FRAME, OTHER);
     assert_memory_equal(e.bytes, "to a", 4);
-    e = expect(b, COORD_NET_FRAME, WORKER);
+    e = net_test_expect(b, COORD_NET_FRAME, WORKER);
     assert_memory_equal(e.bytes, "to b", 4);
     coord_net_disconnect(b, WORKER); /* the other direction is left, and is used */
-    assert_int_equal(try_send(b, WORKER, "back", 4), DF_OK);
-    e = expect(a, COORD_NET_FRAME, OTHER);
+    assert_int_equal(net_test_send(b, WORKER, "back", 4), DF_OK);
+    e = net_test_expect(a, COORD_NET_FRAME, OTHER);
     assert_memory_equal(e.bytes, "back", 4);
     coord_net_close(&b);
-    expect(a, COORD_NET_GONE, OTHER);
+    net_test_expect(a, COORD_NET_GONE, OTHER);
     expect_nothing(a); /* once, though two connections were lost */
     coord_net_close(&a);
 }
 
 static void test_too_large(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, local), *w = open_net(WORKER, NULL);
+    coord_net *c = net_test_open(COORDINATOR, local, NULL), *w = net_test_open(WORKER, NULL, NULL);
     uint8_t *bytes = pattern(FRAME_MAX + 1, 1);
     coord_net_frame two = { .head = "x", .head_size = 1, .payload = bytes, .payload_size = FRAME_MAX,
                             .release = release, .hint = &released };
@@ -257,26 +210,27 @@ static void test_too_large(void **state)
     coord_net_stats stats;
 
     (void)state;
-    connect_net(w, COORDINATOR, coord_net_address(c));
-    expect(w, COORD_NET_LINKED, COORDINATOR);
-    assert_int_equal(try_send(w, COORDINATOR, bytes, FRAME_MAX + 1), DF_ELIMIT);
+    net_test_connect(w, COORDINATOR, coord_net_address(c), NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
+    assert_int_equal(net_test_send(w, COORDINATOR, bytes, FRAME_MAX + 1), DF_ELIMIT);
     assert_int_equal(coord_net_send(w, COORDINATOR, &two, &error), DF_ELIMIT);
     assert_int_equal(atomic_load(&released), 0); /* it is still ours */
 
-    /* A peer that allows itself more loses its connection; one part too large, then two together. */
+    /* A peer that allows itself more loses its connection; one part too large, then two
+     * together. */
     assert_int_equal(coord_net_open(&other, &wide, &error), DF_OK);
-    connect_net(other, COORDINATOR, coord_net_address(c));
-    expect(other, COORD_NET_LINKED, COORDINATOR);
+    net_test_connect(other, COORDINATOR, coord_net_address(c), NULL);
+    net_test_expect(other, COORD_NET_LINKED, COORDINATOR);
     free(bytes);
     bytes = pattern(2 * FRAME_MAX, 1);
-    assert_int_equal(try_send(other, COORDINATOR, bytes, 2 * FRAME_MAX), DF_OK);
-    expect(other, COORD_NET_GONE, COORDINATOR);
-    expect(other, COORD_NET_LINKED, COORDINATOR);
+    assert_int_equal(net_test_send(other, COORDINATOR, bytes, 2 * FRAME_MAX), DF_OK);
+    net_test_expect(other, COORD_NET_GONE, COORDINATOR);
+    net_test_expect(other, COORD_NET_LINKED, COORDINATOR);
     two.release = NULL;
     two.payload = bytes;
     assert_int_equal(coord_net_send(other, COORDINATOR, &two, &error), DF_OK);
-    assert_int_equal(try_send(other, COORDINATOR, "end", 3), DF_OK);
-    assert_int_equal(expect(c, COORD_NET_FRAME, OTHER).size, 3);
+    assert_int_equal(net_test_send(other, COORDINATOR, "end", 3), DF_OK);
+    assert_int_equal(net_test_expect(c, COORD_NET_FRAME, OTHER).size, 3);
     coord_net_stats_get(c, &stats);
     assert_int_equal(stats.rejected, 1);
     assert_int_equal(stats.frames_received, 1);
@@ -288,23 +242,25 @@ static void test_too_large(void **state)
 
 static void test_not_connected(void **state)
 {
-    coord_net *w = open_net(WORKER, NULL), *c;
+    coord_net *w = net_test_open(WORKER, NULL, NULL), *c;
     coord_net_event event = { 0 };
     coord_net_stats stats;
+    uint64_t end;
 
     (void)state;
     assert_string_equal(coord_net_address(w), "");
-    assert_int_equal(try_send(w, COORDINATOR, "x", 1), DF_AGAIN); /* never heard of */
-    connect_net(w, COORDINATOR, local);
-    connect_net(w, COORDINATOR, local);
-    assert_int_equal(try_send(w, COORDINATOR, "x", 1), DF_AGAIN); /* nobody there yet */
-    c = open_net(COORDINATOR, local);
-    expect(w, COORD_NET_LINKED, COORDINATOR);
-    assert_int_equal(try_send(w, COORDINATOR, "y", 1), DF_OK);
-    assert_memory_equal(expect(c, COORD_NET_FRAME, WORKER).bytes, "y", 1);
+    assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_AGAIN); /* never heard of */
+    net_test_connect(w, COORDINATOR, local, NULL);
+    net_test_connect(w, COORDINATOR, local, NULL);
+    assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_AGAIN); /* nobody there yet */
+    c = net_test_open(COORDINATOR, local, NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
+    assert_int_equal(net_test_send(w, COORDINATOR, "y", 1), DF_OK);
+    assert_memory_equal(net_test_expect(c, COORD_NET_FRAME, WORKER).bytes, "y", 1);
     coord_net_disconnect(w, COORDINATOR);
-    assert_int_equal(try_send(w, COORDINATOR, "x", 1), DF_AGAIN);
-    for (uint64_t end = now_us() + LIMIT_US; now_us() < end && event.kind != COORD_NET_GONE;) {
+    assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_AGAIN);
+    end = net_test_now_us() + LIMIT_US;
+    while (net_test_now_us() < end && event.kind != COORD_NET_GONE) {
         coord_net_wait(w, 1000, NULL, 0, NULL);
         expect_nothing(w);
         coord_net_wait(c, 0, NULL, 0, NULL);
@@ -321,22 +277,22 @@ static void test_not_connected(void **state)
 /* The queue is bounded, and nothing that was accepted is lost while the connection holds. */
 static void test_full(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, local), *w = open_net(WORKER, NULL);
+    coord_net *c = net_test_open(COORDINATOR, local, NULL), *w = net_test_open(WORKER, NULL, NULL);
     uint8_t *bytes = pattern(65536, 3);
     uint32_t sent = 0, i;
 
     (void)state;
-    connect_net(w, COORDINATOR, coord_net_address(c));
-    expect(w, COORD_NET_LINKED, COORDINATOR);
+    net_test_connect(w, COORDINATOR, coord_net_address(c), NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
     while (sent < 10000) {
         memcpy(bytes, &sent, sizeof sent);
-        if (try_send(w, COORDINATOR, bytes, 65536) == DF_AGAIN)
+        if (net_test_send(w, COORDINATOR, bytes, 65536) == DF_AGAIN)
             break;
         sent++;
     }
     assert_in_range(sent, 100, 9999);
     for (i = 0; i < sent; i++)
-        assert_memory_equal(expect(c, COORD_NET_FRAME, WORKER).bytes, &i, sizeof i);
+        assert_memory_equal(net_test_expect(c, COORD_NET_FRAME, WORKER).bytes, &i, sizeof i);
     coord_net_close(&w);
     coord_net_close(&c);
     free(bytes);
@@ -344,27 +300,27 @@ static void test_full(void **state)
 
 static void test_replaced_address(void **state)
 {
-    coord_net *a, *b, *w = open_net(WORKER, NULL);
+    coord_net *a, *b, *w = net_test_open(WORKER, NULL, NULL);
 
     (void)state;
-    a = open_net(COORDINATOR, local);
-    b = open_net(COORDINATOR, second);
+    a = net_test_open(COORDINATOR, local, NULL);
+    b = net_test_open(COORDINATOR, second, NULL);
     for (int i = 0; i < 20; i++) { /* back and forth */
-        connect_net(w, COORDINATOR, i % 2 == 0 ? local : second);
-        expect(w, COORD_NET_LINKED, COORDINATOR);
-        assert_int_equal(try_send(w, COORDINATOR, "x", 1), DF_OK);
-        expect(i % 2 == 0 ? a : b, COORD_NET_FRAME, WORKER);
+        net_test_connect(w, COORDINATOR, i % 2 == 0 ? local : second, NULL);
+        net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
+        assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_OK);
+        net_test_expect(i % 2 == 0 ? a : b, COORD_NET_FRAME, WORKER);
     }
-    connect_net(w, OTHER, second); /* the same address for another peer: the first loses it */
-    expect(w, COORD_NET_GONE, COORDINATOR);
-    expect(w, COORD_NET_LINKED, OTHER);
-    assert_int_equal(try_send(w, COORDINATOR, "x", 1), DF_AGAIN);
+    net_test_connect(w, OTHER, second, NULL); /* the same address for another peer: the first loses it */
+    net_test_expect(w, COORD_NET_GONE, COORDINATOR);
+    net_test_expect(w, COORD_NET_LINKED, OTHER);
+    assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_AGAIN);
     /* Who answers there is not the peer that we meant: its frames are refused. */
-    assert_int_equal(try_send(w, OTHER, "x", 1), DF_OK);
-    expect(b, COORD_NET_FRAME, WORKER);
-    assert_int_equal(try_send(b, WORKER, "I am 0", 6), DF_OK);
+    assert_int_equal(net_test_send(w, OTHER, "x", 1), DF_OK);
+    net_test_expect(b, COORD_NET_FRAME, WORKER);
+    assert_int_equal(net_test_send(b, WORKER, "I am 0", 6), DF_OK);
     coord_net_close(&b);
-    expect(w, COORD_NET_GONE, OTHER);
+    net_test_expect(w, COORD_NET_GONE, OTHER);
     expect_nothing(w);
     coord_net_close(&w);
     coord_net_close(&a);
@@ -372,7 +328,8 @@ static void test_replaced_address(void **state)
 
 /* ---- processes ---- */
 
-/* A child that connects, says one frame, and stays. exec is not needed: the parent has no net yet. */
+/* A child that connects, says one frame, and stays. exec is not needed: the parent has no net
+ * yet. */
 static pid_t child(const char *address, uint64_t self)
 {
     pid_t pid = fork();
@@ -383,11 +340,11 @@ static pid_t child(const char *address, uint64_t self)
     if (pid != 0)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    net = open_net(self, NULL);
-    connect_net(net, COORDINATOR, address);
+    net = net_test_open(self, NULL, NULL);
+    net_test_connect(net, COORDINATOR, address, NULL);
     for (;;) {
         while (coord_net_next(net, &e))
-            if (e.kind == COORD_NET_LINKED && try_send(net, COORDINATOR, "here", 4) != DF_OK)
+            if (e.kind == COORD_NET_LINKED && net_test_send(net, COORDINATOR, "here", 4) != DF_OK)
                 _exit(1);
         coord_net_wait(net, -1, NULL, 0, &ready);
     }
@@ -397,23 +354,23 @@ static pid_t child(const char *address, uint64_t self)
 static void check_killed(const char *bind, const char *address)
 {
     pid_t first = child(address, WORKER), other = child(address, OTHER);
-    coord_net *c = open_net(COORDINATOR, bind);
+    coord_net *c = net_test_open(COORDINATOR, bind, NULL);
     uint64_t begin;
 
-    expect(c, COORD_NET_FRAME, WORKER);
+    net_test_expect(c, COORD_NET_FRAME, WORKER);
     kill(first, SIGKILL);
-    begin = now_us();
-    expect(c, COORD_NET_GONE, WORKER);
-    print_message("  gone after %lu us\n", now_us() - begin);
-    assert_int_equal(try_send(c, WORKER, "x", 1), DF_AGAIN);
+    begin = net_test_now_us();
+    net_test_expect(c, COORD_NET_GONE, WORKER);
+    print_message("  gone after %lu us\n", net_test_now_us() - begin);
+    assert_int_equal(net_test_send(c, WORKER, "x", 1), DF_AGAIN);
     waitpid(first, NULL, 0);
     coord_net_close(&c); /* the second connects again to the next one, and is known again */
-    c = open_net(COORDINATOR, bind);
-    expect(c, COORD_NET_LINKED, OTHER);
-    expect(c, COORD_NET_FRAME, OTHER);
+    c = net_test_open(COORDINATOR, bind, NULL);
+    net_test_expect(c, COORD_NET_LINKED, OTHER);
+    net_test_expect(c, COORD_NET_FRAME, OTHER);
     kill(other, SIGKILL);
     waitpid(other, NULL, 0);
-    expect(c, COORD_NET_GONE, OTHER);
+    net_test_expect(c, COORD_NET_GONE, OTHER);
     coord_net_close(&c);
 }
 
@@ -425,7 +382,7 @@ static void test_killed_ipc(void **state)
 
 static void test_killed_tcp(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, "tcp://127.0.0.1:*");
+    coord_net *c = net_test_open(COORDINATOR, "tcp://127.0.0.1:*", NULL);
     char address[64];
 
     (void)state;
@@ -445,11 +402,11 @@ static void test_many_children(void **state)
 
         for (int i = 0; i < 4; i++)
             pids[i] = child(local, (uint64_t)(WORKER + i));
-        c = open_net(COORDINATOR, local);
+        c = net_test_open(COORDINATOR, local, NULL);
         expect_all(c, WORKER, 4);
         for (int i = 0; i < 4; i++) {
             kill(pids[i], SIGKILL);
-            expect(c, COORD_NET_GONE, (uint64_t)(WORKER + i));
+            net_test_expect(c, COORD_NET_GONE, (uint64_t)(WORKER + i));
             waitpid(pids[i], NULL, 0);
         }
         coord_net_close(&c);
@@ -458,19 +415,19 @@ static void test_many_children(void **state)
 
 static void test_comes_and_goes(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, local);
+    coord_net *c = net_test_open(COORDINATOR, local, NULL);
 
     (void)state;
     for (int i = 0; i < 30; i++) {
-        coord_net *w = open_net(WORKER, NULL);
+        coord_net *w = net_test_open(WORKER, NULL, NULL);
 
-        connect_net(w, COORDINATOR, local);
-        expect(w, COORD_NET_LINKED, COORDINATOR);
-        assert_int_equal(try_send(w, COORDINATOR, "hello", 5), DF_OK);
-        expect(c, COORD_NET_LINKED, WORKER);
-        expect(c, COORD_NET_FRAME, WORKER);
+        net_test_connect(w, COORDINATOR, local, NULL);
+        net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
+        assert_int_equal(net_test_send(w, COORDINATOR, "hello", 5), DF_OK);
+        net_test_expect(c, COORD_NET_LINKED, WORKER);
+        net_test_expect(c, COORD_NET_FRAME, WORKER);
         coord_net_close(&w);
-        expect(c, COORD_NET_GONE, WORKER);
+        net_test_expect(c, COORD_NET_GONE, WORKER);
     }
     coord_net_close(&c);
 }
@@ -478,11 +435,12 @@ static void test_comes_and_goes(void **state)
 /* Nothing is inherited over exec: every descriptor above 2 that we have opened is closed there. */
 static void test_exec(void **state)
 {
-    coord_net *c = open_net(COORDINATOR, local), *w = open_net(WORKER, "tcp://127.0.0.1:*");
+    coord_net *c = net_test_open(COORDINATOR, local, NULL);
+    coord_net *w = net_test_open(WORKER, "tcp://127.0.0.1:*", NULL);
 
     (void)state;
-    connect_net(w, COORDINATOR, local);
-    expect(w, COORD_NET_LINKED, COORDINATOR);
+    net_test_connect(w, COORDINATOR, local, NULL);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
     for (int fd = 3; fd < 200; fd++) {
         int flags = fcntl(fd, F_GETFD);
         char link[64], name[128] = "";
@@ -521,7 +479,7 @@ static void *waker_run(void *arg)
 /* No wake is lost: if one were, the wait would last for ever. */
 static void test_wake(void **state)
 {
-    waker k = { .net = open_net(WORKER, NULL) };
+    waker k = { .net = net_test_open(WORKER, NULL, NULL) };
     uint64_t ready;
     pthread_t thread;
     int turns = 0;
@@ -546,16 +504,16 @@ static void test_wake(void **state)
 
 static void test_wait(void **state)
 {
-    coord_net *net = open_net(WORKER, local);
+    coord_net *net = net_test_open(WORKER, local, NULL);
     int one[2], two[2], fds[2];
-    uint64_t ready, begin = now_us();
+    uint64_t ready, begin = net_test_now_us();
     coord_net_event e;
 
     (void)state;
     while (coord_net_wait(net, 20000, NULL, 0, NULL) != DF_AGAIN)
         while (coord_net_next(net, &e))
             ;
-    assert_true(now_us() - begin >= 20000);
+    assert_true(net_test_now_us() - begin >= 20000);
     assert_int_equal(pipe(one), 0);
     assert_int_equal(pipe(two), 0);
     fds[0] = one[0];
@@ -588,7 +546,7 @@ static void refuses(const char *bind, bool insecure, df_status status, const cha
 static void test_addresses(void **state)
 {
     char path[160];
-    coord_net *net = open_net(WORKER, NULL);
+    coord_net *net = net_test_open(WORKER, NULL, NULL);
 
     (void)state;
     refuses("udp://x", true, DF_EINVAL, "begins with ipc:// or tcp://");
@@ -627,7 +585,7 @@ static void test_longest_path(void **state)
 static void test_socket_file(void **state)
 {
     const char *path = local + 6;
-    coord_net *net = open_net(WORKER, local);
+    coord_net *net = net_test_open(WORKER, local, NULL);
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     struct stat st;
     int fd;
@@ -644,7 +602,7 @@ static void test_socket_file(void **state)
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     close(fd);
-    net = open_net(WORKER, local);
+    net = net_test_open(WORKER, local, NULL);
     /* The file of one that came after us is left alone. */
     assert_int_equal(unlink(path), 0);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -665,7 +623,7 @@ static void test_socket_file(void **state)
 /* Closing does not wait for a peer that never reads. */
 static void test_close(void **state)
 {
-    coord_net *w = open_net(WORKER, NULL);
+    coord_net *w = net_test_open(WORKER, NULL, NULL);
     struct sockaddr_un at = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
@@ -673,7 +631,7 @@ static void test_close(void **state)
     strcpy(at.sun_path, local + 6);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(fd, 5), 0);
-    connect_net(w, COORDINATOR, local);
+    net_test_connect(w, COORDINATOR, local, NULL);
     coord_net_close(&w);
     close(fd);
     unlink(local + 6);

@@ -52,6 +52,8 @@ static void test_signal(void **state)
 
     (void)state;
     assert_true(coord_process_alive(process));
+    assert_true(coord_process_is_like_us(process));
+    assert_false(coord_process_is_like_us(process ^ (1ull << 40)));
     /* The same process number, begun at another time, is another process. */
     assert_false(coord_process_alive(process ^ (1ull << 40)));
     assert_int_equal(coord_process_signal(process ^ (1ull << 40), SIGKILL, &error), DF_END);

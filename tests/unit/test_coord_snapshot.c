@@ -1,5 +1,6 @@
-/* weir snapshot verify: what it says of a store that is whole, of one with a damaged chunk, a damaged
- * table and a lost database, and of what is no store. Each call of the verb is a process. */
+/* weir snapshot verify: what it says of a store that is whole, of one with a damaged chunk, a
+ * damaged table and a lost database, and of what is no store. Each call of the verb is a process.
+ */
 #include "coordinator/coord_verb.h"
 #include "tests/support/snap_scene.h"
 
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-static char root[64];        /* the state of a job; root/store is the store */
+static char root[64]; /* the state of a job; root/store is the store */
 static char out[65536], err[65536];
 
 static void read_text(const char *path, char text[65536])
@@ -159,7 +160,8 @@ static void test_damaged_chunk(void **state)
     assert_int_equal(verify(root, false), 1);
     line = strstr(out, ".sst: snapshot 1, state \"birds\", key group 0, column id, chunk 0: ");
     assert_non_null(line);
-    has(out, ".sst: snapshot 2, state \"birds\", key group 0, column id, chunk 0: "); /* the same chunk */
+    has(out, ".sst: snapshot 2, state \"birds\", key group 0, column id, chunk 0: "); /* the same
+                                                                                         chunk */
     has(out, " damaged\n");
     assert_string_equal(err, "");
     assert_int_equal(verify(root, true), 1);

@@ -1,17 +1,19 @@
-/* Damage to a store of snapshots in RocksDB: bytes flipped, files cut, removed, emptied and replaced by
- * older ones. After each, opening, verifying and reading either tell it and name a file, or give
- * exactly the rows and the head that were committed. Never other rows, never an end without a word.
+/* Damage to a store of snapshots in RocksDB: bytes flipped, files cut, removed, emptied and
+ * replaced by older ones. After each, opening, verifying and reading either tell it and name a
+ * file, or give exactly the rows and the head that were committed. Never other rows, never an end
+ * without a word.
  *
  *   test_snap_flip [sample | bytes | bits]
  *
- * sample (the default): each 61st byte. bytes: every byte, but each 61st only of RocksDB's copy of its
- * options and of its text logs, which are not read when a store is opened, and each 16th of a run of
- * zeros. bits: every bit of everything, which takes half an hour.
+ * sample (the default): each 61st byte. bytes: every byte, but each 61st only of RocksDB's copy of
+ * its options and of its text logs, which are not read when a store is opened, and each 16th of a
+ * run of zeros. bits: every bit of everything, which takes half an hour. The last two also open the
+ * store for writing with each 61st byte flipped.
  *
- * RocksDB may abort on hostile bytes. So each trial is a process of its own; one that dies counts as
- * telling only if what it printed names a file of the store, and such are counted. The bytes are
- * changed in place and put back: a store that is opened for reading changes nothing, which is looked
- * at, too. Writing trials work on a copy. */
+ * RocksDB may abort on hostile bytes. So each trial is a process of its own; one that dies counts
+ * as telling only if what it printed names a file of the store, and such are counted. The bytes are
+ * changed in place and put back: a store that is opened for reading changes nothing, which is
+ * looked at, too. Writing trials work on a copy. */
 #include "tests/support/snap_scene.h"
 
 #include <dirent.h>
@@ -24,19 +26,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FILES_MAX   64
-#define SNAPSHOTS   2
+#define FILES_MAX 64
+#define SNAPSHOTS 2
 #define SAMPLE_STEP 61
-#define ZEROS_STEP  16
+#define ZEROS_STEP 16
 #define TRIAL_SECONDS 60
 #define TRIAL_MEMORY (4ull << 30)
 
 typedef enum outcome {
-    RIGHT = 0,   /* rows and head as they were committed, nothing told */
-    TOLD,        /* a damage was told, with its file */
-    SILENT,      /* refused, but the text names no file */
-    WRONG,       /* other rows, another head, or verification saw less than reading */
-    DIED_TOLD,   /* aborted with the name of a file */
+    RIGHT = 0, /* rows and head as they were committed, nothing told */
+    TOLD,      /* a damage was told, with its file */
+    SILENT,    /* refused, but the text names no file */
+    WRONG,     /* other rows, another head, or verification saw less than reading */
+    DIED_TOLD, /* aborted with the name of a file */
     DIED,
     OUTCOMES,
 } outcome;
@@ -72,7 +74,8 @@ static void file_write(const char *folder, const store_file *f, size_t size)
 
     snprintf(path, sizeof path, "%s/%s", folder, f->name);
     file = fopen(path, "wb");
-    need(file != NULL && fwrite(f->bytes, 1, size, file) == size && fclose(file) == 0, "write a file");
+    need(file != NULL && fwrite(f->bytes, 1, size, file) == size && fclose(file) == 0,
+         "write a file");
 }
 
 static void file_poke(const char *folder, const store_file *f, size_t at, uint8_t byte)
@@ -143,7 +146,8 @@ static void files_write(const char *folder, const store_file *files, uint32_t co
 {
     char command[400];
 
-    snprintf(command, sizeof command, "rm -rf %s && mkdir -p %s/db %s/incoming", folder, folder, folder);
+    snprintf(command, sizeof command, "rm -rf %s && mkdir -p %s/db %s/incoming", folder, folder,
+             folder);
     need(system(command) == 0, "make a folder");
     for (uint32_t i = 0; i < count; i++)
         file_write(folder, &files[i], files[i].size);
@@ -250,7 +254,9 @@ static void count(flip_world *w, outcome o, const char *what, const char *name, 
         return;
     w->failed++;
     printf("not ok %s of %s at %zu: %s\n", what, name, at,
-           o == WRONG ? "wrong rows or head" : o == SILENT ? "refused without a file's name" : "died");
+           o == WRONG    ? "wrong rows or head"
+           : o == SILENT ? "refused without a file's name"
+                         : "died");
 }
 
 static void begin(flip_world *w)
@@ -288,8 +294,17 @@ static size_t flip_step(const store_file *f, size_t at, flip_mode mode)
         return 1;
     if (mode == FLIP_SAMPLE || unread)
         return SAMPLE_STEP;
-    return f->size - at > sizeof zeros && memcmp(f->bytes + at, zeros, sizeof zeros) == 0 ? ZEROS_STEP
-                                                                                          : 1;
+    return f->size - at > sizeof zeros && memcmp(f->bytes + at, zeros, sizeof zeros) == 0
+               ? ZEROS_STEP
+               : 1;
+}
+
+/* A store that is opened for writing is changed by that: in a copy. */
+static void flip_for_writing(flip_world *w, const store_file *f, size_t at)
+{
+    files_write(w->copy, w->files, w->count);
+    file_poke(w->copy, f, at, (uint8_t)~f->bytes[at]);
+    count(w, trial(w, w->copy, false), "a flip, before writing,", f->name, at);
 }
 
 /* All bits of a byte at once, or one by one. */
@@ -302,16 +317,18 @@ static void flip_bytes(flip_world *w, flip_mode mode)
         for (size_t at = 0; at < f->size; at += flip_step(f, at, mode))
             for (int bit = 0; bit < (mode == FLIP_BITS ? 8 : 1); bit++) {
                 file_poke(w->folder, f, at,
-                          f->bytes[at] ^ (uint8_t)(mode == FLIP_BITS ? 1 << bit : 0xff));
+                          (uint8_t)(f->bytes[at] ^ (mode == FLIP_BITS ? 1 << bit : 0xff)));
                 count(w, trial(w, w->folder, true), "a flip", f->name, at);
                 file_poke(w->folder, f, at, f->bytes[at]);
+                if (mode != FLIP_SAMPLE && bit == 0 && at % SAMPLE_STEP == 0)
+                    flip_for_writing(w, f, at);
             }
     }
     finish(w, "flipped");
 }
 
-/* A file that is shorter, longer, empty or gone; or the one of an older store. Each for reading, and
- * for writing in a copy, which may lose nothing either. */
+/* A file that is shorter, longer, empty or gone; or the one of an older store. Each for reading,
+ * and for writing in a copy, which may lose nothing either. */
 static void whole_file(flip_world *w, const char *what, const store_file *f, const store_file *as)
 {
     for (int readonly = 0; readonly < 2; readonly++) {
@@ -397,8 +414,8 @@ static void commit_in_child(const flip_world *w, uint64_t first, uint64_t last)
     need(child > 0 && waitpid(child, &status, 0) == child && status == 0, "write the store");
 }
 
-/* Two snapshots of a few rows, the second with chunks of the first; and the store as it was after the
- * first. */
+/* Two snapshots of a few rows, the second with chunks of the first; and the store as it was after
+ * the first. */
 static void world_init(flip_world *w)
 {
     *w = (flip_world){ 0 };
@@ -442,7 +459,8 @@ static void check_unchanged(flip_world *w)
     files_read(w->folder, now, &count_now);
     same = count_now == w->count;
     for (uint32_t i = 0; i < count_now; i++) {
-        same = same && strcmp(now[i].name, w->files[i].name) == 0 && now[i].size == w->files[i].size &&
+        same = same && strcmp(now[i].name, w->files[i].name) == 0 &&
+               now[i].size == w->files[i].size &&
                memcmp(now[i].bytes, w->files[i].bytes, now[i].size) == 0;
         free(now[i].bytes);
     }

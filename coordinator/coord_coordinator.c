@@ -1,0 +1,123 @@
+/* weir coordinator JOB: the control plane of one job, as a process that may be killed and started
+ * again while its workers live on. */
+#include "coordinator/coord_children.h"
+#include "coordinator/coord_cluster.h"
+#include "coordinator/coord_job.h"
+#include "coordinator/coord_verb.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+typedef struct coordinator_options {
+    coord_texts set;
+    coord_number steps, workers, threads;
+    const char *directory, *state, *bind, *keys;
+    bool insecure, fresh, json, quiet;
+} coordinator_options;
+
+static const coord_option coordinator_table[] = {
+    { .name = "set", .value = "K=V", .help = "override a [param], or a key by its path",
+      .type = COORD_TEXTS, .offset = offsetof(coordinator_options, set) },
+    { .name = "steps", .value = "N", .help = "the last step, instead of the job's",
+      .type = COORD_NUMBER, .most = DF_STEPS_MAX, .offset = offsetof(coordinator_options, steps) },
+    { .name = "workers", .value = "N", .help = "workers to start on this machine (0)",
+      .type = COORD_NUMBER, .most = COORD_CHILDREN_MAX,
+      .offset = offsetof(coordinator_options, workers) },
+    { .name = "threads", .value = "T", .help = "of each of them (1)", .type = COORD_NUMBER, .least = 1,
+      .most = DF_THREADS_MAX, .offset = offsetof(coordinator_options, threads) },
+    { .name = "bind", .value = "ADDRESS", .help = "tcp://HOST:PORT, PORT may be * (a local socket)",
+      .type = COORD_TEXT, .offset = offsetof(coordinator_options, bind) },
+    { .name = "keys", .value = "DIR", .help = "keys for tcp", .type = COORD_TEXT,
+      .offset = offsetof(coordinator_options, keys) },
+    { .name = "insecure", .help = "tcp without keys: who reaches the port may do everything",
+      .type = COORD_FLAG, .offset = offsetof(coordinator_options, insecure) },
+    { .name = "directory", .value = "DIR", .help = "of the files that sinks write (runs/NAME)",
+      .type = COORD_TEXT, .offset = offsetof(coordinator_options, directory) },
+    { .name = "state", .value = "DIR", .help = "of log and snapshots (runs/NAME/state)",
+      .type = COORD_TEXT, .offset = offsetof(coordinator_options, state) },
+    { .name = "fresh", .help = "remove what is left of a run, and begin anew", .type = COORD_FLAG,
+      .offset = offsetof(coordinator_options, fresh) },
+    { .name = "json", .help = "print one JSON object at the end", .type = COORD_FLAG,
+      .offset = offsetof(coordinator_options, json) },
+    { .name = "quiet", .help = "print errors only", .type = COORD_FLAG,
+      .offset = offsetof(coordinator_options, quiet) },
+    { 0 },
+};
+
+static volatile sig_atomic_t coordinator_signals;
+
+static void coordinator_signal(int number)
+{
+    (void)number;
+    if (coordinator_signals++ > 0)
+        _exit(COORD_INTERRUPTED);
+}
+
+static void coordinator_signals_catch(void)
+{
+    struct sigaction action = { .sa_handler = coordinator_signal, .sa_flags = SA_RESTART };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int coordinator_load(df_plan **plan, coord_texts *sets, char steps[48], const char *job,
+                            const coordinator_options *o)
+{
+    df_report report;
+    df_status s;
+
+    *sets = o->set;
+    if (o->steps.given && sets->count < COORD_TEXTS_MAX) {
+        snprintf(steps, 48, "job.steps=%" PRIu64, o->steps.value);
+        sets->items[sets->count++] = steps;
+    }
+    s = coord_job_load(plan, job, sets, &report);
+    if (s != DF_OK)
+        df_report_print(&report, stderr);
+    return s == DF_OK ? COORD_DONE : s == DF_ENOMEM ? COORD_FAILED : COORD_USAGE;
+}
+
+static int coordinator_run(const coord_args *args, const void *options)
+{
+    const coordinator_options *o = options;
+    char directory[DF_PATH_MAX], steps[48];
+    coord_texts sets;
+    df_plan *plan = NULL;
+    int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
+    coord_cluster_options cluster = {
+        .file = args->items[0], .directory = directory, .state = o->state, .sets = &sets,
+        .workers = (uint32_t)o->workers.value, .json = o->json, .quiet = o->quiet, .survive = true,
+        .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
+        .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
+        .signals = &coordinator_signals,
+    };
+
+    if (code != COORD_DONE)
+        return code;
+    if (o->directory != NULL)
+        snprintf(directory, sizeof directory, "%s", o->directory);
+    else
+        snprintf(directory, sizeof directory, "runs/%s", plan->job.name);
+    cluster.plan = plan;
+    coordinator_signals_catch();
+    code = coord_cluster_run(&cluster);
+    df_plan_free(&plan);
+    return code;
+}
+
+const coord_verb coord_verb_coordinator = {
+    .name = "coordinator",
+    .arguments = "JOB",
+    .help = "coordinate a job whose workers live on their own",
+    .more = "It goes on with a run that has not ended. Killed and started again, it takes over the workers\n"
+            "that have lived on; no step is repeated. Workers of other machines join over tcp.\n",
+    .options = coordinator_table,
+    .options_size = sizeof(coordinator_options),
+    .argument_min = 1,
+    .argument_max = 1,
+    .run = coordinator_run,
+};

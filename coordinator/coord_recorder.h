@@ -1,0 +1,28 @@
+/* Fingerprints of a run with workers: recorded, and compared with a recording, by the worker that
+ * gathers them. A generation that begins again at an earlier step goes on there: what was recorded from
+ * that step on is recorded anew. */
+#ifndef COORD_RECORDER_H
+#define COORD_RECORDER_H
+
+#include "coordinator/coord_verify.h"
+
+typedef struct coord_recorder {
+    const df_plan *plan;
+    const char *fingerprints, *against; /* "" for none; borrowed */
+    bool streams;                       /* every operator's, too */
+    coord_prints_writer *writer;
+    coord_verify *verify;
+} coord_recorder;
+
+static inline bool coord_recorder_wanted(const coord_recorder *recorder)
+{
+    return recorder->fingerprints[0] != '\0' || recorder->against[0] != '\0';
+}
+
+/* The next step that is told is `step`. */
+df_status coord_recorder_begin(coord_recorder *recorder, uint64_t step, df_error *err) DF_MUST_CHECK;
+df_status coord_recorder_step(coord_recorder *recorder, const df_step_print *print, df_error *err)
+    DF_MUST_CHECK;
+void coord_recorder_end(coord_recorder *recorder);
+
+#endif

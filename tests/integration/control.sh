@@ -1,0 +1,148 @@
+#!/bin/sh
+# control: runs with workers, from another terminal, kills of either side, coordinators that come back
+. "$TOP/tests/support/check.sh"
+jobs=$TOP/config/jobs
+flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 120"
+paced="--set run.pace=40 --set snapshot.every_steps=10"
+
+print_of()
+{
+    sed -n 's/^done. fingerprint //p' "$1"
+}
+
+# pid_of STATE LABEL: the process of a worker, from the coordinator's status.
+pid_of()
+{
+    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
+}
+
+# has_step STATE N: the job has come so far.
+has_step()
+{
+    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
+    [ "${step:-0}" -ge "$2" ]
+}
+
+phase_is()
+{
+    "$WEIR" status "$1" --json | grep -q "\"phase\":\"$2\""
+}
+
+# ---- the same bits as in one process ----
+exits 0 "in one process" "$WEIR" run $flock --directory one --quiet
+"$WEIR" run $flock --directory one 2>/dev/null >one.out
+for workers in 1 2 3; do
+    exits 0 "with $workers workers" "$WEIR" run $flock --workers $workers --directory with$workers
+    is "the same fingerprint" test "$(print_of out)" = "$(print_of one.out)"
+    is "the same file" cmp one/mood.csv with$workers/mood.csv
+done
+exits 0 "again, for it has ended" "$WEIR" run $flock --workers 2 --directory with2 --json
+for member in '"status":"done"' '"step":120' '"workers":2' '"restarts":0' '"error":null' \
+    "\"fingerprint\":\"$(print_of one.out)\""; do
+    holds "JSON with $member" out "$member"
+done
+exits 0 "a job that prints" "$WEIR" run "$jobs/outbreak.toml" --set schools=5 --quiet
+mv out printed
+exits 0 "prints the same with workers" "$WEIR" run "$jobs/outbreak.toml" --set schools=5 --workers 2 --quiet
+is "to standard output" cmp out printed
+
+# ---- what does not go together ----
+exits 2 "--resume alone" "$WEIR" run $flock --resume
+exits 2 "--warmup" "$WEIR" run $flock --workers 2 --warmup 3
+exits 2 "--resume of what has ended" "$WEIR" run $flock --workers 2 --directory with2 --resume
+holds "is said so" err "has ended"
+exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
+    --state "$(printf 'very-long-%.0s' $(seq 20))/$(printf 'very-long-%.0s' $(seq 20))"
+
+# ---- another terminal ----
+long="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 100000 $paced"
+"$WEIR" run $long --workers 2 --directory runs/flock >out.long 2>err.long &
+runner=$!
+is "it runs" wait_for 30 has_step flock 10
+exits 0 "status by name" "$WEIR" status flock
+holds "tells the step" out "/100000"
+holds "and the workers" out "w2 "
+exits 0 "status by folder" "$WEIR" status runs/flock --json
+exits 0 "a snapshot by hand" "$WEIR" snapshot flock --label before
+exits 0 "the list of snapshots" "$WEIR" snapshots flock
+holds "has its label" out "before"
+exits 0 "suspend" "$WEIR" suspend flock
+is "it stands still" phase_is flock paused
+exits 0 "resume" "$WEIR" resume flock
+exits 0 "list" "$WEIR" list
+holds "names it" out "flock  running"
+exits 0 "list --json" "$WEIR" list --json
+holds "one object" out '{"jobs":[{"job":"flock",'
+exits 0 "logs" "$WEIR" logs flock
+exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
+holds "is refused" err "another coordinator runs this job"
+exits 0 "drain" "$WEIR" drain flock
+wait $runner
+is "ends the run" test $? -eq 0
+is "and says so" grep -q "drained after step" out.long
+exits 1 "nobody is there any more" "$WEIR" status flock
+holds "which is said" err "no coordinator runs"
+exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
+
+# ---- a worker is killed ----
+"$WEIR" run $flock $paced --workers 2 --directory killed >out.killed 2>err.killed &
+runner=$!
+for step in 25 60; do
+    wait_for 30 has_step killed $step
+    kill -9 "$(pid_of killed w$((step % 2 + 1)))"
+    wait_for 30 phase_is killed running
+done
+wait $runner
+is "a run whose workers were killed" test $? -eq 0
+is "has the same fingerprint" test "$(print_of out.killed)" = "$(print_of one.out)"
+is "and the same file" cmp one/mood.csv killed/mood.csv
+is "and tells it" grep -q "a worker was lost; back to snapshot" err.killed
+
+# ---- everything is killed, and another number of workers goes on ----
+"$WEIR" run $flock $paced --workers 2 --directory lost >out.lost 2>&1 &
+runner=$!
+wait_for 30 has_step lost 45
+worker=$(pid_of lost w1)
+kill -9 $runner
+wait $runner 2>/dev/null
+is "workers die with the run" wait_for 10 sh -c "! kill -0 $worker"
+exits 2 "a new run" "$WEIR" run $flock $paced --workers 2 --directory lost
+holds "says how to go on" err "--resume goes on with it, --fresh removes it"
+exits 0 "with 3 workers, --resume" "$WEIR" run $flock $paced --workers 3 --directory lost --resume
+is "the same fingerprint" test "$(print_of out)" = "$(print_of one.out)"
+is "the same file" cmp one/mood.csv lost/mood.csv
+
+# ---- a coordinator is killed, and started again; its workers live on ----
+"$WEIR" coordinator $flock $paced --workers 2 --directory back >out.back 2>err.back &
+runner=$!
+for step in 20 45 70; do
+    wait_for 30 has_step back $step
+    kill -9 $runner
+    wait $runner 2>/dev/null
+    "$WEIR" coordinator $flock $paced --workers 2 --directory back >out.back 2>err.back &
+    runner=$!
+done
+wait_for 30 has_step back 80
+is "no generation was lost" sh -c "'$WEIR' status back --json | grep -q '\"generation\":1,\"incarnation\":4,'"
+wait $runner
+is "the job ends well" test $? -eq 0
+is "with the same fingerprint" test "$(print_of out.back)" = "$(print_of one.out)"
+is "and the same file" cmp one/mood.csv back/mood.csv
+exits 2 "the same command again" "$WEIR" coordinator $flock $paced --workers 2 --directory back
+holds "says that it has ended" err "has ended; --fresh begins anew"
+
+# ---- Ctrl-C ----
+"$WEIR" run $flock $paced --workers 2 --directory stopped >out.stopped 2>err.stopped &
+runner=$!
+wait_for 30 has_step stopped 20
+kill -INT $runner
+wait $runner
+is "Ctrl-C ends with 130" test $? -eq 130
+is "and says so" grep -q "cancelled after step" err.stopped
+is "the file is a beginning of the whole one" sh -c \
+    'cmp -n "$(stat -c %s stopped/mood.csv)" one/mood.csv stopped/mood.csv'
+
+# ---- a job that fails ----
+exits 1 "a step that fails" "$WEIR" run "$jobs/melt.toml" --set cells=8 --set job.dt=1e30 --workers 2
+holds "is told once, with its place" err "melt.toml: step 0: state \"atoms\": id "
+is "and no snapshot is gone back to" sh -c '! grep -q "a worker was lost" err'
