@@ -38,13 +38,14 @@ LIB_SRC  := $(sort $(wildcard kernels/*.c dataflow/*.c operators/*.c))
 LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
 # What only the program needs: plain x86-64, so that an old machine can be refused with a sentence.
 APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
-APP_CXX  := $(sort $(wildcard config/*.cpp))
+APP_CXX  := $(sort $(wildcard config/*.cpp snapshot/*.cpp))
 APP_OBJ  := $(APP_SRC:%.c=$(B)/app/%.o) $(APP_CXX:%.cpp=$(B)/app/%.o)
 APP_LIBS := -lrocksdb -lzmq -lcivetweb -llz4 -lzstd -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
-SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(sort $(wildcard tests/support/*.c)))
+SHIMS    := $(patsubst tests/support/%.c,$(B)/tests/%.so,$(sort $(wildcard tests/support/shim_*.c)))
+SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(filter-out tests/support/shim_%,$(sort $(wildcard tests/support/*.c))))
 FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 Q := $(if $(filter 1,$(V)),,@)
@@ -97,6 +98,12 @@ $(B)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< $(SUPPORT) $(APP_OBJ) -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,-rpath,'$$ORIGIN/../../lib'
 
+# For LD_PRELOAD, so without sanitizers, which must come first.
+$(B)/tests/shim_%.so: tests/support/shim_%.c $(B)/flags
+	$(call say,SHIM,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -O2 $(WARN) -D_GNU_SOURCE -g -fPIC -pthread -I. -shared -o $@ $< -ldl
+
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,FUZZ,$<)
 	@mkdir -p $(@D)
@@ -121,7 +128,7 @@ $(B)/weir_version.h: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
 
-tests: $(TESTS)
+tests: $(TESTS) $(SHIMS)
 fuzzers: $(FUZZERS)
 where:
 	@echo $(B)

@@ -1,6 +1,7 @@
 #include "coordinator/coord_commit.h"
 
 #include "coordinator/coord_hand.h"
+#include "dataflow/df_failpoint.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -217,9 +218,15 @@ static df_status work_commit(coord_commit *c, coord_part *const *parts, df_error
     if (s == DF_OK)
         s = coord_manifest_make(&m, &c->shape, &head, base, parts, w->count, err);
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_commit_ingest, err);
+    if (s == DF_OK)
         s = work_ingest(c, parts, err);
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_commit_ingested, err);
+    if (s == DF_OK)
         s = snap_store_commit(c->store, m, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_commit_made, err);
     snap_manifest_free(&m);
     snap_manifest_free(&base);
     return s;
@@ -244,8 +251,10 @@ static void work_do(void *arg)
                               : work_decode(w, parts, &w->error);
     if (w->status == DF_OK)
         w->status = work_commit(c, parts, &w->error);
-    if (w->status == DF_OK)
+    if (w->status == DF_OK) {
         work_retain(c);
+        df_failpoint_pass(DF_FAILPOINT_commit_retained);
+    }
     for (uint32_t i = 0; parts != NULL && i < w->count; i++)
         coord_part_free(&parts[i]);
     free(parts);

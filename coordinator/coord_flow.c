@@ -3,6 +3,8 @@
  * Steps of the protocol are ticks of the graph. Owners do not change within a generation. */
 #include "coordinator/coord_flow_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ static void engine_open(proto_worker *w)
     coord_flow *f = flow_of(w);
     const df_plan *plan = f->options.plan;
 
+    df_failpoint_pass(DF_FAILPOINT_install_begin);
     f->owners = proto_zero(plan->key_groups, sizeof *f->owners);
     f->marks = proto_zero(plan->vertex_count, sizeof *f->marks);
     f->bytes = proto_zero((size_t)w->member_count * FLOW_RING, sizeof *f->bytes);
@@ -89,6 +92,7 @@ static void engine_raised(proto_worker *w, uint64_t before)
 
     (void)before;
     df_graph_grant(f->graph, w->bound < f->final_tick ? w->bound : f->final_tick);
+    df_failpoint_pass(DF_FAILPOINT_worker_grant);
 }
 
 static void engine_completed(proto_worker *w)
@@ -219,6 +223,7 @@ static void engine_capture(proto_worker *w)
     if (w->capture.final)
         f->final_tick = w->capture.step;
     df_graph_capture(f->graph, w->capture.step);
+    df_failpoint_pass(DF_FAILPOINT_barrier);
 }
 
 static bool engine_captured(const proto_worker *w)

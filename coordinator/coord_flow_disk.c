@@ -4,6 +4,7 @@
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_state.h"
 #include "dataflow/df_bytes.h"
+#include "dataflow/df_failpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +165,8 @@ static void *load_main(void *user)
         s = f->options.on_begin(f->options.user,
                                 f->part.first_tick == 0 ? 0 : f->part.first_tick - 1, err);
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_install_load, err);
+    if (s == DF_OK)
         s = df_graph_start(f->graph, err);
     if (s != DF_OK) {
         df_graph_free(&f->graph);
@@ -202,6 +205,7 @@ void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
         return;
     if (f->load.status == DF_OK) {
         coord_histogram_put(&f->past.loads, f->load.seconds);
+        df_failpoint_pass(DF_FAILPOINT_install_ready);
         proto_worker_ready(w, now_us);
     } else {
         f->past.loads_failed++;
@@ -218,7 +222,11 @@ static void *write_main(void *user)
     df_status s = df_graph_capture_marks(f->graph, err);
 
     if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_sinks_marked, err);
+    if (s == DF_OK)
         s = df_graph_sync_sinks(f->graph, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_sinks_synced, err);
     f->sync_status = s;
     if (s == DF_OK)
         s = coord_part_write(&f->part_job, &f->result, err);
@@ -229,6 +237,7 @@ static void *write_main(void *user)
 
 void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
 {
+    df_failpoint_pass(DF_FAILPOINT_barrier_captured);
     coord_part_result_fini(&f->result);
     f->attempt = attempt;
     f->part_job = (coord_part_job){

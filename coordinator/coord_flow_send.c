@@ -5,6 +5,8 @@
  * behind their parcels in the outbox, and marks stay behind their rows in the channel. */
 #include "coordinator/coord_flow_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +75,7 @@ static void send_marks(coord_flow *f, proto_worker *w, uint32_t edge, uint64_t t
     uint32_t *groups = proto_zero(f->empty.count, sizeof *groups);
     size_t kept = 0;
 
+    df_failpoint_pass(DF_FAILPOINT_worker_marks);
     for (uint32_t m = 0; m < w->member_count; m++) {
         uint32_t count = 0;
 

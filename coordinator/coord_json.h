@@ -15,6 +15,8 @@ bool coord_json_run(FILE *out, const coord_run_result *result);
 bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
 bool coord_json_version(FILE *out, const char *version, const char *commit);
 bool coord_json_graph(FILE *out, const df_plan *plan);
+/* The failpoints, and how often each was passed by those who count. */
+bool coord_json_failpoints(FILE *out);
 bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t count);
 /* The verification of a store, an object in three parts, as there may be much to tell: the folder
  * (and the head, if there is a store), damage by damage, and how it ended. */

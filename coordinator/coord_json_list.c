@@ -2,6 +2,7 @@
 #include "coordinator/coord_json.h"
 
 #include "coordinator/coord_kinds.h"
+#include "dataflow/df_failpoint.h"
 
 #include <jansson.h>
 
@@ -65,6 +66,20 @@ bool coord_json_graph(FILE *out, const df_plan *plan)
                             list_outputs(plan, v)));
     }
     return list_print(out, json_pack("{s:s, s:o}", "job", plan->job.name, "vertices", list));
+}
+
+/* ---- failpoints ---- */
+
+bool coord_json_failpoints(FILE *out)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < DF_FAILPOINT_COUNT; i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b, s:I}", "name", df_failpoint_list[i].name, "help",
+                            df_failpoint_list[i].help, "error", (int)df_failpoint_list[i].fails,
+                            "passes", (json_int_t)df_failpoint_passes((df_failpoint_id)i)));
+    return list_print(out, json_pack("{s:o}", "failpoints", list));
 }
 
 /* ---- kinds ---- */

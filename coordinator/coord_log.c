@@ -1,6 +1,7 @@
 #include "coordinator/coord_log.h"
 
 #include "coordinator/coord_hand.h"
+#include "dataflow/df_failpoint.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -229,22 +230,40 @@ void coord_log_append(coord_log *log, const proto_record *record)
     b->failed |= !batch_add(b, record, log->generation);
 }
 
+static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
+{
+    bool generation = false;
+    df_status s = b->count == 0 ? DF_OK : df_failpoint(DF_FAILPOINT_log_append, err);
+
+    for (uint32_t i = 0; s == DF_OK && i < b->count; i += SNAP_FRAME_RECORDS_MAX) {
+        uint32_t left = b->count - i;
+
+        s = snap_history_append(log->history, b->records + i,
+                                left < SNAP_FRAME_RECORDS_MAX ? left : SNAP_FRAME_RECORDS_MAX,
+                                SNAP_ROOM_ORDER, err);
+    }
+    for (uint32_t i = 0; i < b->count; i++)
+        generation |= b->records[i].type == PROTO_RECORD_GENERATION;
+    if (s == DF_OK && b->count > 0)
+        s = df_failpoint(DF_FAILPOINT_log_append_synced, err);
+    if (s == DF_OK && generation)
+        s = df_failpoint(DF_FAILPOINT_log_generation, err);
+    return s;
+}
+
 /* On the other thread. */
 static void log_write(void *arg)
 {
     coord_log *log = arg;
     log_batch *b = &log->flying;
 
-    b->status = b->failed ? df_fail(&b->error, DF_ENOMEM, "history: out of memory") : DF_OK;
-    for (uint32_t i = 0; b->status == DF_OK && i < b->count; i += SNAP_FRAME_RECORDS_MAX) {
-        uint32_t left = b->count - i;
-
-        b->status = snap_history_append(log->history, b->records + i,
-                                        left < SNAP_FRAME_RECORDS_MAX ? left : SNAP_FRAME_RECORDS_MAX,
-                                        SNAP_ROOM_ORDER, &b->error);
-    }
-    if (b->status == DF_OK && b->marked)
-        b->status = snap_history_mark(log->history, &b->marks, &b->error);
+    b->status = b->failed ? df_fail(&b->error, DF_ENOMEM, "history: out of memory")
+                          : log_write_records(log, b, &b->error);
+    if (b->status != DF_OK || !b->marked)
+        return;
+    b->status = snap_history_mark(log->history, &b->marks, &b->error);
+    if (b->status == DF_OK)
+        b->status = df_failpoint(DF_FAILPOINT_log_mark, &b->error);
 }
 
 void coord_log_sync(coord_log *log)

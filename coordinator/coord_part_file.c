@@ -1,5 +1,6 @@
 #include "coordinator/coord_part_file.h"
 
+#include "dataflow/df_failpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,8 @@ static df_status restore_group(df_graph *graph, const df_plan *plan, uint32_t st
         df_batch_unref(memory, batch);
         return s;
     }
-    return df_graph_restore(graph, state, k, batch, err);
+    s = df_graph_restore(graph, state, k, batch, err);
+    return s == DF_OK ? df_failpoint(DF_FAILPOINT_install_restore, err) : s;
 }
 
 static df_status restore_items(df_graph *graph, const df_plan *plan, const df_part *part, uint32_t vertex,
@@ -216,7 +218,7 @@ static df_status write_group(part_writing *w, uint32_t table, uint32_t k, df_err
         s = note_chunk(w, &w->base->tables[table].groups[k].refs[i], &w->written[i], err);
     if (s == DF_OK)
         coord_part_put_group(&w->said, table, k, batch->row_count, w->written, count);
-    return s;
+    return s == DF_OK ? df_failpoint(DF_FAILPOINT_part_group, err) : s;
 }
 
 /* In the order of places: by key group, then by table. */
@@ -306,11 +308,15 @@ static df_status write_all(part_writing *w, snap_part **part, coord_part_result 
     out->bytes_kept = w->writer.bytes_kept;
     out->bytes_raw = w->writer.bytes_raw;
     out->bytes_stored = w->writer.bytes_stored;
+    s = df_failpoint(DF_FAILPOINT_part_finish, err);
+    if (s != DF_OK)
+        return s;
     s = snap_part_finish(part, &info, err);
     if (s != DF_OK && s != DF_END)
         return s;
     end_base(w, s == DF_OK ? &info : NULL);
-    return coord_part_end(&w->said, s == DF_OK ? &info : NULL, &out->bytes, &out->size, err);
+    s = coord_part_end(&w->said, s == DF_OK ? &info : NULL, &out->bytes, &out->size, err);
+    return s == DF_OK ? df_failpoint(DF_FAILPOINT_part_finished, err) : s;
 }
 
 df_status coord_part_write(const coord_part_job *job, coord_part_result *out, df_error *err)

@@ -2,6 +2,7 @@
 
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_times.h"
+#include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -259,6 +260,7 @@ static void server_ends_take(coord_server *s)
         else
             server_metrics_committed(s, server_now_us(), number);
         proto_coord_committed(s->coord, server_now_us(), number, ok);
+        df_failpoint_pass(DF_FAILPOINT_commit_told);
     }
 }
 
@@ -438,6 +440,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
         status = server_check(options, err);
     if (status == DF_OK)
         status = server_state_open(s, &env, err);
+    if (status == DF_OK)
+        status = df_failpoint(DF_FAILPOINT_server_listen, err);
     if (status == DF_OK)
         status = server_listen(s, err);
     if (status == DF_OK)

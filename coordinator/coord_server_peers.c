@@ -4,6 +4,7 @@
 
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_process.h"
+#include "dataflow/df_failpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,7 @@ static void take_finished(coord_server *s, const proto_msg *msg)
     if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), NULL) !=
         DF_OK)
         fprintf(stderr, "weir: %s/finished cannot be written\n", s->options.state);
+    df_failpoint_pass(DF_FAILPOINT_server_finished);
 }
 
 /* The smallest error is told, as the state machine does with its place. */

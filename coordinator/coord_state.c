@@ -1,5 +1,7 @@
 #include "coordinator/coord_state.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +21,24 @@ df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const cha
     return DF_OK;
 }
 
+/* Make a name durable. */
+static df_status state_sync_parent(const char *path, df_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char parent[DF_PATH_MAX] = ".";
+    df_disk disk;
+
+    if (slash != NULL)
+        snprintf(parent, sizeof parent, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    df_disk_posix_init(&disk);
+    return df_disk_sync_folder(&disk, parent, err);
+}
+
 df_status coord_state_make(const char *folder, df_error *err)
 {
     char path[DF_PATH_MAX];
     int length = snprintf(path, sizeof path, "%s", folder);
+    df_status s = DF_OK;
 
     if (length <= 0 || length >= DF_PATH_MAX)
         return df_fail(err, DF_EINVAL, "%.100s: expected a path", folder);
@@ -32,8 +48,12 @@ df_status coord_state_make(const char *folder, df_error *err)
         if (end != '/' && end != '\0')
             continue;
         *at = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST)
-            return df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+        if (mkdir(path, 0777) == 0)
+            s = state_sync_parent(path, err);
+        else if (errno != EEXIST)
+            s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+        if (s != DF_OK)
+            return s;
         if (end == '\0')
             return DF_OK;
         *at = '/';
@@ -134,10 +154,16 @@ df_status coord_state_write(const char *folder, const char *name, const void *by
     if (fd < 0)
         return df_fail(err, DF_EIO, "%s: %s", fresh, strerror(errno));
     done = write_whole(fd, bytes, size) && fsync(fd) == 0;
-    if (close(fd) != 0 || !done || rename(fresh, path) != 0) {
+    if (close(fd) != 0 || !done)
         s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_state_file, err);
+    if (s == DF_OK && rename(fresh, path) != 0)
+        s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+    if (s != DF_OK)
         unlink(fresh);
-    }
+    else
+        s = state_sync_parent(path, err);
     return s;
 }
 

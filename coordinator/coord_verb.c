@@ -1,5 +1,7 @@
 #include "coordinator/coord_verb.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +107,12 @@ static int verb_call(const coord_verb *verb, int argc, char **argv)
 int coord_main(int argc, char **argv)
 {
     const coord_verb *verb;
+    df_error err;
 
+    if (df_failpoint_start(getenv("WEIR_FAILPOINTS"), getenv("WEIR_FAILPOINTS_COUNTS"), &err) != DF_OK) {
+        fprintf(stderr, "weir: WEIR_FAILPOINTS: %s\n", err.text);
+        return COORD_USAGE;
+    }
     if (argc < 2) {
         coord_verb_print_all(stderr);
         return COORD_USAGE;

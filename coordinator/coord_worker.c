@@ -15,6 +15,7 @@
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_verb.h"
 #include "coordinator/coord_wire.h"
+#include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -154,6 +155,7 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
     if (msg->header.type == PROTO_TYPE_join || msg->header.type == PROTO_TYPE_report)
         say_hello(w);
     if (msg->header.type == PROTO_TYPE_prepared && msg->prepared.ok) {
+        df_failpoint_pass(DF_FAILPOINT_worker_prepared);
         say_finished(w, &msg->header);
         say_part(w, &msg->header, msg->prepared.attempt);
     }
@@ -182,6 +184,7 @@ static void env_decided(void *user, uint64_t attempt, bool committed)
 {
     worker *w = user;
 
+    df_failpoint_pass(DF_FAILPOINT_worker_decided);
     coord_flow_decided(w->flow, attempt, committed);
 }
 
@@ -299,6 +302,7 @@ static void take_assign(worker *w, const proto_assign *a)
 
     if (w->proto != NULL)
         return;
+    df_failpoint_pass(DF_FAILPOINT_worker_assign);
     if (a->directory.size >= sizeof w->directory ||
         !coord_json_options_read(&w->told, (const char *)a->options.data, a->options.size)) {
         fprintf(stderr, "weir: what the coordinator says of the job cannot be read\n");

@@ -17,8 +17,7 @@
 
 #include <string.h>
 
-/* The tick whose commits make what enters `tick`. */
-static uint64_t commit_tick(const df_graph *g, uint64_t tick)
+uint64_t graph_commit_tick(const df_graph *g, uint64_t tick)
 {
     return tick - 1 < g->plan->job.steps ? tick - 1 : g->plan->job.steps;
 }
@@ -103,7 +102,7 @@ static void keep_state(graph_thread *t, uint32_t state, uint32_t key_group, uint
     df_graph *g = t->graph;
     graph_capture *c = &g->capture;
 
-    if (c->view.tick != NO_TICK && tick == commit_tick(g, c->view.tick) &&
+    if (c->view.tick != NO_TICK && tick == graph_commit_tick(g, c->view.tick) &&
         c->view.states[state][key_group] == NULL) {
         c->view.states[state][key_group] = df_batch_ref(batch);
         c->states_left--;
@@ -140,7 +139,7 @@ static void take_held(df_graph *g)
 {
     graph_capture *c = &g->capture;
 
-    if (c->held_tick == NO_TICK || c->held_tick != commit_tick(g, c->view.tick))
+    if (c->held_tick == NO_TICK || c->held_tick != graph_commit_tick(g, c->view.tick))
         return;
     for (uint32_t s = 0; s < g->plan->state_count; s++) {
         uint32_t groups = g->plan->vertices[g->plan->states[s].vertex].partition.key_groups;

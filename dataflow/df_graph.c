@@ -1,5 +1,6 @@
 /* The life of a graph: making it from a plan, opening and closing the sinks, and what others may ask
  * of it. Who runs when is in df_sched.c, what a task does in df_task.c. */
+#include "dataflow/df_failpoint.h"
 #include "dataflow/df_graph_private.h"
 #include "dataflow/df_space.h"
 
@@ -262,7 +263,7 @@ static df_status open_sink(df_graph *g, uint32_t vertex, df_error *err)
         return df_fail(err, DF_EIO, "sink \"%s\": %s", v->name, sink->error);
     sink->resume = NULL;
     g->vertices[vertex].sink_open = true;
-    return DF_OK;
+    return df_failpoint(DF_FAILPOINT_sink_open, err);
 }
 
 df_status graph_open_sinks(df_graph *g, df_error *err)

@@ -237,6 +237,9 @@ uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
 
 /* ---- df_capture.c ---- */
 bool graph_capture_setup(df_graph *graph, df_arena *arena);
+/* The tick whose commits make what enters `tick`: the one before, but behind the last step nothing
+ * advances. */
+uint64_t graph_commit_tick(const df_graph *graph, uint64_t tick);
 /* A commit has made what enters `tick` + 1. */
 void graph_capture_state(graph_thread *thread, uint32_t state, uint32_t key_group, uint64_t tick,
                          df_batch *batch);

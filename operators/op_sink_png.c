@@ -18,6 +18,8 @@
 #include "operators/op_sink.h"
 #include "operators/op_unsynced.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -307,6 +309,7 @@ static weir_status picture_write(picture_state *picture, const char *unfinished,
 {
     FILE *file = fopen(unfinished, "wbe");
     weir_status status = WEIR_FAILED;
+    df_error err;
 
     picture->reason[0] = '\0';
     errno = 0;
@@ -316,6 +319,10 @@ static weir_status picture_write(picture_state *picture, const char *unfinished,
         status = *descriptor < 0 ? WEIR_FAILED : picture_encode(picture, file);
         if (fclose(file) != 0 && status == WEIR_OK)
             status = WEIR_FAILED;
+    }
+    if (status == WEIR_OK && df_failpoint(DF_FAILPOINT_sink_replace, &err) != DF_OK) {
+        (void)snprintf(picture->reason, sizeof(picture->reason), "%.120s", err.text);
+        status = WEIR_FAILED;
     }
     if (status == WEIR_OK && rename(unfinished, path) != 0)
         status = WEIR_FAILED;

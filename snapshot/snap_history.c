@@ -1,6 +1,8 @@
 /* The files of a history: reading both copies, repairing them, appending to one and then the other. */
 #include "snapshot/snap_history_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,8 +81,12 @@ df_status snap_history_create(df_disk *disk, const char *folder, df_hash identit
     if (size < SNAP_HISTORY_SIZE_MIN || size > SNAP_HISTORY_SIZE_MAX || size % HISTORY_BLOCK != 0)
         return df_fail(err, DF_EINVAL, "%s: a history of %" PRIu64 " bytes", folder, size);
     s = history_image_new(&image, identity, size, marks, err);
-    for (int i = 0; s == DF_OK && i < 2; i++)
-        s = copy_make(disk, folder, i, image.bytes, size, err);
+    if (s == DF_OK)
+        s = copy_make(disk, folder, 0, image.bytes, size, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_history_make, err);
+    if (s == DF_OK)
+        s = copy_make(disk, folder, 1, image.bytes, size, err);
     history_image_fini(&image);
     return s;
 }
@@ -272,6 +278,8 @@ static df_status history_write(snap_history *h, uint64_t offset, uint64_t size, 
         s = df_file_write(h->files[i], h->image.bytes + offset, size, offset, err);
         if (s == DF_OK)
             s = df_file_sync(h->files[i], err);
+        if (s == DF_OK && i == 0)
+            s = df_failpoint(DF_FAILPOINT_history_copy, err);
     }
     if (s != DF_OK)
         h->broken = true;

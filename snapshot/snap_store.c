@@ -6,6 +6,8 @@
  *   after both: the new one. */
 #include "snapshot/snap_store_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -317,7 +319,11 @@ df_status store_change(snap_store *store, snap_change *changes, uint32_t count, 
         assert(df_writer_ok(&w) && w.size == sizeof bytes);
         changes[count++] = (snap_change){ STORE_HEAD_RECORD, bytes, sizeof bytes };
     }
-    s = store->backend->calls->change(store->backend, changes, count, err);
+    s = df_failpoint(DF_FAILPOINT_store_change, err);
+    if (s == DF_OK)
+        s = store->backend->calls->change(store->backend, changes, count, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_store_changed, err);
     if (s == DF_OK && head != NULL && store->guard != NULL)
         s = snap_guard_set(store->guard, head, err);
     if (s != DF_OK)
@@ -345,6 +351,8 @@ static df_status store_adopt(snap_store *store, df_error *err)
     snap_blob_release(&blob);
     if (s == DF_OK)
         s = store_change(store, &change, 0, &store->head, err);
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_store_adopt, err);
     if (s == DF_OK)
         s = snap_guard_create(&store->guard, &store->head, store->disk, store->folder, err);
     return s;
@@ -403,8 +411,8 @@ static df_status store_absent(df_disk *disk, const char *folder, df_error *err)
 
     snap_guard_close(&guard);
     if (s == DF_OK && head.sequence > 1)
-        return df_fail(err, DF_ECORRUPT, "%s/db/CURRENT is missing: the database is lost, and the "
-                       "current snapshot was %" PRIu64, folder, head.snapshot);
+        return df_fail(err, DF_ECORRUPT, "%s/db: the database is lost, and the current snapshot "
+                       "was %" PRIu64, folder, head.snapshot);
     if (s == DF_OK || s == DF_END)
         return df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
     return s;

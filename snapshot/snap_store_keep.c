@@ -3,6 +3,8 @@
  * round it would leave manifests without chunks. */
 #include "snapshot/snap_store_private.h"
 
+#include "dataflow/df_failpoint.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -139,7 +141,9 @@ df_status snap_store_retain(snap_store *store, uint32_t retain, df_error *err)
     if (s != DF_OK)
         goto out;
     keep_only(store, keep);
-    s = store_collect(store, store->head.snapshot, err);
+    s = df_failpoint(DF_FAILPOINT_retain_collect, err);
+    if (s == DF_OK)
+        s = store_collect(store, store->head.snapshot, err);
 out:
     free(keep);
     free(changes);

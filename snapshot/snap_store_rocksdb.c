@@ -12,6 +12,7 @@
  *
  * RocksDB's own checksums are read too, but nothing relies on them. */
 #include "snapshot/snap_backend.h"
+#include "snapshot/snap_rocksdb_watch.h"
 #include "snapshot/snap_table.h"
 
 #include <assert.h>
@@ -27,7 +28,6 @@
 #define WRITE_BUFFER    (16u << 20)
 #define CHECKSUM_XXH3   4          /* rocksdb::kXXH3 */
 #define OPENING_THREADS 4          /* not 16, which are begun also for a handful of files */
-#define LOG_WARN        2          /* rocksdb::WARN_LEVEL */
 #define FAMILIES        2          /* 0: records, "default"; 1: chunks */
 
 typedef struct rocks_backend {
@@ -143,8 +143,6 @@ static rocksdb_options_t *rocks_options(rocksdb_block_based_table_options_t *tab
     rocksdb_options_set_disable_auto_compactions(options, chunks);
     rocksdb_options_set_write_buffer_size(options, WRITE_BUFFER);
     rocksdb_options_set_max_file_opening_threads(options, OPENING_THREADS);
-    rocksdb_options_set_info_log_level(options, LOG_WARN);
-    rocksdb_options_set_keep_log_file_num(options, 2);
     return options;
 }
 
@@ -512,6 +510,20 @@ static df_status rocks_check_tables(const char *db, df_error *err)
     return s;
 }
 
+/* A database is made in two steps, and a process that ends in between leaves one without chunks, which
+ * is none yet: DF_END. */
+static df_status rocks_check_families(rocks_backend *b, const char *path, df_error *err)
+{
+    char *text = NULL, **names;
+    size_t count = 0;
+
+    names = rocksdb_list_column_families(b->options, path, &count, &text);
+    if (text != NULL)
+        return rocks_result(text, "open", path, err);
+    rocksdb_list_column_families_destroy(names, count);
+    return count < FAMILIES ? df_fail(err, DF_END, "%s: it was not finished", path) : DF_OK;
+}
+
 static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly, df_error *err)
 {
     static const char *const names[FAMILIES] = { "default", "chunks" };
@@ -527,10 +539,10 @@ static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly
     return rocks_result(text, "open", path, err);
 }
 
-/* FOLDER/db and FOLDER/incoming, their names durable. RocksDB syncs no folder above its own. */
+/* FOLDER/db and FOLDER/incoming, their names and FOLDER's durable. RocksDB syncs no folder above its own. */
 static df_status rocks_make_folders(const char *folder, const char *db, df_error *err)
 {
-    char incoming[DF_PATH_MAX];
+    char incoming[DF_PATH_MAX], above[DF_PATH_MAX];
     df_disk disk;
     df_status s;
 
@@ -541,7 +553,8 @@ static df_status rocks_make_folders(const char *folder, const char *db, df_error
         s = df_disk_make_folder(&disk, incoming, err);
     if (s == DF_OK)
         s = df_disk_sync_folder(&disk, folder, err);
-    return s;
+    snprintf(above, sizeof above, "%s/..", folder);
+    return s == DF_OK ? df_disk_sync_folder(&disk, above, err) : s;
 }
 
 df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonly, df_error *err)
@@ -557,6 +570,7 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
     b->table = rocks_table();
     b->options = rocks_options(b->table, false);
     b->chunk_options = rocks_options(b->table, true);
+    snap_rocksdb_watch(b->options);
     b->read = rocksdb_readoptions_create();
     b->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(b->write, 1);
@@ -569,6 +583,8 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
         s = df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
     else if (!readonly)
         s = rocks_make_folders(folder, db, err);
+    if (s == DF_OK && readonly)
+        s = rocks_check_families(b, db, err);
     if (s == DF_OK)
         s = rocks_check_tables(db, err);
     if (s == DF_OK)

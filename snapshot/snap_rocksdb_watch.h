@@ -1,0 +1,29 @@
+/* What RocksDB's C interface does not give.
+ *
+ * To be told at once that a write or a sync has failed.
+ *
+ * When the sync of its MANIFEST fails, RocksDB reports an error, but before that it removes the files
+ * that the MANIFEST may name by now; the database then cannot be opened any more, with all of its
+ * snapshots. When the sync of its log fails it may try again, which succeeds with bytes lost. So a
+ * process whose database meets such a failure says which file, and ends.
+ *
+ * To do without the file LOG: where a write to it has failed, the next one is a failed assertion
+ * (Debian's library has them). */
+#ifndef SNAP_ROCKSDB_WATCH_H
+#define SNAP_ROCKSDB_WATCH_H
+
+#include <rocksdb/c.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A database that is opened with these options ends the process, with 1, on the first failure of a
+ * write, a sync or a cut of one of its files; and it keeps no LOG. */
+void snap_rocksdb_watch(rocksdb_options_t *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+#!/bin/sh
+# a failing disk: the N-th write, sync, rename fails; a clean end, and the same bits and files later
+. "$TOP/tests/support/check.sh"
+
+FLOCK=$TOP/config/jobs/flock.toml
+JOB="--set birds=1000 --set operator.mood.every_steps=10 --steps 60 --set run.pace=400
+     --set snapshot.every_steps=15 --set snapshot.retain=2 --set fault_tolerance.backoff_seconds=0.01"
+STATE=runs/flock/state
+SHIM=$(dirname "$WEIR")/../tests/shim_disk.so
+
+SEED=${WEIR_SEED:-$(date +%Y%j)}
+echo "seed $SEED"
+
+print_of() # the fingerprint that a run printed
+{
+    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
+}
+same_files() # FOLDER FOLDER: the files that sinks wrote
+{
+    for file in "$1"/*; do
+        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
+    done
+}
+count_of() # INDEX: a number that the shim keeps; 0 calls, 1 failures, 2 syncs that were tried again
+{
+    od -An -t u8 -j $((8 * $1)) -N 8 counts | tr -d ' '
+}
+shimmed() # N ERROR [on]: a run of its own in which the N-th call fails; its code in CODE
+{
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    CODE=0
+    env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FAIL="$1" \
+        SHIM_DISK_ERROR="$2" ${3:+SHIM_DISK_ONWARD=1} LD_PRELOAD="$SHIM" timeout 60 \
+        "$WEIR" run "$FLOCK" $JOB --workers 2 --quiet >out 2>err || CODE=$?
+}
+# What a person needs to be told: the file, or what the system said.
+said_why()
+{
+    grep -qE "No space left|Input/output error|IO error|$PWD/runs/|runs/flock" err
+}
+trial() # N ERROR [on]
+{
+    shimmed "$@"
+    what="call $1: $2${3:+ from then on}"
+    [ "$(count_of 1)" -gt 0 ] || return 1
+    failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
+    what="$what ($failed)"
+    cp err err.first
+    if [ $CODE -eq 1 ]; then
+        is "$what: the failed run says why" said_why
+    elif [ $CODE -ne 0 ]; then
+        echo "not ok $what: exited with $CODE"
+        sed 's/^/  /' err
+    fi
+    is "$what: no failed sync was tried again" test "$(count_of 2)" -eq 0
+    [ ! -e $STATE/store/db/CURRENT ] || [ ! -e $STATE/store/guard ] || [ $CODE -eq 0 ] ||
+        exits 0 "$what: no snapshot is lost" "$WEIR" snapshot verify $STATE/store
+    if [ $CODE -ne 0 ]; then
+        timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2 --resume --quiet >out 2>err
+        CODE=$?
+        grep -q 'the run in .* has ended' err && CODE=0 # all but its last words had been said
+    fi
+    is "$what: ends well" test $CODE -eq 0
+    [ $CODE -eq 0 ] || { cat err.first err; return 0; }
+    is "$what: with the same fingerprint" grep -q "$REFERENCE" $STATE/finished
+    is "$what: and files" same_files one runs/flock
+    exits 0 "$what: and whole snapshots" "$WEIR" snapshot verify $STATE/store
+}
+
+"$WEIR" run "$FLOCK" $JOB --set run.pace=unlimited --directory one >one.out 2>err
+REFERENCE=$(print_of one.out)
+shimmed 0 EIO
+is "a run that is only counted ends well" test $CODE -eq 0
+most=$(count_of 0)
+echo "$most calls"
+
+# Some calls fail, others each day; all with WEIR_LONG=1, and each for good as well.
+stride=${WEIR_STRIDE:-$((most / 20 + 1))}
+[ "${WEIR_LONG:-0}" = 1 ] && stride=1
+n=$((SEED % stride + 1))
+turn=$SEED
+while [ $n -le "$most" ]; do
+    turn=$((turn + 1))
+    for way in "ENOSPC" "EIO" "ENOSPC on" "EIO on"; do
+        case "$((turn % 4)) $way" in
+        "0 ENOSPC" | "1 EIO" | "2 ENOSPC on" | "3 EIO on") ;;
+        *) [ "${WEIR_LONG:-0}" = 1 ] || continue ;;
+        esac
+        trial $n $way
+    done
+    n=$((n + stride))
+done

@@ -1,0 +1,129 @@
+#!/bin/sh
+# failpoints: processes killed, stopped or failed at named places; the same bits and files afterwards
+. "$TOP/tests/support/check.sh"
+
+FLOCK=$TOP/config/jobs/flock.toml
+JOB="--set birds=1500 --set operator.mood.every_steps=10 --steps 100 --set run.pace=300
+     --set snapshot.every_steps=10 --set snapshot.retain=2 --set fault_tolerance.backoff_seconds=0.01"
+STATE=runs/flock/state
+
+# A quarter of the places, another one each day; the seed also draws the pass at which they strike.
+SEED=${WEIR_SEED:-$(date +%Y%j)}
+QUARTER=$((SEED % 4))
+echo "seed $SEED"
+draw() # BELOW: the next number
+{
+    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
+    DRAWN=$((SEED / 65536 % $1))
+}
+
+print_of() # the fingerprint that a run printed
+{
+    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
+}
+same_files() # FOLDER FOLDER: the files that sinks wrote
+{
+    for file in "$1"/*; do
+        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
+    done
+}
+passes() # NAME: how often the place was passed, by all processes
+{
+    WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
+        sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
+}
+armed() # WHAT OPTION...: a run of its own with that armed; its code in CODE
+{
+    rm -rf runs counts
+    words=$1
+    shift
+    WEIR_FAILPOINTS=$words WEIR_FAILPOINTS_COUNTS=counts timeout 60 \
+        "$WEIR" run "$FLOCK" $JOB "$@" --workers 2 --quiet >out 2>err
+    CODE=$?
+}
+struck() # NAME PASS
+{
+    test "$(passes "$1")" -ge "$2"
+}
+
+# Whatever happened to the armed run, the one that goes on with it ends well and alike.
+ends_alike() # WHAT OPTION...
+{
+    run=$1
+    shift
+    cp err "err.$CODE"
+    code=0
+    if [ "$CODE" -ne 0 ]; then
+        timeout 60 "$WEIR" run "$FLOCK" $JOB "$@" --workers 2 --resume --quiet >out 2>err
+        code=$?
+        grep -q 'the run in .* has ended' err && code=0 # all but its last words had been said
+    fi
+    [ $code -eq 0 ] || { echo "not ok $run: gone on with, exited with $code"; cat "err.$CODE" err; return; }
+    is "$run: the same fingerprint" grep -q "$REFERENCE" $STATE/finished
+    is "$run: the same files" same_files one runs/flock
+    exits 0 "$run: whole snapshots" "$WEIR" snapshot verify $STATE/store
+}
+
+"$WEIR" run "$FLOCK" $JOB --set run.pace=unlimited --directory one >one.out 2>err
+REFERENCE=$(print_of one.out)
+armed ""
+is "a run that is only counted ends well" test $CODE -eq 0
+places=$("$WEIR" failpoints | cut -d' ' -f1)
+for place in $places; do
+    passes "$place" >"passes.$place"
+done
+
+index=0
+for place in $places; do
+    index=$((index + 1))
+    [ "${WEIR_LONG:-0}" = 1 ] || [ $((index % 4)) -eq $QUARTER ] || continue
+    most=$(cat "passes.$place")
+    before=
+    if [ "$most" -eq 0 ]; then # only after a loss
+        before=worker_grant=kill@40,
+        most=2
+    fi
+    draw $(((most + 1) / 2)) # how often depends on timing
+    pass=$((DRAWN + 1))
+
+    what=$place=kill@$pass
+    armed "$before$what"
+    is "$what: it struck" struck "$place" "$pass"
+    is "$what: the coordinator was killed, or the run ends well" test $CODE -eq 0 -o $CODE -eq 137
+    ends_alike "$what"
+
+    "$WEIR" failpoints | grep -qE "^$place +kill stop error" || continue
+    what=$place=error@$pass
+    armed "$before$what"
+    is "$what: it struck" struck "$place" "$pass"
+    is "$what: the run fails, or ends well" test $CODE -eq 0 -o $CODE -eq 1
+    [ $CODE -eq 0 ] || holds "$what: and says why" err "failpoint $place, pass"
+    ends_alike "$what"
+done
+
+# The last snapshot is committed and the end is not said: nothing is left to run.
+for place in store_changed=kill@2 commit_retained=kill@1; do
+    armed $place --set snapshot.every_steps=100000
+    is "$place, the last snapshot: the coordinator was killed" test $CODE -eq 137
+    ends_alike "$place, the last snapshot" --set snapshot.every_steps=100000
+done
+
+# A process that is stopped: the silent member is replaced, and ended.
+set -- worker_grant barrier part_group sinks_marked
+shift $QUARTER
+armed "$1=stop@5"
+is "$1=stop@5: the run ends well" test $CODE -eq 0
+ends_alike "$1=stop@5"
+
+# ---- the words ----
+wrong() # WORDS TEXT
+{
+    WEIR_FAILPOINTS=$1 exits 2 "WEIR_FAILPOINTS=$1 is refused" "$WEIR" version
+    holds "and said" err "$2"
+}
+wrong "barier=kill" 'unknown failpoint "barier" (did you mean "barrier"?)'
+wrong "barrier" '"barrier": expected NAME=kill, stop or error, and @N'
+wrong "barrier=kill@0" '"barrier=kill@0": expected kill, stop or error, and @N or @N+'
+wrong "barrier=killed" '"barrier=killed": expected'
+wrong "barrier=kill,,barrier=stop" '"": expected'
+wrong "barrier=error" 'this place cannot fail'

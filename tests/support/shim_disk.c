@@ -1,0 +1,295 @@
+/* A disk that fails, for LD_PRELOAD: the N-th call that changes a file below a folder fails.
+ *
+ *   SHIM_DISK_FOLDER   the folder, as the system names it; elsewhere nothing is counted and nothing fails
+ *   SHIM_DISK_COUNTS   a file where all processes of a run count together; it must be there
+ *   SHIM_DISK_FAIL     N; 0 or nothing: calls are only counted
+ *   SHIM_DISK_ERROR    ENOSPC, else EIO
+ *   SHIM_DISK_ONWARD   set: all later calls fail, too
+ *
+ * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync, ftruncate,
+ * fallocate, rename and link. Of a write that fails the first half may be there (for every other N).
+ *
+ * Beside it the shim watches a rule: a descriptor whose sync has failed is not synced again, because
+ * that would succeed although bytes are lost. The file of counts is
+ *
+ *   u64 calls   u64 failures   u64 syncs that were tried again   text: the first call that failed
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define SHIM_FDS_MAX 4096
+
+typedef struct shim_counts {
+    _Atomic uint64_t calls, failures, retried;
+    char first[232]; /* what failed first: "write PATH" */
+} shim_counts;
+_Static_assert(sizeof(shim_counts) == 256, "the layout that the test reads");
+
+static shim_counts *shim_shared;
+static char shim_folder[PATH_MAX];
+static size_t shim_folder_size;
+static uint64_t shim_fail_at;
+static int shim_error;
+static bool shim_onward;
+static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
+
+#define SHIM_REAL(type, name, ...)                                                                 \
+    static type (*real_##name)(__VA_ARGS__)
+
+SHIM_REAL(ssize_t, write, int, const void *, size_t);
+SHIM_REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+SHIM_REAL(size_t, fwrite, const void *, size_t, size_t, FILE *);
+SHIM_REAL(int, fclose, FILE *);
+SHIM_REAL(int, close, int);
+SHIM_REAL(int, fsync, int);
+SHIM_REAL(int, fdatasync, int);
+SHIM_REAL(int, ftruncate, int, off_t);
+SHIM_REAL(int, fallocate, int, int, off_t, off_t);
+SHIM_REAL(int, posix_fallocate, int, off_t, off_t);
+SHIM_REAL(int, rename, const char *, const char *);
+SHIM_REAL(int, link, const char *, const char *);
+
+#define SHIM_FIND(name) (*(void **)&real_##name = dlsym(RTLD_NEXT, #name))
+
+/* Other constructors may call before ours; then nothing is counted yet. */
+static void shim_find(void)
+{
+    SHIM_FIND(write);
+    SHIM_FIND(pwrite);
+    SHIM_FIND(fwrite);
+    SHIM_FIND(fclose);
+    SHIM_FIND(close);
+    SHIM_FIND(fsync);
+    SHIM_FIND(fdatasync);
+    SHIM_FIND(ftruncate);
+    SHIM_FIND(fallocate);
+    SHIM_FIND(posix_fallocate);
+    SHIM_FIND(rename);
+    SHIM_FIND(link);
+}
+
+__attribute__((constructor)) static void shim_start(void)
+{
+    const char *folder = getenv("SHIM_DISK_FOLDER"), *counts = getenv("SHIM_DISK_COUNTS");
+    const char *fail = getenv("SHIM_DISK_FAIL"), *error = getenv("SHIM_DISK_ERROR");
+    void *at = MAP_FAILED;
+    int fd;
+
+    shim_find();
+    if (folder == NULL || counts == NULL || strlen(folder) >= sizeof shim_folder)
+        return;
+    fd = open(counts, O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && real_ftruncate(fd, sizeof *shim_shared) == 0)
+        at = mmap(NULL, sizeof *shim_shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) {
+        dprintf(STDERR_FILENO, "shim_disk: %s: %s\n", counts, strerror(errno));
+        _exit(99);
+    }
+    real_close(fd);
+    strcpy(shim_folder, folder);
+    shim_folder_size = strlen(folder);
+    shim_fail_at = fail == NULL ? 0 : strtoull(fail, NULL, 10);
+    shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
+    shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
+    shim_shared = at;
+}
+
+/* ---- what is counted ---- */
+
+/* Logs are no part of what is promised. */
+static bool path_counts(const char *path)
+{
+    return shim_shared != NULL && strncmp(path, shim_folder, shim_folder_size) == 0 &&
+           path[shim_folder_size] == '/' && strstr(path, "/worker-") == NULL;
+}
+
+static bool fd_counts(int fd, char path[PATH_MAX])
+{
+    char name[64];
+    ssize_t size;
+
+    if (shim_shared == NULL || fd < 0)
+        return false;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    size = readlink(name, path, PATH_MAX - 1);
+    if (size <= 0)
+        return false;
+    path[size] = '\0';
+    return path_counts(path);
+}
+
+/* Count a call; whether it has to fail. */
+static bool shim_fails(const char *what, const char *path)
+{
+    uint64_t call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
+
+    if (shim_fail_at == 0 || call < shim_fail_at || (call > shim_fail_at && !shim_onward))
+        return false;
+    if (atomic_fetch_add(&shim_shared->failures, 1) == 0)
+        snprintf(shim_shared->first, sizeof shim_shared->first, "%s %.200s", what,
+                 path + shim_folder_size + 1);
+    errno = shim_error;
+    return true;
+}
+
+static bool shim_fd_fails(const char *what, int fd)
+{
+    char path[PATH_MAX];
+    int saved = errno;
+    bool counts = fd_counts(fd, path);
+
+    errno = saved;
+    return counts && shim_fails(what, path);
+}
+
+static bool shim_path_fails(const char *what, const char *path)
+{
+    char absolute[PATH_MAX];
+    int saved = errno;
+
+    if (path[0] != '/' && getcwd(absolute, sizeof absolute) != NULL) {
+        size_t used = strlen(absolute);
+
+        snprintf(absolute + used, sizeof absolute - used, "/%s", path);
+        path = absolute;
+    }
+    errno = saved;
+    return path_counts(path) && shim_fails(what, path);
+}
+
+/* How much of a write that fails is there nevertheless. */
+static size_t torn(size_t size)
+{
+    return shim_fail_at % 2 == 0 ? size / 2 : 0;
+}
+
+/* ---- the calls ---- */
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    if (real_write == NULL)
+        shim_find();
+    if (!shim_fd_fails("write", fd))
+        return real_write(fd, bytes, size);
+    if (torn(size) > 0 && real_write(fd, bytes, torn(size)) < 0)
+        return -1;
+    errno = shim_error;
+    return -1;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+    if (!shim_fd_fails("pwrite", fd))
+        return real_pwrite(fd, bytes, size, offset);
+    if (torn(size) > 0 && real_pwrite(fd, bytes, torn(size), offset) < 0)
+        return -1;
+    errno = shim_error;
+    return -1;
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
+{
+    return pwrite(fd, bytes, size, offset);
+}
+
+size_t fwrite(const void *bytes, size_t size, size_t count, FILE *file)
+{
+    if (real_fwrite == NULL)
+        shim_find();
+    return shim_fd_fails("fwrite", fileno(file)) ? 0 : real_fwrite(bytes, size, count, file);
+}
+
+int fclose(FILE *file)
+{
+    bool fails = shim_fd_fails("fclose", fileno(file));
+    int result = real_fclose(file);
+
+    if (!fails)
+        return result;
+    errno = shim_error;
+    return EOF;
+}
+
+int close(int fd)
+{
+    if (real_close == NULL)
+        shim_find();
+    if (fd >= 0 && fd < SHIM_FDS_MAX)
+        atomic_store(&shim_sync_failed[fd], false);
+    return real_close(fd);
+}
+
+static int sync_with(int (*real)(int), const char *what, int fd)
+{
+    bool known = fd >= 0 && fd < SHIM_FDS_MAX;
+
+    if (known && atomic_load(&shim_sync_failed[fd]))
+        atomic_fetch_add(&shim_shared->retried, 1);
+    if (!shim_fd_fails(what, fd))
+        return real(fd);
+    if (known)
+        atomic_store(&shim_sync_failed[fd], true);
+    return -1;
+}
+
+int fsync(int fd)
+{
+    return sync_with(real_fsync, "fsync", fd);
+}
+
+int fdatasync(int fd)
+{
+    return sync_with(real_fdatasync, "fdatasync", fd);
+}
+
+int ftruncate(int fd, off_t size)
+{
+    return shim_fd_fails("ftruncate", fd) ? -1 : real_ftruncate(fd, size);
+}
+
+int ftruncate64(int fd, off64_t size)
+{
+    return ftruncate(fd, size);
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t size)
+{
+    return shim_fd_fails("fallocate", fd) ? -1 : real_fallocate(fd, mode, offset, size);
+}
+
+int fallocate64(int fd, int mode, off64_t offset, off64_t size)
+{
+    return fallocate(fd, mode, offset, size);
+}
+
+int posix_fallocate(int fd, off_t offset, off_t size)
+{
+    return shim_fd_fails("posix_fallocate", fd) ? shim_error : real_posix_fallocate(fd, offset, size);
+}
+
+int posix_fallocate64(int fd, off64_t offset, off64_t size)
+{
+    return posix_fallocate(fd, offset, size);
+}
+
+int rename(const char *from, const char *to)
+{
+    return shim_path_fails("rename", to) ? -1 : real_rename(from, to);
+}
+
+int link(const char *from, const char *to)
+{
+    return shim_path_fails("link", to) ? -1 : real_link(from, to);
+}
