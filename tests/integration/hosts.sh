@@ -6,6 +6,8 @@ paced="--set run.pace=60 --set snapshot.every_steps=20"
 COORDINATOR=
 WORKERS=
 NAMES=
+IN= # what runs a command where the coordinator is
+AT= # what runs a command where a worker is to be
 
 clean()
 {
@@ -25,22 +27,22 @@ print_of() # the fingerprint that a run printed
 }
 has_step() # STATE N: the job has come so far
 {
-    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
+    step=$($IN "$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
     [ "${step:-0}" -ge "$2" ]
 }
 has() # STATE TEXT: the status holds it
 {
-    "$WEIR" status "$1" --json 2>/dev/null | grep -qE "$2"
+    $IN "$WEIR" status "$1" --json 2>/dev/null | grep -qE "$2"
 }
 members() # STATE: how many workers have key groups
 {
-    "$WEIR" status "$1" --json | grep -o '"member":true' | wc -l
+    $IN "$WEIR" status "$1" --json | grep -o '"member":true' | wc -l
 }
 begin() # FOLDER ARGUMENTS...: a coordinator in the background
 {
     folder=$1
     shift
-    "$WEIR" coordinator $flock $paced --directory "$folder" "$@" >"$folder.out" 2>"$folder.err" &
+    $IN "$WEIR" coordinator $flock $paced --directory "$folder" "$@" >"$folder.out" 2>"$folder.err" &
     COORDINATOR=$!
     wait_for 10 test -f "$folder/state/endpoint"
     ADDRESS=$(head -n 1 "$folder/state/endpoint")
@@ -49,7 +51,7 @@ join() # NAME ARGUMENTS...: a worker in the background, its process in JOINED
 {
     name=$1
     shift
-    "$WEIR" worker --join "$ADDRESS" --label "$name" "$@" >"$name.log" 2>&1 &
+    $AT "$WEIR" worker --join "$ADDRESS" --label "$name" "$@" >"$name.log" 2>&1 &
     JOINED=$!
     WORKERS="$WORKERS $JOINED"
 }
@@ -137,3 +139,66 @@ begin open --steps 240 --bind tcp://127.0.0.1:* --insecure --expect 2
 join a --insecure
 join b --insecure
 ends_alike open
+
+# ---- namespaces: hosts of their own, as far as the network, the processes and the names go ----
+namespaces()
+{
+    [ "$(id -u)" = 0 ] && command -v ip >/dev/null && command -v unshare >/dev/null || return 1
+    for name in weir-c.$$ weir-a.$$ weir-b.$$; do
+        ip netns add $name || return 1
+        NAMES="$NAMES $name"
+        ip -n $name link set lo up || return 1
+    done
+    for side in a.1 b.2; do
+        name=weir-${side%.*}.$$
+        net=10.77.${side#*.}
+        ip -n $name link add out type veth peer name to-${side%.*} netns weir-c.$$ &&
+            ip -n $name address add $net.2/24 dev out && ip -n $name link set out up &&
+            ip -n weir-c.$$ address add $net.1/24 dev to-${side%.*} &&
+            ip -n weir-c.$$ link set to-${side%.*} up && ip -n $name route add default via $net.1 ||
+            return 1
+    done
+    ip netns exec weir-c.$$ sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+}
+if ! namespaces 2>namespaces.err; then
+    echo "skip network namespaces: $(head -n 1 namespaces.err)"
+    exit 0
+fi
+paced="--set run.pace=20 --set snapshot.every_steps=20"
+IN="ip netns exec weir-c.$$"
+begin cut --steps 240 --bind 'tcp://10.77.1.1:*' --keys keys.server --expect 2
+AT="ip netns exec weir-a.$$"
+join a --keys keys.a --server-key keys.server/server.pub
+cat >elsewhere <<EOS
+#!/bin/sh
+# A machine of another name, whose processes nobody here can end.
+exec ip netns exec weir-b.$$ unshare --uts --pid --fork --kill-child --mount-proc \\
+    sh -c 'hostname elsewhere; exec "\$@"' - "\$@"
+EOS
+cat >apart <<EOS
+#!/bin/sh
+# One that has another folder at the same path.
+exec ip netns exec weir-b.$$ unshare --mount sh -c 'mount -t tmpfs none cut/state; exec "\$@"' - "\$@"
+EOS
+chmod +x elsewhere apart
+AT=./elsewhere
+join b --keys keys.b --server-key keys.server/server.pub
+b=$JOINED
+is "workers in two namespaces" wait_for 20 has_step cut 5
+is "on two hosts, as far as they know" test "$($IN "$WEIR" status cut --json | grep -oE '"host":[0-9]+' |
+    sort -u | wc -l)" = 2
+exits 1 "a worker that does not see the coordinator's folder" timeout 20 ./apart "$WEIR" worker \
+    --join "$ADDRESS" --keys keys.c --server-key keys.server/server.pub
+holds "is refused" err "the coordinator's folder is not shared with this machine"
+AT="ip netns exec weir-a.$$"
+join c --keys keys.c --server-key keys.server/server.pub
+is "and a spare one that does is not" wait_for 20 has cut '"label":"c"[^}]*"member":false'
+wait_for 30 has_step cut 30
+ip -n weir-b.$$ link set out down
+is "the spare one replaces one whose link is cut" wait_for 20 has cut '"label":"c"[^}]*"member":true'
+is "which lives" kill -0 "$b"
+ip -n weir-b.$$ link set out up
+ip -n weir-b.$$ route add default via 10.77.2.1
+is "and leaves when it hears that it was replaced" wait_for 20 left "$b"
+is "the others went on" has_step cut 20
+ends_alike cut
