@@ -102,7 +102,7 @@ df_status coord_net_near(char *out, size_t size, const char *address, df_error *
 
     if (s != DF_OK)
         return s;
-    if (!address_cut(resolved + strlen("tcp://"), host, port) ||
+    if (strncmp(resolved, "tcp://", 6) != 0 || !address_cut(resolved + 6, host, port) ||
         getaddrinfo(host, port, &hints, &found) != 0)
         return df_fail(err, DF_EINVAL, "%.200s: this is no tcp://HOST:PORT", address);
     fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
