@@ -12,7 +12,7 @@
 
 typedef struct coordinator_options {
     coord_texts set;
-    coord_number steps, workers, threads;
+    coord_number steps, workers, threads, expect;
     const char *directory, *state, *bind, *keys, *metrics;
     bool insecure, fresh, json, quiet;
 } coordinator_options;
@@ -27,9 +27,12 @@ static const coord_option coordinator_table[] = {
       .offset = offsetof(coordinator_options, workers) },
     { .name = "threads", .value = "T", .help = "of each of them (1)", .type = COORD_NUMBER, .least = 1,
       .most = DF_THREADS_MAX, .offset = offsetof(coordinator_options, threads) },
+    { .name = "expect", .value = "N", .help = "wait for N workers at first, joined ones too (--workers, or 1)",
+      .type = COORD_NUMBER, .least = 1, .most = PROTO_MEMBERS_MAX,
+      .offset = offsetof(coordinator_options, expect) },
     { .name = "bind", .value = "ADDRESS", .help = "tcp://HOST:PORT, PORT may be * (a local socket)",
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, bind) },
-    { .name = "keys", .value = "DIR", .help = "keys for tcp", .type = COORD_TEXT,
+    { .name = "keys", .value = "DIR", .help = "keys for tcp (~/.config/weir/keys)", .type = COORD_TEXT,
       .offset = offsetof(coordinator_options, keys) },
     { .name = "insecure", .help = "tcp without keys: who reaches the port may do everything",
       .type = COORD_FLAG, .offset = offsetof(coordinator_options, insecure) },
@@ -99,7 +102,7 @@ static int coordinator_run(const coord_args *args, const void *options)
     int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
     coord_cluster_options cluster = {
         .file = args->items[0], .directory = directory, .state = o->state, .sets = &sets,
-        .workers = (uint32_t)o->workers.value, .json = o->json, .quiet = o->quiet, .survive = true,
+        .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value, .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
         .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
         .signals = &coordinator_signals, .metrics = o->metrics,

@@ -284,9 +284,9 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
 
 char *coord_json_options(const coord_worker_options *o)
 {
-    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:o, s:s, s:s, s:b}", "label", o->label, "threads",
-                               (int)o->threads, "console", o->console, "state", o->state, "sink_host",
-                               json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:b}", "label", o->label,
+                               "threads", (int)o->threads, "console", o->console, "state", o->state,
+                               "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
                                o->verify, "streams", o->streams));
 }
 
@@ -299,6 +299,7 @@ bool coord_json_options_read(coord_worker_options *options, const char *text, si
     options->threads = (uint32_t)get_count(object, "threads");
     options->console = get_flag(object, "console");
     get_text(object, "state", options->state, sizeof options->state);
+    get_text(object, "nonce", options->nonce, sizeof options->nonce);
     options->sink_host = (uint32_t)get_count(object, "sink_host");
     get_text(object, "fingerprints", options->fingerprints, sizeof options->fingerprints);
     get_text(object, "verify", options->verify, sizeof options->verify);

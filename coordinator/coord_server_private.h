@@ -20,6 +20,7 @@ typedef struct server_peer {
     uint64_t id, process;
     uint32_t host;
     char label[WEIR_NAME_MAX];
+    bool here; /* its connection is there */
     char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
     coord_counts *counts;    /* as it told last; owned; null: it has not */
 } server_peer;
@@ -28,6 +29,9 @@ struct coord_server {
     coord_server_options options;
     coord_server_job job;
     uint64_t number;         /* of the job */
+    coord_endpoint endpoint;
+    char nonce[COORD_NONCE_TEXT];
+    bool begun;              /* it has run since this process began */
     df_disk disk;
     coord_log *log;
     coord_commit *commit;
@@ -76,6 +80,10 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
 void server_take_worker(coord_server *server, const proto_msg *msg);
 server_peer *server_peer_find(const coord_server *server, uint64_t id);
 void server_peer_forget(coord_server *server, uint64_t id);
+/* Its connection was lost. */
+void server_peer_gone(coord_server *server, uint64_t id);
+/* Whether anybody's is there. */
+bool server_peers_are_here(const coord_server *server);
 /* Tell a worker where the others are. */
 void server_tell_peers(coord_server *server, uint64_t to);
 /* "w2", or what the worker calls itself. */
