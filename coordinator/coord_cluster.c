@@ -215,8 +215,7 @@ static df_status cluster_open(cluster *c, df_error *err)
     if (s == DF_OK && !o->quiet && o->survive)
         cluster_say_how(c);
     if (s == DF_OK && o->metrics != NULL && !o->quiet)
-        fprintf(stderr, "metrics at http://%s/metrics
-", coord_server_metrics(c->server));
+        fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
     return s;
