@@ -64,6 +64,20 @@ sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' page >names
 is "each is described" awk 'NR == FNR { text = text $0; next }
     !index(text, "`" $1 "`") && !index(text, "`" $1 "{") { print $1; missing = 1 }
     END { exit missing }' "$TOP/coordinator/README.md" names
+
+# ---- standing still, the workers' rows are whole steps' rows ----
+# rows_are_whole: all of the 3000 birds of as many steps as were begun, whichever thread ran them.
+rows_are_whole()
+{
+    ./fetch "$address" /metrics >page 2>/dev/null &&
+        awk '/^weir_worker_row_steps_total/ { rows += $NF }
+            /^weir_operator_rows_out_total.*operator="birds"/ { made += $NF }
+            /^weir_step / { step = $NF }
+            END { exit !(rows >= 3000 * step && rows % 3000 == 0 && made == rows) }' page
+}
+is "suspend" "$WEIR" suspend flock
+is "no row is missing" wait_for 30 rows_are_whole
+is "resume" "$WEIR" resume flock
 if command -v promtool >/dev/null 2>&1; then
     is "promtool finds nothing" sh -c './fetch '"$address"' /metrics | promtool check metrics'
 else
