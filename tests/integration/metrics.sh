@@ -66,7 +66,8 @@ is "each is described" awk 'NR == FNR { text = text $0; next }
     END { exit missing }' "$TOP/coordinator/README.md" names
 
 # ---- standing still, the workers' rows are whole steps' rows ----
-# rows_are_whole: all of the 3000 birds of as many steps as were begun, whichever thread ran them.
+# rows_are_whole: all of the 3000 birds of as many steps as were begun, whichever thread ran them (unless a
+# worker was lost meanwhile: what it had done of a step is done again).
 rows_are_whole()
 {
     ./fetch "$address" /metrics >page 2>/dev/null &&
@@ -74,7 +75,7 @@ rows_are_whole()
             /^weir_operator_rows_out_total.*operator="birds"/ { made += $NF }
             /^weir_step / { step = $NF }
             /^weir_restarts_total / { lost = $NF }
-            END { exit !(lost > 0 || rows >= 3000 * step && rows % 3000 == 0 && made == rows) }' page # what is lost with a worker is no whole step
+            END { exit !(lost > 0 || rows >= 3000 * step && rows % 3000 == 0 && made == rows) }' page
 }
 is "suspend" "$WEIR" suspend flock
 is "no row is missing" wait_for 30 rows_are_whole
