@@ -135,6 +135,16 @@ static void server_room(coord_server *s)
     s->full_told = !orders;
 }
 
+/* A command of somebody who may only read; without an answer it would be said again. */
+static void server_refuse(coord_server *s, const proto_msg *msg)
+{
+    proto_msg out = { .header = { .type = PROTO_TYPE_answer, .job = s->number },
+                      .answer = { .status = PROTO_ANSWER_REFUSED } };
+
+    out.answer.number = msg->header.type == PROTO_TYPE_command ? msg->command.number : msg->inject.number;
+    server_send(s, msg->header.sender, &out);
+}
+
 static void server_frame(coord_server *s, const coord_net_event *e)
 {
     size_t size;
@@ -147,6 +157,9 @@ static void server_frame(coord_server *s, const coord_net_event *e)
     if (reject == PROTO_REJECT_ok && (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
                                       !role_may(e->role, msg.header.type)))
         reject = PROTO_REJECT_sender;
+    if (reject == PROTO_REJECT_sender && e->role != COORD_ROLE_NONE && msg.header.sender == e->peer &&
+        (msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject))
+        server_refuse(s, &msg);
     if (reject != PROTO_REJECT_ok) {
         s->rejected[reject]++;
         return;
