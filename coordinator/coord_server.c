@@ -103,8 +103,8 @@ static bool role_may(coord_role role, uint16_t type)
     return role >= COORD_ROLE_WORKER;
 }
 
-/* What the protocol could do and the engine cannot: no kind reads live input, and key groups change their
- * owners only with the generation. */
+/* What somebody may not ask; or what the protocol could do and the engine cannot: no kind reads live input,
+ * and key groups change their owners only with the generation. */
 static void server_refuse(coord_server *s, const proto_msg *msg)
 {
     proto_msg answer = { .header = { .type = PROTO_TYPE_answer, .job = s->number } };
@@ -131,12 +131,16 @@ static void server_room(coord_server *s)
 static void server_frame(coord_server *s, const coord_net_event *e)
 {
     proto_msg msg;
+    bool asks;
 
     if (coord_wire_take(&s->wire, e, &msg) != PROTO_REJECT_ok)
         return;
+    asks = msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject;
     if (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
         !role_may(e->role, msg.header.type)) {
         s->wire.rejected[PROTO_REJECT_sender]++;
+        if (asks && e->role != COORD_ROLE_NONE && msg.header.sender == e->peer)
+            server_refuse(s, &msg); /* without an answer it would be said again */
         return;
     }
     server_room(s);
