@@ -40,7 +40,7 @@ LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
 APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
 APP_CXX  := $(sort $(wildcard config/*.cpp snapshot/*.cpp))
 APP_OBJ  := $(APP_SRC:%.c=$(B)/app/%.o) $(APP_CXX:%.cpp=$(B)/app/%.o)
-APP_LIBS := -lrocksdb -lzmq -llz4 -lzstd -ljansson -lstdc++ -lm
+APP_LIBS := -lrocksdb -lzmq -lcivetweb -llz4 -lzstd -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))

@@ -105,6 +105,7 @@ static _Noreturn void child_exec(const coord_children *l, char *const *argv, int
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
         _exit(1);
+    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* of libraries' threads that open meanwhile */
     execv(argv[0], argv);
     _exit(1);
 }
@@ -125,12 +126,21 @@ static pid_t child_fork(coord_children *l, child *c, int log, int ends[2])
     static const char self[] = "/proc/self/exe";
     char program[DF_PATH_MAX], address[COORD_ADDRESS_MAX], id[32];
     char verb[] = "worker", join[] = "--join", number[] = "--id";
-    char *argv[] = { program, verb, join, address, number, id, NULL };
+    char insecure[] = "--insecure", keys[DF_PATH_MAX + 8], key[COORD_KEY_SIZE + 16];
+    char *argv[] = { program, verb, join, address, number, id, NULL, NULL, NULL };
     pid_t parent = getpid(), pid;
 
     snprintf(program, sizeof program, "%s", l->options.program == NULL ? self : l->options.program);
     snprintf(address, sizeof address, "%s", l->options.address);
     snprintf(id, sizeof id, "%" PRIu64, c->worker);
+    if (l->options.insecure) {
+        argv[6] = insecure;
+    } else if (l->options.key != NULL && l->options.key[0] != '\0') {
+        snprintf(keys, sizeof keys, "--keys=%s", l->options.keys);
+        snprintf(key, sizeof key, "--server-key=%s", l->options.key);
+        argv[6] = keys;
+        argv[7] = key;
+    }
     pid = fork();
     if (pid == 0)
         child_exec(l, argv, ends[1] >= 0 ? ends[1] : log, log, parent);

@@ -1,4 +1,5 @@
-/* The workers that a coordinator starts on its own machine: `weir worker --join ADDRESS --id N`.
+/* The workers that a coordinator starts on its own machine: `weir worker --join ADDRESS --id N`, and
+ * over tcp with the coordinator's own keys.
  *
  * One that ends is started again, under another number, after a pause that doubles; a place whose
  * worker fails at once several times is given up. What a worker says goes to worker-N.log in the state
@@ -22,6 +23,8 @@ typedef struct coord_children_options {
     const char *program; /* to be run; null: this one */
     const char *state;   /* folder */
     const char *address; /* of the coordinator */
+    const char *key, *keys; /* for tcp with keys: the coordinator's, and the folder; "": none */
+    bool insecure;       /* for tcp without */
     uint32_t count;
     bool survive;
     /* What workers print (not with survive); null: it goes to the log. */

@@ -1,7 +1,7 @@
 #include "coordinator/coord_client.h"
 
 #include "coordinator/coord_job.h"
-#include "coordinator/coord_net.h"
+#include "coordinator/coord_join.h"
 #include "coordinator/coord_times.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 struct coord_client {
-    char state[DF_PATH_MAX], address[COORD_ADDRESS_MAX];
+    char state[DF_PATH_MAX];
+    coord_endpoint endpoint;
     uint64_t self, number; /* number: of the last question or command */
     coord_net *net;
     uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
@@ -136,7 +137,7 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
         }
         now = client_now_us();
         if (now >= end)
-            return df_fail(err, DF_END, "%.200s: no coordinator answers at %.200s", c->state, c->address);
+            return df_fail(err, DF_END, "%.200s: no coordinator answers at %.200s", c->state, c->endpoint.address);
         if (now >= again) {
             client_send(c, msg, type);
             again = now + COORD_ASK_US;
@@ -206,16 +207,16 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
 
 static df_status client_connect(coord_client *c, df_error *err)
 {
-    bool tcp = strncmp(c->address, "tcp://", 6) == 0;
-    coord_net_options options = { .frame_size_max = PROTO_FRAME_SIZE_MAX, .insecure = tcp };
-    df_status s;
+    const coord_endpoint *e = &c->endpoint;
+    bool keyed = e->key[0] != '\0';
+    const coord_join join = { .address = e->address, .keys = keyed ? e->keys : NULL,
+                              .server_key = keyed ? e->key : NULL,
+                              .insecure = strncmp(e->address, "tcp://", 6) == 0 && !keyed };
 
     if (getrandom(&c->self, sizeof c->self, 0) != (ssize_t)sizeof c->self)
         return df_fail(err, DF_EIO, "no random bytes");
     c->self |= 1ull << 63; /* no worker's number */
-    options.self = c->self;
-    s = coord_net_open(&c->net, &options, err);
-    return s == DF_OK ? coord_net_connect(c->net, 0, c->address, NULL, err) : s;
+    return coord_join_open(&c->net, &join, c->self, err);
 }
 
 df_status coord_client_open(coord_client **out, const char *state, df_error *err)
@@ -233,7 +234,7 @@ df_status coord_client_open(coord_client **out, const char *state, df_error *err
         return df_fail(err, DF_ENOMEM, "out of memory");
     }
     snprintf(c->state, sizeof c->state, "%s", state);
-    s = coord_state_endpoint(c->address, state, err);
+    s = coord_state_endpoint(&c->endpoint, state, err);
     if (s == DF_END)
         s = df_fail(err, DF_END, "%.200s: no coordinator runs", state);
     if (s == DF_OK)

@@ -181,6 +181,16 @@ static df_status cluster_loop(cluster *c, df_error *err)
     return s == DF_END ? DF_OK : s;
 }
 
+/* A key may begin with a dash and has letters that mean something to a shell, but no quote. */
+static void cluster_say_how(const cluster *c)
+{
+    const char *key = coord_server_key(c->server);
+
+    fprintf(stderr, "workers join with: weir worker --join %s%s%s%s%s\n",
+            coord_server_address(c->server), c->options->insecure ? " --insecure" : "",
+            key[0] == '\0' ? "" : " --server-key='", key, key[0] == '\0' ? "" : "'");
+}
+
 static df_status cluster_open(cluster *c, df_error *err)
 {
     const coord_cluster_options *o = c->options;
@@ -188,8 +198,10 @@ static df_status cluster_open(cluster *c, df_error *err)
                                         .steps = o->plan->job.steps };
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
                                      .workers = o->workers, .threads = o->threads,
+                                     .expect = o->expect,
                                      .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
                                      .insecure = o->insecure, .user = c,
+                                     .metrics = o->metrics,
                                      .print = o->json || o->survive ? NULL : cluster_print };
     df_status s = cluster_job(c, err);
 
@@ -201,7 +213,9 @@ static df_status cluster_open(cluster *c, df_error *err)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
     if (s == DF_OK && !o->quiet && o->survive)
-        fprintf(stderr, "workers join with: weir worker --join %s\n", coord_server_address(c->server));
+        cluster_say_how(c);
+    if (s == DF_OK && o->metrics != NULL && !o->quiet)
+        fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
     return s;

@@ -14,8 +14,10 @@ typedef struct coord_cluster_options {
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */
+    uint32_t expect;              /* workers to wait for at first, joined ones too */
     const char *fingerprints, *verify; /* null: none */
     bool streams;
+    const char *metrics;          /* where to show numbers over HTTP; null: nowhere */
     coord_server_begin begin;
     bool json, quiet;
     /* `weir coordinator`: workers outlive this process, which may end and be started again. */

@@ -66,6 +66,8 @@ static void status_print(const coord_status *s)
         printf("  no snapshot");
     printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
+    if (s->metrics[0] != '\0')
+        printf("  http://%s/metrics\n", s->metrics);
     for (uint32_t i = 0; i < s->worker_count; i++) {
         const coord_status_worker *w = &s->workers[i];
 

@@ -2,6 +2,7 @@
  * again while its workers live on. */
 #include "coordinator/coord_children.h"
 #include "coordinator/coord_cluster.h"
+#include "coordinator/coord_http.h"
 #include "coordinator/coord_job.h"
 #include "coordinator/coord_verb.h"
 
@@ -11,8 +12,8 @@
 
 typedef struct coordinator_options {
     coord_texts set;
-    coord_number steps, workers, threads;
-    const char *directory, *state, *bind, *keys;
+    coord_number steps, workers, threads, expect;
+    const char *directory, *state, *bind, *keys, *metrics;
     bool insecure, fresh, json, quiet;
 } coordinator_options;
 
@@ -26,12 +27,18 @@ static const coord_option coordinator_table[] = {
       .offset = offsetof(coordinator_options, workers) },
     { .name = "threads", .value = "T", .help = "of each of them (1)", .type = COORD_NUMBER, .least = 1,
       .most = DF_THREADS_MAX, .offset = offsetof(coordinator_options, threads) },
+    { .name = "expect", .value = "N", .help = "wait for N workers at first, joined ones too (--workers, or 1)",
+      .type = COORD_NUMBER, .least = 1, .most = PROTO_MEMBERS_MAX,
+      .offset = offsetof(coordinator_options, expect) },
     { .name = "bind", .value = "ADDRESS", .help = "tcp://HOST:PORT, PORT may be * (a local socket)",
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, bind) },
-    { .name = "keys", .value = "DIR", .help = "keys for tcp", .type = COORD_TEXT,
+    { .name = "keys", .value = "DIR", .help = "keys for tcp (~/.config/weir/keys)", .type = COORD_TEXT,
       .offset = offsetof(coordinator_options, keys) },
     { .name = "insecure", .help = "tcp without keys: who reaches the port may do everything",
       .type = COORD_FLAG, .offset = offsetof(coordinator_options, insecure) },
+    { .name = "metrics", .value = "ADDRESS",
+      .help = "show numbers at http://ADDRESS/metrics; PORT alone is on 127.0.0.1", .type = COORD_TEXT,
+      .offset = offsetof(coordinator_options, metrics) },
     { .name = "directory", .value = "DIR", .help = "of the files that sinks write (runs/NAME)",
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, directory) },
     { .name = "state", .value = "DIR", .help = "of log and snapshots (runs/NAME/state)",
@@ -68,8 +75,13 @@ static int coordinator_load(df_plan **plan, coord_texts *sets, char steps[48], c
                             const coordinator_options *o)
 {
     df_report report;
+    df_error err;
     df_status s;
 
+    if (o->metrics != NULL && coord_http_check(o->metrics, &err) != DF_OK) {
+        fprintf(stderr, "weir coordinator: --metrics: %s\n", err.text);
+        return COORD_USAGE;
+    }
     *sets = o->set;
     if (o->steps.given && sets->count < COORD_TEXTS_MAX) {
         snprintf(steps, 48, "job.steps=%" PRIu64, o->steps.value);
@@ -90,10 +102,10 @@ static int coordinator_run(const coord_args *args, const void *options)
     int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
     coord_cluster_options cluster = {
         .file = args->items[0], .directory = directory, .state = o->state, .sets = &sets,
-        .workers = (uint32_t)o->workers.value, .json = o->json, .quiet = o->quiet, .survive = true,
+        .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value, .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
         .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
-        .signals = &coordinator_signals,
+        .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
     if (code != COORD_DONE)

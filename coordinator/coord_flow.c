@@ -42,6 +42,7 @@ static void engine_open(proto_worker *w)
     f->seen = (df_progress){ .worked = w->install_step, .done = w->install_step };
     f->failure_told = f->failure_ended = false;
     f->load_failures = 0;
+    flow_counts_begin(f, w);
     flow_load_begin(f);
 }
 
@@ -70,6 +71,7 @@ static void engine_close(proto_worker *w)
     flow_write_stop(f);
     if (f->graph != NULL)
         df_graph_halt(f->graph);
+    flow_counts_end(f, w);
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
     f->notes.count = f->taken.count = f->empty.count = 0;
     drop_pieces(f);
@@ -345,6 +347,10 @@ coord_flow *coord_flow_new(const coord_flow_options *options)
     if (f == NULL)
         return NULL;
     f->options = *options;
+    if (!flow_counts_init(f)) {
+        free(f);
+        return NULL;
+    }
     pthread_mutex_init(&f->lock, NULL);
     pthread_mutex_init(&f->print_lock, NULL);
     return f;
@@ -360,6 +366,7 @@ void coord_flow_free(coord_flow **out)
     flow_notes_fini(&f->notes);
     flow_notes_fini(&f->taken);
     flow_notes_fini(&f->empty);
+    coord_counts_fini(&f->past);
     pthread_mutex_destroy(&f->lock);
     pthread_mutex_destroy(&f->print_lock);
     free(f);

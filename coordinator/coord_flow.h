@@ -7,6 +7,7 @@
 #ifndef COORD_FLOW_H
 #define COORD_FLOW_H
 
+#include "coordinator/coord_counts.h"
 #include "coordinator/proto_worker.h"
 #include "dataflow/df_part.h"
 #include "snapshot/snap_chunk.h"
@@ -50,5 +51,9 @@ void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);
 
 /* The fingerprint of the last step, if this worker has it: 32 hexadecimal digits. */
 bool coord_flow_fingerprint(coord_flow *flow, char text[33]);
+
+/* What this process has counted, over all generations. False: out of memory; else *counts is the
+ * caller's, to be finished. */
+bool coord_flow_counts(const coord_flow *flow, const proto_worker *worker, coord_counts *counts);
 
 #endif

@@ -1,6 +1,7 @@
 /* Loading a generation and writing a part, each on a thread of its own. */
 #include "coordinator/coord_flow_private.h"
 
+#include "coordinator/coord_machine.h"
 #include "coordinator/coord_state.h"
 #include "dataflow/df_bytes.h"
 #include "dataflow/df_failpoint.h"
@@ -15,6 +16,7 @@ static void job_start(coord_flow *f, flow_job *job, void *(*main)(void *))
 {
     atomic_store(&job->ended, false);
     atomic_store(&job->stop, false);
+    job->begin = coord_machine_seconds();
     job->running = pthread_create(&job->thread, NULL, main, f) == 0;
     if (!job->running)
         job->status = df_fail(&job->error, DF_EIO, "cannot start a thread");
@@ -22,6 +24,7 @@ static void job_start(coord_flow *f, flow_job *job, void *(*main)(void *))
 
 static void job_end(coord_flow *f, flow_job *job)
 {
+    job->seconds = coord_machine_seconds() - job->begin;
     atomic_store(&job->ended, true);
     f->options.wake(f->options.user);
 }
@@ -200,12 +203,14 @@ void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     if (!job_ended(&f->load))
         return;
-    if (f->load.status != DF_OK) {
+    if (f->load.status == DF_OK) {
+        coord_histogram_put(&f->past.loads, f->load.seconds);
+        df_failpoint_pass(DF_FAILPOINT_install_ready);
+        proto_worker_ready(w, now_us);
+    } else {
+        f->past.loads_failed++;
         load_failed(f, w);
-        return;
     }
-    df_failpoint_pass(DF_FAILPOINT_install_ready);
-    proto_worker_ready(w, now_us);
 }
 
 /* ---- writing ---- */
@@ -253,10 +258,23 @@ void flow_write_stop(coord_flow *f)
     job_stop(&f->write);
 }
 
+static void count_part(coord_flow *f)
+{
+    if (f->write.status != DF_OK) {
+        f->past.parts_failed++;
+        return;
+    }
+    f->past.part_bytes_raw += f->result.bytes_raw;
+    f->past.part_bytes_stored += f->result.bytes_stored;
+    f->past.part_bytes_kept += f->result.bytes_kept;
+    coord_histogram_put(&f->past.parts, f->write.seconds);
+}
+
 void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     if (!job_ended(&f->write))
         return;
+    count_part(f);
     if (f->write.status != DF_OK)
         fprintf(stderr, "weir: snapshot: %s\n", f->write.error.text);
     proto_worker_sinks_synced(w, now_us, f->attempt, f->sync_status == DF_OK);

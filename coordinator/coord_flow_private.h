@@ -1,5 +1,5 @@
-/* A flow's insides, shared by coord_flow.c (what the worker asks), coord_flow_send.c (what leaves) and
- * coord_flow_disk.c (loading, writing). */
+/* A flow's insides, shared by coord_flow.c (what the worker asks), coord_flow_send.c (what leaves),
+ * coord_flow_disk.c (loading, writing) and coord_flow_counts.c (what is counted). */
 #ifndef COORD_FLOW_PRIVATE_H
 #define COORD_FLOW_PRIVATE_H
 
@@ -40,6 +40,7 @@ typedef struct flow_job {
     _Atomic bool ended, stop;
     df_status status;
     df_error error;
+    double begin, seconds; /* when it began; how long it took, valid when it has ended */
 } flow_job;
 
 struct coord_flow {
@@ -70,6 +71,7 @@ struct coord_flow {
     pthread_mutex_t print_lock;
     bool have_print;
     df_hash print;
+    coord_counts past;    /* of earlier generations, and of loading and writing; by vertex */
 };
 
 static inline coord_flow *flow_of(const proto_worker *w)
@@ -93,5 +95,11 @@ void flow_load_stop(coord_flow *f);
 void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
 void flow_write_stop(coord_flow *f);
 void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
+
+/* ---- coord_flow_counts.c ---- */
+bool flow_counts_init(coord_flow *f); /* false: out of memory */
+/* A generation begins; ends, its graph and its channels being there still. */
+void flow_counts_begin(coord_flow *f, const proto_worker *w);
+void flow_counts_end(coord_flow *f, const proto_worker *w);
 
 #endif

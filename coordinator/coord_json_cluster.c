@@ -117,6 +117,8 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
+    json_object_set_new(object, "metrics",
+                        s->metrics[0] == '\0' ? json_null() : json_string(s->metrics));
     json_object_set_new(object, "workers", status_workers(s));
     return json_text(object);
 }
@@ -194,6 +196,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "waiting", s->waiting, sizeof s->waiting);
     get_text(object, "error", s->error, sizeof s->error);
     get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
+    get_text(object, "metrics", s->metrics, sizeof s->metrics);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
     s->begun = json_is_integer(json_object_get(object, "step"));
@@ -281,9 +284,9 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
 
 char *coord_json_options(const coord_worker_options *o)
 {
-    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:o, s:s, s:s, s:b}", "label", o->label, "threads",
-                               (int)o->threads, "console", o->console, "state", o->state, "sink_host",
-                               json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:b}", "label", o->label,
+                               "threads", (int)o->threads, "console", o->console, "state", o->state,
+                               "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
                                o->verify, "streams", o->streams));
 }
 
@@ -296,6 +299,7 @@ bool coord_json_options_read(coord_worker_options *options, const char *text, si
     options->threads = (uint32_t)get_count(object, "threads");
     options->console = get_flag(object, "console");
     get_text(object, "state", options->state, sizeof options->state);
+    get_text(object, "nonce", options->nonce, sizeof options->nonce);
     options->sink_host = (uint32_t)get_count(object, "sink_host");
     get_text(object, "fingerprints", options->fingerprints, sizeof options->fingerprints);
     get_text(object, "verify", options->verify, sizeof options->verify);

@@ -40,7 +40,8 @@ typedef struct coord_worker_options {
     char label[WEIR_NAME_MAX];
     uint32_t threads;
     bool console;        /* sinks may print to standard output */
-    char state[512];     /* folder of the coordinator's state, for its store; "": not shared */
+    char state[512];     /* folder of the coordinator's state, for its store */
+    char nonce[64];      /* the hash of the nonce there: whoever finds another one does not share it */
     uint32_t sink_host;  /* where sinks run */
     char fingerprints[512], verify[512]; /* "": none */
     bool streams;

@@ -273,6 +273,11 @@ const char *coord_net_key(const coord_net *net)
     return net->guarded ? net_guard_key(net->guard) : "";
 }
 
+df_status coord_net_allow(coord_net *net, const char *key, coord_role role, df_error *err)
+{
+    return net->guarded ? net_guard_allow(net->guard, key, role, err) : DF_OK;
+}
+
 void coord_net_stats_get(const coord_net *net, coord_net_stats *stats)
 {
     *stats = net->stats;

@@ -69,6 +69,14 @@ df_status coord_net_connect(coord_net *net, uint64_t peer, const char *address,
  * on being waited for. */
 void coord_net_disconnect(coord_net *net, uint64_t peer);
 
+/* Let in a key that is not on the list, until close: somebody whom we trust vouches for it. What the
+ * list says goes first. Does nothing where nobody shows a key. DF_EINVAL: it is no public key. */
+df_status coord_net_allow(coord_net *net, const char *key, coord_role role, df_error *err) DF_MUST_CHECK;
+
+/* "tcp://HOST:*", to be bound: HOST is this machine's address as the host of `address` (tcp) sees it.
+ * Nothing is sent. */
+df_status coord_net_near(char *out, size_t size, const char *address, df_error *err) DF_MUST_CHECK;
+
 /* A frame is a head and perhaps a payload. They arrive as they were sent, in one part or in two
  * which are never joined, so that neither side copies the payload. */
 typedef struct coord_net_frame {

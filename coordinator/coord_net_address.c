@@ -89,6 +89,36 @@ df_status net_resolve(const char *address, bool bind, char *out, size_t size, bo
     return df_fail(err, DF_EINVAL, "%.200s: an address begins with ipc:// or tcp://", address);
 }
 
+/* A datagram socket that is connected has chosen its route, and has sent nothing. */
+df_status coord_net_near(char *out, size_t size, const char *address, df_error *err)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST }, *found = NULL;
+    struct sockaddr_storage near;
+    socklen_t length = sizeof near;
+    char resolved[320], host[256], port[8], number[128];
+    bool ipv6;
+    int fd = -1;
+    df_status s = net_resolve(address, false, resolved, sizeof resolved, &ipv6, err);
+
+    if (s != DF_OK)
+        return s;
+    if (strncmp(resolved, "tcp://", 6) != 0 || !address_cut(resolved + 6, host, port) ||
+        getaddrinfo(host, port, &hints, &found) != 0)
+        return df_fail(err, DF_EINVAL, "%.200s: this is no tcp://HOST:PORT", address);
+    fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0 ||
+        getsockname(fd, (struct sockaddr *)&near, &length) != 0 ||
+        getnameinfo((struct sockaddr *)&near, length, number, sizeof number, NULL, 0,
+                    NI_NUMERICHOST) != 0)
+        s = df_fail(err, DF_EIO, "%.200s: no way leads there: %s", address, strerror(errno));
+    else
+        snprintf(out, size, ipv6 ? "tcp://[%s]:*" : "tcp://%s:*", number);
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return s;
+}
+
 /* Remove a socket file that nobody listens at, and nothing else. */
 static bool local_remove_stale(const struct sockaddr_un *at)
 {

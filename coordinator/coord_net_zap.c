@@ -15,6 +15,7 @@
 
 #define ZAP_DOMAIN    "weir"
 #define ZAP_PARTS     7 /* version, request, domain, address, identity, mechanism, credentials */
+#define GUARD_ROOM    64   /* keys that the told list grows by */
 #define ZAP_LIST_MS   1000 /* how old what is known of the list may be */
 
 struct net_guard {
@@ -26,7 +27,7 @@ struct net_guard {
     bool started;
     _Atomic uint64_t refused;
     pthread_mutex_t lock; /* of the rest */
-    coord_key_list list;
+    coord_key_list list, told; /* told: by net_guard_allow */
     struct stat stamp;    /* of the file that the list was read from; zeros: there was none */
     uint64_t looked_ms;
 };
@@ -93,9 +94,19 @@ static df_status guard_read(net_guard *g, df_error *err)
     return DF_OK;
 }
 
+/* Of several lines the last one holds. */
+static coord_key *guard_find(const coord_key_list *list, const char *key)
+{
+    for (uint32_t i = list->count; i > 0; i--)
+        if (strcmp(list->items[i - 1].public_key, key) == 0)
+            return &list->items[i - 1];
+    return NULL;
+}
+
 static coord_role guard_role(net_guard *g, const char *key, uint64_t age_ms)
 {
-    coord_role role = COORD_ROLE_NONE;
+    const coord_key *at;
+    coord_role role;
     struct stat now;
 
     pthread_mutex_lock(&g->lock);
@@ -105,11 +116,46 @@ static coord_role guard_role(net_guard *g, const char *key, uint64_t age_ms)
         if (!guard_same(&now, &g->stamp))
             guard_read(g, NULL); /* if it is wrong, the last list that was right stays */
     }
-    for (uint32_t i = 0; i < g->list.count; i++)
-        if (strcmp(g->list.items[i].public_key, key) == 0)
-            role = g->list.items[i].role;
+    at = guard_find(&g->list, key);
+    at = at == NULL ? guard_find(&g->told, key) : at;
+    role = at == NULL ? COORD_ROLE_NONE : at->role;
     pthread_mutex_unlock(&g->lock);
     return role;
+}
+
+/* The lock is held. */
+static df_status guard_tell(net_guard *g, const char *key, coord_role role, df_error *err)
+{
+    coord_key *at = guard_find(&g->told, key);
+
+    if (at == NULL && g->told.count == COORD_ALLOWED_MAX)
+        return df_fail(err, DF_ELIMIT, "more than %d keys", COORD_ALLOWED_MAX);
+    if (at == NULL && g->told.count % GUARD_ROOM == 0) {
+        coord_key *grown = realloc(g->told.items, (g->told.count + GUARD_ROOM) * sizeof *grown);
+
+        if (grown == NULL)
+            return df_fail(err, DF_ENOMEM, "out of memory");
+        g->told.items = grown;
+    }
+    if (at == NULL) {
+        at = &g->told.items[g->told.count++];
+        *at = (coord_key){ 0 };
+        strcpy(at->public_key, key);
+    }
+    at->role = role;
+    return DF_OK;
+}
+
+df_status net_guard_allow(net_guard *g, const char *key, coord_role role, df_error *err)
+{
+    df_status s;
+
+    if (!coord_key_is(key))
+        return df_fail(err, DF_EINVAL, "\"%.60s\" is no public key", key);
+    pthread_mutex_lock(&g->lock);
+    s = guard_tell(g, key, role, err);
+    pthread_mutex_unlock(&g->lock);
+    return s;
 }
 
 coord_role net_guard_role(net_guard *g, const char *key)
@@ -245,6 +291,7 @@ void net_guard_close(net_guard **address)
         zmq_close(g->zap);
     }
     coord_key_list_free(&g->list);
+    coord_key_list_free(&g->told);
     pthread_mutex_destroy(&g->lock);
     explicit_bzero(g->secret, sizeof g->secret);
     free(g);

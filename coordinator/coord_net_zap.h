@@ -27,8 +27,11 @@ df_status net_guard_listen(net_guard *guard, void *socket, df_error *err) DF_MUS
 /* What `socket` connects to next must have this key. */
 df_status net_guard_connect(const net_guard *guard, void *socket, const char *server_key,
                             df_error *err) DF_MUST_CHECK;
+/* A key beside the list's. Any thread. DF_ELIMIT: there are COORD_ALLOWED_MAX. */
+df_status net_guard_allow(net_guard *guard, const char *key, coord_role role,
+                          df_error *err) DF_MUST_CHECK;
 const char *net_guard_key(const net_guard *guard); /* our own public one */
-/* What the list says of a key, at most a second old. Any thread. */
+/* What is said of a key: by the list, at most a second ago, else by net_guard_allow. Any thread. */
 coord_role net_guard_role(net_guard *guard, const char *key);
 uint64_t net_guard_refused(const net_guard *guard); /* handshakes of keys that are not on the list */
 

@@ -7,6 +7,7 @@
 
 #include "coordinator/coord_children.h"
 #include "coordinator/coord_cluster.h"
+#include "coordinator/coord_http.h"
 #include "coordinator/coord_job.h"
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_line.h"
@@ -28,7 +29,7 @@ typedef struct run_options {
     coord_texts set;
     coord_number steps, threads, warmup, shuffle;
     coord_number workers;
-    const char *fingerprints, *verify, *directory, *state;
+    const char *fingerprints, *verify, *directory, *state, *metrics;
     bool streams, json, quiet, resume, fresh;
 } run_options;
 
@@ -49,6 +50,9 @@ static const coord_option run_table[] = {
       .type = COORD_FLAG, .offset = offsetof(run_options, fresh) },
     { .name = "state", .value = "DIR", .help = "with --workers: of log and snapshots (runs/NAME/state)",
       .type = COORD_TEXT, .offset = offsetof(run_options, state) },
+    { .name = "metrics", .value = "ADDRESS",
+      .help = "with --workers: show numbers at http://ADDRESS/metrics; PORT alone is on 127.0.0.1",
+      .type = COORD_TEXT, .offset = offsetof(run_options, metrics) },
     { .name = "directory", .value = "DIR", .help = "of the files that sinks write (runs/NAME)",
       .type = COORD_TEXT, .offset = offsetof(run_options, directory) },
     { .name = "fingerprints", .value = "FILE", .help = "record the fingerprint of every step",
@@ -419,11 +423,12 @@ static int run_check_workers(const run *r)
 {
     const run_options *o = r->options;
     const char *wrong = NULL;
+    df_error err;
 
     if (!run_has_workers(r)) {
-        if (o->resume || o->fresh || o->state != NULL) {
-            fputs("weir run: --resume, --fresh and --state go with --workers, or with a job that has a "
-                  "[snapshot]\n", stderr);
+        if (o->resume || o->fresh || o->state != NULL || o->metrics != NULL) {
+            fputs("weir run: --resume, --fresh, --state and --metrics go with --workers, or with a job "
+                  "that has a [snapshot]\n", stderr);
             return COORD_USAGE;
         }
         return COORD_DONE;
@@ -432,6 +437,10 @@ static int run_check_workers(const run *r)
         wrong = "--warmup and --shuffle";
     else if (o->resume && o->fresh)
         wrong = "--resume and --fresh together";
+    if (o->metrics != NULL && coord_http_check(o->metrics, &err) != DF_OK) {
+        fprintf(stderr, "weir run: --metrics: %s\n", err.text);
+        return COORD_USAGE;
+    }
     if (wrong != NULL)
         fprintf(stderr, "weir run: there are no %s with --workers\n", wrong);
     return wrong == NULL ? COORD_DONE : COORD_USAGE;
@@ -446,6 +455,7 @@ static int run_workers(run *r, const coord_texts *sets)
         .file = r->job, .directory = r->directory, .state = o->state, .plan = r->plan, .sets = sets,
         .workers = workers, .json = o->json, .quiet = o->quiet,
         .fingerprints = o->fingerprints, .verify = o->verify, .streams = o->streams,
+        .metrics = o->metrics,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
         .signals = &run_signals,

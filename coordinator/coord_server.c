@@ -193,16 +193,17 @@ static void child_ended(void *user, uint64_t worker)
     server_peer_forget(s, worker);
 }
 
-/* A generation waits for all local workers, but not for places that were given up. */
+/* A generation waits for all local workers, but not for places that were given up. Until the job has run
+ * here once it waits for those that are to join, too; later whoever is there takes a lost one's place. */
 static void server_expect(coord_server *s)
 {
-    uint32_t hope = coord_children_hope(s->children);
+    uint32_t hope = coord_children_hope(s->children), least = hope > 0 ? hope : 1;
     df_error err;
 
-    if (s->options.workers == 0)
-        return;
-    proto_coord_expect(s->coord, hope > 0 ? hope : 1);
-    if (hope == 0 && s->peer_count == 0 && s->ended_us == 0)
+    if (!s->begun && s->options.expect > least)
+        least = s->options.expect;
+    proto_coord_expect(s->coord, least);
+    if (s->options.workers > 0 && hope == 0 && s->peer_count == 0 && s->ended_us == 0)
         server_fail(s, df_fail(&err, DF_EIO, "no worker could be started; %s/worker-1.log says why",
                                s->options.state), &err);
 }
@@ -229,6 +230,8 @@ static bool server_leave(coord_server *s, uint64_t now_us)
 {
     uint64_t since = now_us - s->ended_us;
 
+    if (coord_children_alive(s->children) == 0 && server_peers_are_here(s))
+        return since > COORD_LEAVE_US; /* a joined one is not ours to kill */
     if (coord_children_alive(s->children) == 0)
         return s->options.workers > 0 || since > 2 * COORD_BEAT_US;
     if (since > COORD_LEAVE_US && !s->told_to_leave) {
@@ -257,6 +260,8 @@ static void server_ends_take(coord_server *s)
     if (coord_commit_ended(s->commit, &number, &ok, &err)) {
         if (!ok)
             server_fail(s, err.status, &err);
+        else
+            server_metrics_committed(s, server_now_us(), number);
         proto_coord_committed(s->coord, server_now_us(), number, ok);
         df_failpoint_pass(DF_FAILPOINT_commit_told);
     }
@@ -268,6 +273,8 @@ static void server_watch(coord_server *s, uint64_t now_us)
     proto_coord_stats stats;
 
     proto_coord_stats_get(s->coord, &stats);
+    if (stats.attempt != 0)
+        server_metrics_watch(s, now_us, stats.attempt);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
         s->ended_us = now_us;
     if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {
@@ -276,6 +283,7 @@ static void server_watch(coord_server *s, uint64_t now_us)
         s->skipped_told = stats.skipped;
         s->skipped_us = now_us;
     }
+    s->begun |= stats.running;
     if (!stats.running)
         s->sample_count = 0; /* where it is then, it was before */
     else if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {
@@ -307,6 +315,8 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
     for (uint32_t i = 0; i < SERVER_EVENTS_MAX && coord_net_next(server->net, &event); i++)
         if (event.kind == COORD_NET_FRAME)
             server_frame(server, &event);
+        else if (event.kind == COORD_NET_GONE)
+            server_peer_gone(server, event.peer);
     server_ends_take(server);
     now = server_now_us();
     coord_children_turn(server->children, now, server->ended_us == 0);
@@ -315,6 +325,7 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
     if (now >= proto_coord_deadline(server->coord))
         proto_coord_tick(server->coord, now);
     server_watch(server, now);
+    server_metrics_turn(server);
     if (server->status != DF_OK) {
         if (err != NULL)
             *err = server->error;
@@ -333,6 +344,11 @@ const char *coord_server_address(const coord_server *server)
     return coord_net_address(server->net);
 }
 
+const char *coord_server_metrics(const coord_server *server)
+{
+    return server->http == NULL ? NULL : coord_http_address(server->http);
+}
+
 void coord_server_command(coord_server *server, proto_verb verb)
 {
     proto_msg msg = { .header = { .type = PROTO_TYPE_command, .job = server->number,
@@ -341,6 +357,11 @@ void coord_server_command(coord_server *server, proto_verb verb)
     msg.command.number = ++server->command_number;
     msg.command.verb = (uint8_t)verb;
     proto_coord_receive(server->coord, server_now_us(), &msg);
+}
+
+const char *coord_server_key(const coord_server *server)
+{
+    return coord_net_key(server->net);
 }
 
 proto_end coord_server_end(const coord_server *server)
@@ -353,41 +374,84 @@ proto_end coord_server_end(const coord_server *server)
 
 /* ---- life ---- */
 
+static bool is_tcp(const char *address)
+{
+    return strncmp(address, "tcp://", 6) == 0;
+}
+
 /* Workers that outlive a coordinator look for the next one where the last one was. */
 static df_status server_address(const coord_server *s, char address[COORD_ADDRESS_MAX], df_error *err)
 {
+    static const char any[] = "tcp://*:";
+    coord_endpoint last;
     df_status status;
 
     if (s->options.bind == NULL)
         return coord_state_socket(address, s->number, err);
-    if (s->options.workers_survive && strchr(s->options.bind, '*') != NULL) {
-        status = coord_state_endpoint(address, s->options.state, err);
-        if (status != DF_END)
-            return status;
-    }
+    if (!is_tcp(s->options.bind))
+        return df_fail(err, DF_EINVAL, "--bind %.200s: expected tcp://HOST:PORT", s->options.bind);
     snprintf(address, COORD_ADDRESS_MAX, "%s", s->options.bind);
-    return DF_OK;
+    if (!s->options.workers_survive || strchr(address, '*') == NULL)
+        return DF_OK;
+    status = coord_state_endpoint(&last, s->options.state, err);
+    if (status == DF_END || (status == DF_OK && !is_tcp(last.address)))
+        return DF_OK;
+    if (status == DF_OK && strncmp(s->options.bind, any, strlen(any)) == 0)
+        snprintf(address, COORD_ADDRESS_MAX, "%s%s", any, strrchr(last.address, ':') + 1);
+    else if (status == DF_OK)
+        snprintf(address, COORD_ADDRESS_MAX, "%s", last.address);
+    return status;
 }
 
+/* Where our keys are; "": none are needed. The path is whole, for others read it from elsewhere. */
+static df_status server_keys(const coord_server *s, char keys[DF_PATH_MAX], df_error *err)
+{
+    char folder[DF_PATH_MAX];
+    df_status status = DF_OK;
+
+    keys[0] = '\0';
+    if (s->options.bind == NULL && (s->options.keys != NULL || s->options.insecure))
+        return df_fail(err, DF_EINVAL, "--keys and --insecure go with --bind tcp://HOST:PORT");
+    if (s->options.insecure && s->options.keys != NULL)
+        return df_fail(err, DF_EINVAL, "--insecure is without --keys");
+    if (s->options.bind == NULL || s->options.insecure)
+        return DF_OK;
+    if (s->options.keys != NULL)
+        snprintf(folder, sizeof folder, "%s", s->options.keys);
+    else
+        status = coord_keys_folder(folder, sizeof folder, err);
+    if (status == DF_OK && realpath(folder, keys) == NULL)
+        status = df_fail(err, DF_EINVAL, "%.300s: there are no keys: weir keys new NAME", folder);
+    return status;
+}
+
+/* Who has our own key is us: local workers, and whoever asks from another terminal. */
 static df_status server_listen(coord_server *s, df_error *err)
 {
     char address[COORD_ADDRESS_MAX];
+    coord_endpoint *e = &s->endpoint;
     coord_net_options options = { .self = 0, .bind = address, .frame_size_max = PROTO_FRAME_SIZE_MAX,
-                                  .keys = s->options.keys, .insecure = s->options.insecure };
-    df_status status = server_address(s, address, err);
+                                  .keys = e->keys, .insecure = s->options.insecure };
+    df_status status = server_keys(s, e->keys, err);
 
+    if (status == DF_OK)
+        status = server_address(s, address, err);
     if (status == DF_OK)
         status = coord_net_open(&s->net, &options, err);
     if (status != DF_OK)
         return status;
-    snprintf(address, sizeof address, "%s\n", coord_net_address(s->net));
-    return coord_state_write(s->options.state, "endpoint", address, strlen(address), err);
+    snprintf(e->address, sizeof e->address, "%s", coord_net_address(s->net));
+    snprintf(e->key, sizeof e->key, "%s", coord_net_key(s->net));
+    if (e->key[0] != '\0')
+        status = coord_net_allow(s->net, e->key, COORD_ROLE_ADMIN, err);
+    return status == DF_OK ? coord_state_endpoint_write(e, s->options.state, err) : status;
 }
 
 static df_status server_children(coord_server *s, df_error *err)
 {
     coord_children_options options = { .program = s->options.program, .state = s->options.state,
-                                       .address = coord_net_address(s->net),
+                                       .address = s->endpoint.address, .key = s->endpoint.key,
+                                       .keys = s->endpoint.keys, .insecure = s->options.insecure,
                                        .count = s->options.workers,
                                        .survive = s->options.workers_survive,
                                        .print = s->options.print == NULL ? NULL : child_print,
@@ -435,6 +499,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     if (status == DF_OK)
         status = server_listen(s, err);
     if (status == DF_OK)
+        status = server_metrics_open(s, err);
+    if (status == DF_OK)
         status = server_children(s, err);
     if (status != DF_OK) {
         coord_server_close(&s);
@@ -452,6 +518,7 @@ void coord_server_close(coord_server **server)
     *server = NULL;
     if (s == NULL)
         return;
+    coord_http_close(&s->http);
     coord_children_free(&s->children);
     coord_log_close(&s->log); /* a sync or a commit under way still wakes the net */
     coord_commit_close(&s->commit);
@@ -459,6 +526,8 @@ void coord_server_close(coord_server **server)
         coord_state_remove(s->options.state, "endpoint");
     coord_net_close(&s->net);
     proto_coord_free(&s->coord);
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        server_peer_uncount(&s->peers[i]);
     free(s->peers);
     free(s->frame);
     free(s->joined);

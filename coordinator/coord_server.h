@@ -41,12 +41,14 @@ typedef struct coord_server_options {
     const char *state;       /* folder; it is made */
     coord_server_begin begin;
     const char *bind;        /* null: a local socket */
-    const char *keys;        /* for tcp; null: none */
+    const char *keys;        /* for tcp; null: the user's */
     bool insecure;
     uint32_t workers;        /* local ones to start, up to COORD_CHILDREN_MAX */
     uint32_t threads;        /* of each */
+    uint32_t expect;         /* workers that are waited for before it begins; fewer than `workers`: those */
     bool workers_survive;    /* they outlive the coordinator */
     const char *program;     /* of the workers; null: this one */
+    const char *metrics;     /* where GET /metrics is answered (coord_http.h); null: nowhere */
     /* What sinks print; null: they may not. */
     void (*print)(void *user, const char *text, size_t size);
     void *user;
@@ -66,6 +68,10 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
 void coord_server_wake(coord_server *server);
 
 const char *coord_server_address(const coord_server *server);
+/* Where numbers are shown, "127.0.0.1:9464"; null: nowhere. */
+const char *coord_server_metrics(const coord_server *server);
+/* The public key that others must know; "": none. */
+const char *coord_server_key(const coord_server *server);
 /* A command of this process itself; its answer is not waited for. */
 void coord_server_command(coord_server *server, proto_verb verb);
 /* How it stands; `status` is large and the caller's. */

@@ -118,6 +118,8 @@ void coord_server_status(coord_server *server, coord_status *status)
     status_waiting(server, &stats, status);
     status_error(server, &stats, status);
     snprintf(status->fingerprint, sizeof status->fingerprint, "%s", server->fingerprint);
+    if (server->http != NULL)
+        snprintf(status->metrics, sizeof status->metrics, "%s", coord_http_address(server->http));
     status->generation = stats.generation;
     status->incarnation = stats.incarnation;
     status->restarts = stats.restarts;

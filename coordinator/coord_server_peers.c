@@ -24,8 +24,43 @@ void server_peer_forget(coord_server *server, uint64_t id)
 {
     server_peer *peer = server_peer_find(server, id);
 
-    if (peer != NULL)
-        *peer = server->peers[--server->peer_count];
+    if (peer == NULL)
+        return;
+    server_peer_uncount(peer);
+    *peer = server->peers[--server->peer_count];
+}
+
+/* A local worker is there as long as its process is. */
+void server_peer_gone(coord_server *server, uint64_t id)
+{
+    server_peer *peer = server_peer_find(server, id);
+    uint32_t slot;
+
+    if (peer == NULL)
+        return;
+    peer->here = false;
+    if (!coord_children_has(server->children, id, &slot))
+        proto_coord_gone(server->coord, server_now_us(), id);
+}
+
+bool server_peers_are_here(const coord_server *server)
+{
+    bool here = false;
+
+    for (uint32_t i = 0; i < server->peer_count; i++)
+        here |= server->peers[i].here;
+    return here;
+}
+
+/* Joined workers that have left for good. */
+static void peers_clear(coord_server *s)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        if (s->peers[i].here || proto_coord_has_member(s->coord, s->peers[i].id))
+            s->peers[kept++] = s->peers[i];
+    s->peer_count = kept;
 }
 
 static server_peer *peer_add(coord_server *s, uint64_t id)
@@ -34,6 +69,8 @@ static server_peer *peer_add(coord_server *s, uint64_t id)
 
     if (peer != NULL)
         return peer;
+    if (s->peer_count == s->peer_room)
+        peers_clear(s);
     if (s->peer_count == s->peer_room) {
         uint32_t room = 2 * s->peer_room + 8;
         server_peer *grown = room > 2 * PROTO_WORKERS_MAX ? NULL : realloc(s->peers, room * sizeof *grown);
@@ -65,6 +102,7 @@ static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint
 
     if (peer == NULL)
         return;
+    peer->here = true;
     peer->host = host;
     peer->process = process;
     if (label.size > 0)
@@ -110,7 +148,7 @@ static proto_bytes bytes_of(const char *text)
     return (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
 }
 
-static void assign(coord_server *s, uint64_t to, uint32_t host)
+static void assign(coord_server *s, uint64_t to)
 {
     coord_worker_options o = { .threads = s->options.threads, .console = s->options.print != NULL,
                                .sink_host = coord_process_host() };
@@ -123,8 +161,8 @@ static void assign(coord_server *s, uint64_t to, uint32_t host)
     if (s->job.verify != NULL)
         snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
     o.streams = s->job.streams;
-    if (host == o.sink_host)
-        snprintf(o.state, sizeof o.state, "%s", s->options.state);
+    snprintf(o.state, sizeof o.state, "%s", s->options.state);
+    snprintf(o.nonce, sizeof o.nonce, "%s", s->nonce);
     options = coord_json_options(&o);
     if (options == NULL)
         return;
@@ -149,7 +187,7 @@ static void take_hello(coord_server *s, const proto_msg *msg)
         stop.stop.reason = (uint8_t)coord_server_end(s);
         server_send(s, msg->header.sender, &stop);
     } else if (msg->header.job == 0) {
-        assign(s, msg->header.sender, h->host);
+        assign(s, msg->header.sender);
     }
 }
 
@@ -223,6 +261,9 @@ void server_take_worker(coord_server *server, const proto_msg *msg)
         return;
     case PROTO_TYPE_part:
         take_part(server, msg);
+        return;
+    case PROTO_TYPE_metrics:
+        server_take_metrics(server, msg);
         return;
     case PROTO_TYPE_finished:
         take_finished(server, msg);

@@ -1,10 +1,13 @@
 /* A server's insides, shared by coord_server.c (life, the loop), coord_server_peers.c (messages of
- * workers), coord_server_clients.c (questions, status) and coord_server_state.c (opening a state). */
+ * workers), coord_server_clients.c (questions, status), coord_server_metrics.c (numbers) and
+ * coord_server_state.c (opening a state). */
 #ifndef COORD_SERVER_PRIVATE_H
 #define COORD_SERVER_PRIVATE_H
 
 #include "coordinator/coord_children.h"
 #include "coordinator/coord_commit.h"
+#include "coordinator/coord_counts.h"
+#include "coordinator/coord_http.h"
 #include "coordinator/coord_log.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_server.h"
@@ -17,13 +20,18 @@ typedef struct server_peer {
     uint64_t id, process;
     uint32_t host;
     char label[WEIR_NAME_MAX];
+    bool here; /* its connection is there */
     char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
+    coord_counts *counts;    /* as it told last; owned; null: it has not */
 } server_peer;
 
 struct coord_server {
     coord_server_options options;
     coord_server_job job;
     uint64_t number;         /* of the job */
+    coord_endpoint endpoint;
+    char nonce[COORD_NONCE_TEXT];
+    bool begun;              /* it has run since this process began */
     df_disk disk;
     coord_log *log;
     coord_commit *commit;
@@ -48,6 +56,12 @@ struct coord_server {
     bool told_to_leave;
     struct { uint64_t us, low; } samples[SERVER_SAMPLES]; /* of the speed */
     uint32_t sample_count;
+    coord_http *http;        /* null: nobody wants to see numbers */
+    struct {
+        uint64_t attempt, attempt_us; /* the newest that was under way, and since when */
+        double last_seconds;          /* of the newest snapshot; below 0: not known */
+        coord_histogram snapshots;
+    } seen;
     df_status status;        /* not DF_OK: the log or the store failed */
     df_error error;
 };
@@ -66,10 +80,24 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
 void server_take_worker(coord_server *server, const proto_msg *msg);
 server_peer *server_peer_find(const coord_server *server, uint64_t id);
 void server_peer_forget(coord_server *server, uint64_t id);
+/* Its connection was lost. */
+void server_peer_gone(coord_server *server, uint64_t id);
+/* Whether anybody's is there. */
+bool server_peers_are_here(const coord_server *server);
 /* Tell a worker where the others are. */
 void server_tell_peers(coord_server *server, uint64_t to);
 /* "w2", or what the worker calls itself. */
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
+
+/* ---- coord_server_metrics.c ---- */
+df_status server_metrics_open(coord_server *server, df_error *err) DF_MUST_CHECK;
+/* Which attempt is under way; which one was committed. */
+void server_metrics_watch(coord_server *server, uint64_t now_us, uint64_t attempt);
+void server_metrics_committed(coord_server *server, uint64_t now_us, uint64_t attempt);
+void server_take_metrics(coord_server *server, const proto_msg *msg);
+void server_peer_uncount(server_peer *peer);
+/* Show the numbers to whoever waits for them. */
+void server_metrics_turn(coord_server *server);
 
 /* ---- coord_server_clients.c ---- */
 void server_take_query(coord_server *server, const proto_msg *msg);

@@ -150,6 +150,8 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     if (s == DF_OK)
         s = state_keep_job(server, err);
     if (s == DF_OK)
+        s = coord_state_nonce_write(server->nonce, server->options.state, err);
+    if (s == DF_OK)
         s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
                               server->job.policy->snapshot_retain, state_wake, server, err);
     if (s != DF_OK)

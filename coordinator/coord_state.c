@@ -1,6 +1,7 @@
 #include "coordinator/coord_state.h"
 
 #include "dataflow/df_failpoint.h"
+#include "snapshot/snap_hash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,7 +102,7 @@ static bool state_is_log(const char *name)
 
 df_status coord_state_clear(const char *folder, df_error *err)
 {
-    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished",
+    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished", "nonce",
                                          "history.a", "history.b", "lock" };
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, "store", err);
@@ -207,22 +209,81 @@ void coord_state_remove(const char *folder, const char *name)
         unlink(path);
 }
 
-df_status coord_state_endpoint(char address[COORD_ADDRESS_MAX], const char *folder, df_error *err)
+/* Line `at` of a text; false: it is not there, or too long. */
+static bool line_of(const char *text, int at, char *line, size_t capacity)
+{
+    size_t size;
+
+    for (int i = 0; i < at; i++) {
+        text += strcspn(text, "\n");
+        text += *text != '\0';
+    }
+    size = strcspn(text, "\n");
+    snprintf(line, capacity, "%.*s", (int)size, text);
+    return size > 0 && size < capacity;
+}
+
+df_status coord_state_endpoint(coord_endpoint *endpoint, const char *folder, df_error *err)
 {
     char *text;
     size_t size;
     df_status s = coord_state_read(folder, "endpoint", &text, &size, err);
 
-    address[0] = '\0';
+    *endpoint = (coord_endpoint){ 0 };
     if (s != DF_OK)
         return s;
-    size = strcspn(text, "\n");
-    if (size == 0 || size >= COORD_ADDRESS_MAX)
+    if (!line_of(text, 0, endpoint->address, sizeof endpoint->address))
         s = df_fail(err, DF_ECORRUPT, "%s/endpoint: expected an address", folder);
-    else
-        snprintf(address, COORD_ADDRESS_MAX, "%.*s", (int)size, text);
+    else if (!line_of(text, 1, endpoint->key, sizeof endpoint->key) ||
+             !line_of(text, 2, endpoint->keys, sizeof endpoint->keys))
+        endpoint->key[0] = endpoint->keys[0] = '\0';
     free(text);
     return s;
+}
+
+df_status coord_state_endpoint_write(const coord_endpoint *endpoint, const char *folder, df_error *err)
+{
+    char text[sizeof *endpoint + 4];
+    int size = snprintf(text, sizeof text, "%s\n", endpoint->address);
+
+    if (endpoint->key[0] != '\0')
+        size = snprintf(text, sizeof text, "%s\n%s\n%s\n", endpoint->address, endpoint->key,
+                        endpoint->keys);
+    return coord_state_write(folder, "endpoint", text, (size_t)size, err);
+}
+
+/* ---- is it the same folder? ---- */
+
+static void nonce_hash(char hash[COORD_NONCE_TEXT], const void *bytes, size_t size)
+{
+    df_hash h = snap_hash(bytes, size);
+
+    snprintf(hash, COORD_NONCE_TEXT, "%016" PRIx64 "%016" PRIx64, h.high, h.low);
+}
+
+df_status coord_state_nonce_write(char hash[COORD_NONCE_TEXT], const char *folder, df_error *err)
+{
+    uint8_t bytes[32];
+
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return df_fail(err, DF_EIO, "no random bytes");
+    nonce_hash(hash, bytes, sizeof bytes);
+    return coord_state_write(folder, "nonce", bytes, sizeof bytes, err);
+}
+
+df_status coord_state_nonce_check(const char *hash, const char *folder, df_error *err)
+{
+    char *bytes, found[COORD_NONCE_TEXT] = "";
+    size_t size;
+    df_status s = coord_state_read(folder, "nonce", &bytes, &size, err);
+
+    if (s == DF_OK)
+        nonce_hash(found, bytes, size);
+    free(bytes);
+    return s == DF_OK && strcmp(found, hash) == 0
+               ? DF_OK
+               : df_fail(err, DF_ENOTSUP,
+                         "the coordinator's folder is not shared with this machine: %.300s", folder);
 }
 
 /* ---- sockets ---- */

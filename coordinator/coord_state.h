@@ -3,7 +3,9 @@
  *   history.a history.b lock   the log (coord_log.h)
  *   store/                     snapshots (coord_commit.h)
  *   job.toml sets              the job as it was submitted: its text, its overrides, a line each
- *   endpoint                   where the coordinator listens, one line; there while one runs
+ *   endpoint                   where the coordinator listens, a line; its public key and the folder of
+ *                              its keys, a line each, if who connects needs them; there while one runs
+ *   nonce                      random bytes of the coordinator that runs: who reads them has this folder
  *   workers                    local workers, a line each (coord_children.h)
  *   worker-N.log               what they said
  *
@@ -11,6 +13,7 @@
 #ifndef COORD_STATE_H
 #define COORD_STATE_H
 
+#include "coordinator/coord_keys.h"
 #include "dataflow/df_disk.h"
 
 #define COORD_STATE_FILE_MAX (2u << 20) /* bytes of a small file */
@@ -32,9 +35,24 @@ df_status coord_state_read(const char *folder, const char *name, char **out, siz
 /* One that is not there is no failure. */
 void coord_state_remove(const char *folder, const char *name);
 
+typedef struct coord_endpoint {
+    char address[COORD_ADDRESS_MAX];
+    char key[COORD_KEY_SIZE], keys[DF_PATH_MAX]; /* "": none is needed */
+} coord_endpoint;
+
 /* Where a coordinator listens. DF_END: none does. */
-df_status coord_state_endpoint(char address[COORD_ADDRESS_MAX], const char *folder, df_error *err)
+df_status coord_state_endpoint(coord_endpoint *endpoint, const char *folder, df_error *err)
     DF_MUST_CHECK;
+df_status coord_state_endpoint_write(const coord_endpoint *endpoint, const char *folder, df_error *err)
+    DF_MUST_CHECK;
+
+#define COORD_NONCE_TEXT 33
+
+/* Write new random bytes; their hash is told to those who shall prove that they can read them. */
+df_status coord_state_nonce_write(char hash[COORD_NONCE_TEXT], const char *folder, df_error *err)
+    DF_MUST_CHECK;
+/* DF_ENOTSUP: what is in this folder is not what the hash is of. */
+df_status coord_state_nonce_check(const char *hash, const char *folder, df_error *err) DF_MUST_CHECK;
 
 /* "ipc://..." of a local socket for a process's number, short enough for every system, in a folder that
  * only this user may enter: below $XDG_RUNTIME_DIR, else in /tmp/weir-UID, which is made. */

@@ -24,6 +24,7 @@ typedef struct coord_status {
     char waiting[128];     /* for what, and who is missing; "": for nothing */
     char error[512];       /* why it failed; "": it has not */
     char fingerprint[64];  /* of the last step; "": not known yet */
+    char metrics[32];      /* where numbers are shown over HTTP, "127.0.0.1:9464"; "": nowhere */
     uint64_t generation, incarnation, restarts;
     bool begun;            /* step 0 is done */
     uint64_t step, steps;

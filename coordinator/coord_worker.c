@@ -5,6 +5,7 @@
  * threads, and for the protocol's next deadline. */
 #include "coordinator/coord_flow.h"
 #include "coordinator/coord_job.h"
+#include "coordinator/coord_join.h"
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_net.h"
@@ -27,17 +28,28 @@
 
 #define WORKER_BEAT_US    200000u
 #define WORKER_RESEND_US  500000u
+#define WORKER_METRICS_US 1000000u /* between two messages with what was counted */
 #define WORKER_CREDIT     (64u << 20)
 #define WORKER_FRAME_SIZE (256u << 10)
 
 typedef struct worker_options {
-    const char *join, *label;
+    const char *join, *label, *bind, *keys, *server_key;
+    bool insecure;
     coord_number id, threads;
 } worker_options;
 
 static const coord_option worker_table[] = {
     { .name = "join", .value = "ADDRESS", .help = "where the coordinator listens",
       .type = COORD_TEXT, .offset = offsetof(worker_options, join) },
+    { .name = "bind", .value = "ADDRESS", .help = "tcp://HOST:PORT at which other workers reach it (HOST: as "
+                                                  "the coordinator sees us; PORT: any)",
+      .type = COORD_TEXT, .offset = offsetof(worker_options, bind) },
+    { .name = "keys", .value = "DIR", .help = "keys for tcp (~/.config/weir/keys)", .type = COORD_TEXT,
+      .offset = offsetof(worker_options, keys) },
+    { .name = "server-key", .value = "KEY", .help = "the coordinator's public key, or its NAME.pub",
+      .type = COORD_TEXT, .offset = offsetof(worker_options, server_key) },
+    { .name = "insecure", .help = "tcp without keys: who reaches the port may do everything",
+      .type = COORD_FLAG, .offset = offsetof(worker_options, insecure) },
     { .name = "label", .value = "NAME", .help = "what a job's [worker.NAME] calls it",
       .type = COORD_TEXT, .offset = offsetof(worker_options, label) },
     { .name = "threads", .value = "T", .help = "threads (default: the job's, or one per processor)",
@@ -50,7 +62,7 @@ static const coord_option worker_table[] = {
 
 typedef struct worker {
     const worker_options *options;
-    uint64_t id, hello_at_us;
+    uint64_t id, hello_at_us, metrics_at_us;
     coord_net *net;
     coord_wire wire;
     uint64_t job;
@@ -61,7 +73,7 @@ typedef struct worker {
     coord_flow *flow;
     coord_recorder recorder;
     proto_worker *proto;
-    bool stopped;
+    bool stopped, refused; /* refused: told that the coordinator does not let us in */
     int code;
 } worker;
 
@@ -90,9 +102,31 @@ static void say_hello(worker *w)
                                .memory = (uint64_t)sysconf(_SC_PHYS_PAGES) *
                                          (uint64_t)sysconf(_SC_PAGESIZE),
                                .label = bytes_of(w->options->label),
-                               .address = bytes_of(coord_net_address(w->net)) };
+                               .address = bytes_of(coord_net_address(w->net)),
+                               .key = bytes_of(coord_net_key(w->net)) };
     w->hello_at_us = now_us() + WORKER_BEAT_US;
     worker_say(w, 0, &msg);
+}
+
+/* About once a second, with a heartbeat: it makes no deadline of its own. */
+static void say_metrics(worker *w, uint64_t now)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_metrics, .job = w->job, .sender = w->id } };
+    coord_counts counts;
+    df_writer out;
+
+    if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
+        return;
+    w->metrics_at_us = now + WORKER_METRICS_US;
+    for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
+        counts.rejected[i] += w->wire.rejected[i];
+    df_writer_init_growing(&out, PROTO_PAYLOAD_SIZE_MAX);
+    coord_counts_encode(&out, &counts);
+    msg.metrics.payload = (proto_bytes){ out.data, (uint32_t)out.size };
+    if (df_writer_ok(&out))
+        worker_say(w, 0, &msg);
+    df_writer_fini(&out);
+    coord_counts_fini(&counts);
 }
 
 /* ---- what the protocol's half asks ---- */
@@ -289,9 +323,9 @@ static void take_assign(worker *w, const proto_assign *a)
     memcpy(w->directory, a->directory.data, a->directory.size);
     w->directory[a->directory.size] = '\0';
     w->job = a->job;
-    s = w->told.state[0] == '\0'
-            ? df_fail(&err, DF_ENOTSUP, "the coordinator's folder is not shared with this machine")
-            : coord_state_path(w->store, w->told.state, "store", &err);
+    s = coord_state_nonce_check(w->told.nonce, w->told.state, &err);
+    if (s == DF_OK)
+        s = coord_state_path(w->store, w->told.state, "store", &err);
     if (s == DF_OK)
         s = read_job(w, a);
     if (s == DF_OK)
@@ -305,33 +339,54 @@ static void take_assign(worker *w, const proto_assign *a)
 
 /* ---- the loop ---- */
 
+/* The coordinator vouches for the others: a worker needs no list of its own. */
 static void take_peer(worker *w, const proto_peer *p)
 {
     char *address = text_of(p->address), *key = text_of(p->key);
+    df_status s = DF_OK;
     df_error err;
 
-    if (address != NULL && key != NULL && p->worker != w->id &&
-        coord_net_connect(w->net, p->worker, address, key[0] == '\0' ? NULL : key, &err) != DF_OK)
-        fprintf(stderr, "weir: %s\n", err.text);
+    if (address != NULL && key != NULL && p->worker != w->id) {
+        if (key[0] != '\0')
+            s = coord_net_allow(w->net, key, COORD_ROLE_WORKER, &err);
+        if (s == DF_OK)
+            s = coord_net_connect(w->net, p->worker, address, key[0] == '\0' ? NULL : key, &err);
+        if (s != DF_OK)
+            fprintf(stderr, "weir: %s\n", err.text);
+    }
     free(address);
     free(key);
 }
 
+/* Whoever connects to us has shown a worker's key at most; the coordinator is who we connected to. */
 static void take_frame(worker *w, const coord_net_event *e)
 {
+    bool from_coordinator = e->peer == COORD_WIRE_COORDINATOR && e->role == COORD_ROLE_ADMIN;
     proto_msg msg;
 
     if (coord_wire_take(&w->wire, e, &msg) != PROTO_REJECT_ok || msg.header.sender != e->peer)
         return;
-    if (msg.header.type == PROTO_TYPE_assign && e->peer == COORD_WIRE_COORDINATOR)
+    if (msg.header.type == PROTO_TYPE_assign && from_coordinator)
         take_assign(w, &msg.assign);
-    else if (msg.header.type == PROTO_TYPE_peer && e->peer == COORD_WIRE_COORDINATOR)
+    else if (msg.header.type == PROTO_TYPE_peer && from_coordinator)
         take_peer(w, &msg.peer);
     else if (w->proto != NULL &&
-             (e->peer == COORD_WIRE_COORDINATOR || coord_wire_between(msg.header.type)))
+             (from_coordinator || (e->peer != COORD_WIRE_COORDINATOR && e->role >= COORD_ROLE_WORKER &&
+                                   coord_wire_between(msg.header.type))))
         proto_worker_receive(w->proto, now_us(), &msg);
-    else if (msg.header.type == PROTO_TYPE_stop && e->peer == COORD_WIRE_COORDINATOR)
+    else if (msg.header.type == PROTO_TYPE_stop && from_coordinator)
         w->stopped = true;
+}
+
+static void tell_refused(worker *w)
+{
+    const char *key = coord_net_key(w->net);
+
+    if (!w->refused)
+        fprintf(stderr, "weir: %s does not let us in%s%s%s; it is tried again\n", w->options->join,
+                key[0] == '\0' ? "; perhaps it wants keys" : ": its list must allow our key '", key,
+                key[0] == '\0' ? "" : "' as a worker, and --server-key must be its own");
+    w->refused = true;
 }
 
 static void take_event(worker *w, const coord_net_event *e)
@@ -340,6 +395,8 @@ static void take_event(worker *w, const coord_net_event *e)
         take_frame(w, e);
     else if (e->kind == COORD_NET_LINKED && e->peer == COORD_WIRE_COORDINATOR)
         say_hello(w);
+    else if (e->kind == COORD_NET_REFUSED && e->peer == COORD_WIRE_COORDINATOR)
+        tell_refused(w);
     else if (e->kind == COORD_NET_LINKED && w->proto != NULL)
         proto_worker_linked(w->proto, now_us(), e->peer);
 }
@@ -362,6 +419,7 @@ static void turn(worker *w)
         return;
     proto_worker_tick(w->proto, now);
     coord_flow_poll(w->flow, w->proto, now);
+    say_metrics(w, now);
 }
 
 static uint64_t number_of(const worker_options *o)
@@ -378,25 +436,18 @@ static uint64_t number_of(const worker_options *o)
 
 static df_status open_net(worker *w, df_error *err)
 {
-    char address[COORD_ADDRESS_MAX] = "tcp://*:*";
-    coord_net_options options = { .self = w->id, .bind = address,
-                                  .frame_size_max = PROTO_FRAME_SIZE_MAX, .insecure = true };
-    bool local = strncmp(w->options->join, "ipc://", 6) == 0;
-    df_status s = local ? coord_state_socket(address, w->id, err) : DF_OK;
+    const worker_options *o = w->options;
+    const coord_join join = { .address = o->join, .listens = true, .bind = o->bind, .keys = o->keys,
+                              .server_key = o->server_key, .insecure = o->insecure };
 
-    if (s == DF_OK && !local)
-        s = df_fail(err, DF_ENOTSUP, "--join %s: a worker on another machine", w->options->join);
-    if (s == DF_OK)
-        s = coord_net_open(&w->net, &options, err);
-    if (s == DF_OK)
-        s = coord_net_connect(w->net, COORD_WIRE_COORDINATOR, w->options->join, NULL, err);
-    return s;
+    return coord_join_open(&w->net, &join, w->id, err);
 }
 
 static int worker_run(const coord_args *args, const void *options)
 {
     worker w = { .options = options };
     df_error err = { 0 };
+    df_status s;
 
     (void)args;
     if (w.options->join == NULL) {
@@ -406,11 +457,11 @@ static int worker_run(const coord_args *args, const void *options)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the coordinator is told, and tells */
     w.id = number_of(w.options);
-    if (!coord_wire_init(&w.wire) || open_net(&w, &err) != DF_OK) {
-        fprintf(stderr, "weir: %s\n", err.text[0] == '\0' ? "out of memory" : err.text);
-        coord_net_close(&w.net);
+    s = coord_wire_init(&w.wire) ? open_net(&w, &err) : df_fail(&err, DF_ENOMEM, "out of memory");
+    if (s != DF_OK) {
+        fprintf(stderr, "weir worker: %s\n", err.text);
         coord_wire_fini(&w.wire);
-        return COORD_FAILED;
+        return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
     }
     while (!w.stopped)
         turn(&w);
@@ -429,7 +480,9 @@ const coord_verb coord_verb_worker = {
     .arguments = "",
     .help = "run key groups for a coordinator",
     .more = "`weir run --workers N` starts its own. One that runs elsewhere is started by hand, and\n"
-            "is given key groups when the coordinator next has a use for it.\n",
+            "is given key groups when the coordinator next has a use for it. Over tcp the coordinator's list\n"
+            "must allow its key (weir keys); it needs no list itself. It must see the coordinator's state\n"
+            "folder at the same path.\n",
     .options = worker_table,
     .options_size = sizeof(worker_options),
     .run = worker_run,

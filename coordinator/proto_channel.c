@@ -171,6 +171,7 @@ static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
 {
     f->sent_us = w->now_us;
     w->stats.frames_sent++;
+    w->channels[member].frames_sent++;
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);
 }
 
@@ -206,6 +207,7 @@ void channel_resend(proto_worker *w, uint32_t member)
     c->resent_us = w->now_us;
     for (channel_frame *f = c->unacked.first; f != NULL; f = f->next) {
         w->stats.frames_resent++;
+        c->frames_resent++;
         channel_transmit(w, member, f);
     }
 }
@@ -320,6 +322,7 @@ static void channel_keep_ahead(proto_worker *w, channel *c, const proto_msg *msg
     frame->next = *at;
     *at = frame;
     c->ahead_count++;
+    c->frames_early++;
 }
 
 static void channel_take_ahead(proto_worker *w, uint32_t member)

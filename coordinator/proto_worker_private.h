@@ -98,6 +98,7 @@ typedef struct channel {
     bool tell, gap;        /* an acknowledgement is due; a frame is missing */
     struct parked_frame *ahead; /* arrived before the one that is missing; by sequence */
     uint32_t ahead_count;
+    uint64_t frames_sent, frames_resent, frames_early; /* early: put into `ahead` */
 } channel;
 
 /* The snapshot under way. */

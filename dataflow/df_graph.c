@@ -378,7 +378,7 @@ void df_graph_stats_get(const df_graph *g, df_graph_stats *stats)
     *stats = (df_graph_stats){ .step = done > 1 ? done - 2 : 0, .begun = done > 1,
                                .allocations = df_pool_allocations(g->pool),
                                .pool_bytes = df_pool_bytes(g->pool) };
-    for (uint32_t i = 0; i < g->thread_count; i++) {
+    for (uint32_t i = 0; i <= g->thread_count; i++) { /* the feeder runs tasks, too */
         const graph_thread *t = &g->threads[i];
         stats->rows += atomic_load_explicit(&t->rows, memory_order_relaxed);
         stats->tasks += atomic_load_explicit(&t->tasks, memory_order_relaxed);
@@ -390,12 +390,12 @@ void df_graph_stats_get(const df_graph *g, df_graph_stats *stats)
 void df_graph_vertex_stats_get(const df_graph *g, uint32_t vertex, df_vertex_stats *stats)
 {
     *stats = (df_vertex_stats){ 0 };
-    for (uint32_t i = 0; i < g->thread_count; i++) {
+    for (uint32_t i = 0; i <= g->thread_count; i++) { /* the feeder runs tasks, too */
         const graph_vertex_count *c = &g->threads[i].vertices[vertex];
-        stats->calls += c->calls;
-        stats->rows_in += c->rows_in;
-        stats->rows_out += c->rows_out;
-        stats->nanoseconds += c->nanoseconds;
+        stats->calls += atomic_load_explicit(&c->calls, memory_order_relaxed);
+        stats->rows_in += atomic_load_explicit(&c->rows_in, memory_order_relaxed);
+        stats->rows_out += atomic_load_explicit(&c->rows_out, memory_order_relaxed);
+        stats->nanoseconds += atomic_load_explicit(&c->nanoseconds, memory_order_relaxed);
     }
 }
 

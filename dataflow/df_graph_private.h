@@ -93,8 +93,9 @@ typedef struct graph_print {
     uint8_t *arrived;  /* [ring][groups]: from another member; null unless in a part */
 } graph_print;
 
+/* Written by one thread, read by any. */
 typedef struct graph_vertex_count {
-    uint64_t calls, rows_in, rows_out, nanoseconds;
+    _Atomic uint64_t calls, rows_in, rows_out, nanoseconds;
 } graph_vertex_count;
 
 typedef struct graph_scratch {

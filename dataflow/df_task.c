@@ -350,8 +350,8 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
             store_carried(&f, gv);
         if (!ok && !f.failed)
             weir_fail(&f.task, WEIR_NO_ROW, "kind \"%s\" failed without a reason", v->kind->name);
-        count->calls++;
-        count->rows_in += rows_in(&f);
+        graph_count(&count->calls, 1);
+        graph_count(&count->rows_in, rows_in(&f));
     }
     drop_unions(&f);
     if (!ok) {
@@ -359,7 +359,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         return false;
     }
     for (uint32_t o = 0; o < v->out_count; o++) {
-        count->rows_out += f.outputs[o]->view.row_count;
+        graph_count(&count->rows_out, f.outputs[o]->view.row_count);
         if (gv->print != DF_NONE && g->ticks[slot].print_streams) {
             graph_print_batch(g, gv->print + o, slot, &f.outputs[o]->view);
             if (g->parted)
@@ -367,7 +367,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         }
         t->local[v->outs[o]] = f.outputs[o];
     }
-    count->nanoseconds += nanoseconds() - begin;
+    graph_count(&count->nanoseconds, nanoseconds() - begin);
     return true;
 }
 
@@ -416,9 +416,9 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         keep(t, &g->kept[v->state][key_group], batch);
     t->local[v->outs[0]] = batch;
     graph_count(&t->rows, batch->view.row_count);
-    count->calls++;
-    count->rows_out += batch->view.row_count;
-    count->nanoseconds += nanoseconds() - begin;
+    graph_count(&count->calls, 1);
+    graph_count(&count->rows_out, batch->view.row_count);
+    graph_count(&count->nanoseconds, nanoseconds() - begin);
     return true;
 }
 

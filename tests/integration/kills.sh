@@ -92,7 +92,13 @@ while [ $killed -lt "$KILLS" ]; do
         fi
     done
     wait $RUN
-    is "round $rounds of kills ends well" test $? -eq 0
+    code=$?
+    if grep -q 'has ended; --fresh' err; then # killed when all was done
+        code=0
+        echo "done. fingerprint $(cat runs/flock/state/finished)" >out
+    fi
+    is "round $rounds of kills ends well" test $code -eq 0
+    [ $code -eq 0 ] || tail -n 30 err runs/flock/state/*.log
     is "with the fingerprint of an undisturbed run" test "$(print_of out)" = "$(print_of long.out)"
     is "and its files, byte for byte" same_files long runs/flock
     exits 0 "and whole snapshots" "$WEIR" snapshot verify runs/flock/state

@@ -39,6 +39,7 @@ fenced libpng 'png\.h' 2
 fenced HDF5 'hdf5\.h' 2
 fenced RocksDB 'rocksdb/' 3
 fenced ZeroMQ 'zmq\.h' 3
+fenced civetweb 'civetweb\.h' 1
 fenced lz4 'lz4' 1
 fenced zstd 'zstd' 1
 

@@ -570,6 +570,19 @@ static void test_addresses(void **state)
     coord_net_close(&net);
 }
 
+/* This machine's own address, as the host of an address sees it. */
+static void test_near(void **state)
+{
+    char near[128];
+
+    (void)state;
+    assert_int_equal(coord_net_near(near, sizeof near, "tcp://127.0.0.1:7000", &error), DF_OK);
+    assert_string_equal(near, "tcp://127.0.0.1:*");
+    assert_int_equal(coord_net_near(near, sizeof near, "tcp://127.0.0.1:*", &error), DF_EINVAL);
+    assert_int_equal(coord_net_near(near, sizeof near, "ipc:///tmp/x", &error), DF_EINVAL);
+    assert_int_equal(coord_net_near(near, sizeof near, "tcp://255.255.255.255:7000", &error), DF_EIO);
+}
+
 static void test_longest_path(void **state)
 {
     char bind[128];
@@ -678,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_wake),
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_near),
         cmocka_unit_test(test_longest_path),
         cmocka_unit_test(test_socket_file),
         cmocka_unit_test(test_close),

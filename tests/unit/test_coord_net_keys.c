@@ -235,6 +235,36 @@ static void test_impostor(void **state)
     allow(K_OTHER, COORD_ROLE_NONE);
 }
 
+/* A key that is on no list, but vouched for by the process itself; what the list says goes first. */
+static void test_vouched(void **state)
+{
+    coord_net *c = net_test_open(COORDINATOR, TCP, folders[K_COORD]);
+    coord_net *w = net_test_open(WORKER, NULL, folders[K_WORKER]);
+    coord_net *plain = net_test_open(OTHER, TCP, NULL);
+    coord_net_event e;
+
+    (void)state;
+    assert_int_equal(coord_net_allow(c, "no key", COORD_ROLE_WORKER, &error), DF_EINVAL);
+    assert_int_equal(coord_net_allow(plain, keys[K_WORKER].public_key, COORD_ROLE_WORKER, &error), DF_OK);
+    net_test_connect(w, COORDINATOR, coord_net_address(c), coord_net_key(c));
+    net_test_expect(w, COORD_NET_REFUSED, COORDINATOR);
+    assert_int_equal(coord_net_allow(c, keys[K_WORKER].public_key, COORD_ROLE_ADMIN, &error), DF_OK);
+    assert_int_equal(coord_net_allow(c, keys[K_WORKER].public_key, COORD_ROLE_WORKER, &error), DF_OK);
+    net_test_expect(w, COORD_NET_LINKED, COORDINATOR);
+    assert_int_equal(net_test_send(w, COORDINATOR, "hello", 5), DF_OK);
+    e = net_test_expect(c, COORD_NET_FRAME, WORKER);
+    assert_int_equal(e.role, COORD_ROLE_WORKER);
+    allow(K_WORKER, COORD_ROLE_READ_ONLY);
+    do {
+        assert_int_equal(net_test_send(w, COORDINATOR, "hello", 5), DF_OK);
+        e = net_test_expect(c, COORD_NET_FRAME, WORKER);
+    } while (e.role != COORD_ROLE_READ_ONLY); /* within a second, which the list may be old */
+    allow(K_WORKER, COORD_ROLE_NONE);
+    coord_net_close(&plain);
+    coord_net_close(&w);
+    coord_net_close(&c);
+}
+
 static void test_wrong_list(void **state)
 {
     coord_net_options o = { .bind = TCP, .frame_size_max = 64, .keys = folders[K_COORD] };
@@ -544,7 +574,7 @@ int main(void)
         cmocka_unit_test(test_both_kinds), cmocka_unit_test(test_impostor),
         cmocka_unit_test(test_wrong_list), cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_huge),       cmocka_unit_test(test_no_frames),
-        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_idle),       cmocka_unit_test(test_vouched),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

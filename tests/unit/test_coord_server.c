@@ -93,7 +93,7 @@ static void test_workers_survive(void **state)
 {
     server_scene *s = server_scene_new();
     coord_server *server;
-    char text[COORD_ADDRESS_MAX];
+    coord_endpoint endpoint;
 
     (void)state;
     s->options.workers_survive = true;
@@ -102,7 +102,7 @@ static void test_workers_survive(void **state)
     server = server_scene_open(s);
     assert_int_equal(server_scene_turn_until(s, server, server_scene_so_snapshot), DF_OK);
     coord_server_close(&server);
-    assert_int_equal(coord_state_endpoint(text, s->state, &error), DF_END);
+    assert_int_equal(coord_state_endpoint(&endpoint, s->state, &error), DF_END);
     assert_int_equal(coord_server_open(&server, &s->options, &error), DF_EINVAL);
     assert_null(server);
     assert_non_null(strstr(error.text, "--resume"));

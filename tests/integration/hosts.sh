@@ -1,0 +1,204 @@
+#!/bin/sh
+# hosts: workers that join over tcp, with keys, and from hosts whose link is cut
+. "$TOP/tests/support/check.sh"
+flock="$TOP/config/jobs/flock.toml --set birds=3000 --set operator.mood.every_steps=10"
+paced="--set run.pace=60 --set snapshot.every_steps=20"
+COORDINATOR=
+WORKERS=
+NAMES=
+IN= # what runs a command where the coordinator is
+AT= # what runs a command where a worker is to be
+
+clean()
+{
+    for pid in $COORDINATOR $WORKERS; do
+        kill -9 "$pid" 2>/dev/null
+    done
+    for name in $NAMES; do
+        ip netns del "$name" 2>/dev/null
+    done
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+
+print_of() # the fingerprint that a run printed
+{
+    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
+}
+has_step() # STATE N: the job has come so far
+{
+    step=$($IN "$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
+    [ "${step:-0}" -ge "$2" ]
+}
+has() # STATE TEXT: the status holds it
+{
+    $IN "$WEIR" status "$1" --json 2>/dev/null | grep -qE "$2"
+}
+members() # STATE: how many workers have key groups
+{
+    $IN "$WEIR" status "$1" --json | grep -o '"member":true' | wc -l
+}
+begin() # FOLDER ARGUMENTS...: a coordinator in the background
+{
+    folder=$1
+    shift
+    $IN "$WEIR" coordinator $flock $paced --directory "$folder" "$@" >"$folder.out" 2>"$folder.err" &
+    COORDINATOR=$!
+    wait_for 10 test -f "$folder/state/endpoint"
+    ADDRESS=$(head -n 1 "$folder/state/endpoint")
+}
+join() # NAME ARGUMENTS...: a worker in the background, its process in JOINED
+{
+    name=$1
+    shift
+    $AT "$WEIR" worker --join "$ADDRESS" --label "$name" "$@" >"$name.log" 2>&1 &
+    JOINED=$!
+    WORKERS="$WORKERS $JOINED"
+}
+ends_alike() # FOLDER: the coordinator ends, and all is as in one process
+{
+    wait "$COORDINATOR"
+    is "$1: it ends well" test $? -eq 0
+    COORDINATOR=
+    is "$1: with the fingerprint of one process" test "$(print_of "$1.out")" = "$(print_of one.out)"
+    is "$1: and its file" cmp one/mood.csv "$1/mood.csv"
+}
+left() # PID...: they have ended
+{
+    for pid in "$@"; do
+        kill -0 "$pid" 2>/dev/null && return 1
+    done
+    return 0
+}
+
+exits 0 "in one process" "$WEIR" run $flock --steps 240 --directory one
+mv out one.out
+for name in server a b c stranger; do
+    "$WEIR" keys new $name --keys "keys.$name" >/dev/null
+done
+for name in a b c; do
+    "$WEIR" keys allow "keys.$name/$name.pub" --role worker --name $name --keys keys.server >/dev/null
+done
+
+# ---- what does not go together ----
+exits 2 "tcp without keys" "$WEIR" coordinator $flock --directory none --bind tcp://127.0.0.1:* --keys nowhere
+holds "says how to make them" err "weir keys new"
+exits 2 "keys without tcp" "$WEIR" coordinator $flock --directory none --keys keys.server
+exits 2 "an address that is none" "$WEIR" coordinator $flock --directory none --bind 127.0.0.1:7000
+exits 2 "a worker needs to know whom it talks to" "$WEIR" worker --join tcp://127.0.0.1:7000 --keys keys.a
+holds "is said so" err "--server-key is needed"
+exits 2 "keys and none" "$WEIR" worker --join tcp://127.0.0.1:7000 --keys keys.a --insecure
+exits 2 "keys of a local socket" "$WEIR" worker --join ipc:///tmp/nobody --keys keys.a
+exits 2 "a server's key that is none" "$WEIR" worker --join tcp://127.0.0.1:7000 --keys keys.a --server-key no
+
+# ---- two workers with keys, a stranger, a spare one ----
+begin keyed --steps 240 --bind tcp://127.0.0.1:* --keys keys.server --expect 2
+is "the coordinator says how to join" grep -qF -- "--join $ADDRESS --server-key=" keyed.err
+join stranger --keys keys.stranger --server-key keys.server/server.pub
+stranger=$JOINED
+join plain --insecure
+plain=$JOINED
+is "a stranger is told that it is none of us" wait_for 20 grep -q "does not let us in" stranger.log
+is "and so is one without keys" wait_for 20 grep -q "does not let us in" plain.log
+join a --keys keys.a --server-key keys.server/server.pub
+a=$JOINED
+is "one worker is not enough" wait_for 20 has keyed '"phase":"waiting".*"label":"a"'
+join b --keys keys.b --server-key "$(cat keys.server/server.pub)" --bind 'tcp://127.0.0.1:*'
+b=$JOINED
+is "two are" wait_for 20 has_step keyed 5
+join c --keys keys.c --server-key keys.server/server.pub
+c=$JOINED
+is "a third one is spare" wait_for 20 has keyed '"label":"c"[^}]*"member":false'
+wait_for 30 has_step keyed 60
+kill -9 "$b"
+is "it takes the place of one that is killed" wait_for 20 has keyed '"label":"c"[^}]*"member":true'
+is "nobody else has" test "$(members keyed)" = 2
+wait_for 30 has_step keyed 100
+kill -9 "$c"
+is "without a spare one the rest go on" wait_for 20 has keyed '"phase":"running".*"restarts":2|"restarts":2.*'
+is "alone" test "$(members keyed)" = 1
+ends_alike keyed
+is "the stranger was none of them" sh -c '! grep -q stranger keyed.err'
+is "the last worker has left" wait_for 10 left "$a"
+kill "$stranger" "$plain"
+
+# ---- local workers and joined ones, and a coordinator that is started again ----
+begin mixed --steps 240 --bind tcp://127.0.0.1:* --keys keys.server --workers 1 --expect 2
+join a --keys keys.a --server-key keys.server/server.pub
+is "a local one and a joined one" wait_for 20 has_step mixed 40
+is "are two" test "$(members mixed)" = 2
+kill -9 $COORDINATOR
+wait $COORDINATOR 2>/dev/null
+begin mixed --steps 240 --bind tcp://127.0.0.1:* --keys keys.server --workers 1 --expect 2
+is "they are found again" wait_for 20 has mixed '"phase":"running"'
+is "where it was" has mixed '"generation":1'
+ends_alike mixed
+
+# ---- without keys ----
+begin open --steps 240 --bind tcp://127.0.0.1:* --insecure --expect 2
+join a --insecure
+join b --insecure
+ends_alike open
+
+# ---- namespaces: hosts of their own, as far as the network, the processes and the names go ----
+namespaces()
+{
+    [ "$(id -u)" = 0 ] && command -v ip >/dev/null && command -v unshare >/dev/null || return 1
+    for name in weir-c.$$ weir-a.$$ weir-b.$$; do
+        ip netns add $name || return 1
+        NAMES="$NAMES $name"
+        ip -n $name link set lo up || return 1
+    done
+    for side in a.1 b.2; do
+        name=weir-${side%.*}.$$
+        net=10.77.${side#*.}
+        ip -n $name link add out type veth peer name to-${side%.*} netns weir-c.$$ &&
+            ip -n $name address add $net.2/24 dev out && ip -n $name link set out up &&
+            ip -n weir-c.$$ address add $net.1/24 dev to-${side%.*} &&
+            ip -n weir-c.$$ link set to-${side%.*} up && ip -n $name route add default via $net.1 ||
+            return 1
+    done
+    ip netns exec weir-c.$$ sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+}
+if ! namespaces 2>namespaces.err; then
+    echo "skip network namespaces: $(head -n 1 namespaces.err)"
+    exit 0
+fi
+paced="--set run.pace=20 --set snapshot.every_steps=20"
+IN="ip netns exec weir-c.$$"
+begin cut --steps 240 --bind 'tcp://10.77.1.1:*' --keys keys.server --expect 2
+AT="ip netns exec weir-a.$$"
+join a --keys keys.a --server-key keys.server/server.pub
+cat >elsewhere <<EOS
+#!/bin/sh
+# A machine of another name, whose processes nobody here can end.
+exec ip netns exec weir-b.$$ unshare --uts --pid --fork --kill-child --mount-proc \\
+    sh -c 'hostname elsewhere; exec "\$@"' - "\$@"
+EOS
+cat >apart <<EOS
+#!/bin/sh
+# One that has another folder at the same path.
+exec ip netns exec weir-b.$$ unshare --mount sh -c 'mount -t tmpfs none cut/state; exec "\$@"' - "\$@"
+EOS
+chmod +x elsewhere apart
+AT=./elsewhere
+join b --keys keys.b --server-key keys.server/server.pub
+b=$JOINED
+is "workers in two namespaces" wait_for 20 has_step cut 5
+is "on two hosts, as far as they know" test "$($IN "$WEIR" status cut --json | grep -oE '"host":[0-9]+' |
+    sort -u | wc -l)" = 2
+exits 1 "a worker that does not see the coordinator's folder" timeout 20 ./apart "$WEIR" worker \
+    --join "$ADDRESS" --keys keys.c --server-key keys.server/server.pub
+holds "is refused" err "the coordinator's folder is not shared with this machine"
+AT="ip netns exec weir-a.$$"
+join c --keys keys.c --server-key keys.server/server.pub
+is "and a spare one that does is not" wait_for 20 has cut '"label":"c"[^}]*"member":false'
+wait_for 30 has_step cut 30
+ip -n weir-b.$$ link set out down
+is "the spare one replaces one whose link is cut" wait_for 20 has cut '"label":"c"[^}]*"member":true'
+is "which lives" kill -0 "$b"
+ip -n weir-b.$$ link set out up
+ip -n weir-b.$$ route add default via 10.77.2.1
+is "and leaves when it hears that it was replaced" wait_for 20 left "$b"
+is "the others went on" has_step cut 20
+ends_alike cut

@@ -1,0 +1,87 @@
+#!/bin/sh
+# metrics: a running job's numbers over HTTP, through a worker's death
+. "$TOP/tests/support/check.sh"
+jobs=$TOP/config/jobs
+flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 100000"
+paced="--set run.pace=60 --set snapshot.every_steps=20"
+is "a client to fetch with" "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -o fetch "$TOP/tests/integration/fetch.c"
+
+# address_of FILE: what was bound, from what the run says.
+address_of()
+{
+    sed -n 's|^metrics at http://\(.*\)/metrics$|\1|p' "$1"
+}
+
+# value NAME[LABELS]: a sample as it stood when the page was fetched last.
+value()
+{
+    awk -v key="$1" 'index($0, key " ") == 1 { print $NF }' page
+}
+
+# reaches NAME[LABELS] VALUE: fetched again, the sample is at least that.
+reaches()
+{
+    ./fetch "$address" /metrics >page 2>/dev/null &&
+        awk -v key="$1" -v least="$2" 'index($0, key " ") == 1 && $NF >= least { found = 1 }
+            END { exit !found }' page
+}
+
+# ---- what is refused ----
+exits 2 "--metrics without workers" "$WEIR" run $flock --metrics 0
+holds "is said so" err "go with --workers"
+exits 2 "no address" "$WEIR" run $flock --workers 1 --metrics there:80
+holds "is said so" err "expected PORT or A.B.C.D:PORT"
+is "and nothing was begun" test ! -e runs
+
+# ---- a running job ----
+"$WEIR" run $flock $paced --workers 2 --metrics 0 >out.long 2>err.long &
+runner=$!
+is "it says where" wait_for 30 grep -q '^metrics at http://127\.0\.0\.1:[0-9]*/metrics$' err.long
+address=$(address_of err.long)
+is "the step moves" wait_for 30 reaches weir_step 5
+is "and again" wait_for 30 reaches weir_step "$(($(value weir_step) + 5))"
+for worker in w1 w2; do
+    is "$worker tells its rows" wait_for 30 reaches "weir_worker_row_steps_total{worker=\"$worker\"}" 3000
+    is "$worker tells its operators" wait_for 30 \
+        reaches "weir_operator_calls_total{worker=\"$worker\",operator=\"fly\",role=\"operator\",kind=\"boids\"}" 30
+    is "$worker has written parts" wait_for 30 \
+        reaches "weir_worker_snapshot_duration_seconds_count{worker=\"$worker\"}" 2
+done
+is "frames go both ways" sh -c '[ "$(grep -c "^weir_channel_frames_sent_total{worker=\"w[12]\",peer=\"w[12]\"} [1-9]" page)" = 2 ]'
+is "snapshots are counted" wait_for 30 reaches weir_snapshots_taken_total 2
+is "and measured" reaches weir_snapshot_duration_seconds_count 2
+is "their size, too" reaches weir_snapshot_last_size_bytes 1000
+is "two workers are here" test "$(value 'weir_workers{state="here"}')" = 2
+is "nothing was refused as damaged" test "$(value 'weir_rejected_messages_total{reason="field"}')" = 0
+exits 2 "another path" ./fetch "$address" /
+exits 0 "status" "$WEIR" status flock
+holds "says where" out "http://$address/metrics"
+exits 0 "status as JSON" "$WEIR" status flock --json
+holds "says where, too" out "\"metrics\":\"$address\""
+exits 1 "a second run at the same port" "$WEIR" run $flock --workers 1 --directory other --metrics "$address"
+holds "is refused" err "cannot listen at $address"
+sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' page >names
+is "each is described" awk 'NR == FNR { text = text $0; next }
+    !index(text, "`" $1 "`") && !index(text, "`" $1 "{") { print $1; missing = 1 }
+    END { exit missing }' "$TOP/coordinator/README.md" names
+if command -v promtool >/dev/null 2>&1; then
+    is "promtool finds nothing" sh -c './fetch '"$address"' /metrics | promtool check metrics'
+else
+    echo "skip promtool is not here"
+fi
+
+# ---- a worker dies: the other one's counters go on where they were ----
+rows=$(value 'weir_worker_row_steps_total{worker="w1"}')
+kill -9 "$("$WEIR" status flock --json | sed -nE 's/.*"label":"w2",[^}]*"pid":([0-9]+).*/\1/p')"
+is "the restart is counted" wait_for 30 reaches weir_restarts_total 1
+is "both are here again" wait_for 30 reaches 'weir_workers{state="here"}' 2
+is "the new one tells its numbers" wait_for 30 reaches 'weir_worker_tasks_total{worker="w2"}' 1
+is "it has loaded once" reaches 'weir_worker_restore_duration_seconds_count{worker="w2"}' 1
+is "the other one twice" wait_for 30 reaches 'weir_worker_restore_duration_seconds_count{worker="w1"}' 2
+is "whose rows did not begin anew" test "$(value 'weir_worker_row_steps_total{worker="w1"}')" -ge "$rows"
+is "and there is one of each" test "$(grep -c '^weir_worker_tasks_total' page)" = 2
+is "generation 2" test "$(value weir_generation)" = 2
+is "drain" "$WEIR" drain flock
+wait $runner
+is "ends the run" test $? -eq 0
+exits 1 "and the page is gone" ./fetch "$address" /metrics

@@ -1,0 +1,582 @@
+/* The text that Prometheus reads, checked by a small parser that knows the format and nothing of weir;
+ * and the bytes in which workers tell their numbers. */
+#include "coordinator/coord_expose.h"
+#include "coordinator/coord_metrics.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static df_error error;
+
+/* ---- the parser ---- */
+
+#define SAMPLES_MAX  4000
+#define FAMILIES_MAX 200
+
+typedef struct sample {
+    char key[400]; /* the name and its labels as they stand there */
+    double value;
+} sample;
+
+typedef struct exposition {
+    sample samples[SAMPLES_MAX];
+    int sample_count;
+    char families[FAMILIES_MAX][128];
+    int family_count;
+    char type[16];       /* of the last family */
+    bool typed;
+    /* of the histogram series that is open */
+    char series[400];
+    double bound, below;
+} exposition;
+
+static bool name_is_right(const char *name, size_t size)
+{
+    if (size == 0 || isdigit((unsigned char)name[0]))
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+            return false;
+    return true;
+}
+
+/* Behind the labels, which begin with '{'; null: they are wrong. `le` is cut out into `bound`. */
+static const char *labels_read(const char *at, char *others, char *bound)
+{
+    bool more = true;
+
+    bound[0] = others[0] = '\0';
+    for (at++; more; at++) {
+        const char *name = at, *value;
+        size_t size = strcspn(at, "=");
+
+        if (!name_is_right(name, size) || strncmp(at + size, "=\"", 2) != 0)
+            return NULL;
+        value = at = at + size + 2;
+        for (; *at != '"'; at++)
+            if (*at == '\0' || *at == '\n' || (*at == '\\' && strchr("\\\"n", *++at) == NULL))
+                return NULL;
+        if (size == 2 && strncmp(name, "le", 2) == 0)
+            sprintf(bound, "%.*s", (int)(at - value), value);
+        else
+            sprintf(others + strlen(others), "%.*s,", (int)(at - name), name);
+        at++;
+        more = *at == ',';
+        if (!more && *at != '}')
+            return NULL;
+    }
+    return at;
+}
+
+/* Buckets ascend, are cumulative, and end with +Inf, which is the count. */
+static void histogram_check(exposition *e, const char *suffix, const char *others, const char *bound,
+                            double value)
+{
+    if (strcmp(suffix, "_bucket") == 0) {
+        double le = strcmp(bound, "+Inf") == 0 ? HUGE_VAL : strtod(bound, NULL);
+
+        if (strcmp(e->series, others) != 0 || e->bound == HUGE_VAL) {
+            strcpy(e->series, others);
+            e->bound = -HUGE_VAL;
+            e->below = 0;
+        }
+        assert_true(bound[0] != '\0' && le > e->bound && value >= e->below);
+        e->bound = le;
+        e->below = value;
+    } else {
+        assert_string_equal(e->series, others);
+        assert_true(e->bound == HUGE_VAL);
+        if (strcmp(suffix, "_count") == 0)
+            assert_true(value == e->below);
+        else
+            assert_string_equal(suffix, "_sum");
+    }
+}
+
+static void sample_read(exposition *e, const char *line)
+{
+    const char *family = e->families[e->family_count - 1], *at = line + strcspn(line, "{ ");
+    char others[400] = "", bound[64] = "", suffix[64], *end;
+    sample *s = &e->samples[e->sample_count++];
+
+    assert_true(e->typed && e->sample_count < SAMPLES_MAX);
+    assert_true(name_is_right(line, (size_t)(at - line)));
+    assert_int_equal(strncmp(line, family, strlen(family)), 0);
+    sprintf(suffix, "%.*s", (int)(at - line - (ptrdiff_t)strlen(family)), line + strlen(family));
+    if (*at == '{') {
+        at = labels_read(at, others, bound);
+        assert_non_null(at);
+    }
+    assert_int_equal(*at, ' ');
+    s->value = strtod(at + 1, &end);
+    assert_true(end > at + 1 && *end == '\0');
+    snprintf(s->key, sizeof s->key, "%.*s", (int)(at - line), line);
+    if (strcmp(e->type, "histogram") == 0)
+        histogram_check(e, suffix, others, bound, s->value);
+    else
+        assert_string_equal(suffix, "");
+    if (strcmp(e->type, "counter") == 0)
+        assert_true(s->value >= 0 && strcmp(family + strlen(family) - 6, "_total") == 0);
+    for (int i = 0; i < e->sample_count - 1; i++)
+        assert_string_not_equal(e->samples[i].key, s->key);
+}
+
+static void comment_read(exposition *e, const char *line)
+{
+    char name[128], type[16];
+
+    if (strncmp(line, "# HELP ", 7) == 0) {
+        assert_int_equal(sscanf(line + 7, "%127s", name), 1);
+        assert_true(name_is_right(name, strlen(name)) && e->family_count < FAMILIES_MAX);
+        assert_true(strlen(line) > 7 + strlen(name) + 1);
+        for (int i = 0; i < e->family_count; i++)
+            assert_string_not_equal(e->families[i], name);
+        strcpy(e->families[e->family_count++], name);
+        e->typed = false;
+        return;
+    }
+    assert_int_equal(sscanf(line, "# TYPE %127s %15s", name, type), 2);
+    assert_string_equal(name, e->families[e->family_count - 1]);
+    assert_true(!e->typed && (strcmp(type, "counter") == 0 || strcmp(type, "gauge") == 0 ||
+                              strcmp(type, "histogram") == 0));
+    strcpy(e->type, type);
+    e->typed = true;
+    e->series[0] = '\0';
+    e->bound = HUGE_VAL;
+}
+
+/* Takes the text. */
+static exposition *parse(char *text, size_t size)
+{
+    exposition *e = calloc(1, sizeof *e);
+    char *at = text;
+
+    assert_true(size > 0 && text[size - 1] == '\n' && memchr(text, 0, size) == NULL);
+    while (at < text + size) {
+        char *end = memchr(at, '\n', (size_t)(text + size - at));
+
+        *end = '\0';
+        if (at[0] == '#')
+            comment_read(e, at);
+        else
+            sample_read(e, at);
+        at = end + 1;
+    }
+    free(text);
+    return e;
+}
+
+static double value_of(const exposition *e, const char *key)
+{
+    for (int i = 0; i < e->sample_count; i++)
+        if (strcmp(e->samples[i].key, key) == 0)
+            return e->samples[i].value;
+    return -1;
+}
+
+/* ---- a job ---- */
+
+typedef struct scene {
+    coord_status status;
+    coord_histogram snapshots;
+    snap_entry last;
+    coord_counts counts[3];
+    const coord_counts *told[3];
+    coord_metrics metrics;
+} scene;
+
+static void counts_fill(coord_counts *c, uint64_t seed)
+{
+    assert_true(coord_counts_init(c, 3, 2));
+    c->row_steps = seed;
+    c->tasks = seed + 1;
+    c->pool_bytes = seed + 2;
+    c->part_bytes_raw = seed + 3;
+    c->loads_failed = seed + 4;
+    c->rejected[PROTO_REJECT_stale] = seed + 5;
+    coord_histogram_put(&c->parts, 0.002);
+    coord_histogram_put(&c->parts, 1000);
+    c->operators[0] = (coord_counts_operator){ .name = "fly", .kind = "boids", .calls = seed,
+                                               .nanoseconds = 1500000000 };
+    c->operators[1] = (coord_counts_operator){ .role = COORD_COUNTS_SINK, .name = "birds",
+                                               .kind = "csv", .rows_in = seed };
+    c->operators[2] = (coord_counts_operator){ .role = COORD_COUNTS_STATE, .name = "birds",
+                                               .kind = "state", .rows_out = seed };
+    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .queued = 3 };
+    c->peers[1] = (coord_counts_peer){ .id = 11, .frames_resent = seed, .buffered = 4 };
+    coord_counts_sort(c);
+}
+
+static scene *scene_new(void)
+{
+    static const char *const labels[] = { "w1", "a \"b\\\n", "w3" };
+    scene *s = calloc(1, sizeof *s);
+
+    snprintf(s->status.job, sizeof s->status.job, "flock");
+    snprintf(s->status.phase, sizeof s->status.phase, "running");
+    s->status.begun = true;
+    s->status.step = 17;
+    s->status.steps = 100;
+    s->status.restarts = 2;
+    s->status.snapshot_step = 9;
+    s->status.rejected[PROTO_REJECT_gap] = 5;
+    s->status.worker_count = 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        coord_status_worker *w = &s->status.workers[i];
+
+        *w = (coord_status_worker){ .id = 10 + i, .member = i < 2, .here = i == 0, .begun = i == 0,
+                                    .step = 18, .silent_us = 1500000 };
+        snprintf(w->label, sizeof w->label, "%s", labels[i]);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        counts_fill(&s->counts[i], 1000 * (i + 1));
+        s->told[i] = &s->counts[i];
+    }
+    coord_histogram_put(&s->snapshots, 0.25);
+    coord_histogram_put(&s->snapshots, 0.001);
+    s->last = (snap_entry){ .snapshot = 4, .size = 1000, .created_ms = 1700000000123 };
+    s->metrics = (coord_metrics){ .status = &s->status, .bound = 20, .ceiling = 30, .last = &s->last,
+                                  .last_seconds = 0.25, .snapshots = &s->snapshots, .counts = s->told };
+    return s;
+}
+
+static void scene_free(scene *s)
+{
+    for (int i = 0; i < 3; i++)
+        coord_counts_fini(&s->counts[i]);
+    free(s);
+}
+
+static exposition *scene_parse(const scene *s)
+{
+    size_t size;
+    char *text = coord_metrics_text(&s->metrics, &size);
+
+    assert_non_null(text);
+    return parse(text, size);
+}
+
+/* ---- the text ---- */
+
+static void test_text(void **state)
+{
+    static const struct { const char *key; double value; } expected[] = {
+        { "weir_info{name=\"flock\"}", 1 },
+        { "weir_phase{phase=\"running\"}", 1 },
+        { "weir_phase{phase=\"paused\"}", 0 },
+        { "weir_step", 17 },
+        { "weir_steps", 100 },
+        { "weir_bound", 19 },
+        { "weir_ceiling", 29 },
+        { "weir_restarts_total", 2 },
+        { "weir_snapshot_last_id", 4 },
+        { "weir_snapshot_last_size_bytes", 1000 },
+        { "weir_snapshot_last_duration_seconds", 0.25 },
+        { "weir_snapshot_last_timestamp_seconds", 1700000000.123 },
+        { "weir_snapshot_duration_seconds_bucket{le=\"0.001\"}", 1 },
+        { "weir_snapshot_duration_seconds_bucket{le=\"0.1\"}", 1 },
+        { "weir_snapshot_duration_seconds_bucket{le=\"0.3\"}", 2 },
+        { "weir_snapshot_duration_seconds_count", 2 },
+        { "weir_rejected_messages_total{reason=\"gap\"}", 5 },
+        { "weir_workers{state=\"here\"}", 1 },
+        { "weir_workers{state=\"missing\"}", 1 },
+        { "weir_workers{state=\"spare\"}", 1 },
+        { "weir_worker_step{worker=\"w1\"}", 18 },
+        { "weir_worker_silent_seconds{worker=\"w3\"}", 1.5 },
+        { "weir_worker_row_steps_total{worker=\"w1\"}", 1000 },
+        { "weir_worker_tasks_total{worker=\"a \\\"b\\\\\\n\"}", 2001 },
+        { "weir_worker_snapshot_duration_seconds_bucket{worker=\"w1\",le=\"300\"}", 1 },
+        { "weir_worker_snapshot_duration_seconds_count{worker=\"w1\"}", 2 },
+        { "weir_worker_rejected_messages_total{worker=\"w1\",reason=\"stale\"}", 1005 },
+        { "weir_operator_seconds_total{worker=\"w1\",operator=\"fly\",role=\"operator\","
+          "kind=\"boids\"}", 1.5 },
+        { "weir_operator_rows_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
+          1000 },
+        { "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}", 3 },
+        { "weir_channel_frames_resent_total{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 1000 },
+    };
+    scene *s = scene_new();
+    exposition *e = scene_parse(s);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        if (fabs(value_of(e, expected[i].key) - expected[i].value) > 1e-6 * expected[i].value)
+            fail_msg("%s is %g", expected[i].key, value_of(e, expected[i].key));
+    assert_true(value_of(e, "weir_worker_step{worker=\"w3\"}") < 0);
+    assert_true(value_of(e, "weir_worker_tasks_total{worker=\"w3\"}") < 0);
+    free(e);
+    scene_free(s);
+}
+
+/* Nothing is known yet. */
+static void test_text_empty(void **state)
+{
+    scene *s = scene_new();
+    exposition *e;
+
+    (void)state;
+    s->metrics.last = NULL;
+    s->status.worker_count = 0;
+    s->status.begun = false;
+    e = scene_parse(s);
+    assert_true(value_of(e, "weir_step") < 0);
+    assert_true(value_of(e, "weir_snapshot_last_id") < 0);
+    assert_true(value_of(e, "weir_workers{state=\"here\"}") == 0);
+    assert_true(value_of(e, "weir_snapshots_taken_total") == 0);
+    free(e);
+    s->metrics.last = &s->last; /* of an earlier coordinator: how long it took is not known */
+    s->metrics.last_seconds = -1;
+    e = scene_parse(s);
+    assert_true(value_of(e, "weir_snapshot_last_duration_seconds") < 0);
+    assert_true(value_of(e, "weir_snapshot_last_id") == 4);
+    free(e);
+    scene_free(s);
+}
+
+/* Workers that call themselves the same, or like one of two that do, have series of their own. */
+static void test_text_same_labels(void **state)
+{
+    scene *s = scene_new();
+    exposition *e;
+
+    (void)state;
+    strcpy(s->status.workers[0].label, "w");
+    strcpy(s->status.workers[1].label, "w");
+    strcpy(s->status.workers[2].label, "w (a)");
+    s->told[2] = &s->counts[0];
+    e = scene_parse(s);
+    assert_true(value_of(e, "weir_worker_tasks_total{worker=\"w (a)\"}") == 1001);
+    assert_true(value_of(e, "weir_worker_tasks_total{worker=\"w (b)\"}") == 2001);
+    assert_true(value_of(e, "weir_worker_tasks_total{worker=\"w (a) (c)\"}") == 1001);
+    free(e);
+    scene_free(s);
+}
+
+static void test_text_too_long(void **state)
+{
+    df_writer out;
+    char memory[64];
+
+    (void)state;
+    df_writer_init(&out, memory, sizeof memory);
+    coord_expose_family(&out, "a_long_name_of_a_family_that_is_shown", COORD_GAUGE, "what it is about");
+    coord_expose_count(&out, "a", NULL, 1);
+    assert_false(df_writer_ok(&out));
+}
+
+static void test_histogram(void **state)
+{
+    static const struct { double seconds; uint32_t bucket; } puts[] = {
+        { -1, 0 }, { 0, 0 }, { 0.001, 0 }, { 0.0011, 1 }, { 0.003, 1 }, { 1, 6 }, { 300, 11 },
+        { 300.5, 12 }, { 1e6, 12 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof puts / sizeof puts[0]; i++) {
+        coord_histogram h = { { 0 }, 0 };
+
+        coord_histogram_put(&h, puts[i].seconds);
+        assert_int_equal(h.buckets[puts[i].bucket], 1);
+        assert_int_equal(h.nanoseconds, puts[i].seconds < 0 ? 0 : (uint64_t)(puts[i].seconds * 1e9));
+    }
+}
+
+/* ---- the bytes ---- */
+
+static void bytes_make(df_writer *b, const coord_counts *c)
+{
+    df_writer_init_growing(b, 1 << 20);
+    coord_counts_encode(b, c);
+    assert_true(df_writer_ok(b));
+}
+
+static df_status decode(const df_writer *b, size_t size)
+{
+    uint8_t *exact = malloc(size + 1); /* so that a read behind the end is found */
+    coord_counts c;
+    df_status s;
+
+    memcpy(exact, b->data, size);
+    s = coord_counts_decode(&c, exact, size, &error);
+    free(exact);
+    if (s != DF_OK)
+        assert_true(c.operators == NULL && c.peers == NULL);
+    coord_counts_fini(&c);
+    return s;
+}
+
+static void test_bytes(void **state)
+{
+    coord_counts c, again;
+    df_writer b, second;
+
+    (void)state;
+    counts_fill(&c, 77);
+    bytes_make(&b, &c);
+    assert_int_equal(coord_counts_decode(&again, b.data, b.size, &error), DF_OK);
+    assert_int_equal(again.operator_count, 3);
+    assert_string_equal(again.operators[0].name, "birds");
+    assert_int_equal(again.operators[0].role, COORD_COUNTS_STATE);
+    assert_int_equal(again.operators[1].role, COORD_COUNTS_SINK);
+    assert_int_equal(again.operators[2].nanoseconds, 1500000000);
+    assert_int_equal(again.peers[0].id, 11);
+    assert_int_equal(again.rejected[PROTO_REJECT_stale], 82);
+    assert_int_equal(again.loads_failed, 81);
+    assert_int_equal(again.parts.buckets[COORD_BUCKETS - 1], 1);
+    bytes_make(&second, &again);
+    assert_int_equal(b.size, second.size);
+    assert_memory_equal(b.data, second.data, b.size);
+    df_writer_fini(&b);
+    df_writer_fini(&second);
+    coord_counts_fini(&c);
+    coord_counts_fini(&again);
+}
+
+/* What the largest job can have fits into a message. */
+static void test_bytes_most(void **state)
+{
+    coord_counts c, again;
+    df_writer b;
+
+    (void)state;
+    assert_true(coord_counts_init(&c, COORD_COUNTS_OPERATORS_MAX, PROTO_MEMBERS_MAX));
+    for (uint32_t i = 0; i < c.operator_count; i++) {
+        snprintf(c.operators[i].name, WEIR_NAME_MAX, "%063u", i);
+        snprintf(c.operators[i].kind, WEIR_NAME_MAX, "%063u", 0);
+    }
+    for (uint32_t i = 0; i < c.peer_count; i++)
+        c.peers[i].id = i;
+    bytes_make(&b, &c);
+    assert_true(b.size <= PROTO_PAYLOAD_SIZE_MAX);
+    assert_int_equal(coord_counts_decode(&again, b.data, b.size, &error), DF_OK);
+    coord_counts_fini(&again);
+    df_writer_fini(&b);
+    assert_true(coord_counts_init(&again, COORD_COUNTS_OPERATORS_MAX + 1, 0));
+    for (uint32_t i = 0; i < again.operator_count; i++) {
+        snprintf(again.operators[i].name, WEIR_NAME_MAX, "%063u", i);
+        strcpy(again.operators[i].kind, "k");
+    }
+    bytes_make(&b, &again);
+    assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
+    df_writer_fini(&b);
+    coord_counts_fini(&again);
+    coord_counts_fini(&c);
+}
+
+static void test_bytes_cut(void **state)
+{
+    coord_counts c;
+    df_writer b;
+
+    (void)state;
+    counts_fill(&c, 77);
+    bytes_make(&b, &c);
+    for (size_t size = 0; size < b.size; size++)
+        assert_int_equal(decode(&b, size), DF_ECORRUPT);
+    df_put_u8(&b, 0);
+    assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
+    df_writer_fini(&b);
+    coord_counts_fini(&c);
+}
+
+/* A change of the right numbers that makes them wrong. */
+static void wrong_version(df_writer *b)
+{
+    b->data[0]++;
+}
+
+static void wrong_reasons(df_writer *b)
+{
+    b->data[2 + 12 * 8]++;
+}
+
+static void wrong_bucket(df_writer *b)
+{
+    memset(b->data + 2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT, 0xff, 8);
+}
+
+static void wrong_count(df_writer *b)
+{
+    memset(b->data + 2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT + 2 * 8 * (COORD_BUCKETS + 1), 0xff, 4);
+}
+
+static void test_bytes_wrong(void **state)
+{
+    void (*const wrongs[])(df_writer *) = { wrong_version, wrong_reasons, wrong_bucket, wrong_count };
+    coord_counts c;
+    df_writer b;
+
+    (void)state;
+    counts_fill(&c, 77);
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        bytes_make(&b, &c);
+        wrongs[i](&b);
+        assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
+        df_writer_fini(&b);
+    }
+    coord_counts_fini(&c);
+}
+
+static void operator_wrong(coord_counts *c, int what)
+{
+    coord_counts_operator *o = &c->operators[1];
+
+    switch (what) {
+    case 0:
+        *o = c->operators[0]; /* twice */
+        break;
+    case 1:
+        strcpy(o->name, "a"); /* out of order */
+        break;
+    case 2:
+        strcpy(o->name, "bir\ndt");
+        break;
+    case 3:
+        o->kind[0] = '\0';
+        break;
+    case 4:
+        o->role = COORD_COUNTS_ROLES;
+        break;
+    case 5:
+        c->peers[1].id = c->peers[0].id;
+        break;
+    default:
+        strcpy(o->kind, "caf\xc3\xa9");
+    }
+}
+
+static void test_bytes_lists(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 7; what++) {
+        coord_counts c;
+        df_writer b;
+
+        counts_fill(&c, 77);
+        operator_wrong(&c, what);
+        bytes_make(&b, &c);
+        assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
+        df_writer_fini(&b);
+        coord_counts_fini(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes_most),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_text_empty),
+        cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_too_long),
+        cmocka_unit_test(test_histogram),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_bytes_cut),    cmocka_unit_test(test_bytes_wrong),
+        cmocka_unit_test(test_bytes_lists),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,230 @@
+/* The coordinator's numbers over HTTP, and what workers tell of theirs: hostile ones, too. There is no
+ * worker process; a socket of the test's own speaks for one, and the server is turned in between. */
+#include "tests/support/fake_worker.h"
+
+#include "coordinator/coord_counts.h"
+#include "coordinator/coord_net.h"
+
+#include <arpa/inet.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SPEAKER 77u
+#define LIMIT_S 60
+
+static df_error error;
+
+typedef struct scene {
+    char folder[64], state[96], text[64];
+    sim_job model;
+    coord_shape shape;
+    df_policy policy;
+    coord_server_job job;
+    coord_server *server;
+    coord_status *status;
+    coord_net *net;
+    time_t end;
+    char page[1 << 16];
+} scene;
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+    (void)status;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static scene *scene_new(void)
+{
+    scene *s = calloc(1, sizeof *s);
+    coord_server_options options = { .job = &s->job, .state = s->state, .metrics = "0" };
+    coord_net_options net = { .self = SPEAKER, .frame_size_max = PROTO_FRAME_SIZE_MAX };
+
+    strcpy(s->folder, "/tmp/test_coord_metrics.XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    snprintf(s->state, sizeof s->state, "%s/state", s->folder);
+    fake_worker_text(s->text, 1, 5, 60);
+    fake_worker_job(&s->model, s->text, strlen(s->text));
+    fake_worker_shape(&s->shape);
+    s->job = (coord_server_job){ .name = "model", .file = "model.toml", .directory = s->folder,
+                                 .text = s->text, .sets = "", .plan = &s->model.plan,
+                                 .shape = &s->shape, .policy = &s->policy, .window = 4 };
+    s->status = calloc(1, sizeof *s->status);
+    s->end = time(NULL) + LIMIT_S;
+    assert_int_equal(coord_server_open(&s->server, &options, &error), DF_OK);
+    assert_int_equal(coord_net_open(&s->net, &net, &error), DF_OK);
+    assert_int_equal(coord_net_connect(s->net, 0, coord_server_address(s->server), NULL, &error), DF_OK);
+    return s;
+}
+
+static void scene_free(scene *s)
+{
+    coord_net_close(&s->net);
+    coord_server_close(&s->server);
+    nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(s->status);
+    free(s);
+}
+
+static void turn(scene *s)
+{
+    coord_net_event event;
+    uint64_t ready;
+    df_status waited = coord_net_wait(s->net, 0, NULL, 0, &ready);
+
+    assert_true(waited == DF_OK || waited == DF_AGAIN);
+    while (coord_net_next(s->net, &event))
+        continue;
+    assert_int_equal(coord_server_turn(s->server, 2000, &error), DF_OK);
+    coord_server_status(s->server, s->status);
+    assert_true(time(NULL) < s->end);
+}
+
+/* ---- speaking ---- */
+
+static void say(scene *s, const proto_msg *msg)
+{
+    static uint8_t bytes[PROTO_FRAME_SIZE_MAX];
+    coord_net_frame frame = { .head = bytes, .head_size = proto_encode(msg, bytes, sizeof bytes) };
+
+    assert_true(frame.head_size > 0);
+    while (coord_net_send(s->net, 0, &frame, &error) == DF_AGAIN)
+        turn(s);
+}
+
+static void say_metrics(scene *s, uint64_t job, const void *bytes, size_t size)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_metrics, .job = job, .sender = SPEAKER } };
+
+    msg.metrics.payload = (proto_bytes){ bytes, (uint32_t)size };
+    say(s, &msg);
+}
+
+/* Until a message was rejected for this reason. */
+static void await_rejected(scene *s, proto_reject reason, uint64_t count)
+{
+    do
+        turn(s);
+    while (s->status->rejected[reason] < count);
+    assert_int_equal(s->status->rejected[reason], count);
+}
+
+static void say_join(scene *s, const char *label)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_join, .job = s->status->number,
+                                  .sender = SPEAKER } };
+
+    msg.join.label = (proto_bytes){ (const uint8_t *)label, (uint32_t)strlen(label) };
+    say(s, &msg);
+    do
+        turn(s);
+    while (s->status->worker_count == 0);
+}
+
+static void say_counts(scene *s, uint64_t tasks)
+{
+    coord_counts c;
+    df_writer w;
+
+    assert_true(coord_counts_init(&c, 1, 0));
+    c.tasks = tasks;
+    strcpy(c.operators[0].name, "cells");
+    strcpy(c.operators[0].kind, "model");
+    df_writer_init_growing(&w, 1 << 16);
+    coord_counts_encode(&w, &c);
+    say_metrics(s, s->status->number, w.data, w.size);
+    df_writer_fini(&w);
+    coord_counts_fini(&c);
+}
+
+/* ---- looking ---- */
+
+static void fetch(scene *s)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n";
+    const char *address = coord_server_metrics(s->server);
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t used = 0;
+    ssize_t got = -1;
+
+    to.sin_port = htons((uint16_t)strtoul(strchr(address, ':') + 1, NULL, 10));
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    while (got != 0 && used < sizeof s->page - 1) {
+        turn(s);
+        got = recv(fd, s->page + used, sizeof s->page - 1 - used, MSG_DONTWAIT);
+        used += got > 0 ? (size_t)got : 0;
+    }
+    s->page[used] = '\0';
+    close(fd);
+    assert_int_equal(strncmp(s->page, "HTTP/1.1 200 ", 13), 0);
+}
+
+static void fetch_until(scene *s, const char *text)
+{
+    do
+        fetch(s);
+    while (strstr(s->page, text) == NULL);
+}
+
+/* ---- the tests ---- */
+
+static void test_page(void **state)
+{
+    scene *s = scene_new();
+
+    (void)state;
+    fetch(s);
+    assert_string_equal(s->status->metrics, coord_server_metrics(s->server));
+    assert_non_null(strstr(s->page, "\nweir_info{name=\"model\"} 1\n"));
+    assert_non_null(strstr(s->page, "\nweir_phase{phase=\"waiting\"} 1\n"));
+    assert_non_null(strstr(s->page, "\nweir_workers{state=\"here\"} 0\n"));
+    assert_null(strstr(s->page, "\nweir_snapshot_last_id"));
+    scene_free(s);
+}
+
+static void test_told(void **state)
+{
+    scene *s = scene_new();
+
+    (void)state;
+    turn(s);
+    say_metrics(s, s->status->number, "x", 1); /* of nobody who is known */
+    await_rejected(s, PROTO_REJECT_sender, 1);
+    say_join(s, "speaker");
+    fetch(s);
+    assert_non_null(strstr(s->page, "\nweir_worker_silent_seconds{worker=\"speaker\"} "));
+    assert_null(strstr(s->page, "\nweir_worker_tasks_total{"));
+    say_metrics(s, s->status->number, "x", 1);
+    await_rejected(s, PROTO_REJECT_field, 1);
+    say_metrics(s, s->status->number + 1, "x", 1);
+    await_rejected(s, PROTO_REJECT_job, 1);
+    say_counts(s, 5);
+    fetch_until(s, "\nweir_worker_tasks_total{worker=\"speaker\"} 5\n");
+    say_counts(s, 6); /* the newest counts */
+    fetch_until(s, "\nweir_worker_tasks_total{worker=\"speaker\"} 6\n");
+    assert_non_null(strstr(s->page, "\nweir_operator_calls_total{worker=\"speaker\",operator=\"cells\","
+                                    "role=\"operator\",kind=\"model\"} 0\n"));
+    say_metrics(s, s->status->number, "x", 1); /* what is damaged changes nothing */
+    await_rejected(s, PROTO_REJECT_field, 2);
+    fetch_until(s, "\nweir_rejected_messages_total{reason=\"field\"} 2\n");
+    assert_non_null(strstr(s->page, "\nweir_worker_tasks_total{worker=\"speaker\"} 6\n"));
+    scene_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_page), cmocka_unit_test(test_told) };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
