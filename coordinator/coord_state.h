@@ -22,7 +22,7 @@
 /* FOLDER/NAME. DF_ELIMIT: it is too long. */
 df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const char *name, df_error *err)
     DF_MUST_CHECK;
-/* Make the folder and those above it. */
+/* Make the folder and those above it, with durable names. */
 df_status coord_state_make(const char *folder, df_error *err) DF_MUST_CHECK;
 /* Remove what a coordinator has put there, and nothing else; the folder stays. Nobody may have it. */
 df_status coord_state_clear(const char *folder, df_error *err) DF_MUST_CHECK;

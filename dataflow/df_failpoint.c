@@ -10,7 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-typedef enum failpoint_action { ACTION_NONE, ACTION_KILL, ACTION_STOP, ACTION_ERROR } failpoint_action;
+typedef enum failpoint_action {
+    ACTION_NONE,
+    ACTION_KILL,
+    ACTION_STOP,
+    ACTION_ERROR,
+} failpoint_action;
 
 typedef struct failpoint_arm {
     failpoint_action action;
@@ -57,7 +62,8 @@ static bool arm_pass(const char *from, const char *end, failpoint_arm *arm)
         return true;
     if (*from++ != '@' || from == end || *from < '1' || *from > '9')
         return false;
-    for (arm->pass = 0; from < end && *from >= '0' && *from <= '9' && arm->pass < UINT64_MAX / 16; from++)
+    arm->pass = 0;
+    for (; from < end && *from >= '0' && *from <= '9' && arm->pass < UINT64_MAX / 16; from++)
         arm->pass = arm->pass * 10 + (uint64_t)(*from - '0');
     arm->onward = from < end && *from == '+';
     return from + arm->onward == end;

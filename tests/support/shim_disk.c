@@ -1,13 +1,14 @@
 /* A disk that fails, for LD_PRELOAD: the N-th call that changes a file below a folder fails.
  *
- *   SHIM_DISK_FOLDER   the folder, as the system names it; elsewhere nothing is counted and nothing fails
+ *   SHIM_DISK_FOLDER   the folder, as the system names it; elsewhere nothing is counted or fails
  *   SHIM_DISK_COUNTS   a file where all processes of a run count together; it must be there
  *   SHIM_DISK_FAIL     N; 0 or nothing: calls are only counted
  *   SHIM_DISK_ERROR    ENOSPC, else EIO
  *   SHIM_DISK_ONWARD   set: all later calls fail, too
  *
- * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync, ftruncate,
- * fallocate, rename and link. Of a write that fails the first half may be there (for every other N).
+ * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync,
+ * ftruncate, fallocate, rename and link. Of a write that fails the first half may be there (for every
+ * other N).
  *
  * Beside it the shim watches a rule: a descriptor whose sync has failed is not synced again, because
  * that would succeed although bytes are lost. The file of counts is
@@ -276,7 +277,8 @@ int fallocate64(int fd, int mode, off64_t offset, off64_t size)
 
 int posix_fallocate(int fd, off_t offset, off_t size)
 {
-    return shim_fd_fails("posix_fallocate", fd) ? shim_error : real_posix_fallocate(fd, offset, size);
+    return shim_fd_fails("posix_fallocate", fd) ? shim_error
+                                                : real_posix_fallocate(fd, offset, size);
 }
 
 int posix_fallocate64(int fd, off64_t offset, off64_t size)

@@ -1,14 +1,14 @@
 /* A disk that loses power, for LD_PRELOAD: what was not synced is not there afterwards.
  *
- * Each sync of a file below a folder copies the file to a store, by the number of its inode, and each
- * sync of a folder writes down its names; nothing else is durable. At the N-th sync the power is lost:
- * it is not done, and its process and every other one that syncs after it is killed. What is left is
- * then built from the store (tests/integration/power.sh).
+ * Each sync of a file below a folder copies the file to a store, by the number of its inode, and
+ * each sync of a folder writes down its names; nothing else is durable. At the N-th sync the power is
+ * lost: it is not done, and its process and every other one that syncs after it is killed. What is
+ * left is then built from the store (tests/integration/power.sh).
  *
  *   SHIM_POWER_FOLDER   the folder, as the system names it
- *   SHIM_POWER_STORE    another folder: a file INODE for each file, dINODE for each folder, whose lines
- *                       are "f INODE NAME" or "d INODE NAME"; `counts`, which must be there, holds
- *                       u64 syncs   u64 whether the power is lost
+ *   SHIM_POWER_STORE    another folder: a file INODE for each file, dINODE for each folder, whose
+ *                       lines are "f INODE NAME" or "d INODE NAME"; `counts`, which must be there,
+ *                       holds u64 syncs   u64 whether the power is lost
  *   SHIM_POWER_AT       N; 0 or nothing: never
  *   SHIM_POWER_BOOT     a file that is read instead of the machine's boot id
  */
@@ -69,7 +69,8 @@ __attribute__((constructor)) static void power_start(void)
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0 || ftruncate(fd, sizeof *power_shared) != 0)
         power_fail(path);
-    power_shared = mmap(NULL, sizeof *power_shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    power_shared = mmap(NULL, sizeof *power_shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+                        0);
     if (power_shared == MAP_FAILED)
         power_fail(path);
     close(fd);
@@ -161,7 +162,8 @@ static bool fd_counts(int fd, char path[PATH_MAX])
     if (size <= 0)
         return false;
     path[size] = '\0';
-    return strncmp(path, power_folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+    return strncmp(path, power_folder, length) == 0 &&
+           (path[length] == '/' || path[length] == '\0');
 }
 
 static int sync_with(int (*real)(int), int fd)

@@ -24,6 +24,10 @@ static void refused(const char *words, const char *text)
 
 static void test_words(void **state)
 {
+    static const char *const wrong[] = { "",      "kil",    "kill@",    "kill@0",  "kill@x",
+                                         "kill@1x", "kill+", "kill@1++", "kill@-1",
+                                         "kill@99999999999999999999", NULL };
+
     (void)state;
     refused("part_finsh=kill", "unknown failpoint \"part_finsh\" (did you mean \"part_finish\"?)");
     refused("zzzzzzzzzzzz=kill", "unknown failpoint \"zzzzzzzzzzzz\"; weir failpoints lists them");
@@ -31,10 +35,7 @@ static void test_words(void **state)
     refused("part_finish=error,", "\"\": expected NAME=kill, stop or error, and @N");
     refused("part_finish=error,barrier=error",
             "\"barrier=error\": this place cannot fail; it has kill and stop");
-    for (const char *const *w = (const char *const[]){ "", "kil", "kill@", "kill@0", "kill@x", "kill@1x",
-                                                       "kill+", "kill@1++", "kill@-1",
-                                                       "kill@99999999999999999999", NULL };
-         *w != NULL; w++) {
+    for (const char *const *w = wrong; *w != NULL; w++) {
         char words[64], text[128];
 
         snprintf(words, sizeof words, "part_finish=%s", *w);
