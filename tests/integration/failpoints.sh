@@ -108,6 +108,11 @@ for place in store_changed=kill@2 commit_retained=kill@1; do
     ends_alike "$place, the last snapshot" --set snapshot.every_steps=100000
 done
 
+# A sink that cannot be synced at the end is opened anew, although nothing is written any more.
+armed sink_sync=error@2 --set snapshot.every_steps=100000
+is "sink_sync=error@2, the last snapshot: the run ends well" test $CODE -eq 0
+ends_alike "sink_sync=error@2, the last snapshot" --set snapshot.every_steps=100000
+
 # A process that is stopped: the silent member is replaced, and ended.
 set -- worker_grant barrier part_group sinks_marked
 shift $QUARTER
