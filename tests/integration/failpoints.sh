@@ -83,7 +83,7 @@ for place in $places; do
         before=worker_grant=kill@40,
         most=2
     fi
-    draw $(((most + 1) / 2)) # how often depends on timing
+    draw $(((most + 3) / 4)) # how often depends on timing
     pass=$((DRAWN + 1))
 
     what=$place=kill@$pass
