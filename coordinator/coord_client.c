@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 struct coord_client {
-    char state[DF_PATH_MAX];
-    coord_endpoint endpoint;
-    uint64_t self, number; /* number: of the last question or command */
+    char name[DF_PATH_MAX]; /* of the state folder, or the address, for errors */
     coord_net *net;
+    bool refused;          /* it does not let us in */
+    uint64_t self, number; /* number: of the last question or command */
     uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
     char *reply;           /* of the last question */
     size_t reply_size;
@@ -114,6 +114,7 @@ static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
     coord_net_event e;
 
     while (coord_net_next(c->net, &e)) {
+        c->refused |= e.kind == COORD_NET_REFUSED;
         if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
             proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
             continue;
@@ -137,7 +138,9 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
         }
         now = client_now_us();
         if (now >= end)
-            return df_fail(err, DF_END, "%.200s: no coordinator answers at %.200s", c->state, c->endpoint.address);
+            return df_fail(err, DF_END, "%.300s: %s", c->name,
+                           c->refused ? "the coordinator does not let us in: a key is wrong, or not allowed"
+                                      : "no coordinator answers");
         if (now >= again) {
             client_send(c, msg, type);
             again = now + COORD_ASK_US;
@@ -205,46 +208,76 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
 
 /* ---- life ---- */
 
-static df_status client_connect(coord_client *c, df_error *err)
+static df_status client_connect(coord_client *c, const coord_join *join, df_error *err)
 {
-    const coord_endpoint *e = &c->endpoint;
-    bool keyed = e->key[0] != '\0';
-    const coord_join join = { .address = e->address, .keys = keyed ? e->keys : NULL,
-                              .server_key = keyed ? e->key : NULL,
-                              .insecure = strncmp(e->address, "tcp://", 6) == 0 && !keyed };
+    df_status s;
 
     if (getrandom(&c->self, sizeof c->self, 0) != (ssize_t)sizeof c->self)
         return df_fail(err, DF_EIO, "no random bytes");
     c->self |= 1ull << 63; /* no worker's number */
-    return coord_join_open(&c->net, &join, c->self, err);
+    s = coord_join_open(&c->net, join, c->self, err);
+    return s == DF_OK ? coord_client_refresh(c, err) : s;
+}
+
+static df_status client_new(coord_client **out, const char *name, df_error *err)
+{
+    coord_client *c = calloc(1, sizeof *c);
+
+    if (c != NULL) {
+        c->frame = malloc(PROTO_FRAME_SIZE_MAX);
+        c->status = calloc(1, sizeof *c->status);
+        snprintf(c->name, sizeof c->name, "%s", name);
+    }
+    *out = c;
+    if (c != NULL && c->frame != NULL && c->status != NULL)
+        return DF_OK;
+    coord_client_close(out);
+    return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
 df_status coord_client_open(coord_client **out, const char *state, df_error *err)
 {
-    coord_client *c = calloc(1, sizeof *c);
-    df_status s = DF_OK;
+    coord_endpoint e;
+    coord_join join = { .address = e.address };
+    df_status s = client_new(out, state, err);
 
-    *out = NULL;
-    if (c != NULL) {
-        c->frame = malloc(PROTO_FRAME_SIZE_MAX);
-        c->status = calloc(1, sizeof *c->status);
-    }
-    if (c == NULL || c->frame == NULL || c->status == NULL) {
-        coord_client_close(&c);
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    }
-    snprintf(c->state, sizeof c->state, "%s", state);
-    s = coord_state_endpoint(&c->endpoint, state, err);
+    if (s == DF_OK)
+        s = coord_state_endpoint(&e, state, err);
     if (s == DF_END)
         s = df_fail(err, DF_END, "%.200s: no coordinator runs", state);
+    if (s == DF_OK && e.key[0] != '\0') {
+        join.keys = e.keys;
+        join.server_key = e.key;
+    } else if (s == DF_OK) {
+        join.insecure = strncmp(e.address, "tcp://", 6) == 0;
+    }
     if (s == DF_OK)
-        s = client_connect(c, err);
-    if (s == DF_OK)
-        s = coord_client_refresh(c, err);
+        s = client_connect(*out, &join, err);
     if (s != DF_OK)
-        coord_client_close(&c);
-    *out = c;
+        coord_client_close(out);
     return s;
+}
+
+df_status coord_client_reach(coord_client **out, const char *job, const coord_reach *reach, df_error *err)
+{
+    const coord_join join = { .address = job, .keys = reach->keys, .server_key = reach->server_key,
+                              .insecure = reach->insecure };
+    char state[DF_PATH_MAX];
+    df_status s;
+
+    *out = NULL;
+    if (strncmp(job, "tcp://", 6) == 0) {
+        s = client_new(out, job, err);
+        if (s == DF_OK)
+            s = client_connect(*out, &join, err);
+        if (s != DF_OK)
+            coord_client_close(out);
+        return s;
+    }
+    if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
+        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB");
+    s = coord_client_find(state, job, err);
+    return s == DF_OK ? coord_client_open(out, state, err) : s;
 }
 
 void coord_client_close(coord_client **client)

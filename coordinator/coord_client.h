@@ -11,6 +11,25 @@ typedef struct coord_client coord_client;
  * the state folder itself. DF_EINVAL: it is none of these, or has never run with workers. */
 df_status coord_client_find(char state[DF_PATH_MAX], const char *job, df_error *err) DF_MUST_CHECK;
 
+/* Where a user says that a job's coordinator is. */
+typedef struct coord_reach {
+    const char *keys, *server_key; /* see coord_join.h; null: not given */
+    bool insecure;
+} coord_reach;
+
+/* The rows for it in a verb's table, whose options have it as `reach`. */
+#define COORD_REACH_OPTIONS(options) \
+    { .name = "keys", .value = "DIR", .help = "keys for tcp (~/.config/weir/keys)", .type = COORD_TEXT, \
+      .offset = offsetof(options, reach.keys) }, \
+    { .name = "server-key", .value = "KEY", \
+      .help = "the public key of the coordinator at JOB = tcp://HOST:PORT", .type = COORD_TEXT, \
+      .offset = offsetof(options, reach.server_key) }, \
+    { .name = "insecure", .help = "tcp without keys", .type = COORD_FLAG, \
+      .offset = offsetof(options, reach.insecure) }
+
+/* The coordinator of a job that is named as in coord_client_find, or at tcp://HOST:PORT. */
+df_status coord_client_reach(coord_client **out, const char *job, const coord_reach *reach,
+                             df_error *err) DF_MUST_CHECK;
 /* Connect to the coordinator of a state folder and hear how the job stands. DF_END: none listens. On
  * success *out is owned by the caller. */
 df_status coord_client_open(coord_client **out, const char *state, df_error *err) DF_MUST_CHECK;
@@ -29,6 +48,6 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
 /* ---- for verbs ---- */
 
 /* `weir snapshot JOB`: take one now, and say which it is. Returns a coord_exit. */
-int coord_client_snapshot(const char *job, const char *label, bool json);
+int coord_client_snapshot(const char *job, const coord_reach *reach, const char *label, bool json);
 
 #endif

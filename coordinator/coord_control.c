@@ -18,18 +18,10 @@ static int control_failed(const char *verb, df_status s, const df_error *err)
     return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
 }
 
-static df_status control_open(coord_client **out, const char *job, df_error *err)
-{
-    char state[DF_PATH_MAX];
-    df_status s = coord_client_find(state, job, err);
-
-    *out = NULL;
-    return s == DF_OK ? coord_client_open(out, state, err) : s;
-}
-
 /* ---- status ---- */
 
 typedef struct status_options {
+    coord_reach reach;
     bool json, watch;
 } status_options;
 
@@ -38,6 +30,7 @@ static const coord_option status_table[] = {
       .offset = offsetof(status_options, watch) },
     { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
       .offset = offsetof(status_options, json) },
+    COORD_REACH_OPTIONS(status_options),
     { 0 },
 };
 
@@ -117,7 +110,7 @@ static int status_run(const coord_args *args, const void *options)
     const status_options *o = options;
     coord_client *client;
     df_error err = { 0 };
-    df_status s = control_open(&client, args->items[0], &err);
+    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
 
     if (s == DF_OK)
         s = status_once(client, o, &err);
@@ -135,7 +128,8 @@ const coord_verb coord_verb_status = {
     .name = "status",
     .arguments = "JOB",
     .help = "how a job that runs with workers stands",
-    .more = "JOB is the job's name (below runs/), its file, or the folder of its output.\n",
+    .more = "JOB is the job's name (below runs/), its file, or the folder of its output; from another host,\n"
+            "its coordinator's address, tcp://HOST:PORT, with --server-key.\n",
     .options = status_table,
     .options_size = sizeof(status_options),
     .argument_min = 1,
@@ -146,12 +140,14 @@ const coord_verb coord_verb_status = {
 /* ---- snapshots ---- */
 
 typedef struct control_options {
+    coord_reach reach;
     bool json;
 } control_options;
 
 static const coord_option control_table[] = {
     { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
       .offset = offsetof(control_options, json) },
+    COORD_REACH_OPTIONS(control_options),
     { 0 },
 };
 
@@ -163,7 +159,7 @@ static int snapshots_run(const coord_args *args, const void *options)
     const char *reply;
     size_t size;
     df_error err = { 0 };
-    df_status s = control_open(&client, args->items[0], &err);
+    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
 
     if (s == DF_OK)
         s = coord_client_ask(client, &question, &reply, &size, &err);
@@ -200,17 +196,18 @@ static const char *answer_text(const proto_answer *answer)
     case PROTO_ANSWER_REFUSED:
         break;
     }
-    return "refused: not now";
+    return "refused: not now, or not with this key";
 }
 
 /* Command and wait; prints why it was refused. */
-static int control_command(const char *name, const char *job, proto_verb verb, bool json)
+static int control_command(const char *name, const char *job, proto_verb verb,
+                           const control_options *o)
 {
     const proto_command command = { .verb = (uint8_t)verb };
     proto_answer answer = { 0 };
     coord_client *client;
     df_error err = { 0 };
-    df_status s = control_open(&client, job, &err);
+    df_status s = coord_client_reach(&client, job, &o->reach, &err);
     int code = COORD_DONE;
 
     if (s == DF_OK)
@@ -220,14 +217,14 @@ static int control_command(const char *name, const char *job, proto_verb verb, b
     else if (answer.status != PROTO_ANSWER_OK) {
         fprintf(stderr, "weir %s: %s\n", name, answer_text(&answer));
         code = COORD_FAILED;
-    } else if (json) {
+    } else if (o->json) {
         printf("{\"ok\":true}\n");
     }
     coord_client_close(&client);
     return code;
 }
 
-int coord_client_snapshot(const char *job, const char *label, bool json)
+int coord_client_snapshot(const char *job, const coord_reach *reach, const char *label, bool json)
 {
     const proto_command command = { .verb = PROTO_VERB_SNAPSHOT };
     coord_question question = { .what = "label" };
@@ -236,7 +233,7 @@ int coord_client_snapshot(const char *job, const char *label, bool json)
     const char *reply;
     size_t size;
     df_error err = { 0 };
-    df_status s = control_open(&client, job, &err);
+    df_status s = coord_client_reach(&client, job, reach, &err);
 
     snprintf(question.label, sizeof question.label, "%s", label == NULL ? "" : label);
     if (s == DF_OK && label != NULL) {
@@ -263,26 +260,22 @@ int coord_client_snapshot(const char *job, const char *label, bool json)
 
 static int suspend_run(const coord_args *args, const void *options)
 {
-    return control_command("suspend", args->items[0], PROTO_VERB_PAUSE,
-                           ((const control_options *)options)->json);
+    return control_command("suspend", args->items[0], PROTO_VERB_PAUSE, options);
 }
 
 static int resume_run(const coord_args *args, const void *options)
 {
-    return control_command("resume", args->items[0], PROTO_VERB_RESUME,
-                           ((const control_options *)options)->json);
+    return control_command("resume", args->items[0], PROTO_VERB_RESUME, options);
 }
 
 static int drain_run(const coord_args *args, const void *options)
 {
-    return control_command("drain", args->items[0], PROTO_VERB_DRAIN,
-                           ((const control_options *)options)->json);
+    return control_command("drain", args->items[0], PROTO_VERB_DRAIN, options);
 }
 
 static int cancel_run(const coord_args *args, const void *options)
 {
-    return control_command("cancel", args->items[0], PROTO_VERB_CANCEL,
-                           ((const control_options *)options)->json);
+    return control_command("cancel", args->items[0], PROTO_VERB_CANCEL, options);
 }
 
 #define CONTROL_VERB(verb, text) \
@@ -327,9 +320,19 @@ static void list_one(const char *name, bool json, uint32_t *count)
     coord_client_close(&client);
 }
 
+typedef struct list_options {
+    bool json;
+} list_options;
+
+static const coord_option list_table[] = {
+    { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
+      .offset = offsetof(list_options, json) },
+    { 0 },
+};
+
 static int list_run(const coord_args *args, const void *options)
 {
-    const control_options *o = options;
+    const list_options *o = options;
     struct dirent **names;
     int found = scandir("runs", &names, NULL, alphasort);
     uint32_t count = 0;
@@ -353,8 +356,8 @@ const coord_verb coord_verb_list = {
     .name = "list",
     .arguments = "",
     .help = "the jobs below runs/ that were run with workers",
-    .options = control_table,
-    .options_size = sizeof(control_options),
+    .options = list_table,
+    .options_size = sizeof(list_options),
     .run = list_run,
 };
 

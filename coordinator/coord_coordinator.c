@@ -102,7 +102,8 @@ static int coordinator_run(const coord_args *args, const void *options)
     int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
     coord_cluster_options cluster = {
         .file = args->items[0], .directory = directory, .state = o->state, .sets = &sets,
-        .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value, .json = o->json, .quiet = o->quiet, .survive = true,
+        .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value,
+        .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
         .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
         .signals = &coordinator_signals, .metrics = o->metrics,

@@ -317,7 +317,7 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     flow_load_poll(f, w, now_us);
     flow_write_poll(f, w, now_us);
-    if (f->graph == NULL || w->phase != WORKER_RUNNING)
+    if (w->phase != WORKER_RUNNING || f->graph == NULL) /* while it is loaded, it is the thread's */
         return;
     w->now_us = now_us;
     df_graph_help(f->graph);

@@ -99,7 +99,7 @@ static bool counts_now(const coord_flow *f, const proto_worker *w, coord_counts 
     *out = *past;
     out->operators = c.operators;
     out->peers = c.peers;
-    if (f->graph != NULL && !f->load.running)
+    if (!f->load.running && f->graph != NULL)
         add_graph(out, f->graph);
     if (w->channels != NULL)
         add_channels(out, w);

@@ -24,8 +24,9 @@ static df_status join_check(const coord_join *j, df_error *err)
     if (j->insecure && keyed)
         return df_fail(err, DF_EINVAL, "--insecure is without --keys and --server-key");
     if (join_is_tcp(j->address) && !j->insecure && j->server_key == NULL)
-        return df_fail(err, DF_EINVAL, "%.200s: --server-key is needed, the public key of who listens there "
-                                       "(or --insecure)", j->address);
+        return df_fail(err, DF_EINVAL,
+                       "%.200s: --server-key is needed, the public key of who listens there "
+                       "(or --insecure)", j->address);
     return DF_OK;
 }
 

@@ -286,8 +286,8 @@ char *coord_json_options(const coord_worker_options *o)
 {
     return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:b}", "label", o->label,
                                "threads", (int)o->threads, "console", o->console, "state", o->state,
-                               "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints", o->fingerprints, "verify",
-                               o->verify, "streams", o->streams));
+                               "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints",
+                               o->fingerprints, "verify", o->verify, "streams", o->streams));
 }
 
 bool coord_json_options_read(coord_worker_options *options, const char *text, size_t size)

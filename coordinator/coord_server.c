@@ -37,14 +37,7 @@ static void server_fail(coord_server *s, df_status status, const df_error *err)
 /* What cannot be sent now is lost: the protocol says it again. */
 void server_send(coord_server *server, uint64_t to, const proto_msg *msg)
 {
-    size_t size = proto_encode(msg, server->frame, PROTO_FRAME_SIZE_MAX);
-    coord_net_frame frame = { .head = server->frame, .head_size = size };
-    df_error err;
-
-    if (size == 0)
-        server->rejected[PROTO_REJECT_length]++;
-    else if (coord_net_send(server->net, to, &frame, &err) != DF_OK)
-        return;
+    coord_wire_send(&server->wire, server->net, to, msg);
 }
 
 static void env_send(void *user, uint64_t to, const proto_msg *msg)
@@ -110,8 +103,8 @@ static bool role_may(coord_role role, uint16_t type)
     return role >= COORD_ROLE_WORKER;
 }
 
-/* What the protocol could do and the engine cannot: no kind reads live input, and key groups change their
- * owners only with the generation. */
+/* What somebody may not ask; or what the protocol could do and the engine cannot: no kind reads live input,
+ * and key groups change their owners only with the generation. */
 static void server_refuse(coord_server *s, const proto_msg *msg)
 {
     proto_msg answer = { .header = { .type = PROTO_TYPE_answer, .job = s->number } };
@@ -120,19 +113,6 @@ static void server_refuse(coord_server *s, const proto_msg *msg)
                                                                  : msg->command.number;
     answer.answer.status = PROTO_ANSWER_REFUSED;
     server_send(s, msg->header.sender, &answer);
-}
-
-/* The frame in one piece; null: it is too long. */
-static const uint8_t *frame_join(coord_server *s, const coord_net_event *e, size_t *size)
-{
-    *size = e->size + e->payload_size;
-    if (e->payload == NULL)
-        return e->bytes;
-    if (*size > PROTO_FRAME_SIZE_MAX)
-        return NULL;
-    memcpy(s->joined, e->bytes, e->size);
-    memcpy(s->joined + e->size, e->payload, e->payload_size);
-    return s->joined;
 }
 
 static void server_room(coord_server *s)
@@ -150,18 +130,17 @@ static void server_room(coord_server *s)
 
 static void server_frame(coord_server *s, const coord_net_event *e)
 {
-    size_t size;
-    const uint8_t *bytes = frame_join(s, e, &size);
-    proto_reject reject = PROTO_REJECT_length;
     proto_msg msg;
+    bool asks;
 
-    if (bytes != NULL)
-        reject = proto_decode(&msg, bytes, size);
-    if (reject == PROTO_REJECT_ok && (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
-                                      !role_may(e->role, msg.header.type)))
-        reject = PROTO_REJECT_sender;
-    if (reject != PROTO_REJECT_ok) {
-        s->rejected[reject]++;
+    if (coord_wire_take(&s->wire, e, &msg) != PROTO_REJECT_ok)
+        return;
+    asks = msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject;
+    if (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
+        !role_may(e->role, msg.header.type)) {
+        s->wire.rejected[PROTO_REJECT_sender]++;
+        if (asks && e->role != COORD_ROLE_NONE && msg.header.sender == e->peer)
+            server_refuse(s, &msg); /* without an answer it would be said again */
         return;
     }
     server_room(s);
@@ -485,10 +464,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     s->options = *options;
     s->job = *options->job;
     df_disk_posix_init(&s->disk);
-    s->frame = malloc(PROTO_FRAME_SIZE_MAX);
-    s->joined = malloc(PROTO_FRAME_SIZE_MAX);
     s->workers = calloc(PROTO_WORKERS_MAX, sizeof *s->workers);
-    if (s->frame == NULL || s->joined == NULL || s->workers == NULL)
+    if (!coord_wire_init(&s->wire) || s->workers == NULL)
         status = df_fail(err, DF_ENOMEM, "out of memory");
     if (status == DF_OK)
         status = server_check(options, err);
@@ -529,8 +506,7 @@ void coord_server_close(coord_server **server)
     for (uint32_t i = 0; i < s->peer_count; i++)
         server_peer_uncount(&s->peers[i]);
     free(s->peers);
-    free(s->frame);
-    free(s->joined);
+    coord_wire_fini(&s->wire);
     free(s->workers);
     free(s);
 }

@@ -139,7 +139,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)
-        status->rejected[i] = stats.rejected[i] + server->rejected[i];
+        status->rejected[i] = stats.rejected[i] + server->wire.rejected[i];
 }
 
 /* ---- questions ---- */

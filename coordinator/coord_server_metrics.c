@@ -49,12 +49,12 @@ void server_take_metrics(coord_server *server, const proto_msg *msg)
     coord_counts counts;
 
     if (peer == NULL || msg->header.job != server->number) {
-        server->rejected[peer == NULL ? PROTO_REJECT_sender : PROTO_REJECT_job]++;
+        server->wire.rejected[peer == NULL ? PROTO_REJECT_sender : PROTO_REJECT_job]++;
         return;
     }
     if (coord_counts_decode(&counts, msg->metrics.payload.data, msg->metrics.payload.size, NULL) !=
         DF_OK) {
-        server->rejected[PROTO_REJECT_field]++;
+        server->wire.rejected[PROTO_REJECT_field]++;
         return;
     }
     server_peer_uncount(peer);

@@ -179,7 +179,7 @@ static void take_hello(coord_server *s, const proto_msg *msg)
     proto_msg stop = { .header = { .type = PROTO_TYPE_stop, .job = s->number } };
 
     if (msg->header.job != 0 && msg->header.job != s->number) {
-        s->rejected[PROTO_REJECT_job]++;
+        s->wire.rejected[PROTO_REJECT_job]++;
         return;
     }
     peer_note(s, msg, h->host, h->process, h->label, h->address, h->key);
@@ -200,9 +200,9 @@ static void take_part(coord_server *s, const proto_msg *msg)
     proto_coord_stats_get(s->coord, &stats);
     if (msg->header.generation != stats.generation ||
         !proto_coord_has_member(s->coord, msg->header.sender))
-        s->rejected[PROTO_REJECT_stale]++;
+        s->wire.rejected[PROTO_REJECT_stale]++;
     else if (!coord_commit_take(s->commit, msg))
-        s->rejected[PROTO_REJECT_field]++;
+        s->wire.rejected[PROTO_REJECT_field]++;
 }
 
 /* `prepared` reaches the state machine only when the part is here; it is said again until then. Of an
@@ -224,7 +224,7 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
 static void take_finished(coord_server *s, const proto_msg *msg)
 {
     if (!proto_coord_has_member(s->coord, msg->header.sender)) {
-        s->rejected[PROTO_REJECT_sender]++;
+        s->wire.rejected[PROTO_REJECT_sender]++;
         return;
     }
     text_take(s->fingerprint, sizeof s->fingerprint, msg->finished.text);

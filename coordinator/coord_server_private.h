@@ -12,6 +12,7 @@
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
+#include "coordinator/coord_wire.h"
 
 #define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
 #define SERVER_SAMPLES 16u
@@ -38,8 +39,7 @@ struct coord_server {
     coord_net *net;
     coord_children *children;
     proto_coord *coord;
-    uint8_t *frame;          /* [PROTO_FRAME_SIZE_MAX], to be sent */
-    uint8_t *joined;         /* the same, for one that came in two parts */
+    coord_wire wire;
     proto_coord_worker *workers; /* [PROTO_WORKERS_MAX], of whoever asks */
     uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
@@ -48,7 +48,6 @@ struct coord_server {
     uint64_t command_number; /* of our own */
     uint64_t skipped_told, skipped_us;
     bool full_told;
-    uint64_t rejected[PROTO_REJECT_COUNT];
     char failed[PROTO_TEXT_SIZE_MAX]; /* the smallest task error, in words */
     uint64_t failed_at[4];
     char fingerprint[64];

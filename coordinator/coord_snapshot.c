@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 typedef struct snapshot_options {
+    coord_reach reach;
     const char *label;
     bool json;
 } snapshot_options;
@@ -17,6 +18,7 @@ static const coord_option snapshot_table[] = {
       .offset = offsetof(snapshot_options, label) },
     { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
       .offset = offsetof(snapshot_options, json) },
+    COORD_REACH_OPTIONS(snapshot_options),
     { 0 },
 };
 
@@ -117,7 +119,7 @@ static int snapshot_run(const coord_args *args, const void *options)
     else if (o->label != NULL && (o->label[0] == '\0' || strlen(o->label) >= WEIR_NAME_MAX))
         fprintf(stderr, "weir snapshot: --label: expected 1 to %d bytes\n", WEIR_NAME_MAX - 1);
     else
-        return coord_client_snapshot(args->items[0], o->label, o->json);
+        return coord_client_snapshot(args->items[0], &o->reach, o->label, o->json);
     return COORD_USAGE;
 }
 

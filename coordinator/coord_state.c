@@ -102,8 +102,8 @@ static bool state_is_log(const char *name)
 
 df_status coord_state_clear(const char *folder, df_error *err)
 {
-    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished", "nonce",
-                                         "history.a", "history.b", "lock" };
+    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished",
+                                         "nonce", "history.a", "history.b", "lock" };
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, "store", err);
     DIR *d = opendir(folder);

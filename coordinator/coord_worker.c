@@ -41,8 +41,8 @@ typedef struct worker_options {
 static const coord_option worker_table[] = {
     { .name = "join", .value = "ADDRESS", .help = "where the coordinator listens",
       .type = COORD_TEXT, .offset = offsetof(worker_options, join) },
-    { .name = "bind", .value = "ADDRESS", .help = "tcp://HOST:PORT at which other workers reach it (HOST: as "
-                                                  "the coordinator sees us; PORT: any)",
+    { .name = "bind", .value = "ADDRESS",
+      .help = "tcp://HOST:PORT for other workers (HOST: as the coordinator sees us; PORT: any)",
       .type = COORD_TEXT, .offset = offsetof(worker_options, bind) },
     { .name = "keys", .value = "DIR", .help = "keys for tcp (~/.config/weir/keys)", .type = COORD_TEXT,
       .offset = offsetof(worker_options, keys) },

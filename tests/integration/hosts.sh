@@ -110,6 +110,24 @@ join c --keys keys.c --server-key keys.server/server.pub
 c=$JOINED
 is "a third one is spare" wait_for 20 has keyed '"label":"c"[^}]*"member":false'
 wait_for 30 has_step keyed 60
+
+# ---- another host's terminal ----
+reach="--keys keys.person --server-key keys.server/server.pub"
+"$WEIR" keys new person --keys keys.person >/dev/null
+"$WEIR" keys allow keys.person/person.pub --role read-only --keys keys.server >/dev/null
+exits 0 "it stands still meanwhile" "$WEIR" suspend keyed
+exits 0 "status from elsewhere, with a reader's key" "$WEIR" status "$ADDRESS" $reach
+holds "tells the workers" out "c  "
+exits 1 "who may read may not command" "$WEIR" drain "$ADDRESS" $reach
+holds "is said so" err "not with this key"
+exits 1 "a stranger may not even read" "$WEIR" status "$ADDRESS" --keys keys.stranger \
+    --server-key keys.server/server.pub
+holds "is said so" err "does not let us in"
+exits 2 "keys are of an address" "$WEIR" status keyed $reach
+"$WEIR" keys allow keys.person/person.pub --role admin --keys keys.server >/dev/null
+exits 0 "an admin may" wait_for 5 "$WEIR" resume "$ADDRESS" $reach
+exits 0 "and take a snapshot" "$WEIR" snapshot "$ADDRESS" $reach
+
 kill -9 "$b"
 is "it takes the place of one that is killed" wait_for 20 has keyed '"label":"c"[^}]*"member":true'
 is "nobody else has" test "$(members keyed)" = 2

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 static df_error error;
+static const coord_reach here;
 
 typedef struct terminal {
     server_scene *s;
@@ -62,7 +63,7 @@ static void *terminal_main(void *user)
     if (!asks(t, "status") || strstr(t->text, "\"phase\":\"running\"") == NULL)
         goto out;
     t->code = 2;
-    if (coord_client_snapshot(t->s->folder, "by hand", false) != COORD_DONE)
+    if (coord_client_snapshot(t->s->folder, &here, "by hand", false) != COORD_DONE)
         goto out;
     t->code = 3;
     if (!asks(t, "snapshots") || strstr(t->text, "\"label\":\"by hand\"") == NULL)
@@ -108,8 +109,8 @@ static void test_terminal(void **state)
     assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
     assert_string_equal(s->status->phase, "drained");
     coord_server_close(&server);
-    assert_int_equal(coord_client_snapshot(s->folder, NULL, false), COORD_FAILED); /* nobody is there */
-    assert_int_equal(coord_client_snapshot("/nowhere", NULL, false), COORD_USAGE);
+    assert_int_equal(coord_client_snapshot(s->folder, &here, NULL, false), COORD_FAILED); /* nobody is there */
+    assert_int_equal(coord_client_snapshot("/nowhere", &here, NULL, false), COORD_USAGE);
     server_scene_free(s);
 }
 
