@@ -270,6 +270,16 @@ static void count_part(coord_flow *f)
     coord_histogram_put(&f->past.parts, f->write.seconds);
 }
 
+/* A sink whose file could not be synced is broken for good; the next generation opens it anew. */
+static void sinks_failed(coord_flow *f, proto_worker *w, uint64_t now_us)
+{
+    const char *text = f->write.error.text;
+    proto_failed failure = { .step = w->capture.step,
+                             .text = { (const uint8_t *)text, (uint32_t)strlen(text) } };
+
+    proto_worker_task_failed(w, now_us, &failure);
+}
+
 void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
     if (!job_ended(&f->write))
@@ -277,6 +287,8 @@ void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     count_part(f);
     if (f->write.status != DF_OK)
         fprintf(stderr, "weir: snapshot: %s\n", f->write.error.text);
+    if (f->sync_status != DF_OK)
+        sinks_failed(f, w, now_us);
     proto_worker_sinks_synced(w, now_us, f->attempt, f->sync_status == DF_OK);
     proto_worker_part_done(w, now_us, f->attempt, f->write.status == DF_OK);
 }

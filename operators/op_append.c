@@ -301,6 +301,11 @@ df_status op_append_sync(op_append *file, df_error *err)
 
     if (atomic_load(&file->broken) != 0)
         return op_file_fail(err, file->path, atomic_load(&file->broken));
+    status = df_failpoint(DF_FAILPOINT_sink_sync, err);
+    if (status != DF_OK) {
+        atomic_store(&file->broken, EIO);
+        return status;
+    }
     if (fdatasync(file->descriptor) != 0) {
         atomic_store(&file->broken, errno);
         return op_file_fail(err, file->path, atomic_load(&file->broken));

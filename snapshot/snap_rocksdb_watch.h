@@ -12,7 +12,7 @@
 #ifndef SNAP_ROCKSDB_WATCH_H
 #define SNAP_ROCKSDB_WATCH_H
 
-#include <rocksdb/c.h>
+typedef struct rocksdb_options_t rocksdb_options_t; /* rocksdb/c.h */
 
 #ifdef __cplusplus
 extern "C" {

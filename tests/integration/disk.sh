@@ -15,6 +15,10 @@ print_of() # the fingerprint that a run printed
 {
     sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
 }
+same_print() # the run said it, or an earlier one whose last words were lost
+{
+    cat out $STATE/finished 2>/dev/null | grep -q "$REFERENCE"
+}
 same_files() # FOLDER FOLDER: the files that sinks wrote
 {
     for file in "$1"/*; do
@@ -33,7 +37,7 @@ shimmed() # N ERROR [on]: a run of its own in which the N-th call fails; its cod
     CODE=0
     env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FAIL="$1" \
         SHIM_DISK_ERROR="$2" ${3:+SHIM_DISK_ONWARD=1} LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --workers 2 --quiet >out 2>err || CODE=$?
+        "$WEIR" run "$FLOCK" $JOB --workers 2 >out 2>err || CODE=$?
 }
 # What a person needs to be told: the file, or what the system said.
 said_why()
@@ -58,13 +62,13 @@ trial() # N ERROR [on]
     [ ! -e $STATE/store/db/CURRENT ] || [ ! -e $STATE/store/guard ] || [ $CODE -eq 0 ] ||
         exits 0 "$what: no snapshot is lost" "$WEIR" snapshot verify $STATE/store
     if [ $CODE -ne 0 ]; then
-        timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2 --resume --quiet >out 2>err
+        timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2 --resume >out 2>err
         CODE=$?
         grep -q 'the run in .* has ended' err && CODE=0 # all but its last words had been said
     fi
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err.first err; return 0; }
-    is "$what: with the same fingerprint" grep -q "$REFERENCE" $STATE/finished
+    is "$what: with the same fingerprint" same_print
     is "$what: and files" same_files one runs/flock
     exits 0 "$what: and whole snapshots" "$WEIR" snapshot verify $STATE/store
 }

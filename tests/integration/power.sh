@@ -15,6 +15,10 @@ print_of() # the fingerprint that a run printed
 {
     sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
 }
+same_print() # the run said it, or an earlier one whose last words were lost
+{
+    cat out $STATE/finished 2>/dev/null | grep -q "$REFERENCE"
+}
 same_files() # FOLDER FOLDER: the files that sinks wrote
 {
     for file in "$1"/*; do
@@ -31,7 +35,7 @@ powered() # N: a run of its own that loses power at the N-th sync; its code in C
     CODE=0
     SHIM_POWER_FOLDER="$PWD/runs" SHIM_POWER_STORE="$PWD/durable" SHIM_POWER_AT="$1" \
         SHIM_POWER_BOOT="$PWD/boot.1" WEIR_FAILPOINTS_COUNTS=counts LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --workers 2 --quiet >out 2>err || CODE=$?
+        "$WEIR" run "$FLOCK" $JOB --workers 2 >out 2>err || CODE=$?
 }
 build() # KEY FOLDER: what is durable of a folder
 {
@@ -70,12 +74,12 @@ trial() # N
         is "$what: none that was told is lost" test "$(current)" -ge "$(told)"
     fi
     SHIM_POWER_BOOT="$PWD/boot.2" LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --workers 2 --resume --quiet >out 2>err
+        "$WEIR" run "$FLOCK" $JOB --workers 2 --resume >out 2>err
     CODE=$?
     grep -q 'the run in .* has ended' err && CODE=0 # all but its last words had been said
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err; return; }
-    is "$what: with the same fingerprint" grep -q "$REFERENCE" $STATE/finished
+    is "$what: with the same fingerprint" same_print
     is "$what: and files" same_files one runs/flock
 }
 
