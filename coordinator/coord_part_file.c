@@ -252,7 +252,7 @@ static void write_items(part_writing *w)
         size_t size = vertex->carried == NULL ? 0 : 8 * vertex->carried->column_count;
 
         for (uint32_t k = 0; k < vertex->partition.key_groups; k++) {
-            if (!owns(plan, w->job->part, v, k))
+            if (!c->own[v][k])
                 continue;
             if (size > 0)
                 coord_part_put_item(&w->said, SNAP_CARRIED, vertex->name, k, c->carried[v] + k * size,

@@ -60,12 +60,13 @@ bool graph_capture_setup(df_graph *g, df_arena *arena)
     if (!g->parted)
         return true;
     c->view.states = make_table(g, arena);
+    c->view.own = df_arena_alloc(arena, vertices * sizeof(*c->view.own));
     c->held = make_table(g, arena);
     c->view.carried = df_arena_alloc(arena, vertices * sizeof(*c->view.carried));
     c->view.births = df_arena_alloc(arena, vertices * sizeof(*c->view.births));
     c->view.marks = df_arena_alloc(arena, vertices * sizeof *c->view.marks);
     c->carried_kept = df_arena_alloc(arena, vertices * sizeof(*c->carried_kept));
-    if (c->view.states == NULL || c->held == NULL || c->view.carried == NULL ||
+    if (c->view.states == NULL || c->view.own == NULL || c->held == NULL || c->view.carried == NULL ||
         c->view.births == NULL || c->view.marks == NULL || c->carried_kept == NULL)
         return false;
     for (uint32_t v = 0; v < g->plan->vertex_count; v++)
@@ -191,12 +192,23 @@ void graph_capture_rest(df_graph *g)
     for (uint32_t v = 0; v < g->plan->vertex_count; v++) {
         uint32_t groups = g->plan->vertices[v].partition.key_groups;
         for (uint32_t k = 0; k < groups; k++)
-            keep_carried(g, v, k);
+            if (g->capture.view.own[v][k])
+                keep_carried(g, v, k);
     }
     check_whole(g);
 }
 
 /* ---- the snapshot's side ---- */
+
+/* Who keeps what: by the table of the tick that makes it. */
+static void set_owners(df_graph *g, uint64_t made)
+{
+    graph_capture *c = &g->capture;
+
+    c->owners = graph_owners_at(g, made < g->first_tick ? g->first_tick : made);
+    for (uint32_t v = 0; v < g->plan->vertex_count; v++)
+        c->view.own[v] = c->owners->stages[g->plan->vertices[v].stage].own;
+}
 
 void df_graph_capture(df_graph *g, uint64_t tick)
 {
@@ -206,8 +218,10 @@ void df_graph_capture(df_graph *g, uint64_t tick)
     c->view.tick = tick;
     c->whole = c->marked = false;
     c->states_left = 0;
+    set_owners(g, graph_commit_tick(g, tick));
     for (uint32_t s = 0; s < g->plan->state_count; s++)
-        c->states_left += g->stages[g->plan->vertices[g->plan->states[s].vertex].stage].own_count;
+        c->states_left +=
+            c->owners->stages[g->plan->vertices[g->plan->states[s].vertex].stage].own_count;
     for (uint32_t v = 0; v < g->plan->vertex_count; v++) {
         memset(c->carried_kept[v], 0, g->plan->vertices[v].partition.key_groups);
         c->view.marks[v].size = 0;
@@ -272,6 +286,7 @@ void df_graph_capture_drop(df_graph *g)
 {
     pthread_mutex_lock(&g->lock);
     g->capture.view.tick = NO_TICK;
+    g->capture.owners = NULL;
     g->capture.whole = false;
     atomic_store_explicit(&g->capture_tick, NO_TICK, memory_order_release);
     drop_table(g, df_graph_memory(g), g->capture.view.states);

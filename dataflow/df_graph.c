@@ -156,10 +156,12 @@ static bool make_tables(df_graph *g)
         g->ticks[i].vertices = df_arena_alloc(arena, p->vertex_count + 1);
         g->ticks[i].stages = df_arena_alloc(arena, p->stage_count + 1);
         g->ticks[i].edges = df_arena_alloc(arena, p->edge_count + 1);
-        if (g->ticks[i].vertices == NULL || g->ticks[i].stages == NULL || g->ticks[i].edges == NULL)
+        g->ticks[i].before = df_arena_alloc(arena, (p->stage_count + 1) * sizeof(uint64_t));
+        if (g->ticks[i].vertices == NULL || g->ticks[i].stages == NULL ||
+            g->ticks[i].edges == NULL || g->ticks[i].before == NULL)
             return false;
     }
-    return graph_print_setup(g, arena) && graph_part_setup(g, arena) &&
+    return graph_print_setup(g, arena) && graph_owners_setup(g) && graph_move_setup(g, arena) &&
            graph_capture_setup(g, arena) && graph_parcel_setup(g, arena);
 }
 
@@ -322,6 +324,7 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     g->target = g->parted ? g->first_tick : 0;
     g->complete = g->parted && g->part.member == g->part.sink_member ? g->first_tick : NO_TICK;
     atomic_store(&g->bound, g->parted ? g->first_tick : NO_TICK);
+    atomic_store(&g->known, g->parted ? g->first_tick : NO_TICK);
     g->failure.tick = UINT64_MAX;
     atomic_store(&g->fail_tick, UINT64_MAX);
     pthread_mutex_init(&g->lock, NULL);
@@ -336,8 +339,11 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
         status = df_pool_new(&g->sources, g->thread_count + 1, err);
     if (status == DF_OK && (!make_tables(g) || !make_threads(g) || !make_kept(g)))
         status = df_fail(err, DF_ENOMEM, "graph: out of memory");
-    if (status == DF_OK)
+    if (status == DF_OK) {
         graph_prepare(g);
+        if (g->parted) /* no order can come for the first tick */
+            graph_owners_assign(g, g->first_tick + 1);
+    }
     if (status == DF_OK)
         status = graph_open_sinks(g, err);
     if (status != DF_OK)
@@ -364,6 +370,7 @@ void df_graph_free(df_graph **graph)
     pthread_mutex_destroy(&g->sleep_lock);
     pthread_cond_destroy(&g->sleep_cond);
     free(g->threads);
+    graph_owners_fini(g);
     df_arena_free(&((graph_whole *)(void *)g)->arena);
     free(g);
     *graph = NULL;

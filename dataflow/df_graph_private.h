@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define NO_TICK UINT64_MAX
+
 /* A tile and its adjacent tiles, each once. */
 typedef struct graph_near {
     uint32_t key_group;
@@ -53,9 +55,38 @@ typedef struct graph_edge {
 typedef struct graph_stage {
     uint8_t *own;          /* [key_groups]: run here */
     uint32_t own_count;
-    uint32_t member_count; /* members that run any, this one too */
-    uint32_t *members;     /* ascending; null unless in a part */
+    uint32_t member_count; /* members that run any, this one too; 0 unless in a part */
+    uint32_t *members;     /* ascending */
 } graph_stage;
+
+/* Who owns what from a tick on (df_owners.c). One block of memory; never changed once it is made. */
+typedef struct graph_owners {
+    struct graph_owners *older;
+    uint64_t from;
+    uint32_t *units;     /* [key groups of the job]: members; null unless in a part */
+    graph_stage *stages; /* [stages] */
+} graph_owners;
+
+/* A key group of a stage that carries, taken over from another member (df_move.c). */
+typedef struct graph_gain {
+    uint64_t first; /* the tick of the task that waits for what is carried; NO_TICK: none yet */
+    bool open;      /* what is carried, or the task that waits, is still to come */
+    bool arrived;
+} graph_gain;
+
+/* What a commit made for a tick whose owners are not known yet. */
+typedef struct graph_held {
+    df_batch *batch; /* null: its task failed */
+    bool here;
+} graph_held;
+
+/* What came for such a tick: from the pool, the bytes behind it. */
+typedef struct graph_early {
+    struct graph_early *next;
+    uint64_t tick;
+    uint32_t edge, key_group;
+    size_t size;
+} graph_early;
 
 /* Where one stream of one input port comes from. */
 typedef struct graph_source {
@@ -81,6 +112,8 @@ typedef struct graph_tick {
     bool print_states;          /* fingerprint what this tick's commits make: it enters step `tick` */
     bool print_streams;         /* fingerprint what operators make: it belongs to step `tick` - 1 */
     bool *vertices, *stages, *edges; /* who is active */
+    uint64_t *before;           /* [stages]: of a serial one, the tick it waits for; NO_TICK: none */
+    const graph_owners *owners; /* null: not known yet */
 } graph_tick;
 
 /* A stream that is fingerprinted. */
@@ -112,6 +145,7 @@ typedef struct graph_thread {
     graph_scratch scratch;
     df_batch **local;           /* [streams]: made by the running task */
     uint64_t random;            /* of the shuffling scheduler */
+    bool held;                  /* what the running task made for the next tick is held back */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
@@ -132,10 +166,10 @@ typedef struct graph_capture {
     uint8_t **carried_kept;      /* [vertex]: [key_groups] */
     uint64_t held_tick;          /* of the commits whose batches are held, because a snapshot of what */
     df_batch ***held;            /* they make may still be asked for: [state][key_group] */
+    const graph_owners *owners;  /* of what is kept; null: nothing is */
     bool whole, marked;
 } graph_capture;
 
-#define NO_TICK UINT64_MAX
 
 struct df_graph {
     const df_plan *plan;
@@ -148,7 +182,19 @@ struct df_graph {
     df_part part;
     bool parted;
     uint64_t first_tick;
-    graph_stage *stages;
+    graph_owners *owners;          /* the newest; the older ones behind it. The feeder's */
+    _Atomic uint64_t known;        /* ticks below it have their owners; NO_TICK unless in a part */
+    graph_held **held;             /* [states][key groups], for held_tick; under the lock */
+    uint64_t held_tick;
+    bool any_held;
+    graph_early *early;            /* the feeder's */
+    graph_gain **gains;            /* [stages][key groups]; null where nothing is carried */
+    uint64_t **adopted;            /* [states][key groups]: the tick of the last state taken over */
+    uint64_t *carried_at;          /* [units]: the tick at which what is carried came last */
+    bool carries;                  /* something is carried that can move */
+    uint32_t gains_open;
+    uint64_t handed;               /* what is carried into ticks up to it has been handed over */
+    uint64_t refused;              /* early parcels that were not what they seemed */
     graph_capture capture;
     _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
     uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
@@ -189,14 +235,20 @@ struct df_graph {
     uint64_t wakes;
 };
 
+#define DF_PARCEL_SIZE_MAX (1u << 28)
+
 /* ---- df_sched.c ---- */
 void graph_prepare(df_graph *graph);
 /* What follows is for the feeder. A batch has been put on an edge at a ring slot. */
 void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
 /* An own key group has handed on what it sends on an edge; the last one tells (in a part). Any thread. */
 void graph_count_sent(df_graph *graph, uint32_t edge, uint32_t slot);
-/* One of the tick's fingerprints has come from another member. */
-void graph_print_arrived(df_graph *graph, uint32_t slot);
+/* A key group of a serial stage need not wait for what it carries any more. The feeder. */
+void graph_carried_arrived(df_graph *graph, uint32_t stage, uint32_t slot, uint32_t key_group);
+/* The same before the tick is open, and its opposite: one more thing to wait for. Under the lock. */
+void graph_await(df_graph *graph, uint32_t stage, uint32_t slot, uint32_t key_group, bool more);
+/* One of the parcels that a tick's work waits for, and no task, has come from another member. */
+void graph_work_arrived(df_graph *graph, uint32_t slot);
 /* Something that the frontier depends on has changed. */
 void graph_advance(df_graph *graph);
 /* Whether a tick failed and what can run of it has run. Under the lock. */
@@ -217,13 +269,49 @@ void graph_fail(df_graph *graph, uint64_t tick, uint32_t vertex, uint32_t key_gr
 
 /* Hand a stream's batch (null: its task failed) to an edge at its reader's ring slot. */
 void graph_publish(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
+/* The same for this part's readers only. */
+void graph_publish_here(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
 /* Put a payload (taken; null: failed) where its own readers find it. */
 void graph_put(df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot, df_batch *payload);
 
-/* ---- df_part.c ---- */
-bool graph_part_setup(df_graph *graph, df_arena *arena);
-/* Own readers of what a key group sends on an edge. */
-uint32_t graph_own_readers(const df_graph *graph, uint32_t edge, uint32_t key_group);
+/* ---- df_owners.c ---- */
+bool graph_owners_setup(df_graph *graph);
+void graph_owners_fini(df_graph *graph);
+const graph_owners *graph_owners_at(const df_graph *graph, uint64_t tick);
+/* Give a tick its owners, and what is counted by them; all ticks below `end`. Under the lock. */
+void graph_owners_give(df_graph *graph, uint64_t tick);
+void graph_owners_assign(df_graph *graph, uint64_t end);
+/* Who owns a key group of a stage; `owners` of a part. */
+uint32_t graph_owner(const df_graph *graph, const graph_owners *owners, uint32_t stage,
+                     uint32_t key_group);
+/* Own readers of what a key group sends on an edge, at its reader's ring slot. */
+uint32_t graph_own_readers(const df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot);
+/* Whether a member reads what a key group sends on an edge. */
+bool graph_member_reads(const df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot,
+                        uint32_t member);
+/* Whether this member runs the task that feeds `edge` for its readers at `tick`. */
+bool graph_feeds(const df_graph *graph, uint32_t edge, uint32_t key_group, uint64_t tick);
+
+/* ---- df_move.c ---- */
+bool graph_move_setup(df_graph *graph, df_arena *arena);
+/* A task of `tick` is about to hand on its results: whether those for the next tick have to wait,
+ * because its owners are not known. Then they are kept. */
+bool graph_hold(graph_thread *thread, uint32_t stage, uint32_t key_group, uint64_t tick);
+/* Send the states that a task has made to who owns them at the next tick, if that is another member. */
+void graph_hand_over(graph_thread *thread, uint32_t stage, uint32_t key_group, uint64_t tick);
+/* More ticks have their owners. The feeder, without the lock. */
+void graph_move_known(df_graph *graph);
+/* Ticks have been completed: send what is carried into later ones. Under the lock. */
+void graph_move_worked(graph_thread *thread);
+/* The owners of `tick` are given to it: what moves is waited for. Returns how many parcels. Under the
+ * lock. */
+uint32_t graph_move_assign(df_graph *graph, uint64_t tick);
+/* A parcel for a tick whose owners are not known, kept until they are. */
+df_status graph_move_early(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group,
+                           const uint8_t *bytes, size_t size, df_error *err) DF_MUST_CHECK;
+bool graph_move_awaits(const df_graph *graph, uint64_t tick, uint32_t unit);
+df_status graph_move_take(df_graph *graph, uint64_t tick, uint32_t unit, const uint8_t *bytes,
+                          size_t size, df_error *err) DF_MUST_CHECK;
 
 /* ---- df_parcel.c ---- */
 bool graph_parcel_setup(df_graph *graph, df_arena *arena);
@@ -232,8 +320,16 @@ void graph_send(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_
                 const df_batch *payload);
 void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, uint32_t slot,
                       uint64_t tick);
+/* A task elsewhere failed at a tick: so does this tick, as if it had been here. */
+void graph_tick_failed(df_graph *graph, uint64_t tick);
 /* How many fingerprints of other members a tick waits for. */
 uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
+/* The columns of a batch as bytes, and back: all rows, in order. */
+size_t graph_batch_size(const weir_schema *schema, uint32_t rows);
+void graph_batch_put(uint8_t *to, const weir_batch *batch);
+/* Null: not that many bytes, or out of memory. The feeder. */
+df_batch *graph_batch_take(df_graph *graph, const weir_schema *schema, uint32_t rows,
+                           const uint8_t *bytes, size_t size);
 
 /* ---- df_capture.c ---- */
 bool graph_capture_setup(df_graph *graph, df_arena *arena);

@@ -19,7 +19,6 @@
 #include <string.h>
 
 #define PARCEL_HEAD 8u
-#define PARCEL_SIZE_MAX (1u << 28)
 
 typedef enum parcel_form {
     PARCEL_PLAIN = 1,
@@ -130,11 +129,13 @@ static void mark_touched(const weir_tile *tile, uint32_t slot, uint8_t *marks)
 }
 
 /* The cells that touch a tile of `member`. */
-static bool plan_cells(graph_thread *t, uint32_t edge, uint32_t member, const df_batch *batch,
+static bool plan_cells(graph_thread *t, const df_parcel *parcel, const df_batch *batch,
                        parcel_plan *plan)
 {
     const df_graph *g = t->graph;
-    const df_edge *e = &g->plan->edges[edge];
+    const df_edge *e = &g->plan->edges[parcel->edge];
+    const graph_owners *owners = g->ticks[graph_ring_slot(g, parcel->tick)].owners;
+    uint32_t member = parcel->member;
     const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
     const weir_tile *tile = &space->tiles[batch->view.key_group];
     const uint32_t *first = batch->view.cell_rows;
@@ -146,7 +147,7 @@ static bool plan_cells(graph_thread *t, uint32_t edge, uint32_t member, const df
     memset(marks, 0, cells);
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         if (tile->neighbours[s] != WEIR_NO_ROW && tile->neighbours[s] != batch->view.key_group &&
-            df_part_owner(g->plan, &g->part, e->to, tile->neighbours[s]) == member)
+            graph_owner(g, owners, e->to, tile->neighbours[s]) == member)
             mark_touched(tile, s, marks);
     for (uint32_t c = 0; c < cells; c++) {
         uint32_t count = first[c + 1] - first[c];
@@ -161,11 +162,13 @@ static bool plan_cells(graph_thread *t, uint32_t edge, uint32_t member, const df
 }
 
 /* The rows that go to key groups of `member`. */
-static bool plan_lists(graph_thread *t, uint32_t edge, uint32_t member, const df_batch *batch,
+static bool plan_lists(graph_thread *t, const df_parcel *parcel, const df_batch *batch,
                        parcel_plan *plan)
 {
     const df_graph *g = t->graph;
+    uint32_t edge = parcel->edge, member = parcel->member;
     const df_edge *e = &g->plan->edges[edge];
+    const graph_owners *owners = g->ticks[graph_ring_slot(g, parcel->tick)].owners;
     uint32_t destinations = edge_destinations(g, edge);
     bool listed = edge_lists_rows(g, edge);
 
@@ -175,7 +178,7 @@ static bool plan_lists(graph_thread *t, uint32_t edge, uint32_t member, const df
         uint32_t begin = batch->offsets[d], end = batch->offsets[d + 1];
         uint32_t group = destination_group(g, edge, batch->view.key_group, d);
         if (begin == end || group == DF_NONE ||
-            df_part_owner(g->plan, &g->part, e->to, group) != member)
+            graph_owner(g, owners, e->to, group) != member)
             continue;
         plan->pairs[plan->pair_count][0] = d;
         plan->pairs[plan->pair_count++][1] = end - begin;
@@ -216,6 +219,13 @@ static uint8_t *put_column(uint8_t *to, const void *from, const parcel_plan *pla
     return to + plan->row_count * size;
 }
 
+static void put_columns(uint8_t *to, const parcel_plan *plan, const weir_batch *batch)
+{
+    to = put_column(to, batch->keys, plan, sizeof(uint64_t));
+    for (uint32_t c = 0; c < batch->schema->column_count; c++)
+        to = put_column(to, batch->columns[c], plan, weir_type_size(batch->schema->columns[c].type));
+}
+
 static void put_batch(uint8_t *to, const parcel_plan *plan, const weir_batch *batch)
 {
     to = put_u32(to, plan->form);
@@ -226,15 +236,13 @@ static void put_batch(uint8_t *to, const parcel_plan *plan, const weir_batch *ba
     }
     if (plan->cells != NULL)
         to = put(to, plan->cells, plan->row_count * sizeof(uint32_t));
-    to = put_column(to, batch->keys, plan, sizeof(uint64_t));
-    for (uint32_t c = 0; c < batch->schema->column_count; c++)
-        to = put_column(to, batch->columns[c], plan, weir_type_size(batch->schema->columns[c].type));
+    put_columns(to, plan, batch);
 }
 
 static uint8_t *get_bytes(graph_thread *t, df_parcel *parcel, size_t size)
 {
     parcel->size = (uint32_t)size;
-    parcel->bytes = size > PARCEL_SIZE_MAX ? NULL : df_pool_get(t->graph->pool, t->index, size);
+    parcel->bytes = size > DF_PARCEL_SIZE_MAX ? NULL : df_pool_get(t->graph->pool, t->index, size);
     return parcel->bytes;
 }
 
@@ -248,10 +256,10 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
 
     if (edge_is_halo(g, parcel->edge)) {
         plan = (parcel_plan){ .form = PARCEL_CELLS };
-        ok = plan_cells(t, parcel->edge, parcel->member, batch, &plan);
+        ok = plan_cells(t, parcel, batch, &plan);
     } else if (e->routed) {
         plan = (parcel_plan){ .form = PARCEL_LISTS };
-        ok = plan_lists(t, parcel->edge, parcel->member, batch, &plan);
+        ok = plan_lists(t, parcel, batch, &plan);
     }
     parcel->rows = plan.row_count;
     if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
@@ -283,7 +291,14 @@ static void send_to(graph_thread *t, df_parcel *parcel, const df_batch *payload)
     else
         graph_fail(g, parcel->tick, g->plan->edges[parcel->edge].vertex, parcel->key_group,
                    WEIR_NO_ROW, DF_ENOMEM, "out of memory, or more than %u bytes for one reader",
-                   PARCEL_SIZE_MAX);
+                   DF_PARCEL_SIZE_MAX);
+}
+
+/* The member that is given the whole of a state, and needs no parcel of it; else this one. */
+static uint32_t next_owner(const df_graph *g, const df_edge *e, uint32_t key_group, uint32_t slot)
+{
+    return e->ticks == 0 ? g->part.member
+                         : graph_owner(g, g->ticks[slot].owners, e->from, key_group);
 }
 
 void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot,
@@ -293,23 +308,28 @@ void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slo
     const df_edge *e = &g->plan->edges[edge];
     df_parcel parcel = { .edge = edge, .key_group = key_group, .tick = g->ticks[slot].tick,
                          .stage = e->to };
-    uint32_t members[WEIR_HALO_SLOTS], count = 0;
+    const graph_owners *owners = g->ticks[slot].owners;
+    uint32_t next = next_owner(g, e, key_group, slot);
+    uint32_t members[WEIR_HALO_SLOTS + 1] = { next }, count = 1;
 
     if (e->fan == DF_FAN_ALL) {
-        for (uint32_t i = 0; i < g->stages[e->to].member_count; i++) {
-            parcel.member = g->stages[e->to].members[i];
-            send_to(t, &parcel, payload);
+        const graph_stage *to = &owners->stages[e->to];
+        for (uint32_t i = 0; i < to->member_count; i++) {
+            parcel.member = to->members[i];
+            if (parcel.member != next)
+                send_to(t, &parcel, payload);
         }
         return;
     }
     if (e->fan == DF_FAN_SAME) {
-        parcel.member = df_part_owner(g->plan, &g->part, e->to, key_group);
-        send_to(t, &parcel, payload);
+        parcel.member = graph_owner(g, owners, e->to, key_group);
+        if (parcel.member != next)
+            send_to(t, &parcel, payload);
         return;
     }
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
     for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
-        uint32_t member = df_part_owner(g->plan, &g->part, e->to, space->near[i].key_group), k = 0;
+        uint32_t member = graph_owner(g, owners, e->to, space->near[i].key_group), k = 0;
         while (k < count && members[k] != member)
             k++;
         if (k < count)
@@ -370,15 +390,22 @@ static bool print_awaited(const df_graph *g, uint32_t print, uint64_t tick)
     return t->vertices[g->plan->streams[g->prints[print].stream].vertex];
 }
 
+/* By whom they are made: what enters a tick, at the tick before. */
+static const graph_owners *print_owners(const df_graph *g, uint32_t print, uint64_t tick)
+{
+    return graph_owners_at(g, print_is_state(g, print) && tick > g->first_tick ? tick - 1 : tick);
+}
+
 uint32_t graph_prints_awaited(const df_graph *g, uint64_t tick)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < g->print_count; i++) {
         uint32_t vertex = g->plan->streams[g->prints[i].stream].vertex;
-        uint32_t own = g->stages[g->plan->vertices[vertex].stage].own_count;
+        const graph_owners *owners = print_owners(g, i, tick);
         if (print_awaited(g, i, tick))
-            count += g->prints[i].groups - own;
+            count += g->prints[i].groups -
+                     owners->stages[g->plan->vertices[vertex].stage].own_count;
     }
     return count;
 }
@@ -399,7 +426,7 @@ static df_status take_print(df_graph *g, uint32_t print, uint64_t tick, uint32_t
                     key_group),
            bytes + PARCEL_HEAD, size - PARCEL_HEAD);
     p->arrived[(size_t)slot * p->groups + key_group] = 1;
-    graph_print_arrived(g, slot);
+    graph_work_arrived(g, slot);
     return DF_OK;
 }
 
@@ -510,9 +537,20 @@ static bool take_lists(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *o
     return !cells || take_leaving_cells(g, edge, r, out);
 }
 
-static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
+size_t graph_batch_size(const weir_schema *schema, uint32_t rows)
 {
-    uint32_t rows = out->view.row_count;
+    return rows * row_size(schema);
+}
+
+void graph_batch_put(uint8_t *to, const weir_batch *batch)
+{
+    parcel_plan all = { .row_count = batch->row_count };
+
+    put_columns(to, &all, batch);
+}
+
+static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out, uint32_t rows)
+{
     const uint8_t *from;
 
     if (!df_batch_alloc(df_graph_memory(g), out, rows))
@@ -527,6 +565,20 @@ static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
             memcpy(out->view.columns[c], from, size);
     }
     return !r->bad && r->left == 0;
+}
+
+df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, uint32_t rows,
+                           const uint8_t *bytes, size_t size)
+{
+    parcel_reader r = { bytes, size, false };
+    df_batch *out = rows > size / row_size(schema) ? NULL
+                                                   : df_batch_new(df_graph_memory(g), schema, 0, 0);
+
+    if (out != NULL && !take_columns(g, &r, out, rows)) {
+        df_batch_unref(df_graph_memory(g), out);
+        return NULL;
+    }
+    return out;
 }
 
 static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group,
@@ -547,7 +599,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
         ok = take_cell_rows(g, edge, r, out);
     else if (form == PARCEL_LISTS)
         ok = take_lists(g, edge, r, out);
-    if (!ok || !take_columns(g, r, out)) {
+    if (!ok || !take_columns(g, r, out, rows)) {
         df_batch_unref(df_graph_memory(g), out);
         return NULL;
     }
@@ -592,8 +644,27 @@ static bool print_awaits(const df_graph *g, uint32_t print, uint64_t tick, uint3
     uint32_t vertex = g->plan->streams[p->stream].vertex;
 
     return print_awaited(g, print, tick) && key_group < p->groups &&
-           !g->stages[g->plan->vertices[vertex].stage].own[key_group] &&
+           !print_owners(g, print, tick)->stages[g->plan->vertices[vertex].stage].own[key_group] &&
            !p->arrived[(size_t)graph_ring_slot(g, tick) * p->groups + key_group];
+}
+
+/* Whether there can be such a parcel at any tick. */
+static bool is_parcel(const df_graph *g, uint32_t edge, uint32_t key_group)
+{
+    if (edge == DF_PARCEL_MOVE)
+        return key_group < g->plan->key_groups;
+    if (edge >= g->plan->edge_count)
+        return edge - g->plan->edge_count < g->print_count &&
+               key_group < g->prints[edge - g->plan->edge_count].groups;
+    return key_group < g->edges[edge].from_groups;
+}
+
+/* A state whose key group is this member's from this tick on comes whole, and on no edge. */
+static bool is_adopted(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
+{
+    const df_edge *e = &g->plan->edges[edge];
+
+    return e->ticks == 1 && graph_owners_at(g, tick)->stages[e->from].own[key_group] != 0;
 }
 
 bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
@@ -603,17 +674,20 @@ bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t k
 
     if (tick < done || tick > done + g->plan->window + 1 || tick > g->plan->job.steps + 1)
         return false;
+    if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
+        return is_parcel(g, edge, key_group);
+    if (edge == DF_PARCEL_MOVE)
+        return graph_move_awaits(g, tick, key_group);
     if (edge >= g->plan->edge_count)
         return edge - g->plan->edge_count < g->print_count &&
                print_awaits(g, edge - g->plan->edge_count, tick, key_group);
     return g->ticks[slot].edges[edge] && key_group < g->edges[edge].from_groups &&
-           !g->stages[g->plan->edges[edge].from].own[key_group] &&
+           !graph_feeds(g, edge, key_group, tick) && !is_adopted(g, edge, tick, key_group) &&
            !g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] &&
-           graph_own_readers(g, edge, key_group) > 0;
+           graph_own_readers(g, edge, key_group, slot) > 0;
 }
 
-/* Its maker failed: so does this tick, as if it had been here. */
-static void take_failed(df_graph *g, uint64_t tick)
+void graph_tick_failed(df_graph *g, uint64_t tick)
 {
     pthread_mutex_lock(&g->fail_lock);
     if (atomic_load(&g->fail_tick) > tick)
@@ -632,12 +706,16 @@ df_status df_graph_deliver(df_graph *g, uint32_t edge, uint64_t tick, uint32_t k
     if (!df_graph_awaits(g, edge, tick, key_group))
         return df_fail(err, DF_ECORRUPT, "nothing is awaited from key group %u on edge %u at tick %llu",
                        key_group, edge, (unsigned long long)tick);
+    if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
+        return graph_move_early(g, edge, tick, key_group, bytes, size, err);
+    if (edge == DF_PARCEL_MOVE)
+        return graph_move_take(g, tick, key_group, bytes, size, err);
     if (edge >= g->plan->edge_count)
         return take_print(g, edge - g->plan->edge_count, tick, key_group, bytes, size, err);
     if (size >= PARCEL_HEAD)
         memcpy(&form, bytes, 4);
     if (form == PARCEL_FAILED && size == PARCEL_HEAD)
-        take_failed(g, tick);
+        graph_tick_failed(g, tick);
     else if (size > 0)
         batch = take_batch(g, edge, step, key_group, &r);
     else if (g->plan->edges[edge].fan == DF_FAN_ALL)

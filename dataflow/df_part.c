@@ -5,75 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-uint32_t df_part_owner(const df_plan *plan, const df_part *part, uint32_t stage, uint32_t key_group)
-{
-    const df_stage *s = &plan->stages[stage];
-    uint64_t unit = (uint64_t)key_group * plan->key_groups / s->partition.key_groups;
-
-    return s->sink ? part->sink_member : part->owners[unit];
-}
-
-/* ---- who owns what ---- */
-
-static bool setup_members(df_graph *g, graph_stage *stage, uint32_t number, df_arena *arena)
-{
-    uint32_t groups = g->plan->stages[number].partition.key_groups;
-    uint8_t *runs = df_arena_alloc(arena, g->part.member_count);
-
-    stage->members = df_arena_alloc(arena, g->part.member_count * sizeof *stage->members);
-    if (runs == NULL || stage->members == NULL)
-        return false;
-    for (uint32_t k = 0; k < groups; k++)
-        runs[df_part_owner(g->plan, &g->part, number, k)] = 1;
-    for (uint32_t m = 0; m < g->part.member_count; m++)
-        if (runs[m])
-            stage->members[stage->member_count++] = m;
-    return true;
-}
-
-bool graph_part_setup(df_graph *g, df_arena *arena)
-{
-    const df_plan *p = g->plan;
-
-    if (g->parted) {
-        uint32_t *owners = df_arena_alloc(arena, p->key_groups * sizeof *owners);
-        if (owners == NULL)
-            return false;
-        memcpy(owners, g->part.owners, p->key_groups * sizeof *owners);
-        g->part.owners = owners;
-    }
-    g->stages = df_arena_alloc(arena, (p->stage_count + 1) * sizeof *g->stages);
-    for (uint32_t s = 0; g->stages != NULL && s < p->stage_count; s++) {
-        graph_stage *stage = &g->stages[s];
-        uint32_t groups = p->stages[s].partition.key_groups;
-
-        stage->own = df_arena_alloc(arena, groups);
-        if (stage->own == NULL || (g->parted && !setup_members(g, stage, s, arena)))
-            return false;
-        for (uint32_t k = 0; k < groups; k++) {
-            stage->own[k] = !g->parted || df_part_owner(p, &g->part, s, k) == g->part.member;
-            stage->own_count += stage->own[k];
-        }
-    }
-    return g->stages != NULL;
-}
-
-uint32_t graph_own_readers(const df_graph *g, uint32_t edge, uint32_t key_group)
-{
-    const df_edge *e = &g->plan->edges[edge];
-    const graph_stage *to = &g->stages[e->to];
-    uint32_t count = 0;
-
-    if (e->fan == DF_FAN_SAME)
-        return to->own[key_group];
-    if (e->fan == DF_FAN_ALL)
-        return to->own_count;
-    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
-    for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++)
-        count += to->own[space->near[i].key_group];
-    return count;
-}
-
 /* ---- restoring ---- */
 
 df_memory df_graph_memory(df_graph *g)
@@ -206,10 +137,15 @@ void df_graph_halt(df_graph *g)
 
 void df_graph_grant(df_graph *g, uint64_t end)
 {
+    /* What was held for a tick is handed on before the tick can open, and hold something itself. */
     pthread_mutex_lock(&g->lock);
     graph_capture_granted(g, end);
-    g->target = end;
+    graph_owners_assign(g, end);
     atomic_store_explicit(&g->bound, end, memory_order_release);
+    pthread_mutex_unlock(&g->lock);
+    graph_move_known(g);
+    pthread_mutex_lock(&g->lock);
+    g->target = end;
     pthread_mutex_unlock(&g->lock);
     graph_advance(g);
 }
@@ -257,7 +193,7 @@ void df_graph_progress(df_graph *g, df_progress *progress)
     graph_advance(g); /* sinks may have been let go on */
     pthread_mutex_lock(&g->lock);
     *progress = (df_progress){ .done = atomic_load(&g->done), .worked = g->worked,
-                               .captured = g->capture.whole, .fail_tick = atomic_load(&g->fail_tick),
+                               .captured = g->capture.whole, .refused = g->refused, .fail_tick = atomic_load(&g->fail_tick),
                                .ended = graph_failure_ended(g) };
     progress_failure(g, progress);
     pthread_mutex_unlock(&g->lock);

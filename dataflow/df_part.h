@@ -4,7 +4,8 @@
  * owns. What a task makes for readers elsewhere leaves as parcels, bytes that df_graph_deliver takes
  * in the other process; what is read here and there goes both ways. Ownership is a function of the
  * *unit*: key group k of n belongs to the owner of unit k * units / n, where the units are the plan's
- * key_groups. So streams of one partition have one owner, and neighbouring tiles mostly do.
+ * key_groups. So streams of one partition have one owner, and neighbouring tiles mostly do. Owners may
+ * change at any tick that is not granted yet (df_graph_owners); what has to move then goes as parcels, too.
  *
  * A graph with a part does not run by df_graph_run: it is filled (restored, or from tick 0), started,
  * granted, halted. The functions below are called by one thread, the *feeder*, unless they say more. */
@@ -14,9 +15,12 @@
 #include "dataflow/df_batch.h"
 #include "dataflow/df_graph.h"
 
+#define DF_PARCEL_MOVE UINT32_MAX
+
 /* Bytes on their way to another member. */
 typedef struct df_parcel {
-    uint32_t edge;      /* of the plan; or its edge_count + the number of a fingerprinted stream */
+    uint32_t edge;      /* of the plan; or its edge_count + the number of a fingerprinted stream; or
+                         * DF_PARCEL_MOVE: of what moves to a new owner, key_group being the unit */
     uint32_t member;    /* to whom */
     uint32_t key_group; /* from which */
     uint64_t tick;      /* at which it is read */
@@ -28,7 +32,7 @@ typedef struct df_parcel {
 
 struct df_part {
     uint32_t member, member_count;
-    const uint32_t *owners;     /* [units]: the member that owns a unit; copied */
+    const uint32_t *owners;     /* [units]: the member that owns a unit at first; copied */
     uint32_t sink_member;       /* runs the sinks and gathers the fingerprints */
     uint64_t first_tick;        /* 0: from the sources; else what enters it is restored */
     const weir_mark *marks;     /* [vertex_count]: where sinks go on; null: they begin anew */
@@ -41,7 +45,7 @@ struct df_part {
     void (*wake)(void *user);
 };
 
-/* Who owns key group `key_group` of `stage`. */
+/* Who owns key group `key_group` of `stage` at first. */
 uint32_t df_part_owner(const df_plan *plan, const df_part *part, uint32_t stage, uint32_t key_group);
 void df_parcel_release(df_graph *graph, uint8_t *bytes);
 
@@ -72,11 +76,19 @@ void df_graph_halt(df_graph *graph);
 /* Run what the calls above and below made ready, or wake threads that do. To be called after some of
  * them, before the feeder sleeps. */
 void df_graph_help(df_graph *graph);
+/* From `tick` on each units[i][0] belongs to member units[i][1]; the sinks stay. To be called before the
+ * bound passes the tick, in the order of ticks, alike at all members. A unit may change once in window + 1
+ * ticks. Changes behind the job's last step are none. DF_EINVAL: not such a change. */
+df_status df_graph_owners(df_graph *graph, uint64_t tick, const uint32_t (*units)[2], uint32_t count,
+                          df_error *err) DF_MUST_CHECK;
+/* There are so many members from now on; not fewer than own anything. */
+void df_graph_members(df_graph *graph, uint32_t member_count);
 /* Ticks below `end` may start. */
 void df_graph_grant(df_graph *graph, uint64_t end);
 /* Ticks below `end` are computed by all members: sinks may show them. */
 void df_graph_complete(df_graph *graph, uint64_t end);
-/* Whether a parcel (size 0: a key group that sends nothing) is one that is awaited here. */
+/* Whether a parcel (size 0: a key group that sends nothing) is one that is awaited here, or, for a tick
+ * that is not granted yet, may be: it is kept until that is known. */
 bool df_graph_awaits(const df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group);
 /* Take in a parcel's bytes, hostile ones too: DF_ECORRUPT changes nothing. `size` 0: nothing is sent. */
 df_status df_graph_deliver(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group,
@@ -86,6 +98,7 @@ typedef struct df_progress {
     uint64_t worked;   /* ticks below it are computed here */
     uint64_t done;     /* ... and shown by this member's sinks */
     bool captured;     /* see df_graph_captured */
+    uint64_t refused;  /* parcels that came early and turned out not to be awaited, or damaged */
     bool failed;
     bool ended;        /* a task failed here or elsewhere, and what of its tick can run has run */
     bool fatal;        /* the job's own error, which every other run would have, too */
@@ -98,10 +111,12 @@ void df_graph_progress(df_graph *graph, df_progress *progress);
 
 /* ---- snapshots ---- */
 
-/* What enters a tick: references, and copies of what is small. */
+/* What enters a tick: references, and copies of what is small. Each piece is kept by one member: by the
+ * owner of the tick before, which made it. */
 typedef struct df_captured {
     uint64_t tick;
-    df_batch ***states;     /* [state][key_group]; null where another member owns it */
+    const uint8_t **own;    /* [vertex]: [key_groups]: kept here */
+    df_batch ***states;     /* [state][key_group]; null where another member keeps it */
     char **carried;         /* [vertex]: [key_groups] of carried_size; null: nothing is carried */
     uint64_t **births;      /* [vertex]: [key_groups]; null: no births */
     weir_mark *marks;       /* [vertex]: of sinks; size 0: none */

@@ -9,7 +9,9 @@
  * `done` counts complete ticks, so a running task's tick t is in [done, done + window]. It counts
  * down for tasks of t and t + 1, and, serial, of at most t + window. Counters of tick T are set when
  * tick T - ring is complete, that is for every T < done + ring = done + 2 * window + 2. So whatever a
- * running task counts down was set before, and is not yet set again.
+ * running task counts down was set before, and is not yet set again. In a part they are set for all key
+ * groups, since who owns them is not known yet (df_owners.c); those of others never come to zero, for a
+ * tick is opened for own ones only.
  *
  * Why results do not depend on any of this: a task sees only the batches it waited for. */
 #include "dataflow/df_graph_private.h"
@@ -100,7 +102,7 @@ static uint32_t arrive_all(graph_thread *t, uint32_t stage, uint32_t slot)
     uint32_t ready = 0;
 
     for (uint32_t g = 0; g < t->graph->plan->stages[stage].partition.key_groups; g++)
-        if (t->graph->stages[stage].own[g])
+        if (t->graph->ticks[slot].owners->stages[stage].own[g])
             ready += arrive(t, stage, slot, g);
     return ready;
 }
@@ -110,10 +112,11 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
 {
     df_graph *g = t->graph;
     const df_edge *e = &g->plan->edges[edge];
+    const graph_stage *to = &g->ticks[slot].owners->stages[e->to];
     uint32_t ready = 0;
 
     if (e->fan == DF_FAN_SAME)
-        return g->stages[e->to].own[group] ? arrive(t, e->to, slot, group) : 0;
+        return to->own[group] ? arrive(t, e->to, slot, group) : 0;
     if (e->fan == DF_FAN_ALL) {
         graph_edge_tick *et = &g->edges[edge].ticks[slot];
         if (atomic_fetch_sub_explicit(&et->arrive, 1, memory_order_acq_rel) != 1)
@@ -122,7 +125,7 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
     }
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
     for (uint32_t i = space->first[group]; i < space->first[group + 1]; i++)
-        if (g->stages[e->to].own[space->near[i].key_group])
+        if (to->own[space->near[i].key_group])
             ready += arrive(t, e->to, slot, space->near[i].key_group);
     return ready;
 }
@@ -167,10 +170,6 @@ static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
     graph_edge *ge = &g->edges[edge];
 
     atomic_store_explicit(&ge->ticks[slot].arrive, ge->from_groups, memory_order_relaxed);
-    atomic_store_explicit(&ge->ticks[slot].depart, g->stages[g->plan->edges[edge].to].own_count,
-                          memory_order_relaxed);
-    atomic_store_explicit(&ge->ticks[slot].unsent, g->stages[g->plan->edges[edge].from].own_count,
-                          memory_order_relaxed);
     atomic_store_explicit(&ge->ticks[slot].failed, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < ge->from_groups; i++)
         ge->slots[(size_t)slot * ge->from_groups + i].batch = NULL;
@@ -178,19 +177,19 @@ static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
         memset(ge->arrived + (size_t)slot * ge->from_groups, 0, ge->from_groups);
 }
 
-static void prepare_stage(df_graph *g, uint32_t stage, const graph_tick *tick)
+static void prepare_stage(df_graph *g, uint32_t stage, graph_tick *tick)
 {
     const df_stage *s = &g->plan->stages[stage];
     uint32_t slot = graph_ring_slot(g, tick->tick);
-    uint32_t common = s->serial && serial_partner(g, stage, tick->tick, -1) != NO_TICK ? 2 : 1;
+    uint32_t common = 1;
 
+    tick->before[stage] = s->serial ? serial_partner(g, stage, tick->tick, -1) : NO_TICK;
+    common += tick->before[stage] != NO_TICK;
     for (uint32_t i = 0; i < s->in_count; i++)
         common += tick->edges[s->in_edges[i]] &&
                   g->plan->edges[s->in_edges[i]].fan != DF_FAN_NEIGHBOURS;
     for (uint32_t group = 0; group < s->partition.key_groups; group++) {
         uint32_t missing = common;
-        if (!g->stages[stage].own[group])
-            continue;
         for (uint32_t i = 0; i < s->in_count; i++) {
             const df_edge *e = &g->plan->edges[s->in_edges[i]];
             if (tick->edges[s->in_edges[i]] && e->fan == DF_FAN_NEIGHBOURS) {
@@ -206,26 +205,22 @@ static void prepare_tick(df_graph *g, uint64_t number)
 {
     const df_plan *p = g->plan;
     graph_tick *tick = &g->ticks[graph_ring_slot(g, number)];
-    uint32_t work = 0, sink_work = 0;
 
     tick->tick = number;
+    tick->owners = NULL;
     tick->print_states = g->options.fingerprint_steps || number == p->job.steps;
     tick->print_streams = g->options.fingerprint_steps || number == p->job.steps + 1;
     prepare_activity(g, tick);
     for (uint32_t e = 0; e < p->edge_count; e++)
         prepare_edge(g, e, graph_ring_slot(g, number));
-    for (uint32_t s = 0; s < p->stage_count; s++) {
-        if (!tick->stages[s])
-            continue;
-        prepare_stage(g, s, tick);
-        *(p->stages[s].sink ? &sink_work : &work) += g->stages[s].own_count;
-    }
-    work += graph_prints_awaited(g, number);
+    for (uint32_t s = 0; s < p->stage_count; s++)
+        if (tick->stages[s])
+            prepare_stage(g, s, tick);
     for (uint32_t i = 0; g->parted && i < g->print_count; i++)
         memset(g->prints[i].arrived + (size_t)graph_ring_slot(g, number) * g->prints[i].groups, 0,
                g->prints[i].groups);
-    atomic_store_explicit(&tick->work, work, memory_order_relaxed);
-    atomic_store_explicit(&tick->sink_work, sink_work, memory_order_relaxed);
+    if (!g->parted)
+        graph_owners_give(g, number);
 }
 
 static void prepare_up_to(df_graph *g, uint64_t end)
@@ -317,6 +312,8 @@ static uint32_t advance(graph_thread *t)
                atomic_load_explicit(&g->ticks[graph_ring_slot(g, g->worked)].work,
                                     memory_order_acquire) == 0)
             g->worked++;
+        if (g->parted)
+            graph_move_worked(t);
         /* A step is shown when all sinks have written the step before: or, when one of them fails,
          * it would depend on timing how far the others got. */
         if (g->observed < g->worked && g->observed < fail && g->observed == done &&
@@ -374,7 +371,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
     for (uint32_t i = 0; i < s->out_count; i++) {
         uint32_t edge = s->out_edges[i];
         uint32_t at = graph_ring_slot(g, number + g->plan->edges[edge].ticks);
-        if (!g->ticks[at].edges[edge])
+        if (!g->ticks[at].edges[edge] || (t->held && g->plan->edges[edge].ticks == 1))
             continue;
         ready += arrive_edge(t, edge, at, group);
         graph_count_sent(g, edge, at);
@@ -493,7 +490,20 @@ void graph_advance(df_graph *g)
     g->feeder_ready += ready;
 }
 
-void graph_print_arrived(df_graph *g, uint32_t slot)
+void graph_carried_arrived(df_graph *g, uint32_t stage, uint32_t slot, uint32_t key_group)
+{
+    g->feeder_ready += arrive(&g->threads[g->thread_count], stage, slot, key_group);
+}
+
+void graph_await(df_graph *g, uint32_t stage, uint32_t slot, uint32_t key_group, bool more)
+{
+    if (more)
+        atomic_fetch_add_explicit(missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
+}
+
+void graph_work_arrived(df_graph *g, uint32_t slot)
 {
     if (atomic_fetch_sub_explicit(&g->ticks[slot].work, 1, memory_order_acq_rel) == 1)
         graph_advance(g);

@@ -468,15 +468,15 @@ void graph_put(df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot, df
         set_masks(g, edge, slot, key_group, payload);
     to->batch = payload;
     if (e->fan == DF_FAN_NEIGHBOURS)
-        atomic_store_explicit(&to->readers, graph_own_readers(g, edge, key_group),
+        atomic_store_explicit(&to->readers, graph_own_readers(g, edge, key_group, slot),
                               memory_order_relaxed);
 }
 
-void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+/* What travels of a stream's batch on an edge; null: failed. */
+static df_batch *payload_of(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
 {
-    df_graph *g = t->graph;
-    const df_edge *e = &g->plan->edges[edge];
-    const df_vertex *reader = &g->plan->vertices[e->vertex];
+    const df_edge *e = &t->graph->plan->edges[edge];
+    const df_vertex *reader = &t->graph->plan->vertices[e->vertex];
     df_batch *batch = t->local[e->stream], *payload = batch;
 
     if (batch != NULL && reader->partial != NULL && e->port == 0) {
@@ -489,14 +489,31 @@ void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t 
     } else if (batch != NULL) {
         payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
     }
-    if (g->parted) {
+    return payload;
+}
+
+/* Takes the payload. */
+static void put_here(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot,
+                     df_batch *payload)
+{
+    if (t->graph->parted && graph_own_readers(t->graph, edge, key_group, slot) == 0)
+        df_batch_unref(t->memory, payload);
+    else
+        graph_put(t->graph, edge, key_group, slot, payload);
+}
+
+void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    df_batch *payload = payload_of(t, edge, key_group, slot);
+
+    if (t->graph->parted)
         graph_send(t, edge, key_group, slot, payload);
-        if (graph_own_readers(g, edge, key_group) == 0) {
-            df_batch_unref(t->memory, payload);
-            return;
-        }
-    }
-    graph_put(g, edge, key_group, slot, payload);
+    put_here(t, edge, key_group, slot, payload);
+}
+
+void graph_publish_here(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    put_here(t, edge, key_group, slot, payload_of(t, edge, key_group, slot));
 }
 
 static void drop_slot(graph_thread *t, graph_slot *slot)
@@ -568,12 +585,15 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
             ok = g->plan->vertices[v].role == DF_COMMIT ? run_commit(t, v, key_group, slot)
                                                         : run_operator(t, v, key_group, slot);
     }
+    t->held = g->parted && graph_hold(t, stage, key_group, tick->tick);
     for (uint32_t i = 0; i < s->out_count; i++) {
-        uint32_t edge = s->out_edges[i];
-        uint32_t at = graph_ring_slot(g, tick->tick + g->plan->edges[edge].ticks);
-        if (g->ticks[at].edges[edge])
+        uint32_t edge = s->out_edges[i], ticks = g->plan->edges[edge].ticks;
+        uint32_t at = graph_ring_slot(g, tick->tick + ticks);
+        if (g->ticks[at].edges[edge] && !(t->held && ticks == 1))
             graph_publish(t, edge, key_group, at);
     }
+    if (g->parted && !t->held)
+        graph_hand_over(t, stage, key_group, tick->tick);
     for (uint32_t i = 0; i < s->in_count; i++)
         if (tick->edges[s->in_edges[i]])
             release(t, s->in_edges[i], key_group, slot);

@@ -35,6 +35,10 @@ struct parts {
     const parts_options *options;
     uint64_t random;
     uint32_t *owners;
+    uint64_t *changed; /* [key groups]: at which tick they changed owner last */
+    uint64_t granted, change;
+    uint32_t sink_member;
+    uint32_t live;     /* members that are there: the last one may join late */
     member *members;
     pthread_mutex_t lock;
     pthread_cond_t cond;
@@ -166,7 +170,7 @@ static parts_snapshot *snapshot_new(const df_plan *plan, uint64_t tick)
     return s;
 }
 
-static void snapshot_take_carried(parts_snapshot *s, const df_captured *c, const df_part *part)
+static void snapshot_take_carried(parts_snapshot *s, const df_captured *c)
 {
     for (uint32_t v = 0; v < s->plan->vertex_count; v++) {
         const df_vertex *vertex = &s->plan->vertices[v];
@@ -178,7 +182,7 @@ static void snapshot_take_carried(parts_snapshot *s, const df_captured *c, const
         if (c->births[v] != NULL && s->births[v] == NULL)
             s->births[v] = zeroed(groups, sizeof(uint64_t));
         for (uint32_t k = 0; k < groups; k++) {
-            if (df_part_owner(s->plan, part, vertex->stage, k) != part->member)
+            if (!c->own[v][k])
                 continue;
             if (size > 0)
                 memcpy(s->carried[v] + k * size, c->carried[v] + k * size, size);
@@ -188,21 +192,20 @@ static void snapshot_take_carried(parts_snapshot *s, const df_captured *c, const
     }
 }
 
-static void snapshot_take(parts_snapshot *s, const df_captured *c, const df_part *part)
+static void snapshot_take(parts_snapshot *s, const df_captured *c, uint32_t index)
 {
     for (uint32_t i = 0; i < s->plan->state_count; i++)
         for (uint32_t k = 0; k < state_groups(s->plan, i); k++) {
-            bool own = df_part_owner(s->plan, part, s->plan->vertices[s->plan->states[i].vertex].stage,
-                                     k) == part->member;
-            if (own != (c->states[i][k] != NULL)) {
+            bool own = c->own[s->plan->states[i].vertex][k] != 0;
+            if (own != (c->states[i][k] != NULL) || (own && s->states[i][k].columns != NULL)) {
                 fprintf(stderr, "parts: member %u, state %u, key group %u was %scaptured\n",
-                        part->member, i, k, own ? "not " : "");
+                        index, i, k, own ? "not, or twice, " : "");
                 abort();
             }
             if (own)
                 copy_rows(&s->states[i][k], &c->states[i][k]->view);
         }
-    snapshot_take_carried(s, c, part);
+    snapshot_take_carried(s, c);
 }
 
 void parts_snapshot_free(parts_snapshot **snapshot)
@@ -274,38 +277,49 @@ static void restore(member *m, const df_part *part, const parts_snapshot *from)
 
 /* ---- running ---- */
 
-static df_part part_of(parts *p, uint32_t index, const parts_snapshot *from)
+static df_part part_of(parts *p, uint32_t index, uint64_t first)
 {
-    return (df_part){ .member = index, .member_count = p->options->members, .owners = p->owners,
-                      .sink_member = (uint32_t)(p->options->seed % p->options->members),
-                      .first_tick = from == NULL ? 0 : from->tick, .user = &p->members[index],
+    return (df_part){ .member = index, .member_count = p->live, .owners = p->owners,
+                      .sink_member = p->sink_member, .first_tick = first, .user = &p->members[index],
                       .send = parts_send, .sent = parts_sent, .wake = parts_wake };
+}
+
+static void start_member(parts *p, uint32_t index, uint64_t first)
+{
+    df_part part = part_of(p, index, first);
+    df_graph_options options = { .threads = p->options->threads, .directory = ".",
+                                 .fingerprint_steps = p->options->fingerprint_steps,
+                                 .on_step = p->options->on_step, .user = p->options->user,
+                                 .shuffle_seed = p->options->seed, .part = &part };
+    df_error err = { 0 };
+
+    p->members[index] = (member){ .parts = p, .index = index,
+                                  .progress = { .worked = first, .done = first } };
+    check(df_graph_new(&p->members[index].graph, p->plan, &options, &err), &err);
 }
 
 static void start(parts *p, const parts_snapshot *from)
 {
+    uint64_t first = from == NULL ? 0 : from->tick;
     df_error err = { 0 };
     bool runs = p->options->seed % 2 == 0;
 
+    p->live = p->options->members - (p->options->joins && p->options->members > 1);
+    p->sink_member = (uint32_t)(p->options->seed % p->live);
+
+    p->granted = p->change = from == NULL ? 1 : from->tick + 1;
+    p->changed = zeroed(p->plan->key_groups, sizeof *p->changed);
     p->owners = zeroed(p->plan->key_groups, sizeof *p->owners);
     for (uint32_t i = 0; i < p->plan->key_groups; i++)
-        p->owners[i] = runs ? i * p->options->members / p->plan->key_groups
-                            : (uint32_t)draw(p, p->options->members);
+        p->owners[i] = runs ? i * p->live / p->plan->key_groups : (uint32_t)draw(p, p->live);
     p->members = zeroed(p->options->members, sizeof *p->members);
-    for (uint32_t i = 0; i < p->options->members; i++) {
-        df_part part = part_of(p, i, from);
-        df_graph_options options = { .threads = p->options->threads, .directory = ".",
-                                     .fingerprint_steps = p->options->fingerprint_steps,
-                                     .on_step = p->options->on_step, .user = p->options->user,
-                                     .shuffle_seed = p->options->seed, .part = &part };
-        p->members[i] = (member){ .parts = p, .index = i };
-        check(df_graph_new(&p->members[i].graph, p->plan, &options, &err), &err);
-    }
-    for (uint32_t i = 0; from != NULL && i < p->options->members; i++) {
-        df_part part = part_of(p, i, from);
+    for (uint32_t i = 0; i < p->live; i++)
+        start_member(p, i, first);
+    for (uint32_t i = 0; from != NULL && i < p->live; i++) {
+        df_part part = part_of(p, i, first);
         restore(&p->members[i], &part, from);
     }
-    for (uint32_t i = 0; i < p->options->members; i++)
+    for (uint32_t i = 0; i < p->live; i++)
         check(df_graph_start(p->members[i].graph, &err), &err);
 }
 
@@ -342,12 +356,53 @@ static uint64_t least(const parts *p, bool worked)
 {
     uint64_t low = UINT64_MAX;
 
-    for (uint32_t i = 0; i < p->options->members; i++) {
+    for (uint32_t i = 0; i < p->live; i++) {
         const df_progress *a = &p->members[i].progress;
         uint64_t n = worked ? a->worked : a->done;
         low = n < low ? n : low;
     }
     return low;
+}
+
+/* Some key groups get other owners, at a tick that was not granted yet. */
+static void change_owners(parts *p)
+{
+    uint32_t units = p->plan->key_groups, count = 0, (*pairs)[2];
+    uint64_t tick = p->granted + draw(p, 3);
+    df_error err = { 0 };
+
+    tick = tick < p->change ? p->change : tick;
+    pairs = zeroed(units, sizeof *pairs);
+    for (uint32_t u = 0; u < units; u++) {
+        if (draw(p, 3) != 0 || (p->changed[u] > 0 && tick <= p->changed[u] + p->plan->window))
+            continue;
+        p->owners[u] = (uint32_t)draw(p, p->live);
+        p->changed[u] = tick;
+        pairs[count][0] = u;
+        pairs[count++][1] = p->owners[u];
+    }
+    p->change = tick;
+    for (uint32_t i = 0; count > 0 && i < p->live; i++)
+        check(df_graph_owners(p->members[i].graph, tick, (const uint32_t (*)[2])pairs, count, &err),
+              &err);
+    free(pairs);
+}
+
+/* The last member comes: it owns nothing at its first tick. */
+static void join(parts *p)
+{
+    uint64_t tick = p->granted + draw(p, 3);
+    df_error err = { 0 };
+
+    tick = tick < p->change ? p->change : tick;
+    if (tick > p->plan->job.steps)
+        return;
+    p->live++;
+    p->change = tick + 1;
+    for (uint32_t i = 0; i + 1 < p->live; i++)
+        df_graph_members(p->members[i].graph, p->live);
+    start_member(p, p->live - 1, tick);
+    check(df_graph_start(p->members[p->live - 1].graph, &err), &err);
 }
 
 /* Returns whether something failed. */
@@ -357,13 +412,20 @@ static bool advance(parts *p, uint64_t end)
     uint64_t low, bound;
     df_progress now;
 
-    for (uint32_t i = 0; i < p->options->members; i++) {
+    for (uint32_t i = 0; i < p->live; i++) {
         df_graph_progress(p->members[i].graph, &p->members[i].progress);
         failed |= p->members[i].progress.failed;
     }
+    if (p->live < p->options->members && draw(p, 3) == 0)
+        join(p);
+    if (p->options->moves && draw(p, 2) == 0)
+        change_owners(p);
     low = least(p, false);
-    bound = low + p->plan->window < end ? low + p->plan->window : end;
-    for (uint32_t i = 0; i < p->options->members; i++) {
+    bound = low + (p->options->moves ? 1 + draw(p, p->plan->window) : p->plan->window);
+    bound = bound < end ? bound : end;
+    bound = bound > p->granted ? bound : p->granted;
+    p->granted = bound;
+    for (uint32_t i = 0; i < p->live; i++) {
         df_graph_complete(p->members[i].graph, least(p, true));
         df_graph_grant(p->members[i].graph, bound);
         df_graph_progress(p->members[i].graph, &now);
@@ -379,7 +441,7 @@ static void run_to(parts *p, uint64_t end)
 {
     while (!advance(p, end) && least(p, false) < end)
         deliver(p);
-    for (uint32_t i = 0; i < p->options->members; i++)
+    for (uint32_t i = 0; i < p->live; i++)
         if (p->members[i].progress.failed) {
             fprintf(stderr, "parts: %s\n", p->members[i].progress.error.text);
             abort();
@@ -393,13 +455,15 @@ static parts_snapshot *capture(parts *p, uint64_t first)
     uint64_t tick = p->options->capture_tick;
     uint64_t told = first + draw(p, tick - first + 1);
     parts_snapshot *s = snapshot_new(p->plan, tick);
+    uint32_t members;
     df_error err = { 0 };
 
     run_to(p, told);
-    for (uint32_t i = 0; i < p->options->members; i++)
+    p->change = tick > p->change ? tick : p->change; /* later orders are for later ticks */
+    members = p->live; /* who comes later keeps nothing */
+    for (uint32_t i = 0; i < members; i++)
         df_graph_capture(p->members[i].graph, tick);
-    for (uint32_t i = 0; i < p->options->members; i++) {
-        df_part part = part_of(p, i, NULL);
+    for (uint32_t i = 0; i < members; i++) {
         const df_captured *c;
         while ((c = df_graph_captured(p->members[i].graph)) == NULL) {
             if (advance(p, p->plan->job.steps + 2))
@@ -408,7 +472,7 @@ static parts_snapshot *capture(parts *p, uint64_t first)
                 deliver(p);
         }
         check(df_graph_capture_marks(p->members[i].graph, &err), &err);
-        snapshot_take(s, c, &part);
+        snapshot_take(s, c, i);
         df_graph_capture_drop(p->members[i].graph);
     }
     return s;
@@ -418,7 +482,7 @@ static void stop(parts *p)
 {
     df_error err = { 0 };
 
-    for (uint32_t i = 0; i < p->options->members; i++) {
+    for (uint32_t i = 0; i < p->live; i++) {
         df_graph_halt(p->members[i].graph);
         check(df_graph_finish(p->members[i].graph, &err), &err);
         df_graph_free(&p->members[i].graph);
@@ -426,6 +490,7 @@ static void stop(parts *p)
     }
     free(p->members);
     free(p->owners);
+    free(p->changed);
     free(p->queue);
     free(p->from);
     pthread_mutex_destroy(&p->lock);
@@ -451,7 +516,7 @@ df_hash parts_run(const df_plan *plan, const parts_options *options, const parts
     if (options->capture_tick > 0)
         *taken = capture(&p, first);
     run_to(&p, plan->job.steps + 2);
-    if (!df_graph_fingerprint(p.members[options->seed % options->members].graph, &step, &hash) ||
+    if (!df_graph_fingerprint(p.members[p.sink_member].graph, &step, &hash) ||
         step != plan->job.steps)
         abort();
     stop(&p);

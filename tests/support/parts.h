@@ -9,6 +9,8 @@ typedef struct parts_options {
     uint32_t members, threads;
     uint64_t seed;             /* of owners, of the order of parcels, of when a barrier is told */
     uint64_t capture_tick;     /* 0: none */
+    bool moves;                /* key groups change owner meanwhile */
+    bool joins;                /* the last member comes later */
     bool fingerprint_steps;
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
     void *user;

@@ -161,6 +161,7 @@ static void random_model(model *m, uint32_t seed)
 
     *m = (model){ .axis_count = roll(&d, 4), .key_groups = 1 + roll(&d, chance(&d, 2) ? 64 : 12),
                   .window = 1 + roll(&d, 8), .steps = roll(&d, 10) };
+    m->steps += chance(&d, 3) ? 20 : 0;
     for (uint32_t a = 0; a < m->axis_count; a++) {
         m->size[a] = 5 + roll(&d, 6);
         m->periodic[a] = chance(&d, 2);
@@ -329,6 +330,8 @@ static void run_parts(const reference *ref, const model *m, kind_log *logs, uint
     df_hash hash;
 
     o.capture_tick = seed % 4 == 0 ? 0 : 1 + seed / 4 % (m->steps + 2);
+    o.moves = seed % 3 != 0;
+    o.joins = seed % 7 < 3;
     hash = parts_run(ref->plan, &o, NULL, &snapshot);
     compare_logs(ref, m);
     if (hash.high != expected.high || hash.low != expected.low)
@@ -341,6 +344,8 @@ static void run_parts(const reference *ref, const model *m, kind_log *logs, uint
         o.capture_tick = 0;
         o.members = 1 + seed / 7 % 4;
         o.seed = seed + 1;
+        o.moves = seed % 5 < 3;
+        o.joins = seed % 7 > 3;
         hash = parts_run(ref->plan, &o, snapshot, NULL);
         if (hash.high != expected.high || hash.low != expected.low)
             differ("the fingerprint of what was restored", m->steps, o.members, 0);
