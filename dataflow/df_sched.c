@@ -99,10 +99,13 @@ static uint32_t arrive(graph_thread *t, uint32_t stage, uint32_t slot, uint32_t 
 
 static uint32_t arrive_all(graph_thread *t, uint32_t stage, uint32_t slot)
 {
+    /* Read once: when the last own task has become ready, the tick may be over before this ends. The
+     * table itself is the feeder's to drop, and no task's tick is over while it is in here. */
+    const uint8_t *own = t->graph->ticks[slot].owners->stages[stage].own;
     uint32_t ready = 0;
 
     for (uint32_t g = 0; g < t->graph->plan->stages[stage].partition.key_groups; g++)
-        if (t->graph->ticks[slot].owners->stages[stage].own[g])
+        if (own[g])
             ready += arrive(t, stage, slot, g);
     return ready;
 }
