@@ -146,6 +146,14 @@ static void worker_clear(proto_worker *w)
     w->bound = w->complete = w->applied = w->pending_bound = w->pending_history = w->released = 0;
 }
 
+/* A place that is filled; of a generation that runs already, another's. */
+static bool worker_owner_fits(const proto_install *in, uint32_t place, uint64_t self)
+{
+    uint64_t owner = place < in->members.size / 8 ? proto_get_u64(in->members.data + 8 * place) : 0;
+
+    return owner != 0 && (in->tables == 0 || owner != self);
+}
+
 static bool worker_install_fits(const proto_worker *w, const proto_install *in)
 {
     uint32_t count = in->members.size / 8;
@@ -157,7 +165,7 @@ static bool worker_install_fits(const proto_worker *w, const proto_install *in)
     for (uint32_t i = 0; i < count; i++)
         self |= proto_get_u64(in->members.data + 8 * i) == w->config.self;
     for (uint32_t g = 0; g < w->plan->group_count; g++)
-        if (proto_get_u32(in->owners.data + 4 * g) >= count)
+        if (!worker_owner_fits(in, proto_get_u32(in->owners.data + 4 * g), w->config.self))
             return false;
     return self;
 }
@@ -216,6 +224,7 @@ static void worker_take_install(proto_worker *w, const proto_msg *msg)
     w->phase = WORKER_INSTALLING;
     w->window = in->window;
     w->applied = in->history;
+    w->tables = in->tables;
     w->install_snapshot = in->snapshot;
     w->install_step = w->bound = w->told_low = w->told_worked = in->step;
     worker_install_tables(w, in);
@@ -266,15 +275,33 @@ static void worker_apply_input(proto_worker *w, const proto_order_record *order)
     w->events[w->event_count++] = (proto_event){ order->index, order->step, payload };
 }
 
+static bool worker_has_member(const proto_worker *w, uint32_t place)
+{
+    return place < w->member_count && w->members[place] != 0;
+}
+
 static bool worker_owners_fit(const proto_worker *w, const proto_order_record *order)
 {
     if (order->payload.size % 8 != 0)
         return false;
     for (uint32_t i = 0; i < order->payload.size; i += 8)
         if (proto_get_u32(order->payload.data + i) >= w->plan->group_count ||
-            proto_get_u32(order->payload.data + i + 4) >= w->member_count)
+            !worker_has_member(w, proto_get_u32(order->payload.data + i + 4)))
             return false;
     return true;
+}
+
+static void worker_tell_owners(proto_worker *w, const proto_order_record *order)
+{
+    uint32_t *pairs;
+
+    if (w->calls->owners == NULL)
+        return;
+    pairs = proto_zero(order->payload.size / 4, sizeof *pairs);
+    for (uint32_t i = 0; i < order->payload.size / 4; i++)
+        pairs[i] = proto_get_u32(order->payload.data + 4 * i);
+    w->calls->owners(w, order->step, pairs, order->payload.size / PROTO_OWNERS_PAIR);
+    free(pairs);
 }
 
 static void worker_apply_owners(proto_worker *w, const proto_order_record *order)
@@ -286,11 +313,48 @@ static void worker_apply_owners(proto_worker *w, const proto_order_record *order
     for (uint32_t i = 0; i < order->payload.size; i += 8)
         proto_owners_change(&w->owners, proto_get_u32(order->payload.data + i), order->step,
                             proto_get_u32(order->payload.data + i + 4));
+    worker_tell_owners(w, order);
+}
+
+/* A vacant place is filled, or one that is filled becomes vacant; never this worker's own. */
+static bool worker_place_fits(const proto_worker *w, uint32_t place, uint64_t id)
+{
+    if (place == w->self || id == w->config.self || place >= PROTO_MEMBERS_MAX)
+        return false;
+    return id == 0 ? worker_has_member(w, place)
+                   : place <= w->member_count && !worker_has_member(w, place);
+}
+
+static void worker_apply_place(proto_worker *w, uint32_t place, uint64_t id)
+{
+    if (!worker_place_fits(w, place, id)) {
+        worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    if (place == w->member_count) {
+        w->members = realloc(w->members, ++w->member_count * sizeof *w->members);
+        assert(w->members != NULL);
+    }
+    w->members[place] = id;
+    channel_place(w, place);
+    if (w->calls->members != NULL)
+        w->calls->members(w, place);
+}
+
+static void worker_apply_members(proto_worker *w, const proto_order_record *order)
+{
+    const uint8_t *pairs = order->payload.data;
+
+    if (order->payload.size % PROTO_MEMBERS_PAIR != 0)
+        worker_reject(w, PROTO_REJECT_range);
+    else
+        for (uint32_t i = 0; i < order->payload.size; i += PROTO_MEMBERS_PAIR)
+            worker_apply_place(w, proto_get_u32(pairs + i), proto_get_u64(pairs + i + 4));
 }
 
 static void worker_apply(proto_worker *w, const proto_order_record *order)
 {
-    bool void_order = order->made != w->generation;
+    bool void_order = order->made != w->generation || order->index <= w->tables;
 
     if (order->kind == PROTO_ORDER_INPUT) {
         if (!void_order || !MUTANT(w, voidinput))
@@ -298,6 +362,9 @@ static void worker_apply(proto_worker *w, const proto_order_record *order)
     } else if (order->kind == PROTO_ORDER_OWNERS) {
         if (!void_order)
             worker_apply_owners(w, order);
+    } else if (order->kind == PROTO_ORDER_MEMBERS) {
+        if (!void_order)
+            worker_apply_members(w, order);
     } else if (order->kind == PROTO_ORDER_BARRIER && !void_order) {
         capture_begin(w, order);
     }
@@ -331,11 +398,20 @@ static void worker_take_order(proto_worker *w, const proto_msg *msg)
     worker_apply_grant(w);
 }
 
+/* From here on, as far as is known. Who owns nothing meets a generation that ran on while it came. */
+static bool worker_owns_any(const proto_worker *w)
+{
+    for (uint32_t g = 0; g < w->plan->group_count; g++)
+        if (proto_owner_from(&w->owners, g, w->calls->low(w), w->self))
+            return true;
+    return false;
+}
+
 static void worker_take_grant(proto_worker *w, const proto_msg *msg)
 {
     const proto_grant *g = &msg->grant;
 
-    if (g->bound > w->calls->low(w) + w->window) {
+    if (g->bound > w->calls->low(w) + w->window && worker_owns_any(w)) {
         worker_reject(w, PROTO_REJECT_range);
         return;
     }
@@ -457,7 +533,7 @@ static void worker_peer(proto_worker *w, const proto_msg *msg)
     }
     while (member < w->member_count && w->members[member] != msg->header.sender)
         member++;
-    if (member == w->member_count || member == w->self)
+    if (member == w->member_count || member == w->self || msg->header.sender == 0)
         worker_reject(w, PROTO_REJECT_sender);
     else if (msg->header.type == PROTO_TYPE_ack)
         channel_receive_ack(w, member, msg);

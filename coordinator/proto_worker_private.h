@@ -120,10 +120,10 @@ struct proto_worker {
     uint64_t generation, incarnation;
     uint64_t bound, applied, complete;
     uint64_t pending_bound, pending_history; /* a grant that waits for its history */
-    uint64_t history_tail;  /* of the install: orders that may lie below the bound already */
+    uint64_t tables;        /* orders up to here, but for inputs, were in the install's lists */
     uint32_t window;
-    uint64_t *members;
-    uint32_t member_count, self;
+    uint64_t *members;      /* by place; 0: vacant */
+    uint32_t member_count, self; /* places, vacant ones too */
     proto_owners owners;
     proto_event *events;
     uint32_t event_count, event_room;
@@ -133,6 +133,7 @@ struct proto_worker {
     const proto_flow_calls *calls;
     flow flow;             /* of the model */
     channel *channels;      /* [member] */
+    uint32_t channel_count;
     parked_frame *parked, **parked_last;
     uint32_t parked_count;
     bool status_due;
@@ -189,6 +190,8 @@ bool flow_captured(const proto_worker *w);
 /* ---- proto_channel.c ---- */
 void channel_init(proto_worker *w);
 void channel_fini(proto_worker *w);
+/* A place was filled or vacated, or is new: its channel begins anew. */
+void channel_place(proto_worker *w, uint32_t member);
 void channel_send_rows(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step, uint32_t src,
                        uint32_t dst, proto_batch *batch, bool last);
 void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step,

@@ -24,6 +24,7 @@ static void record_free(proto_record *r)
 {
     free((void *)(uintptr_t)r->members.data);
     free((void *)(uintptr_t)r->owners.data);
+    free((void *)(uintptr_t)r->moves.data);
     free((void *)(uintptr_t)r->order.payload.data);
 }
 
@@ -42,6 +43,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
     *r = *record;
     r->members = bytes_copy(record->members);
     r->owners = bytes_copy(record->owners);
+    r->moves = bytes_copy(record->moves);
     r->order.payload = bytes_copy(record->order.payload);
 }
 
