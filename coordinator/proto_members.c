@@ -233,8 +233,11 @@ static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
     return host && count >= c->config.member_min ? count : 0;
 }
 
-static uint32_t member_on_host(proto_coord *c, uint32_t host)
+/* `before`, if it is one; else the first. */
+static uint32_t member_on_host(const proto_coord *c, uint32_t host, uint32_t before)
 {
+    if (before != PROTO_NONE && coord_member(c, before)->host == host)
+        return before;
     for (uint32_t i = 0; i < c->member_count; i++)
         if (coord_member(c, i)->host == host)
             return i;
@@ -258,7 +261,7 @@ static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
         proto_owners_spread(after, before, 0, groups - sinks, c->member_count);
     for (uint32_t g = 0; g < groups; g++) {
         if (g >= groups - sinks)
-            after[g] = member_on_host(c, c->config.sink_host);
+            after[g] = member_on_host(c, c->config.sink_host, before[g]);
         proto_owners_set(&c->owners, g, after[g]);
     }
     free(before);
