@@ -53,6 +53,33 @@ bool coord_admitted(const proto_coord *c)
     return coord_members_known(c);
 }
 
+void coord_owner_change(proto_coord *c, uint32_t group, uint64_t step, uint32_t place)
+{
+    proto_owners_change(&c->owners, group, step, place);
+    c->owned[place] = true;
+}
+
+/* The oldest is forgotten; it is then told what any stranger is told. */
+void coord_dismissed_note(proto_coord *c, uint64_t id)
+{
+    c->dismissed[c->dismissed_count++ % COORD_DISMISSED_MAX] = id;
+}
+
+void coord_dismissed_forget(proto_coord *c, uint64_t id)
+{
+    for (uint32_t i = 0; i < c->dismissed_count && i < COORD_DISMISSED_MAX; i++)
+        if (c->dismissed[i] == id)
+            c->dismissed[i] = 0;
+}
+
+bool coord_is_dismissed(const proto_coord *c, uint64_t id)
+{
+    for (uint32_t i = 0; i < c->dismissed_count && i < COORD_DISMISSED_MAX; i++)
+        if (c->dismissed[i] == id)
+            return true;
+    return false;
+}
+
 /* ---- orders ---- */
 
 void coord_apply_members(proto_coord *c, const proto_order_record *order)
@@ -60,13 +87,23 @@ void coord_apply_members(proto_coord *c, const proto_order_record *order)
     for (uint32_t i = 0; i < order->payload.size; i += PROTO_MEMBERS_PAIR) {
         uint32_t place = proto_get_u32(order->payload.data + i);
 
+        uint64_t id = proto_get_u64(order->payload.data + i + 4);
+
         if (place == c->member_count)
             c->member_count++;
-        c->members[place] = proto_get_u64(order->payload.data + i + 4);
+        if (id == 0) {
+            coord_dismissed_note(c, c->members[place]);
+            c->leave_index = order->index;
+        } else {
+            coord_dismissed_forget(c, id);
+        }
+        c->members[place] = id;
         c->since[place] = order->index;
+        c->owned[place] = false;
     }
     c->members_index = order->index;
-    c->members_step = order->step;
+    if (order->step > c->members_step)
+        c->members_step = order->step;
 }
 
 /* Pairs of place and id; ids null: the places become vacant. */
@@ -166,6 +203,17 @@ void coord_admit_installed(proto_coord *c, coord_worker *w, uint64_t step)
 }
 
 /* ---- who goes ---- */
+
+bool coord_drop(proto_coord *c, uint64_t id)
+{
+    uint32_t place = coord_place_of(c, id);
+
+    if (c->phase != COORD_RUNNING || c->owned[place] || c->room == PROTO_ROOM_NO_ORDERS ||
+        coord_order_place(c) >= c->final_step)
+        return false;
+    coord_dismiss(c, &id, 1);
+    return true;
+}
 
 void coord_leave(proto_coord *c, coord_worker *w)
 {

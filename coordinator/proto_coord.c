@@ -38,7 +38,7 @@ void coord_finish(proto_coord *c, proto_end end)
 
 static void coord_stop_worker(proto_coord *c, const coord_worker *w)
 {
-    bool dismissed = w->leaving && c->phase != COORD_ENDED;
+    bool dismissed = c->phase != COORD_ENDED && coord_is_dismissed(c, w->id);
     proto_msg msg = { .stop = { .reason = dismissed ? PROTO_STOP_DISMISSED : (uint8_t)c->end } };
 
     coord_send(c, w->id, &msg, PROTO_TYPE_stop);
@@ -120,7 +120,7 @@ static bool coord_is_stray(const proto_coord *c, const proto_msg *msg)
 }
 
 /* Of the running generation, and no member any more. It is told when nobody needs it. */
-static bool coord_is_dismissed(const proto_coord *c, const proto_msg *msg)
+static bool coord_has_left(const proto_coord *c, const proto_msg *msg)
 {
     return c->phase == COORD_RUNNING && msg->header.generation == c->generation &&
            msg->header.type != PROTO_TYPE_report && !coord_is_member(c, msg->header.sender);
@@ -142,7 +142,7 @@ static void coord_from_worker(proto_coord *c, const proto_msg *msg)
         coord_call(c, w->id);
     if (coord_is_stray(c, msg))
         coord_stop_worker(c, w);
-    else if (coord_is_dismissed(c, msg))
+    else if (coord_has_left(c, msg))
         coord_leave(c, w);
     else if (coord_obeys(c, rule, &msg->header))
         rule->take(c, w, msg);

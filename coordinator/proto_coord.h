@@ -26,6 +26,7 @@ typedef enum proto_record_kind {
 typedef enum proto_rescale_phase {
     PROTO_RESCALE_BEGIN = 1, /* members: who is there when it is done; moves: see PROTO_MOVE_SIZE */
     PROTO_RESCALE_ABORT,     /* from now on everything goes back */
+    PROTO_RESCALE_LEAVE,     /* all has moved, and members leave: there is no way back */
     PROTO_RESCALE_END,
 } proto_rescale_phase;
 

@@ -30,7 +30,7 @@ typedef struct coord_worker {
     bool failure_ended;   /* what can run of the step that failed has run there */
     bool install_sent;    /* of the running generation, since the last heartbeat */
     uint64_t catch_up;    /* it counts when it has done the steps below this one */
-    bool leaving, stop_told; /* it was dismissed from the running generation; it was told to end */
+    bool leaving, stop_told; /* it has left the running generation; it was told to end */
     uint64_t bound, applied, worked, done, released;
     uint64_t sent_bound, sent_complete, sent_order;
 } coord_worker;
@@ -63,7 +63,7 @@ typedef struct coord_rescale {
     uint64_t id;            /* 0: none runs */
     uint64_t record_at;     /* its beginning's record; 0: recovered */
     uint64_t begun_us, deadline_us; /* deadline: how long it may take */
-    bool aborting;
+    bool aborting, leaving; /* leaving: members do, so it cannot be aborted */
     uint64_t *before, *target; /* members then and afterwards, ascending */
     uint32_t before_count, target_count;
     coord_move *moves;
@@ -76,6 +76,7 @@ typedef struct coord_rescale {
     uint32_t size;          /* members that generations have since; 0: as configured */
 } coord_rescale;
 
+#define COORD_DISMISSED_MAX 256u
 #define COORD_ASKED_MAX 16 /* clients that wait for a snapshot */
 typedef struct coord_asked {
     uint64_t client, number, after; /* committed attempts above `after` answer it */
@@ -98,7 +99,12 @@ struct proto_coord {
     uint64_t since[PROTO_MEMBERS_MAX];   /* the order that admitted it; 0: it began the generation */
     uint16_t rows[PROTO_MEMBERS_MAX];    /* where in `workers` it is, probably */
     uint32_t member_count;               /* places, vacant ones too */
-    uint64_t members_index, members_step; /* the last order of members; 0: none in this generation */
+    uint64_t members_index; /* the last order of members in this generation; 0: none */
+    uint64_t members_step;  /* the highest step of one */
+    uint64_t leave_index;   /* the last one by which somebody left */
+    bool owned[PROTO_MEMBERS_MAX]; /* it has owned a key group in this generation */
+    uint64_t dismissed[COORD_DISMISSED_MAX]; /* who was, lately: they are told so, whenever they speak */
+    uint32_t dismissed_count;
     coord_rescale rescale;
     char why[160];
     proto_owners owners;
@@ -178,8 +184,15 @@ void coord_admit(proto_coord *c, const uint64_t *ids, uint32_t count);
 void coord_dismiss(proto_coord *c, const uint64_t *ids, uint32_t count);
 void coord_apply_members(proto_coord *c, const proto_order_record *order);
 void coord_admit_installed(proto_coord *c, coord_worker *w, uint64_t step);
-/* It is of the running generation and no member: so it was dismissed. */
+/* It is of the running generation and no member: so it has left. */
 void coord_leave(proto_coord *c, coord_worker *w);
+void coord_dismissed_note(proto_coord *c, uint64_t id);
+void coord_dismissed_forget(proto_coord *c, uint64_t id);
+bool coord_is_dismissed(const proto_coord *c, uint64_t id);
+/* A member is lost. True: it has never owned anything, so the generation goes on without it. */
+bool coord_drop(proto_coord *c, uint64_t id);
+/* From `step` on. */
+void coord_owner_change(proto_coord *c, uint32_t group, uint64_t step, uint32_t place);
 void coord_admit_advance(proto_coord *c);
 void coord_admit_tick(proto_coord *c);
 

@@ -97,8 +97,8 @@ void coord_order_recover(proto_coord *c, const proto_order_record *order)
     if (order->kind != PROTO_ORDER_OWNERS || order->made != c->generation)
         return;
     for (uint32_t i = 0; i < order->payload.size; i += 8)
-        proto_owners_change(&c->owners, proto_get_u32(order->payload.data + i), order->step,
-                            proto_get_u32(order->payload.data + i + 4));
+        coord_owner_change(c, proto_get_u32(order->payload.data + i), order->step,
+                           proto_get_u32(order->payload.data + i + 4));
 }
 
 void coord_orders_synced(proto_coord *c)

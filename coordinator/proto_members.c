@@ -291,8 +291,11 @@ static void members_set(proto_coord *c, const uint64_t *ids, uint32_t count)
     memset(c->members, 0, sizeof c->members);
     memset(c->since, 0, sizeof c->since);
     memcpy(c->members, ids, count * sizeof *ids);
+    for (uint32_t i = 0; i < count; i++)
+        coord_dismissed_forget(c, ids[i]);
     c->member_count = count;
-    c->members_index = c->members_step = 0;
+    memset(c->owned, 1, sizeof c->owned);
+    c->members_index = c->members_step = c->leave_index = 0;
 }
 
 static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t count)
@@ -486,7 +489,7 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     if (w == NULL || w->gone)
         return;
     w->gone = true;
-    if (coord_is_member(c, worker) && c->generation > 0) {
+    if (coord_is_member(c, worker) && c->generation > 0 && !coord_drop(c, worker)) {
         c->stats.missing = worker;
         coord_fence(c);
     }
@@ -540,7 +543,8 @@ void coord_members_tick(proto_coord *c)
 
         if (w != NULL && c->now_us - w->seen_us >= c->config.silence_us) {
             member_lost(c, w);
-            coord_fence(c);
+            if (!coord_drop(c, w->id))
+                coord_fence(c);
         }
     }
 }

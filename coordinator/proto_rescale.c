@@ -6,6 +6,7 @@
  * as they were (rule 20). A generation writes one whole table, the new or the old, and ends it. */
 #include "coordinator/proto_coord_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,8 @@ void coord_rescale_recover(proto_coord *c, const proto_record *record)
 
     if (record->phase == PROTO_RESCALE_ABORT && r->id == record->number)
         rescale_turn(c);
+    else if (record->phase == PROTO_RESCALE_LEAVE && r->id == record->number)
+        r->leaving = true;
     else if (record->phase == PROTO_RESCALE_END && r->id == record->number)
         rescale_close(c, r->aborting ? PROTO_RESCALE_ABORTED : PROTO_RESCALE_DONE);
     if (record->phase != PROTO_RESCALE_BEGIN || MUTANT(c, forget))
@@ -253,7 +256,7 @@ static const char *refuse_members(proto_coord *c, const proto_rescale *op, resca
     for (uint32_t i = 0; i < op->admit_count; i++) {
         const coord_worker *w = coord_worker_find(c, op->admit[i]);
 
-        if (w == NULL || !coord_is_usable(c, w) || w->leaving)
+        if (w == NULL || !coord_is_usable(c, w) || coord_is_dismissed(c, w->id))
             return "a worker that is to be admitted is not there";
         plan->target[count++] = op->admit[i];
     }
@@ -367,11 +370,13 @@ static bool rescale_admit(proto_coord *c)
     for (uint32_t i = 0; i < count; i++) {
         const coord_worker *w = coord_worker_find(c, wanted[i]);
 
-        if (w == NULL || !coord_is_usable(c, w)) {
-            if ((w != NULL && w->gone) || c->now_us - r->begun_us >= c->config.silence_us)
-                rescale_abort(c); /* it may still join a coordinator that has just started */
-            return false;
-        }
+        if (w != NULL && coord_is_usable(c, w) && !coord_is_dismissed(c, w->id))
+            continue;
+        if ((w == NULL || !(w->gone || coord_is_dismissed(c, w->id))) &&
+            c->now_us - r->begun_us < c->config.silence_us)
+            return false; /* it may still join a coordinator that has just started */
+        rescale_abort(c);
+        return false;
     }
     if (count > 0 && owners_settled(c) && may_order(c, coord_order_place(c)))
         coord_admit(c, wanted, count);
@@ -388,12 +393,13 @@ static void wave_order(proto_coord *c, uint32_t first, uint32_t last, uint64_t s
     for (uint32_t i = first; i < last; i++) {
         uint32_t place = coord_place_of(c, move_goal(r, i)), group = r->moves[i].group;
 
+        assert(place != PROTO_NONE); /* a member that owns something is never dropped */
         if (proto_owner_at(&c->owners, group, UINT64_MAX) == place)
             continue;
         proto_put_u32(pairs + order.payload.size, group);
         proto_put_u32(pairs + order.payload.size + 4, place);
         order.payload.size += PROTO_OWNERS_PAIR;
-        proto_owners_change(&c->owners, group, step, place);
+        coord_owner_change(c, group, step, place);
         if (order.payload.size < RESCALE_PAIRS_MAX * PROTO_OWNERS_PAIR)
             continue;
         coord_order(c, &order);
@@ -463,22 +469,14 @@ static bool rescale_dismiss(proto_coord *c)
     count = ids_without(leave, members, count, stay, r->aborting ? r->before_count : r->target_count);
     if (count == 0)
         return coord_members_known(c) && coord_low(c) > c->members_step;
-    if (((c->attempt.index == 0 && coord_attempt_released(c)) || MUTANT(c, keeppart)) &&
-        may_order(c, coord_order_place(c)))
-        coord_dismiss(c, leave, count);
-    return false;
-}
-
-/* Members have begun to leave: the way back is closed. */
-static bool rescale_is_leaving(const proto_coord *c)
-{
-    const coord_rescale *r = &c->rescale;
-    uint64_t members[PROTO_MEMBERS_MAX];
-    uint32_t count = ids_of_members(c, members);
-
-    for (uint32_t i = 0; i < r->before_count; i++)
-        if (!id_in(members, count, r->before[i]))
-            return true;
+    if (!((c->attempt.index == 0 && coord_attempt_released(c)) || MUTANT(c, keeppart)) ||
+        !may_order(c, coord_order_place(c)))
+        return false;
+    if (!r->aborting && !r->leaving) {
+        c->rescale.leaving = true;
+        rescale_note(c, PROTO_RESCALE_LEAVE);
+    }
+    coord_dismiss(c, leave, count);
     return false;
 }
 
@@ -494,9 +492,9 @@ void coord_rescale_advance(proto_coord *c)
 
     if (r->id == 0 || c->phase != COORD_RUNNING)
         return;
-    if (!r->aborting && c->now_us - r->begun_us >= r->deadline_us && !rescale_is_leaving(c))
+    if (!r->aborting && !r->leaving && c->now_us - r->begun_us >= r->deadline_us)
         rescale_abort(c);
-    if (!r->aborting && !rescale_is_leaving(c) && !rescale_admit(c))
+    if (!r->aborting && !r->leaving && !rescale_admit(c))
         return;
     moves_count(c);
     rescale_move(c);
@@ -531,9 +529,11 @@ uint32_t coord_rescale_choose(proto_coord *c, uint64_t *chosen)
 uint32_t coord_rescale_size(const proto_coord *c)
 {
     const coord_rescale *r = &c->rescale;
+    uint32_t most = c->config.member_max;
 
-    return r->id != 0 && r->before_count < c->config.member_max ? r->before_count
-                                                                : c->config.member_max;
+    if (r->id != 0 && r->before_count < most)
+        most = r->before_count;
+    return most < c->config.member_min ? c->config.member_min : most;
 }
 
 bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t count, uint64_t *owners)
@@ -558,6 +558,9 @@ void coord_rescale_generation(proto_coord *c)
         return;
     for (uint32_t i = 0; done && i < r->move_count; i++)
         done = owner_newest(c, r->moves[i].group) == r->moves[i].to;
+    for (uint32_t i = 0; done && i < r->before_count; i++)
+        if (!coord_is_member(c, r->before[i]))
+            coord_dismissed_note(c, r->before[i]);
     rescale_close(c, done ? PROTO_RESCALE_DONE : PROTO_RESCALE_VOIDED);
 }
 
@@ -629,7 +632,7 @@ proto_answer_status proto_coord_rescale_abort(proto_coord *c, uint64_t now_us, c
         *why = "no rescale runs";
     else if (c->rescale.aborting)
         *why = "it is being aborted already";
-    else if (rescale_is_leaving(c))
+    else if (c->rescale.leaving)
         *why = "its members have begun to leave: it ends as it was wanted";
     if (*why != NULL)
         return PROTO_ANSWER_REFUSED;

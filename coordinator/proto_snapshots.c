@@ -83,8 +83,8 @@ void coord_snapshots_recover(proto_coord *c)
         c->final_step = last->step;
         c->ending = last->step == c->plan->step_count ? PROTO_END_DONE : PROTO_END_DRAINED;
     }
-    if (last->index <= c->head.attempt)
-        return;
+    if (last->index <= c->head.attempt || last->index < c->leave_index)
+        return; /* nobody leaves before it is decided, or who leaves had no part in it: it is aborted */
     attempt_open(c, last->index, last->step, last->second != 0);
     for (uint32_t i = 0; i < c->member_count && c->attempt.index != 0; i++) {
         const coord_worker *w = taking_part(c, i, last->index);

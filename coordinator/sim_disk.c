@@ -34,6 +34,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
 
     if (p->revoked)
         return;
+    sim_rescale_append(w, p, record);
     if (w->log_count == w->log_room) {
         w->log_room = w->log_room * 2 + 64;
         w->log = realloc(w->log, w->log_room * sizeof *w->log);

@@ -27,8 +27,12 @@ static void config_theme(sim_world *w)
         c->disk_us = 200;
         return;
     }
-    if (c->theme == SIM_THEME_RESCALES)
+    if (c->theme == SIM_THEME_RESCALES) {
+        for (uint32_t i = c->workers; i < SIM_WORKERS_MAX; i++)
+            w->worker_host[i] = (uint32_t)sim_range(r, 0, 1);
+        c->workers = c->workers < 3 ? SIM_WORKERS_MAX : c->workers;
         return;
+    }
     c->late = (uint32_t)sim_range(r, 20000, 200000);
     c->disk_us = (uint32_t)sim_range(r, 500, 8000);
 }

@@ -146,8 +146,11 @@ static void wish_begin(sim_world *w, sim_process *process, wish_plan *p)
     proto_coord_stats_get(process->coord, &s);
     op.id = s.rescale.next_id;
     sim_note(w, 91, op.move_count);
-    w->result->rescales +=
-        proto_coord_rescale(process->coord, sim_local(process), &op, &why) == PROTO_ANSWER_OK;
+    if (proto_coord_rescale(process->coord, sim_local(process), &op, &why) != PROTO_ANSWER_OK)
+        return;
+    w->result->rescales++;
+    if (w->faults_left > 0 && sim_chance(&w->rng, 400000)) /* faults meet every phase of it */
+        w->next_fault_event = w->result->events + sim_range(&w->rng, 1, 200);
 }
 
 void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)
@@ -225,6 +228,24 @@ static void check_owners(sim_world *w, const proto_coord_stats *s, const uint64_
     }
 }
 
+/* It was lost meanwhile, and had nothing. */
+static bool dropped_since(const sim_world *w, uint32_t at, uint64_t member)
+{
+    uint64_t generation = w->result->generations;
+
+    for (uint32_t i = at; i < w->log_count; i++) {
+        const proto_order_record *o = &w->log[i].order;
+
+        for (uint32_t k = 0; w->log[i].kind == PROTO_RECORD_ORDER && o->made == generation &&
+                             o->kind == PROTO_ORDER_MEMBERS && k < o->payload.size;
+             k += PROTO_MEMBERS_PAIR)
+            if (proto_get_u64(o->payload.data + k + 4) == 0 &&
+                member_before(w, i, generation, proto_get_u32(o->payload.data + k)) == member)
+                return true;
+    }
+    return false;
+}
+
 static void check_members(sim_world *w, const sim_process *p, const proto_coord_stats *s)
 {
     uint64_t generation, id = s->rescale.last_id;
@@ -238,7 +259,7 @@ static void check_members(sim_world *w, const sim_process *p, const proto_coord_
 
         if (done && place < w->log[at - 1].members.size / 8)
             member = proto_get_u64(w->log[at - 1].members.data + 8 * place);
-        wanted += member != 0;
+        wanted += member != 0 && !dropped_since(w, at, member);
         members += member != 0 && proto_coord_has_member(p->coord, member);
     }
     if (members != wanted || wanted != s->members)
@@ -252,6 +273,56 @@ uint64_t sim_rescale_last(const sim_process *p)
 
     proto_coord_stats_get(p->coord, &s);
     return s.rescale.last_id;
+}
+
+void sim_rescale_recovered(sim_world *w, const sim_process *p)
+{
+    uint64_t running = 0;
+    proto_coord_stats s;
+
+    for (uint32_t i = 0; i < w->log_count; i++) {
+        if (w->log[i].kind == PROTO_RECORD_RESCALE && w->log[i].phase == PROTO_RESCALE_BEGIN)
+            running = w->log[i].number;
+        else if (w->log[i].kind == PROTO_RECORD_GENERATION ||
+                 (w->log[i].kind == PROTO_RECORD_RESCALE && w->log[i].phase == PROTO_RESCALE_END))
+            running = 0;
+    }
+    proto_coord_stats_get(p->coord, &s);
+    if (s.rescale.id != running)
+        sim_violate(w, "the log says that rescale %" PRIu64 " runs, the coordinator %" PRIu64, running,
+                    s.rescale.id);
+}
+
+/* The newest change of a key group in the log of this generation; 0: none. */
+static uint64_t change_newest(const sim_world *w, uint64_t generation, uint32_t group)
+{
+    for (uint32_t i = w->log_count; i > 0; i--) {
+        const proto_order_record *o = &w->log[i - 1].order;
+
+        if (w->log[i - 1].kind != PROTO_RECORD_ORDER || o->kind != PROTO_ORDER_OWNERS ||
+            o->made != generation)
+            continue;
+        for (uint32_t k = 0; k < o->payload.size; k += PROTO_OWNERS_PAIR)
+            if (proto_get_u32(o->payload.data + k) == group)
+                return o->step;
+    }
+    return 0;
+}
+
+void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *record)
+{
+    const proto_order_record *o = &record->order;
+
+    if (record->kind != PROTO_RECORD_ORDER || o->kind != PROTO_ORDER_OWNERS)
+        return;
+    for (uint32_t k = 0; k < o->payload.size; k += PROTO_OWNERS_PAIR) {
+        uint32_t group = proto_get_u32(o->payload.data + k);
+        uint64_t newest = change_newest(w, o->made, group);
+
+        if (newest != 0 && newest + p->window >= o->step)
+            sim_violate(w, "key group %u changes its owner at step %" PRIu64 " and at %" PRIu64
+                        ", with a window of %u", group, newest, o->step, p->window);
+    }
 }
 
 void sim_rescale_check(sim_world *w, sim_process *p)

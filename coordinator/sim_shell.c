@@ -187,6 +187,8 @@ void sim_coord_start(sim_world *w)
     w->result->incarnations++;
     sim_log_recover(w, p);
     p->ended_op = sim_rescale_last(p);
+    p->window = config.window;
+    sim_rescale_recovered(w, p);
     proto_coord_start(p->coord, sim_local(p), w->head);
 }
 

@@ -86,6 +86,7 @@ typedef struct sim_process {
     uint64_t credit_size;  /* a worker's */
     uint64_t log_base;     /* records in the log when this process began */
     uint64_t ended_op;     /* a coordinator's: the last rescale whose end was looked at */
+    uint32_t window;
 } sim_process;
 
 typedef struct sim_part {
@@ -236,6 +237,10 @@ void sim_rescale_wish(sim_world *w, sim_process *p, sim_wish wish);
 uint64_t sim_owner(const sim_world *w, uint64_t generation, uint32_t group, uint64_t step);
 /* The number of the last that has ended, as far as a coordinator knows. */
 uint64_t sim_rescale_last(const sim_process *p);
+/* A coordinator that has read the log goes on with the rescale that it says is running. */
+void sim_rescale_recovered(sim_world *w, const sim_process *p);
+/* What it appends keeps a key group's changes a window apart. */
+void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *record);
 /* A rescale that has ended has left what it says. */
 void sim_rescale_check(sim_world *w, sim_process *p);
 
