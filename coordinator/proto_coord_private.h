@@ -1,6 +1,6 @@
-/* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, generations,
- * heartbeats), proto_admit.c (members that come and go), proto_rescale.c, proto_history.c (the log, orders,
- * clients), proto_grants.c and proto_snapshots.c. */
+/* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, installing,
+ * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c,
+ * proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
 
@@ -154,13 +154,10 @@ coord_worker *coord_worker_find(proto_coord *c, uint64_t id);
 coord_worker *coord_member(const proto_coord *c, uint32_t place);
 coord_worker *coord_worker_add(proto_coord *c, uint64_t id);
 bool coord_is_member(const proto_coord *c, uint64_t id);
-bool coord_is_usable(const proto_coord *c, const coord_worker *w);
-void coord_fence(proto_coord *c);          /* end the generation */
 void coord_attach_begin(proto_coord *c);
 void coord_members_advance(proto_coord *c);
 void coord_members_tick(proto_coord *c);
 void coord_install_begin(proto_coord *c);
-void coord_recover_generation(proto_coord *c, const proto_record *record);
 void coord_take_join(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg);
@@ -168,6 +165,13 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
 void coord_failure_advance(proto_coord *c);
 void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
+
+/* ---- proto_generation.c ---- */
+bool coord_is_usable(const proto_coord *c, const coord_worker *w);
+void coord_recover_generation(proto_coord *c, const proto_record *record);
+void coord_fence(proto_coord *c);          /* end the generation */
+/* Begin the next one, if its workers are there. */
+void coord_generation_try(proto_coord *c);
 
 /* ---- proto_admit.c ---- */
 /* PROTO_NONE: none. */
@@ -196,9 +200,20 @@ void coord_owner_change(proto_coord *c, uint32_t group, uint64_t step, uint32_t 
 void coord_admit_advance(proto_coord *c);
 void coord_admit_tick(proto_coord *c);
 
-/* ---- proto_rescale.c ---- */
+/* ---- proto_rescale.c, proto_rescale_ask.c ---- */
 proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op, const char **why);
 void coord_rescale_advance(proto_coord *c);
+/* Takes `target`, ascending, and `moves`, whose `from` is filled in. */
+void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
+                        uint32_t target_count, coord_move *moves, uint32_t move_count);
+/* The members' ids, ascending; returns how many. */
+uint32_t coord_member_ids(const proto_coord *c, uint64_t *ids);
+int coord_id_compare(const void *a, const void *b);
+bool coord_id_in(const uint64_t *ids, uint32_t count, uint64_t id);
+/* The id of who owns a key group after its newest change. */
+uint64_t coord_owner_newest(const proto_coord *c, uint32_t group);
+/* How many waves the first moves make up, the last one if it is whole. */
+uint32_t coord_wave_count(const coord_rescale *r, uint32_t moves);
 void coord_rescale_recover(proto_coord *c, const proto_record *record);
 /* Who is to be in the next generation: all whom the rescale that runs wants, if they are usable; returns
  * how many, 0: the old ones. */

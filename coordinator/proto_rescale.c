@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESCALE_DEADLINE_US 600000000u
 #define RESCALE_PAIRS_MAX   (PROTO_INPUT_SIZE_MAX / PROTO_OWNERS_PAIR)
 
 /* ---- what is wanted ---- */
@@ -21,31 +20,31 @@ static uint64_t move_goal(const coord_rescale *r, uint32_t i)
     return r->aborting ? r->moves[i].from : r->moves[i].to;
 }
 
-static uint64_t owner_newest(const proto_coord *c, uint32_t group)
+uint64_t coord_owner_newest(const proto_coord *c, uint32_t group)
 {
     return c->members[proto_owner_at(&c->owners, group, UINT64_MAX)];
 }
 
-static int id_compare(const void *a, const void *b)
+int coord_id_compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
     return (x > y) - (x < y);
 }
 
-static bool id_in(const uint64_t *ids, uint32_t count, uint64_t id)
+bool coord_id_in(const uint64_t *ids, uint32_t count, uint64_t id)
 {
-    return count > 0 && bsearch(&id, ids, count, sizeof *ids, id_compare) != NULL;
+    return count > 0 && bsearch(&id, ids, count, sizeof *ids, coord_id_compare) != NULL;
 }
 
-static uint32_t ids_of_members(const proto_coord *c, uint64_t *ids)
+uint32_t coord_member_ids(const proto_coord *c, uint64_t *ids)
 {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < c->member_count; i++)
         if (c->members[i] != 0)
             ids[count++] = c->members[i];
-    qsort(ids, count, sizeof *ids, id_compare);
+    qsort(ids, count, sizeof *ids, coord_id_compare);
     return count;
 }
 
@@ -56,7 +55,7 @@ static uint32_t ids_without(uint64_t *out, const uint64_t *ids, uint32_t count, 
     uint32_t left = 0;
 
     for (uint32_t i = 0; i < count; i++)
-        if (!id_in(others, other_count, ids[i]))
+        if (!coord_id_in(others, other_count, ids[i]))
             out[left++] = ids[i];
     return left;
 }
@@ -68,7 +67,7 @@ static void moves_count(proto_coord *c)
     uint64_t low = coord_low(c);
 
     while (r->ordered < r->move_count &&
-           owner_newest(c, r->moves[r->ordered].group) == move_goal(r, r->ordered)) {
+           coord_owner_newest(c, r->moves[r->ordered].group) == move_goal(r, r->ordered)) {
         uint64_t step = proto_owners_newest(&c->owners, r->moves[r->ordered++].group);
 
         r->wave_step = step > r->wave_step ? step : r->wave_step;
@@ -77,7 +76,7 @@ static void moves_count(proto_coord *c)
         r->done++;
 }
 
-static uint32_t wave_count(const coord_rescale *r, uint32_t moves)
+uint32_t coord_wave_count(const coord_rescale *r, uint32_t moves)
 {
     return moves == 0 ? 0 : r->moves[moves - 1].wave + (moves == r->move_count ||
                                                         r->moves[moves].wave != r->moves[moves - 1].wave);
@@ -99,7 +98,7 @@ void coord_rescale_free(proto_coord *c)
 }
 
 /* Takes `target` and `moves`, whose `from` is filled in. */
-static void rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
+void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
                          uint32_t target_count, coord_move *moves, uint32_t move_count)
 {
     coord_rescale *r = &c->rescale;
@@ -109,13 +108,13 @@ static void rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint
     r->deadline_us = deadline_us;
     r->begun_us = c->now_us;
     r->before = proto_zero(PROTO_MEMBERS_MAX, sizeof *r->before);
-    r->before_count = ids_of_members(c, r->before);
+    r->before_count = coord_member_ids(c, r->before);
     r->target = target;
     r->target_count = target_count;
     r->moves = moves;
     r->move_count = move_count;
     for (uint32_t i = 0; i < move_count; i++)
-        moves[i].from = owner_newest(c, moves[i].group);
+        moves[i].from = coord_owner_newest(c, moves[i].group);
 }
 
 /* Only what was ordered is ordered back. */
@@ -167,32 +166,6 @@ static void rescale_abort(proto_coord *c)
     rescale_turn(c);
 }
 
-static void rescale_begin_note(proto_coord *c)
-{
-    coord_rescale *r = &c->rescale;
-    uint8_t *members = proto_zero(r->target_count, 8);
-    uint8_t *moves = proto_zero(r->move_count, PROTO_MOVE_SIZE);
-    proto_record record = { .kind = PROTO_RECORD_RESCALE, .number = r->id,
-                            .phase = PROTO_RESCALE_BEGIN, .deadline_us = r->deadline_us,
-                            .members = { members, 8 * r->target_count },
-                            .moves = { moves, PROTO_MOVE_SIZE * r->move_count } };
-
-    for (uint32_t i = 0; i < r->target_count; i++)
-        proto_put_u64(members + 8 * i, r->target[i]);
-    for (uint32_t i = 0; i < r->move_count; i++) {
-        const uint64_t *place = bsearch(&r->moves[i].to, r->target, r->target_count,
-                                        sizeof *r->target, id_compare);
-        uint8_t *move = moves + PROTO_MOVE_SIZE * i;
-
-        proto_put_u32(move, r->moves[i].group);
-        proto_put_u32(move + 4, (uint32_t)(place - r->target));
-        proto_put_u32(move + 8, r->moves[i].wave);
-    }
-    r->record_at = coord_append(c, &record);
-    free(members);
-    free(moves);
-}
-
 void coord_rescale_recover(proto_coord *c, const proto_record *record)
 {
     coord_rescale *r = &c->rescale;
@@ -218,126 +191,7 @@ void coord_rescale_recover(proto_coord *c, const proto_record *record)
         moves[i] = (coord_move){ .group = proto_get_u32(move), .wave = proto_get_u32(move + 8),
                                  .to = target[proto_get_u32(move + 4)] };
     }
-    rescale_open(c, record->number, record->deadline_us, target, target_count, moves, count);
-}
-
-/* ---- is it right? ---- */
-
-typedef struct rescale_plan {
-    uint64_t *target;
-    uint32_t target_count;
-    coord_move *moves;
-    uint8_t *moved; /* [group] */
-} rescale_plan;
-
-static const char *refuse_state(const proto_coord *c, const proto_rescale *op)
-{
-    if (c->phase != COORD_RUNNING)
-        return "the job is not running";
-    if (c->room == PROTO_ROOM_NO_ORDERS)
-        return "the history is full";
-    if (c->ending != PROTO_END_NOT || coord_order_place(c) >= c->final_step)
-        return "the job is ending";
-    if (op->id <= c->rescale.last_id)
-        return "its number was used before";
-    if (op->admit_count + op->dismiss_count + op->move_count == 0)
-        return "nothing is to be changed";
-    if (op->move_count > c->plan->group_count)
-        return "a key group is named twice";
-    return NULL;
-}
-
-static const char *refuse_members(proto_coord *c, const proto_rescale *op, rescale_plan *plan)
-{
-    uint32_t count = ids_of_members(c, plan->target);
-
-    if (op->admit_count > PROTO_MEMBERS_MAX - count)
-        return "there would be too many members";
-    for (uint32_t i = 0; i < op->admit_count; i++) {
-        const coord_worker *w = coord_worker_find(c, op->admit[i]);
-
-        if (w == NULL || !coord_is_usable(c, w) || coord_is_dismissed(c, w->id))
-            return "a worker that is to be admitted is not there";
-        plan->target[count++] = op->admit[i];
-    }
-    qsort(plan->target, count, sizeof *plan->target, id_compare);
-    for (uint32_t i = 1; i < count; i++)
-        if (plan->target[i] == plan->target[i - 1])
-            return "a worker that is to be admitted is a member";
-    for (uint32_t i = 0; i < op->dismiss_count; i++) {
-        uint64_t *at = bsearch(&op->dismiss[i], plan->target, count, sizeof *at, id_compare);
-
-        if (at == NULL || !coord_is_member(c, op->dismiss[i]))
-            return "a worker that is to leave is no member";
-        memmove(at, at + 1, (size_t)(plan->target + --count - at) * sizeof *at);
-    }
-    plan->target_count = count;
-    return NULL;
-}
-
-static const char *refuse_moves(const proto_coord *c, const proto_rescale *op, rescale_plan *plan)
-{
-    uint32_t wave = 0;
-
-    for (uint32_t i = 0; i < op->move_count; i++) {
-        const proto_move *m = &op->moves[i];
-
-        if (m->group >= c->plan->group_count)
-            return "there is no such key group";
-        if (plan->moved[m->group])
-            return "a key group is named twice";
-        if (coord_is_pinned(c, m->group))
-            return "a sink's key group stays on its host";
-        if (!id_in(plan->target, plan->target_count, m->to))
-            return "a key group is to move to a worker that is no member then";
-        if (m->wave != wave && (m->wave != wave + 1 || i == 0))
-            return "the waves are not in turn";
-        if (op->admit_count + op->dismiss_count == 0 && op->move_count == 1 &&
-            owner_newest(c, m->group) == m->to)
-            return "it is there already";
-        wave = m->wave;
-        plan->moved[m->group] = 1;
-        plan->moves[i] = (coord_move){ .group = m->group, .wave = wave, .to = m->to };
-    }
-    for (uint32_t g = 0; g < c->plan->group_count; g++)
-        if (!plan->moved[g] && !id_in(plan->target, plan->target_count, owner_newest(c, g)))
-            return coord_is_pinned(c, g) ? "a worker that is to leave has a sink, which stays"
-                                         : "a worker that is to leave would still own key groups";
-    return NULL;
-}
-
-static const char *rescale_running(proto_coord *c)
-{
-    const coord_rescale *r = &c->rescale;
-    proto_rescale_stats s;
-
-    coord_rescale_stats(c, &s);
-    snprintf(c->why, sizeof c->why, "rescale %llu is %s: %u of %u waves are done",
-             (unsigned long long)r->id, s.phase, s.waves_done, s.waves);
-    return c->why;
-}
-
-proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op, const char **why)
-{
-    rescale_plan plan = { .target = proto_zero(2 * PROTO_MEMBERS_MAX, sizeof *plan.target),
-                          .moves = proto_zero(op->move_count, sizeof *plan.moves),
-                          .moved = proto_zero(c->plan->group_count, 1) };
-
-    *why = c->rescale.id != 0 ? rescale_running(c) : refuse_state(c, op);
-    if (*why == NULL)
-        *why = refuse_members(c, op, &plan);
-    if (*why == NULL)
-        *why = refuse_moves(c, op, &plan);
-    free(plan.moved);
-    if (*why != NULL) {
-        free(plan.target);
-        free(plan.moves);
-        return PROTO_ANSWER_REFUSED;
-    }
-    rescale_open(c, op->id, op->deadline_us == 0 ? RESCALE_DEADLINE_US : op->deadline_us, plan.target,
-                 plan.target_count, plan.moves, op->move_count);
-    rescale_begin_note(c);
-    return PROTO_ANSWER_OK;
+    coord_rescale_open(c, record->number, record->deadline_us, target, target_count, moves, count);
 }
 
 /* ---- the phases ---- */
@@ -364,7 +218,7 @@ static bool rescale_admit(proto_coord *c)
 {
     const coord_rescale *r = &c->rescale;
     uint64_t members[PROTO_MEMBERS_MAX], wanted[PROTO_MEMBERS_MAX];
-    uint32_t count = ids_of_members(c, members);
+    uint32_t count = coord_member_ids(c, members);
 
     count = ids_without(wanted, r->target, r->target_count, members, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -450,7 +304,7 @@ static void rescale_move(proto_coord *c)
 
         while (last < r->move_count && r->moves[last].wave == r->moves[first].wave)
             last++;
-        if (wave_count(r, first) - wave_count(r, r->done) >= most || !may_order(c, step) ||
+        if (coord_wave_count(r, first) - coord_wave_count(r, r->done) >= most || !may_order(c, step) ||
             wave_waits(c, first, last, step))
             return;
         wave_order(c, first, last, step);
@@ -464,7 +318,7 @@ static bool rescale_dismiss(proto_coord *c)
     const coord_rescale *r = &c->rescale;
     const uint64_t *stay = r->aborting ? r->before : r->target;
     uint64_t members[PROTO_MEMBERS_MAX], leave[PROTO_MEMBERS_MAX];
-    uint32_t count = ids_of_members(c, members);
+    uint32_t count = coord_member_ids(c, members);
 
     count = ids_without(leave, members, count, stay, r->aborting ? r->before_count : r->target_count);
     if (count == 0)
@@ -552,77 +406,19 @@ void coord_rescale_generation(proto_coord *c)
 {
     const coord_rescale *r = &c->rescale;
     uint64_t members[PROTO_MEMBERS_MAX];
-    bool done = rescale_is_target(r, members, ids_of_members(c, members));
+    bool done = rescale_is_target(r, members, coord_member_ids(c, members));
 
     if (r->id == 0)
         return;
     for (uint32_t i = 0; done && i < r->move_count; i++)
-        done = owner_newest(c, r->moves[i].group) == r->moves[i].to;
+        done = coord_owner_newest(c, r->moves[i].group) == r->moves[i].to;
     for (uint32_t i = 0; done && i < r->before_count; i++)
         if (!coord_is_member(c, r->before[i]))
             coord_dismissed_note(c, r->before[i]);
     rescale_close(c, done ? PROTO_RESCALE_DONE : PROTO_RESCALE_VOIDED);
 }
 
-/* ---- for people ---- */
-
-static const char *rescale_phase(const proto_coord *c)
-{
-    const coord_rescale *r = &c->rescale;
-
-    if (c->phase != COORD_RUNNING)
-        return "waiting for the job to run";
-    if (r->done < r->move_count)
-        return r->ordered < r->move_count ? "moving" : "settling";
-    return "dismissing";
-}
-
-void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *s)
-{
-    const coord_rescale *r = &c->rescale;
-
-    *s = (proto_rescale_stats){ .id = r->id, .phase = "", .last_id = r->last_id,
-                                .last_end = r->last_end, .size = r->size,
-                                .next_id = (r->id > r->last_id ? r->id : r->last_id) + 1 };
-    if (r->id == 0)
-        return;
-    s->phase = rescale_phase(c);
-    s->kept = r->record_at <= c->synced;
-    s->aborting = r->aborting;
-    s->since_us = c->now_us - r->begun_us;
-    for (uint32_t i = 0; i < r->target_count; i++) {
-        uint32_t place = coord_place_of(c, r->target[i]);
-        bool new = !id_in(r->before, r->before_count, r->target[i]);
-
-        s->admit += new;
-        s->admitted += new && place != PROTO_NONE && coord_counts(c, place);
-    }
-    for (uint32_t i = 0; i < r->before_count; i++) {
-        s->dismiss += !id_in(r->target, r->target_count, r->before[i]);
-        s->dismissed += !coord_is_member(c, r->before[i]);
-    }
-    if (s->admitted < s->admit && !s->aborting)
-        s->phase = "admitting";
-    s->moves = r->move_count;
-    s->moves_ordered = r->ordered;
-    s->moves_done = r->done;
-    s->waves = wave_count(r, r->move_count);
-    s->waves_ordered = wave_count(r, r->ordered);
-    s->waves_done = wave_count(r, r->done);
-}
-
-/* ---- events ---- */
-
-proto_answer_status proto_coord_rescale(proto_coord *c, uint64_t now_us, const proto_rescale *op,
-                                        const char **why)
-{
-    proto_answer_status status;
-
-    c->now_us = now_us;
-    status = coord_rescale_begin(c, op, why);
-    proto_coord_tick(c, now_us);
-    return status;
-}
+/* ---- the command ---- */
 
 proto_answer_status proto_coord_rescale_abort(proto_coord *c, uint64_t now_us, const char **why)
 {

@@ -1,4 +1,4 @@
-/* A worker's insides, shared by proto_worker.c (control), proto_flow.c (tasks), proto_channel.c (the
+/* A worker's insides, shared by proto_worker.c (control), proto_apply.c (history), proto_flow.c (tasks), proto_channel.c (the
  * channels between workers) and proto_capture.c (snapshots). */
 #ifndef PROTO_WORKER_PRIVATE_H
 #define PROTO_WORKER_PRIVATE_H
@@ -156,6 +156,10 @@ void worker_send_locked(proto_worker *w, uint32_t group, uint64_t holder);
 void worker_installed(proto_worker *w);
 /* What every event ends with: frames, acknowledgements and the status go out. */
 void worker_flush(proto_worker *w);
+
+/* ---- proto_apply.c ---- */
+void worker_take_order(proto_worker *w, const proto_msg *msg);
+void worker_take_grant(proto_worker *w, const proto_msg *msg);
 
 /* ---- proto_flow.c: the model ---- */
 flow_slot *flow_slot_of(proto_worker *w, uint64_t step);
