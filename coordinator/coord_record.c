@@ -36,6 +36,16 @@ static void put_order(df_writer *w, const proto_order_record *order)
     put_list(w, &order->payload);
 }
 
+static void put_rescale(df_writer *w, const proto_record *record)
+{
+    df_put_u8(w, record->phase);
+    if (record->phase != PROTO_RESCALE_BEGIN)
+        return;
+    df_put_u64(w, record->deadline_us);
+    put_list(w, &record->members);
+    put_list(w, &record->moves);
+}
+
 void coord_record_put(df_writer *writer, const proto_record *record)
 {
     if (record->kind == PROTO_RECORD_ORDER) {
@@ -43,6 +53,8 @@ void coord_record_put(df_writer *writer, const proto_record *record)
         return;
     }
     df_put_u64(writer, record->number);
+    if (record->kind == PROTO_RECORD_RESCALE)
+        put_rescale(writer, record);
     if (record->kind != PROTO_RECORD_GENERATION)
         return;
     df_put_u64(writer, record->snapshot);
@@ -84,7 +96,17 @@ static void get_generation(coord_record_reader *r, df_cursor *c, proto_record *r
         if (proto_get_u32(record->owners.data + 4 * g) >= count)
             df_get_refuse(c);
     r->generation = record->number;
-    r->member_count = count;
+    r->member_count = c->failed ? 0 : count;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        r->members[i] = proto_get_u64(record->members.data + 8 * i);
+        if (r->members[i] == 0)
+            df_get_refuse(c);
+    }
+}
+
+static bool has_member(const coord_record_reader *r, uint32_t place)
+{
+    return place < r->member_count && r->members[place] != 0;
 }
 
 /* Changes of owners that an older generation has made are void and are not looked at. */
@@ -94,8 +116,25 @@ static bool owners_are_right(const coord_record_reader *r, const proto_order_rec
         return false;
     for (uint32_t i = 0; o->made == r->generation && i < o->payload.size; i += 8)
         if (proto_get_u32(o->payload.data + i) >= r->job.group_count ||
-            proto_get_u32(o->payload.data + i + 4) >= r->member_count)
+            !has_member(r, proto_get_u32(o->payload.data + i + 4)))
             return false;
+    return true;
+}
+
+/* The same of changes of members. A place that is filled is vacant before, and the other way round. */
+static bool members_are_right(coord_record_reader *r, const proto_order_record *o)
+{
+    if (o->payload.size == 0 || o->payload.size % PROTO_MEMBERS_PAIR != 0)
+        return false;
+    for (uint32_t i = 0; o->made == r->generation && i < o->payload.size; i += PROTO_MEMBERS_PAIR) {
+        uint32_t place = proto_get_u32(o->payload.data + i);
+        uint64_t id = proto_get_u64(o->payload.data + i + 4);
+
+        if (place > r->member_count || place >= PROTO_MEMBERS_MAX || (id == 0) != has_member(r, place))
+            return false;
+        r->member_count += place == r->member_count;
+        r->members[place] = id;
+    }
     return true;
 }
 
@@ -109,8 +148,46 @@ static void get_order(coord_record_reader *r, df_cursor *c, proto_order_record *
     o->second = df_get_u64(c);
     o->payload = get_list(c, PROTO_INPUT_SIZE_MAX);
     if (c->failed || o->index != ++r->orders || o->made > r->generation || o->kind == 0 ||
-        o->kind > PROTO_ORDER_OWNERS || (o->kind == PROTO_ORDER_OWNERS && !owners_are_right(r, o)))
+        o->kind > PROTO_ORDER_MEMBERS || (o->kind == PROTO_ORDER_OWNERS && !owners_are_right(r, o)) ||
+        (o->kind == PROTO_ORDER_MEMBERS && !members_are_right(r, o)))
         df_get_refuse(c);
+}
+
+/* Ids ascend, so a list of them can be searched; key groups are there, and move to one of them. */
+static bool rescale_is_right(const coord_record_reader *r, const proto_record *record)
+{
+    uint32_t count = record->members.size / 8;
+
+    if (record->members.size % 8 != 0 || count == 0 || record->moves.size % PROTO_MOVE_SIZE != 0 ||
+        r->generation == 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (proto_get_u64(record->members.data + 8 * i) <=
+            (i == 0 ? 0 : proto_get_u64(record->members.data + 8 * (i - 1))))
+            return false;
+    for (uint32_t i = 0; i < record->moves.size; i += PROTO_MOVE_SIZE)
+        if (proto_get_u32(record->moves.data + i) >= r->job.group_count ||
+            proto_get_u32(record->moves.data + i + 4) >= count ||
+            proto_get_u32(record->moves.data + i + 8) > i / PROTO_MOVE_SIZE)
+            return false;
+    return true;
+}
+
+static void get_rescale(coord_record_reader *r, df_cursor *c, proto_record *record)
+{
+    record->number = df_get_u64(c);
+    record->phase = df_get_u8(c);
+    if (record->phase != PROTO_RESCALE_BEGIN) {
+        if (record->phase == 0 || record->phase > PROTO_RESCALE_END || record->number != r->rescale)
+            df_get_refuse(c);
+        return;
+    }
+    record->deadline_us = df_get_u64(c);
+    record->members = get_list(c, 8 * PROTO_MEMBERS_MAX);
+    record->moves = get_list(c, (size_t)PROTO_MOVE_SIZE * PROTO_GROUPS_MAX);
+    if (c->failed || record->number <= r->rescale || !rescale_is_right(r, record))
+        df_get_refuse(c);
+    r->rescale = record->number;
 }
 
 static void get_number(df_cursor *c, proto_record *record)
@@ -131,12 +208,14 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     *record = (proto_record){ 0 };
     if (from->type == COORD_RECORD_JOB)
         get_job(reader, &c);
-    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_DRAIN)
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_RESCALE)
         df_get_refuse(&c);
     else
         record->kind = (proto_record_kind)from->type;
     if (record->kind == PROTO_RECORD_GENERATION)
         get_generation(reader, &c, record);
+    else if (record->kind == PROTO_RECORD_RESCALE)
+        get_rescale(reader, &c, record);
     else if (record->kind == PROTO_RECORD_ORDER)
         get_order(reader, &c, &record->order);
     else if (record->kind != 0)

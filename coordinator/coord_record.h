@@ -3,6 +3,7 @@
  *
  *   job         u16 version  u64 job  u128 plan  u32 key groups      the first record, and only that
  *   generation  u64 number  u64 snapshot  u64 step  u64 floor  blob members  blob owners
+ *   rescale     u64 number  u8 phase; of its beginning: u64 deadline  blob members  blob moves
  *   order       u64 index  u64 made  u8 kind  u64 step  u64 first  u64 second  blob payload
  *   the others  u64 number
  *
@@ -15,7 +16,7 @@
 
 #define COORD_RECORD_JOB      100u
 #define COORD_RECORD_VERSION  1u
-#define COORD_RECORD_SIZE_MAX (64u + PROTO_INPUT_SIZE_MAX + 8 * PROTO_MEMBERS_MAX + 4 * PROTO_GROUPS_MAX)
+#define COORD_RECORD_SIZE_MAX (64u + 8 * PROTO_MEMBERS_MAX + PROTO_MOVE_SIZE * PROTO_GROUPS_MAX)
 
 /* Which job a history belongs to. */
 typedef struct coord_record_job {
@@ -29,7 +30,9 @@ typedef struct coord_record_reader {
     bool begun;
     coord_record_job job;
     uint64_t orders, generation;
-    uint32_t member_count;
+    uint64_t members[PROTO_MEMBERS_MAX]; /* of the generation, by place; 0: vacant */
+    uint32_t member_count;               /* places */
+    uint64_t rescale;                    /* the last one's number */
 } coord_record_reader;
 
 void coord_record_put_job(df_writer *writer, const coord_record_job *job);

@@ -14,6 +14,7 @@
 void channel_init(proto_worker *w)
 {
     w->channels = proto_zero(w->member_count, sizeof *w->channels);
+    w->channel_count = w->member_count;
     for (uint32_t m = 0; m < w->member_count; m++)
         w->channels[m].next = 1;
 }
@@ -28,19 +29,40 @@ static void queue_clear(channel_queue *queue)
     queue->last = NULL;
 }
 
+static void channel_clear(channel *c)
+{
+    queue_clear(&c->waiting);
+    queue_clear(&c->moving);
+    queue_clear(&c->unacked);
+    for (parked_frame *f; (f = c->ahead) != NULL;) {
+        c->ahead = f->next;
+        free(f);
+    }
+}
+
 void channel_fini(proto_worker *w)
 {
-    for (uint32_t m = 0; w->channels != NULL && m < w->member_count; m++) {
-        queue_clear(&w->channels[m].waiting);
-        queue_clear(&w->channels[m].moving);
-        queue_clear(&w->channels[m].unacked);
-        for (parked_frame *f; (f = w->channels[m].ahead) != NULL;) {
-            w->channels[m].ahead = f->next;
-            free(f);
-        }
-    }
+    for (uint32_t m = 0; w->channels != NULL && m < w->member_count; m++)
+        channel_clear(&w->channels[m]);
     free(w->channels);
     w->channels = NULL;
+}
+
+/* w->member_count counts the place already. */
+void channel_place(proto_worker *w, uint32_t member)
+{
+    channel *c;
+
+    if (w->channel_count < w->member_count) {
+        w->channels = realloc(w->channels, w->member_count * sizeof *w->channels);
+        assert(w->channels != NULL);
+        w->channel_count = w->member_count;
+        w->channels[member] = (channel){ 0 };
+    }
+    c = w->channels + member;
+    channel_clear(c);
+    if (!MUTANT(w, oldchannel) || c->next == 0)
+        *c = (channel){ .next = 1 };
 }
 
 /* ---- sending ---- */
@@ -422,7 +444,7 @@ void channel_pump(proto_worker *w)
     for (uint32_t m = 0; m < w->member_count; m++) {
         channel *c = w->channels + m;
 
-        if (m == w->self)
+        if (m == w->self || w->members[m] == 0)
             continue;
         channel_pump_queue(w, m, &c->moving);
         channel_pump_queue(w, m, &c->waiting);
@@ -437,7 +459,7 @@ void channel_tick(proto_worker *w)
     for (uint32_t m = 0; m < w->member_count; m++) {
         channel *c = w->channels + m;
 
-        if (m == w->self)
+        if (m == w->self || w->members[m] == 0)
             continue;
         if (c->unacked.first != NULL &&
             w->now_us - c->unacked.first->sent_us >= w->config.resend_us)

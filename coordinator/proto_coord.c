@@ -36,11 +36,12 @@ void coord_finish(proto_coord *c, proto_end end)
     coord_enter(c, COORD_ENDED);
 }
 
-static void coord_stop_worker(proto_coord *c, uint64_t worker)
+static void coord_stop_worker(proto_coord *c, const coord_worker *w)
 {
-    proto_msg msg = { .stop = { .reason = (uint8_t)c->end } };
+    bool dismissed = c->phase != COORD_ENDED && coord_is_dismissed(c, w->id);
+    proto_msg msg = { .stop = { .reason = dismissed ? PROTO_STOP_DISMISSED : (uint8_t)c->end } };
 
-    coord_send(c, worker, &msg, PROTO_TYPE_stop);
+    coord_send(c, w->id, &msg, PROTO_TYPE_stop);
 }
 
 /* Ask a worker for its report, the promise to obey this incarnation. */
@@ -59,7 +60,7 @@ static void coord_tell_end(proto_coord *c)
     c->end_told = true;
     for (uint32_t i = 0; i < c->worker_count; i++)
         if (!c->workers[i].gone)
-            coord_stop_worker(c, c->workers[i].id);
+            coord_stop_worker(c, &c->workers[i]);
 }
 
 /* What every event ends with. */
@@ -74,9 +75,11 @@ static void coord_advance(proto_coord *c)
             coord_attach_begin(c);
     }
     coord_members_advance(c);
+    coord_rescale_advance(c); /* before the next snapshot begins: members leave between two of them */
     coord_snapshots_advance(c);
     coord_grants_advance(c);
     coord_orders_send(c);
+    coord_admit_advance(c);
     coord_sync(c);
     coord_tell_end(c);
 }
@@ -116,6 +119,13 @@ static bool coord_is_stray(const proto_coord *c, const proto_msg *msg)
            !coord_is_member(c, msg->header.sender) && c->phase == COORD_RUNNING;
 }
 
+/* Of the running generation, and no member any more. It is told when nobody needs it. */
+static bool coord_has_left(const proto_coord *c, const proto_msg *msg)
+{
+    return c->phase == COORD_RUNNING && msg->header.generation == c->generation &&
+           msg->header.type != PROTO_TYPE_report && !coord_is_member(c, msg->header.sender);
+}
+
 static void coord_from_worker(proto_coord *c, const proto_msg *msg)
 {
     const coord_rule *rule = &coord_rules[msg->header.type];
@@ -124,14 +134,16 @@ static void coord_from_worker(proto_coord *c, const proto_msg *msg)
     if (w == NULL || w->gone) {
         coord_reject(c, rule->take == NULL ? PROTO_REJECT_type : PROTO_REJECT_sender);
         if (w != NULL) /* its connection was lost, and with it its place */
-            coord_stop_worker(c, w->id);
+            coord_stop_worker(c, w);
         return;
     }
     w->seen_us = c->now_us;
     if (!w->known && msg->header.type != PROTO_TYPE_join && msg->header.type != PROTO_TYPE_report)
         coord_call(c, w->id);
     if (coord_is_stray(c, msg))
-        coord_stop_worker(c, msg->header.sender);
+        coord_stop_worker(c, w);
+    else if (coord_has_left(c, msg))
+        coord_leave(c, w);
     else if (coord_obeys(c, rule, &msg->header))
         rule->take(c, w, msg);
     else
@@ -164,6 +176,7 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
     if (now_us >= c->beat_at_us) {
         c->beat_at_us = now_us + c->config.beat_us;
         coord_members_tick(c);
+        coord_admit_tick(c);
         coord_grants_tick(c);
         coord_snapshots_tick(c);
     }
@@ -231,7 +244,7 @@ void proto_coord_free(proto_coord **coord)
     free(c->order_at);
     free(c->workers);
     free(c->clients);
-    free(c->members);
+    coord_rescale_free(c);
     proto_owners_fini(&c->owners);
     free(c);
 }
@@ -258,6 +271,9 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
         c->final_step = record->number;
         c->ending = PROTO_END_DRAINED;
         break;
+    case PROTO_RECORD_RESCALE:
+        coord_rescale_recover(c, record);
+        break;
     case PROTO_RECORD_END:
         c->end = (proto_end)record->number;
         break;
@@ -273,6 +289,7 @@ void proto_coord_start(proto_coord *c, uint64_t now_us, proto_head head)
     record.number = c->incarnation;
     c->now_us = c->ticked_us = c->beat_at_us = now_us;
     c->head = head;
+    c->rescale.begun_us = now_us;
     c->order_synced = c->order_count;
     c->incarnation_at = coord_append(c, &record);
     coord_enter(c, COORD_STARTING);
@@ -299,7 +316,8 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->end = c->end_at <= c->synced ? c->end : PROTO_END_NOT;
     stats->running = c->phase == COORD_RUNNING;
     stats->paused = c->paused;
-    stats->members = c->member_count;
+    stats->members = coord_members_here(c);
+    coord_rescale_stats(c, &stats->rescale);
     stats->attempt = c->attempt.index;
     stats->attempt_step = c->attempt.step;
     stats->final_step = c->final_step;
@@ -344,7 +362,7 @@ uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *worke
             continue;
         *out = (proto_coord_worker){ .id = w->id, .process = w->process, .host = w->host,
                                      .member = coord_is_member(c, w->id), .here = worker_here(c, w),
-                                     .worked = w->worked, .done = w->done,
+                                     .worked = w->worked, .done = w->done, .leaving = w->leaving,
                                      .silent_us = c->now_us - w->seen_us };
         for (uint32_t m = 0; m < c->member_count; m++)
             out->groups += c->members[m] == w->id ? counts[m] : 0;
@@ -357,6 +375,15 @@ uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *worke
 void proto_coord_expect(proto_coord *c, uint32_t member_min)
 {
     c->config.member_min = member_min;
+    if (c->rescale.size > 0 && c->rescale.size < member_min)
+        c->config.member_min = c->rescale.size;
+}
+
+void proto_coord_owners_get(const proto_coord *c, uint64_t *owner_ids)
+{
+    for (uint32_t g = 0; g < c->plan->group_count; g++)
+        owner_ids[g] = c->member_count == 0 ? 0
+                                            : c->members[proto_owner_at(&c->owners, g, UINT64_MAX)];
 }
 
 void proto_coord_room(proto_coord *c, proto_room room)

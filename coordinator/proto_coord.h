@@ -20,12 +20,25 @@ typedef enum proto_record_kind {
     PROTO_RECORD_END,             /* number: a proto_end */
     PROTO_RECORD_PAUSE,           /* number: 1 paused, 0 not */
     PROTO_RECORD_DRAIN,           /* number: the step at which the job ends */
+    PROTO_RECORD_RESCALE,         /* number, phase; of BEGIN: deadline_us, members (u64), moves */
 } proto_record_kind;
+
+typedef enum proto_rescale_phase {
+    PROTO_RESCALE_BEGIN = 1, /* members: who is there when it is done; moves: see PROTO_MOVE_SIZE */
+    PROTO_RESCALE_ABORT,     /* from now on everything goes back */
+    PROTO_RESCALE_LEAVE,     /* all has moved, and members leave: there is no way back */
+    PROTO_RESCALE_END,
+} proto_rescale_phase;
+
+#define PROTO_MOVE_SIZE 12u /* u32 key group, u32 place of its new owner in `members`, u32 wave */
 
 typedef struct proto_record {
     proto_record_kind kind;
     uint64_t number, snapshot, step, floor;
     proto_bytes members, owners;
+    uint8_t phase; /* a proto_rescale_phase */
+    uint64_t deadline_us;
+    proto_bytes moves;
     proto_order_record order;
 } proto_record;
 
@@ -55,7 +68,7 @@ typedef enum proto_verb {
     PROTO_VERB_RESUME,
     PROTO_VERB_DRAIN,        /* a barrier, a commit, the end */
     PROTO_VERB_CANCEL,
-    PROTO_VERB_MOVE,         /* first: key group, second: place of its new owner */
+    PROTO_VERB_MOVE,         /* first: key group, second: place of its new owner: a rescale of one move */
 } proto_verb;
 
 typedef enum proto_answer_status {
@@ -101,6 +114,48 @@ typedef struct proto_coord_config {
     uint64_t mutants;
 } proto_coord_config;
 
+/* ---- a change of members and owners while the job runs ---- */
+
+typedef struct proto_move {
+    uint32_t group;
+    uint64_t to;   /* a worker's id */
+    uint32_t wave; /* the key groups of a wave change their owner at one step */
+} proto_move;
+
+typedef struct proto_rescale {
+    uint64_t id;          /* above all before: the stats' next_id, or more */
+    uint64_t deadline_us; /* then it is aborted; 0: a default */
+    const uint64_t *admit; /* workers that become members before anything moves */
+    uint32_t admit_count;
+    const uint64_t *dismiss; /* members that leave when all has moved; they own nothing then */
+    uint32_t dismiss_count;
+    const proto_move *moves; /* by wave; waves are counted from 0. A key group moves once */
+    uint32_t move_count;
+} proto_rescale;
+
+typedef enum proto_rescale_end {
+    PROTO_RESCALE_NONE,
+    PROTO_RESCALE_DONE,    /* all its members and owners are the new ones */
+    PROTO_RESCALE_ABORTED, /* the old ones */
+    PROTO_RESCALE_VOIDED,  /* a new generation has begun with others */
+} proto_rescale_end;
+
+typedef struct proto_rescale_stats {
+    uint64_t id;              /* of the one that runs; 0: none */
+    uint64_t next_id;
+    const char *phase;        /* in words; static */
+    bool kept;                /* its beginning is synced: it survives a crash */
+    bool aborting;
+    uint64_t since_us;        /* it has run for so long, or since this coordinator started */
+    uint32_t admit, admitted; /* workers that are to be admitted; that were */
+    uint32_t dismiss, dismissed;
+    uint32_t waves, waves_ordered, waves_done; /* of the way back if it is aborting */
+    uint32_t moves, moves_ordered, moves_done;
+    uint64_t last_id;         /* the last that ended; 0: none */
+    proto_rescale_end last_end;
+    uint32_t size;            /* members of the last that was done; 0: none changed their number */
+} proto_rescale_stats;
+
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
@@ -111,6 +166,7 @@ typedef struct proto_coord_stats {
     proto_end end;
     bool running, paused;
     uint32_t members;
+    proto_rescale_stats rescale;
     uint64_t rejected[PROTO_REJECT_COUNT];
     const char *waiting;      /* what it waits for, in words; static */
     uint64_t missing;         /* the worker that it waits for; 0: none */
@@ -125,6 +181,7 @@ typedef struct proto_coord_worker {
     uint64_t id, process;
     uint32_t host;
     bool member, here;        /* here: of a member, that it has done what is waited for */
+    bool leaving;             /* it was dismissed, and is told so when nobody needs it any more */
     uint64_t worked, done;    /* as it told last */
     uint64_t silent_us;       /* since it was heard */
     uint32_t groups;          /* that it owns */
@@ -159,7 +216,16 @@ bool proto_coord_has_member(const proto_coord *coord, uint64_t worker);
 /* The workers that are alive, as far as is known; returns how many were written, up to `capacity`. */
 uint32_t proto_coord_workers_get(const proto_coord *coord, proto_coord_worker *workers,
                                  uint32_t capacity);
-/* A generation needs so many from now on, instead of the configuration's. */
+/* Begin a rescale. Refused while another one runs, or if it makes no sense; *why says so then, and is
+ * valid until the next call. It is lost if the coordinator ends before the stats say `kept`. */
+proto_answer_status proto_coord_rescale(proto_coord *coord, uint64_t now_us, const proto_rescale *op,
+                                        const char **why);
+/* What has been ordered is ordered back; refused when members have begun to leave. */
+proto_answer_status proto_coord_rescale_abort(proto_coord *coord, uint64_t now_us, const char **why);
+/* owner_ids[key group]: the workers' ids, by the newest change. Zero before the first generation. */
+void proto_coord_owners_get(const proto_coord *coord, uint64_t *owner_ids);
+/* A generation needs so many from now on, instead of the configuration's; but not more than the last
+ * rescale has left. */
 void proto_coord_expect(proto_coord *coord, uint32_t member_min);
 /* Holds until it is said again; ALL at the start. */
 void proto_coord_room(proto_coord *coord, proto_room room);

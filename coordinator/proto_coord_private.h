@@ -1,5 +1,6 @@
-/* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, generations,
- * heartbeats), proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
+/* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, installing,
+ * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c,
+ * proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
 
@@ -27,6 +28,9 @@ typedef struct coord_worker {
     /* As a member of the generation: */
     bool reported, installed, prepared;
     bool failure_ended;   /* what can run of the step that failed has run there */
+    bool install_sent;    /* of the running generation, since the last heartbeat */
+    uint64_t catch_up;    /* it counts when it has done the steps below this one */
+    bool leaving, stop_told; /* it has left the running generation; it was told to end */
     uint64_t bound, applied, worked, done, released;
     uint64_t sent_bound, sent_complete, sent_order;
 } coord_worker;
@@ -47,6 +51,32 @@ typedef struct coord_attempt {
     bool final;
 } coord_attempt;
 
+/* One key group of a rescale. Workers are known by their ids: places may be reused. */
+typedef struct coord_move {
+    uint32_t group, wave;
+    uint64_t from, to;
+} coord_move;
+
+/* The rescale that runs. How far it is follows from the owner table, so it is the same after a restart:
+ * a move is ordered when the newest owner is the wanted one, and done when that step is finished. */
+typedef struct coord_rescale {
+    uint64_t id;            /* 0: none runs */
+    uint64_t record_at;     /* its beginning's record; 0: recovered */
+    uint64_t begun_us, deadline_us; /* deadline: how long it may take */
+    bool aborting, leaving; /* leaving: members do, so it cannot be aborted */
+    uint64_t *before, *target; /* members then and afterwards, ascending */
+    uint32_t before_count, target_count;
+    coord_move *moves;
+    uint32_t move_count;    /* what is to be ordered; when aborting, what is to be ordered back */
+    uint32_t ordered, done; /* so many, from the first on */
+    uint64_t wave_step;     /* of the newest wave */
+    /* of the last one */
+    uint64_t last_id;
+    proto_rescale_end last_end;
+    uint32_t size;          /* members that generations have since; 0: as configured */
+} coord_rescale;
+
+#define COORD_DISMISSED_MAX 256u
 #define COORD_ASKED_MAX 16 /* clients that wait for a snapshot */
 typedef struct coord_asked {
     uint64_t client, number, after; /* committed attempts above `after` answer it */
@@ -65,8 +95,18 @@ struct proto_coord {
     /* workers, and the generation's members as ids, by place */
     coord_worker *workers;
     uint32_t worker_count;
-    uint64_t *members;
-    uint32_t member_count;
+    uint64_t members[PROTO_MEMBERS_MAX]; /* 0: the place is vacant */
+    uint64_t since[PROTO_MEMBERS_MAX];   /* the order that admitted it; 0: it began the generation */
+    uint16_t rows[PROTO_MEMBERS_MAX];    /* where in `workers` it is, probably */
+    uint32_t member_count;               /* places, vacant ones too */
+    uint64_t members_index; /* the last order of members in this generation; 0: none */
+    uint64_t members_step;  /* the highest step of one */
+    uint64_t leave_index;   /* the last one by which somebody left */
+    bool owned[PROTO_MEMBERS_MAX]; /* it has owned a key group in this generation */
+    uint64_t dismissed[COORD_DISMISSED_MAX]; /* who was, lately: they are told so, whenever they speak */
+    uint32_t dismissed_count;
+    coord_rescale rescale;
+    char why[160];
     proto_owners owners;
     uint64_t base_snapshot, base_step, base_history;
     /* the log */
@@ -110,14 +150,14 @@ void coord_finish(proto_coord *c, proto_end end);
 
 /* ---- proto_members.c ---- */
 coord_worker *coord_worker_find(proto_coord *c, uint64_t id);
+/* Of a place; null: it is vacant. */
+coord_worker *coord_member(const proto_coord *c, uint32_t place);
 coord_worker *coord_worker_add(proto_coord *c, uint64_t id);
 bool coord_is_member(const proto_coord *c, uint64_t id);
-void coord_fence(proto_coord *c);          /* end the generation */
 void coord_attach_begin(proto_coord *c);
 void coord_members_advance(proto_coord *c);
 void coord_members_tick(proto_coord *c);
 void coord_install_begin(proto_coord *c);
-void coord_recover_generation(proto_coord *c, const proto_record *record);
 void coord_take_join(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg);
@@ -125,6 +165,68 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
 void coord_failure_advance(proto_coord *c);
 void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
+
+/* ---- proto_generation.c ---- */
+bool coord_is_usable(const proto_coord *c, const coord_worker *w);
+void coord_recover_generation(proto_coord *c, const proto_record *record);
+void coord_fence(proto_coord *c);          /* end the generation */
+/* Begin the next one, if its workers are there. */
+void coord_generation_try(proto_coord *c);
+
+/* ---- proto_admit.c ---- */
+/* PROTO_NONE: none. */
+uint32_t coord_place_of(const proto_coord *c, uint64_t id);
+uint32_t coord_members_here(const proto_coord *c);
+/* Whether the member's progress counts: not before one that was admitted has caught up. */
+bool coord_counts(const proto_coord *c, uint32_t place);
+/* All that were admitted have installed, have caught up, and are known to all. */
+bool coord_admitted(const proto_coord *c);
+/* All members have applied the last order of members. */
+bool coord_members_known(const proto_coord *c);
+/* Order that these become members, or are none any more. */
+void coord_admit(proto_coord *c, const uint64_t *ids, uint32_t count);
+void coord_dismiss(proto_coord *c, const uint64_t *ids, uint32_t count);
+void coord_apply_members(proto_coord *c, const proto_order_record *order);
+void coord_admit_installed(proto_coord *c, coord_worker *w, uint64_t step);
+/* It is of the running generation and no member: so it has left. */
+void coord_leave(proto_coord *c, coord_worker *w);
+void coord_dismissed_note(proto_coord *c, uint64_t id);
+void coord_dismissed_forget(proto_coord *c, uint64_t id);
+bool coord_is_dismissed(const proto_coord *c, uint64_t id);
+/* A member is lost. True: it has never owned anything, so the generation goes on without it. */
+bool coord_drop(proto_coord *c, uint64_t id);
+/* From `step` on. */
+void coord_owner_change(proto_coord *c, uint32_t group, uint64_t step, uint32_t place);
+void coord_admit_advance(proto_coord *c);
+void coord_admit_tick(proto_coord *c);
+
+/* ---- proto_rescale.c, proto_rescale_ask.c ---- */
+proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op, const char **why);
+void coord_rescale_advance(proto_coord *c);
+/* Takes `target`, ascending, and `moves`, whose `from` is filled in. */
+void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
+                        uint32_t target_count, coord_move *moves, uint32_t move_count);
+/* The members' ids, ascending; returns how many. */
+uint32_t coord_member_ids(const proto_coord *c, uint64_t *ids);
+int coord_id_compare(const void *a, const void *b);
+bool coord_id_in(const uint64_t *ids, uint32_t count, uint64_t id);
+/* The id of who owns a key group after its newest change. */
+uint64_t coord_owner_newest(const proto_coord *c, uint32_t group);
+/* How many waves the first moves make up, the last one if it is whole. */
+uint32_t coord_wave_count(const coord_rescale *r, uint32_t moves);
+void coord_rescale_recover(proto_coord *c, const proto_record *record);
+/* Who is to be in the next generation: all whom the rescale that runs wants, if they are usable; returns
+ * how many, 0: the old ones. */
+uint32_t coord_rescale_choose(proto_coord *c, uint64_t *chosen);
+/* How many members the next generation may have. */
+uint32_t coord_rescale_size(const proto_coord *c);
+/* Who is to own what in the next generation with these members, as ids. True: that is what the rescale
+ * wants; false: what was before it, as far as its owners are there. */
+bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t count, uint64_t *owners);
+/* A generation was begun or recovered: the rescale that ran has ended with it. */
+void coord_rescale_generation(proto_coord *c);
+void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *stats);
+void coord_rescale_free(proto_coord *c);
 
 /* ---- proto_history.c ---- */
 uint64_t coord_append(proto_coord *c, const proto_record *record);
@@ -140,7 +242,9 @@ uint32_t coord_orders_sendable(const proto_coord *c);
 uint64_t coord_order_place(const proto_coord *c);
 /* The lowest step of an order that is not synced; UINT64_MAX: none. */
 uint64_t coord_orders_hold(const proto_coord *c);
-uint64_t coord_history_below(const proto_coord *c, uint64_t step);
+uint64_t coord_history_below(const proto_coord *c, uint64_t step, uint64_t most);
+/* Whether a sink's: it stays on its host. */
+bool coord_is_pinned(const proto_coord *c, uint32_t group);
 void coord_take_inject(proto_coord *c, const proto_msg *msg);
 void coord_clients_synced(proto_coord *c);
 void coord_take_command(proto_coord *c, const proto_msg *msg);
@@ -153,6 +257,8 @@ void coord_grants_advance(proto_coord *c);
 void coord_grants_tick(proto_coord *c);
 
 /* ---- proto_snapshots.c ---- */
+/* All who took part in the last attempt have given back what they held for it. */
+bool coord_attempt_released(const proto_coord *c);
 void coord_snapshots_recover(proto_coord *c);
 /* Count from here to the next snapshot that is due. */
 void coord_snapshots_wind(proto_coord *c, uint64_t step);

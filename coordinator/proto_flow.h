@@ -18,8 +18,15 @@ typedef struct proto_flow_calls {
     /* Said with every heartbeat until then. */
     void (*open_again)(struct proto_worker *w);
     void (*close)(struct proto_worker *w);
-    /* Steps below w->bound have become allowed, from `before` on. */
+    /* Steps below w->bound have become allowed, from `before` on: at most a window of them, but for a
+     * member that owns no key group at any of them. */
     void (*raised)(struct proto_worker *w, uint64_t before);
+    /* (null is allowed) A place in w->members was filled or vacated: w->members[place] tells, 0 is vacant.
+     * Called when the order is applied, before anything of it is used; its channel is new. */
+    void (*members)(struct proto_worker *w, uint32_t place);
+    /* (null is allowed) Key groups change their owner at `step`; w->owners has it already. */
+    void (*owners)(struct proto_worker *w, uint64_t step, const uint32_t *pairs /* group, member */,
+                   uint32_t count);
     /* Steps below w->complete are computed everywhere. */
     void (*completed)(struct proto_worker *w);
     /* Steps below it are finished here; computed here but perhaps not shown by sinks. */

@@ -7,9 +7,9 @@ uint64_t coord_low(const proto_coord *c)
     uint64_t low = UINT64_MAX;
 
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find((proto_coord *)(uintptr_t)c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
-        if (w != NULL && w->done < low)
+        if (w != NULL && coord_counts(c, i) && w->done < low)
             low = w->done;
     }
     return low == UINT64_MAX ? c->base_step : low;
@@ -22,9 +22,9 @@ static void complete_advance(proto_coord *c)
     uint64_t complete = UINT64_MAX;
 
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
-        if (w->worked < complete)
+        if (w != NULL && coord_counts(c, i) && w->worked < complete)
             complete = w->worked;
     }
     if (complete != UINT64_MAX && complete > c->complete)
@@ -111,8 +111,10 @@ void coord_grants_advance(proto_coord *c)
     if (target > c->bound)
         c->bound = target;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
+        coord_worker *w = coord_member(c, i);
 
+        if (w == NULL || (c->since[i] != 0 && !w->installed))
+            continue;
         if (w->sent_bound < c->bound ||
             (w->sent_complete < c->complete && w->host == c->config.sink_host))
             grant_send(c, w);
@@ -123,8 +125,10 @@ void coord_grants_advance(proto_coord *c)
 void coord_grants_tick(proto_coord *c)
 {
     for (uint32_t i = 0; c->phase == COORD_RUNNING && i < c->member_count; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
+        coord_worker *w = coord_member(c, i);
 
+        if (w == NULL || (c->since[i] != 0 && !w->installed))
+            continue;
         if (w->applied < coord_orders_sendable(c))
             w->sent_order = w->applied;
         if (w->bound < c->bound || w->done < w->worked)

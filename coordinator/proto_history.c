@@ -92,11 +92,13 @@ void coord_order_recover(proto_coord *c, const proto_order_record *order)
     assert(order->index == c->order_count + 1u);
     order_keep(c, order, 0);
     order_note(c, order);
+    if (order->kind == PROTO_ORDER_MEMBERS && order->made == c->generation)
+        coord_apply_members(c, order);
     if (order->kind != PROTO_ORDER_OWNERS || order->made != c->generation)
         return;
     for (uint32_t i = 0; i < order->payload.size; i += 8)
-        proto_owners_change(&c->owners, proto_get_u32(order->payload.data + i), order->step,
-                            proto_get_u32(order->payload.data + i + 4));
+        coord_owner_change(c, proto_get_u32(order->payload.data + i), order->step,
+                           proto_get_u32(order->payload.data + i + 4));
 }
 
 void coord_orders_synced(proto_coord *c)
@@ -124,14 +126,14 @@ uint64_t coord_orders_hold(const proto_coord *c)
     return hold;
 }
 
-/* The longest part of the history without an input for `step` or later. */
-uint64_t coord_history_below(const proto_coord *c, uint64_t step)
+/* The longest part of the history's first `most` orders without an input for `step` or later. */
+uint64_t coord_history_below(const proto_coord *c, uint64_t step, uint64_t most)
 {
-    uint64_t index = c->order_count;
+    uint64_t index = most;
 
-    for (uint32_t i = c->order_count; i > 0; i--)
+    for (uint64_t i = most; i > 0; i--)
         if (c->orders[i - 1].kind == PROTO_ORDER_INPUT && c->orders[i - 1].step >= step)
-            index = i - 1u;
+            index = i - 1;
     return index;
 }
 
@@ -150,8 +152,12 @@ void coord_orders_send(proto_coord *c)
 {
     uint32_t sendable = coord_orders_sendable(c);
 
-    for (uint32_t i = 0; c->phase == COORD_RUNNING && i < c->member_count; i++)
-        orders_send_to(c, coord_worker_find(c, c->members[i]), sendable);
+    for (uint32_t i = 0; c->phase == COORD_RUNNING && i < c->member_count; i++) {
+        coord_worker *w = coord_member(c, i);
+
+        if (w != NULL && (c->since[i] == 0 || w->installed))
+            orders_send_to(c, w, sendable);
+    }
 }
 
 /* ---- clients ---- */
@@ -212,7 +218,7 @@ void coord_take_inject(proto_coord *c, const proto_msg *msg)
     } /* else: the client asks again when a generation runs */
 }
 
-static bool group_is_pinned(const proto_coord *c, uint32_t group)
+bool coord_is_pinned(const proto_coord *c, uint32_t group)
 {
     for (uint32_t i = 0; i < c->plan->stage_count; i++)
         if (c->plan->stages[i].sink && proto_stage_has(&c->plan->stages[i], group))
@@ -220,25 +226,19 @@ static bool group_is_pinned(const proto_coord *c, uint32_t group)
     return false;
 }
 
-/* One change of a key group at a time: the one before must lie behind every member. */
-static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t member)
+static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t place)
 {
-    uint8_t pair[8];
-    uint64_t step = coord_order_place(c);
-    proto_order_record order = { .kind = PROTO_ORDER_OWNERS, .step = step,
-                                 .payload = { pair, sizeof pair } };
+    proto_rescale_stats stats;
+    proto_move move = { .group = (uint32_t)group };
+    proto_rescale op = { .moves = &move, .move_count = 1 };
+    const char *why;
 
-    if (c->phase != COORD_RUNNING || c->room == PROTO_ROOM_NO_ORDERS ||
-        group >= c->plan->group_count || member >= c->member_count ||
-        group_is_pinned(c, (uint32_t)group) || step >= c->final_step ||
-        proto_owners_newest(&c->owners, (uint32_t)group) > coord_low(c) ||
-        proto_owner_at(&c->owners, (uint32_t)group, step) == member)
+    if (group >= c->plan->group_count || place >= c->member_count || c->members[place] == 0)
         return PROTO_ANSWER_REFUSED;
-    proto_put_u32(pair, (uint32_t)group);
-    proto_put_u32(pair + 4, (uint32_t)member);
-    coord_order(c, &order);
-    proto_owners_change(&c->owners, (uint32_t)group, step, (uint32_t)member);
-    return PROTO_ANSWER_OK;
+    move.to = c->members[place];
+    coord_rescale_stats(c, &stats);
+    op.id = stats.next_id;
+    return (uint8_t)coord_rescale_begin(c, &op, &why);
 }
 
 /* Not below what any generation may have put out: files would go on behind the end. */

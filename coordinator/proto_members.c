@@ -1,5 +1,5 @@
-/* Members: who is there, attaching after a restart (rule 3), generations and their installation
- * (rules 4 and 5). */
+/* Members: who is there, attaching after a restart (rule 3), the installation of a generation (rule 5), and
+ * who is lost. */
 #include "coordinator/proto_coord_private.h"
 
 #include <assert.h>
@@ -14,12 +14,24 @@ coord_worker *coord_worker_find(proto_coord *c, uint64_t id)
     return NULL;
 }
 
+coord_worker *coord_member(const proto_coord *c, uint32_t place)
+{
+    proto_coord *open = (proto_coord *)(uintptr_t)c; /* to remember where it was found */
+    uint64_t id = place < c->member_count ? c->members[place] : 0;
+    coord_worker *w = &c->workers[c->rows[place]];
+
+    if (id == 0)
+        return NULL;
+    if (w->id != id)
+        w = coord_worker_find(open, id);
+    if (w != NULL)
+        open->rows[place] = (uint16_t)(w - c->workers);
+    return w;
+}
+
 bool coord_is_member(const proto_coord *c, uint64_t id)
 {
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (c->members[i] == id)
-            return true;
-    return false;
+    return coord_place_of(c, id) != PROTO_NONE;
 }
 
 /* Forgets one that is gone when the table is full; null: all are alive. */
@@ -44,21 +56,22 @@ coord_worker *coord_worker_add(proto_coord *c, uint64_t id)
 static void attach_send(proto_coord *c)
 {
     for (uint32_t i = 0; i < c->member_count; i++)
-        if (!coord_worker_find(c, c->members[i])->reported)
+        if (c->members[i] != 0 && !coord_member(c, i)->reported)
             coord_call(c, c->members[i]);
 }
 
 void coord_attach_begin(proto_coord *c)
 {
     for (uint32_t i = 0; i < c->member_count; i++) {
-        coord_worker *w = coord_worker_add(c, c->members[i]);
+        coord_worker *w = c->members[i] == 0 ? NULL : coord_worker_add(c, c->members[i]);
 
-        assert(w != NULL);
-        w->seen_us = c->now_us;
+        assert(w != NULL || c->members[i] == 0);
+        if (w != NULL)
+            w->seen_us = c->now_us;
     }
     coord_enter(c, COORD_ATTACHING);
     for (uint32_t i = 0; i < c->member_count; i++)
-        if (coord_worker_find(c, c->members[i])->gone) { /* known before anybody could report */
+        if (c->members[i] != 0 && coord_member(c, i)->gone) { /* before anybody could report */
             c->stats.missing = c->members[i];
             coord_fence(c);
             return;
@@ -66,28 +79,46 @@ void coord_attach_begin(proto_coord *c)
     attach_send(c);
 }
 
-/* The largest of the reports: what any member may have obeyed (rule 3). */
+/* The largest of the reports: what any member may have obeyed (rule 3). One that was admitted begins where
+ * nothing was granted yet. */
+static void attach_bound(proto_coord *c)
+{
+    bool first = true;
+
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_member(c, i);
+
+        if (w == NULL || !w->installed ||
+            (c->since[i] != 0 && w->bound <= c->orders[c->since[i] - 1].step))
+            continue;
+        if (MUTANT(c, minattach) ? first || w->bound < c->bound : w->bound > c->bound)
+            c->bound = w->bound;
+        first = false;
+    }
+}
+
+/* One that was admitted may still install, or catch up: then nothing has moved to it, and the generation
+ * runs. One that began it and has not installed says that nothing ran yet. */
 static void attach_end(proto_coord *c)
 {
     bool all = true;
 
     c->bound = c->complete = c->base_step;
     for (uint32_t i = 0; i < c->member_count; i++)
-        all &= coord_worker_find(c, c->members[i])->installed;
-    for (uint32_t i = 0; all && i < c->member_count; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
-
-        if (MUTANT(c, minattach) ? i == 0 || w->bound < c->bound : w->bound > c->bound)
-            c->bound = w->bound;
-    }
+        all &= c->members[i] == 0 || c->since[i] != 0 || coord_member(c, i)->installed;
+    if (all)
+        attach_bound(c);
     c->pace_since_us = c->now_us;
     c->pace_base = c->bound;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
+        coord_worker *w = coord_member(c, i);
 
+        if (w == NULL)
+            continue;
         w->sent_bound = w->bound;
         w->sent_complete = 0;
         w->sent_order = w->applied;
+        w->catch_up = w->done + c->config.window < c->bound ? c->bound : 0;
     }
     if (!all) {
         coord_install_begin(c);
@@ -105,10 +136,13 @@ void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->known = true;
     w->host = r->host;
     w->process = r->process;
+    if (!coord_is_member(c, w->id) && c->generation > 0 &&
+        msg->header.generation == c->generation && r->installed)
+        coord_leave(c, w);
     if (c->phase != COORD_ATTACHING || !coord_is_member(c, w->id))
         return;
     w->reported = true;
-    w->installed = false;
+    w->installed = w->install_sent = false;
     if (msg->header.generation != c->generation || !r->installed)
         return;
     w->installed = true;
@@ -119,7 +153,7 @@ void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->released = r->released;
 }
 
-/* ---- a generation begins ---- */
+/* ---- a generation is installed ---- */
 
 static void install_send(proto_coord *c)
 {
@@ -135,7 +169,7 @@ static void install_send(proto_coord *c)
     for (uint32_t g = 0; g < c->plan->group_count; g++)
         proto_put_u32(owners + 4 * g, proto_owner_at(&c->owners, g, 0));
     for (uint32_t i = 0; i < c->member_count; i++)
-        if (!coord_worker_find(c, c->members[i])->installed)
+        if (c->members[i] != 0 && !coord_member(c, i)->installed)
             coord_send(c, c->members[i], &msg, PROTO_TYPE_install);
     free(members);
     free(owners);
@@ -150,6 +184,8 @@ void coord_install_begin(proto_coord *c)
 
 void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
+    if (c->phase == COORD_RUNNING)
+        coord_admit_installed(c, w, msg->installed.step);
     if (c->phase != COORD_INSTALLING || msg->header.generation != c->generation || w->installed)
         return;
     w->installed = true;
@@ -160,179 +196,20 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->failure_ended = false;
 }
 
-static bool worker_usable(const proto_coord *c, const coord_worker *w)
-{
-    return !w->gone && w->known && c->now_us - w->seen_us < c->config.silence_us;
-}
-
-static int member_compare(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Usable workers, members of before first, then by id; at least one on the sinks' host. Returns how
- * many. */
-static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
-{
-    uint32_t count = 0;
-    bool host = false;
-
-    for (int old = 1; old >= 0; old--)
-        for (int pinned = 1; pinned >= 0; pinned--)
-            for (uint32_t i = 0; i < c->worker_count && count < c->config.member_max; i++) {
-                const coord_worker *w = &c->workers[i];
-
-                if (!worker_usable(c, w) || coord_is_member(c, w->id) != (old == 1) ||
-                    (w->host == c->config.sink_host) != (pinned == 1) ||
-                    (!host && !pinned && count + 1 == c->config.member_max))
-                    continue;
-                host |= pinned == 1;
-                chosen[count++] = w->id;
-            }
-    qsort(chosen, count, sizeof *chosen, member_compare);
-    return host && count >= c->config.member_min ? count : 0;
-}
-
-static uint32_t member_on_host(proto_coord *c, uint32_t host)
-{
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (coord_worker_find(c, c->members[i])->host == host)
-            return i;
-    return 0;
-}
-
-/* As few key groups as possible change hands; sinks stay on their host. */
-static void owners_place(proto_coord *c, const uint64_t *old_members, uint32_t old_count)
-{
-    uint32_t groups = c->plan->group_count, sinks = 0;
-    uint32_t *before = proto_zero(groups, sizeof *before), *after = proto_zero(groups, sizeof *after);
-
-    for (uint32_t i = 0; i < c->plan->stage_count; i++)
-        sinks += c->plan->stages[i].sink ? c->plan->stages[i].group_count : 0;
-    for (uint32_t g = 0; g < groups; g++) {
-        uint32_t m = old_count == 0 ? PROTO_NONE : proto_owner_at(&c->owners, g, UINT64_MAX);
-
-        before[g] = PROTO_NONE;
-        for (uint32_t i = 0; m < old_count && i < c->member_count; i++)
-            if (c->members[i] == old_members[m])
-                before[g] = i;
-    }
-    proto_owners_spread(after, before, 0, groups - sinks, c->member_count);
-    for (uint32_t g = 0; g < groups; g++) {
-        if (g >= groups - sinks)
-            after[g] = member_on_host(c, c->config.sink_host);
-        proto_owners_set(&c->owners, g, after[g]);
-    }
-    free(before);
-    free(after);
-}
-
-static void generation_append(proto_coord *c)
-{
-    uint8_t *members = proto_zero(c->member_count, 8);
-    uint8_t *owners = proto_zero(c->plan->group_count, 4);
-    proto_record record = { .kind = PROTO_RECORD_GENERATION, .number = c->generation,
-                            .snapshot = c->base_snapshot, .step = c->base_step, .floor = c->floor,
-                            .members = { members, 8 * c->member_count },
-                            .owners = { owners, 4 * c->plan->group_count } };
-
-    for (uint32_t i = 0; i < c->member_count; i++)
-        proto_put_u64(members + 8 * i, c->members[i]);
-    for (uint32_t g = 0; g < c->plan->group_count; g++)
-        proto_put_u32(owners + 4 * g, proto_owner_at(&c->owners, g, 0));
-    c->generation_at = coord_append(c, &record);
-    free(members);
-    free(owners);
-}
-
-static void generation_begin(proto_coord *c, uint64_t *chosen, uint32_t count)
-{
-    uint64_t *old = c->members;
-    uint32_t old_count = c->member_count;
-
-    c->members = chosen;
-    c->member_count = count;
-    owners_place(c, old, old_count);
-    free(old);
-    c->generation++;
-    c->base_snapshot = c->head.attempt;
-    c->base_step = c->head.step;
-    c->base_history = coord_history_below(c, c->base_step);
-    c->floor = c->ceiling > c->floor ? c->ceiling : c->floor;
-    c->bound = c->snapshot_step = c->base_step;
-    coord_snapshots_wind(c, c->base_step);
-    c->pace_since_us = c->now_us;
-    c->pace_base = c->bound;
-    c->attempt = (coord_attempt){ 0 };
-    c->last_attempt = 0;
-    for (uint32_t i = 0; i < c->worker_count; i++)
-        c->workers[i].installed = c->workers[i].prepared = false;
-    generation_append(c);
-    coord_enter(c, COORD_SEALING);
-}
-
-void coord_recover_generation(proto_coord *c, const proto_record *r)
-{
-    free(c->members);
-    c->member_count = r->members.size / 8;
-    c->members = proto_zero(c->member_count, sizeof *c->members);
-    for (uint32_t i = 0; i < c->member_count; i++)
-        c->members[i] = proto_get_u64(r->members.data + 8 * i);
-    for (uint32_t g = 0; g < c->plan->group_count; g++)
-        proto_owners_set(&c->owners, g, proto_get_u32(r->owners.data + 4 * g));
-    c->generation = r->number;
-    c->base_snapshot = r->snapshot;
-    c->base_step = r->step;
-    c->base_history = coord_history_below(c, r->step);
-    c->floor = r->floor;
-}
-
-/* End the generation: nothing of it is granted, ordered or committed any more. A commit that is
- * being made is waited for, because the next generation begins from it. */
-void coord_fence(proto_coord *c)
-{
-    uint32_t doubled = c->restarts < 7 ? c->restarts : 7;
-
-    if (c->phase == COORD_FENCED || c->phase == COORD_ENDED || c->phase == COORD_STARTING)
-        return;
-    if (c->generation > 0 && (c->config.mode == PROTO_MODE_NONE ||
-                              c->restarts >= c->config.restarts_max)) {
-        coord_finish(c, PROTO_END_FAILED);
-        return;
-    }
-    c->restarts++;
-    c->stats.restarts++;
-    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled) / 2;
-    if (doubled == 0)
-        c->fence_at_us = c->now_us; /* the first time at once */
-    if (!c->attempt.committing)
-        c->attempt = (coord_attempt){ 0 };
-    coord_enter(c, COORD_FENCED);
-}
-
 void coord_members_advance(proto_coord *c)
 {
     bool all = true;
 
-    if (c->phase == COORD_FENCED && c->now_us >= c->fence_at_us && !c->attempt.committing) {
-        uint64_t *chosen = proto_zero(PROTO_WORKERS_MAX, sizeof *chosen);
-        uint32_t count = members_choose(c, chosen);
-
-        if (count > 0)
-            generation_begin(c, chosen, count);
-        else
-            free(chosen);
-    }
+    coord_generation_try(c);
     if (c->phase == COORD_SEALING && c->generation_at <= c->synced)
         coord_install_begin(c);
     if (c->phase != COORD_ATTACHING && c->phase != COORD_INSTALLING)
         return;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
-        all &= c->phase == COORD_ATTACHING ? w->reported : w->installed || MUTANT(c, noackwait);
+        all &= w == NULL ||
+               (c->phase == COORD_ATTACHING ? w->reported : w->installed || MUTANT(c, noackwait));
     }
     if (all && c->phase == COORD_ATTACHING)
         attach_end(c);
@@ -354,7 +231,9 @@ void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
     const proto_status *s = &msg->status;
 
-    if (c->phase != COORD_RUNNING)
+    uint32_t place = coord_place_of(c, w->id);
+
+    if (c->phase != COORD_RUNNING || place == PROTO_NONE || (c->since[place] != 0 && !w->installed))
         return;
     w->bound = s->bound > w->bound ? s->bound : w->bound;
     w->applied = s->applied > w->applied ? s->applied : w->applied;
@@ -384,9 +263,9 @@ void coord_failure_advance(proto_coord *c)
     if (c->failing_us == 0 || c->phase != COORD_RUNNING)
         return;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
-        all &= w->failure_ended || w->worked > c->stats.failed_step;
+        all &= !coord_counts(c, i) || w->failure_ended || w->worked > c->stats.failed_step;
     }
     if (all || c->now_us - c->failing_us >= c->config.silence_us)
         coord_finish(c, PROTO_END_FAILED);
@@ -434,7 +313,7 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     if (w == NULL || w->gone)
         return;
     w->gone = true;
-    if (coord_is_member(c, worker) && c->generation > 0) {
+    if (coord_is_member(c, worker) && c->generation > 0 && !coord_drop(c, worker)) {
         c->stats.missing = worker;
         coord_fence(c);
     }
@@ -465,10 +344,9 @@ static void members_deadline(proto_coord *c)
     if (c->now_us - c->phase_since_us < most)
         return;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
-        bool here = c->phase == COORD_ATTACHING ? w->reported : w->installed;
+        const coord_worker *w = coord_member(c, i);
 
-        if (!here)
+        if (w != NULL && !(c->phase == COORD_ATTACHING ? w->reported : w->installed))
             member_lost(c, w);
     }
     coord_fence(c);
@@ -485,11 +363,12 @@ void coord_members_tick(proto_coord *c)
     if (c->phase == COORD_ATTACHING || c->phase == COORD_INSTALLING)
         members_deadline(c);
     for (uint32_t i = 0; i < c->member_count && c->phase == COORD_RUNNING; i++) {
-        coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
-        if (c->now_us - w->seen_us >= c->config.silence_us) {
+        if (w != NULL && c->now_us - w->seen_us >= c->config.silence_us) {
             member_lost(c, w);
-            coord_fence(c);
+            if (!coord_drop(c, w->id))
+                coord_fence(c);
         }
     }
 }

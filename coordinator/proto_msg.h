@@ -61,6 +61,10 @@ typedef struct proto_msg {
 #undef U64
 #undef BYTES
 
+/* Why a worker is to stop: a proto_end (proto_coord.h), 0 (its generation is over: it may come back as
+ * another process), or this: it has left a job that goes on. */
+#define PROTO_STOP_DISMISSED 16u
+
 /* Why bytes were refused; counted by reason. */
 #define PROTO_REJECTS(X) \
     X(ok) X(short) X(magic) X(version) X(checksum) X(length) X(type) X(field) X(job) X(stale) \

@@ -38,7 +38,14 @@
     X(28, sinksync, "prepared is sent before the sinks are synced (rule 18)") \
     X(29, logsync, "orders are acknowledged before they are synced (rule 2)") \
     X(30, noceiling, "grants run past the synced ceiling (rule 4)") \
-    X(31, noclient, "an input that is sent again is applied again (rule 4)")
+    X(31, noclient, "an input that is sent again is applied again (rule 4)") \
+    X(32, noadmit, "key groups move to a member that has not installed (rule 5)") \
+    X(33, earlyleave, "a member leaves before the states that it gave away have arrived (rule 20)") \
+    X(34, oldchannel, "a place that is filled again goes on with the old channel (rule 9)") \
+    X(35, withdraw, "an abort forgets changes of owners that were ordered (rule 20)") \
+    X(36, forget, "a coordinator that starts again forgets the rescale that ran (rule 20)") \
+    X(37, twopending, "a key group changes its owner again while the last change is under way (rule 1)") \
+    X(38, keeppart, "a member leaves while a snapshot may still need its part (rule 11)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

@@ -52,6 +52,16 @@ uint32_t proto_owner_at(const proto_owners *o, uint32_t group, uint64_t step)
     return v[i].member;
 }
 
+bool proto_owner_from(const proto_owners *o, uint32_t group, uint64_t step, uint32_t member)
+{
+    const proto_owner_version *v = o->versions + (size_t)group * PROTO_OWNER_VERSIONS;
+    uint32_t i = o->counts[group] - 1u;
+
+    while (i > 0 && v[i].step > step && v[i].member != member)
+        i--;
+    return v[i].member == member;
+}
+
 uint64_t proto_owners_newest(const proto_owners *o, uint32_t group)
 {
     return o->versions[(size_t)group * PROTO_OWNER_VERSIONS + o->counts[group] - 1].step;

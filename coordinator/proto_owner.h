@@ -25,6 +25,8 @@ void proto_owners_set(proto_owners *owners, uint32_t group, uint32_t member);
  * it. The oldest version is forgotten when there are too many. */
 void proto_owners_change(proto_owners *owners, uint32_t group, uint64_t step, uint32_t member);
 uint32_t proto_owner_at(const proto_owners *owners, uint32_t group, uint64_t step);
+/* Whether `member` owns the group at `step` or at a later one. */
+bool proto_owner_from(const proto_owners *owners, uint32_t group, uint64_t step, uint32_t member);
 /* The step of the newest change; 0: none. */
 uint64_t proto_owners_newest(const proto_owners *owners, uint32_t group);
 /* Spread groups [first, first + count) over members: `before` (PROTO_NONE: none) is kept where its

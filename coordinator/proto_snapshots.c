@@ -11,13 +11,22 @@ static void attempt_tell(proto_coord *c, uint64_t worker, uint64_t attempt)
     coord_send(c, worker, &msg, PROTO_TYPE_decided);
 }
 
+/* Null: nobody, or one that became a member after the attempt was ordered. */
+static coord_worker *taking_part(const proto_coord *c, uint32_t place, uint64_t attempt)
+{
+    return c->since[place] < attempt ? coord_member(c, place) : NULL;
+}
+
 /* A member that has not released the last attempt may not have heard that it was decided. */
 void coord_snapshots_tick(proto_coord *c)
 {
     for (uint32_t i = 0; c->attempt.index == 0 && c->phase == COORD_RUNNING && i < c->member_count;
-         i++)
-        if (coord_worker_find(c, c->members[i])->released < c->last_attempt)
-            attempt_tell(c, c->members[i], c->last_attempt);
+         i++) {
+        const coord_worker *w = taking_part(c, i, c->last_attempt);
+
+        if (w != NULL && w->released < c->last_attempt)
+            attempt_tell(c, w->id, c->last_attempt);
+    }
 }
 
 static void attempt_decided(proto_coord *c)
@@ -26,7 +35,8 @@ static void attempt_decided(proto_coord *c)
 
     c->attempt = (coord_attempt){ 0 };
     for (uint32_t i = 0; i < c->member_count; i++)
-        attempt_tell(c, c->members[i], attempt);
+        if (taking_part(c, i, attempt) != NULL)
+            attempt_tell(c, c->members[i], attempt);
 }
 
 void coord_attempt_abort(proto_coord *c)
@@ -51,7 +61,8 @@ static void attempt_open(proto_coord *c, uint64_t index, uint64_t step, bool fin
     c->snapshot_step = step;
     coord_snapshots_wind(c, step);
     for (uint32_t i = 0; i < c->member_count; i++)
-        coord_worker_find(c, c->members[i])->prepared = false;
+        if (c->members[i] != 0)
+            coord_member(c, i)->prepared = false;
 }
 
 /* After a restart the last barrier of this generation is open again, unless it is the head, or a
@@ -72,21 +83,25 @@ void coord_snapshots_recover(proto_coord *c)
         c->final_step = last->step;
         c->ending = last->step == c->plan->step_count ? PROTO_END_DONE : PROTO_END_DRAINED;
     }
-    if (last->index <= c->head.attempt)
-        return;
+    if (last->index <= c->head.attempt || last->index < c->leave_index)
+        return; /* nobody leaves before it is decided, or who leaves had no part in it: it is aborted */
     attempt_open(c, last->index, last->step, last->second != 0);
-    for (uint32_t i = 0; i < c->member_count && c->attempt.index != 0; i++)
-        if (coord_worker_find(c, c->members[i])->released >= last->index)
+    for (uint32_t i = 0; i < c->member_count && c->attempt.index != 0; i++) {
+        const coord_worker *w = taking_part(c, i, last->index);
+
+        if (w != NULL && w->released >= last->index)
             coord_attempt_abort(c);
+    }
 }
 
-static bool attempt_released(const proto_coord *c)
+bool coord_attempt_released(const proto_coord *c)
 {
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (coord_worker_find((proto_coord *)(uintptr_t)c, c->members[i])->released <
-                c->last_attempt &&
-            !MUTANT(c, norelease))
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = taking_part(c, i, c->last_attempt);
+
+        if (w != NULL && w->released < c->last_attempt && !MUTANT(c, norelease))
             return false;
+    }
     return true;
 }
 
@@ -111,7 +126,7 @@ static void barrier_advance(proto_coord *c)
     uint64_t step = coord_order_place(c);
     bool due = barrier_due(c, step);
 
-    if ((c->attempt.index != 0 && !MUTANT(c, norelease)) || !attempt_released(c) ||
+    if ((c->attempt.index != 0 && !MUTANT(c, norelease)) || !coord_attempt_released(c) ||
         (c->attempt.index != 0 && c->attempt.committing)) {
         if (due && step < c->final_step && !c->attempt.final) {
             c->stats.skipped++;
@@ -128,13 +143,18 @@ static void barrier_advance(proto_coord *c)
 
 static void commit_advance(proto_coord *c)
 {
+    uint64_t members[PROTO_MEMBERS_MAX];
     uint32_t missing = 0;
     proto_commit commit = { .attempt = c->attempt.index, .generation = c->generation,
-                            .step = c->attempt.step, .members = c->members,
-                            .member_count = c->member_count };
+                            .step = c->attempt.step, .members = members };
 
-    for (uint32_t i = 0; i < c->member_count; i++)
-        missing += !coord_worker_find(c, c->members[i])->prepared;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = taking_part(c, i, c->attempt.index);
+
+        if (w != NULL)
+            members[commit.member_count++] = w->id;
+        missing += w != NULL && !w->prepared;
+    }
     if (MUTANT(c, earlycommit) && missing == 1)
         missing = 0;
     if (c->attempt.index == 0 || c->attempt.committing || missing > 0)

@@ -146,6 +146,14 @@ static void worker_clear(proto_worker *w)
     w->bound = w->complete = w->applied = w->pending_bound = w->pending_history = w->released = 0;
 }
 
+/* A place that is filled; of a generation that runs already, another's. */
+static bool worker_owner_fits(const proto_install *in, uint32_t place, uint64_t self)
+{
+    uint64_t owner = place < in->members.size / 8 ? proto_get_u64(in->members.data + 8 * place) : 0;
+
+    return owner != 0 && (in->tables == 0 || owner != self);
+}
+
 static bool worker_install_fits(const proto_worker *w, const proto_install *in)
 {
     uint32_t count = in->members.size / 8;
@@ -157,7 +165,7 @@ static bool worker_install_fits(const proto_worker *w, const proto_install *in)
     for (uint32_t i = 0; i < count; i++)
         self |= proto_get_u64(in->members.data + 8 * i) == w->config.self;
     for (uint32_t g = 0; g < w->plan->group_count; g++)
-        if (proto_get_u32(in->owners.data + 4 * g) >= count)
+        if (!worker_owner_fits(in, proto_get_u32(in->owners.data + 4 * g), w->config.self))
             return false;
     return self;
 }
@@ -216,6 +224,7 @@ static void worker_take_install(proto_worker *w, const proto_msg *msg)
     w->phase = WORKER_INSTALLING;
     w->window = in->window;
     w->applied = in->history;
+    w->tables = in->tables;
     w->install_snapshot = in->snapshot;
     w->install_step = w->bound = w->told_low = w->told_worked = in->step;
     worker_install_tables(w, in);
@@ -243,112 +252,7 @@ void proto_worker_moved(proto_worker *w, uint64_t now_us)
     worker_flush(w);
 }
 
-/* ---- history and grants ---- */
-
-static void worker_apply_input(proto_worker *w, const proto_order_record *order)
-{
-    proto_batch *payload = proto_batch_new(order->payload.size, 0);
-    uint32_t old = 0;
-
-    if (order->payload.size > 0)
-        memcpy(payload->bytes, order->payload.data, order->payload.size);
-    while (old < w->event_count && w->events[old].step < w->calls->low(w))
-        proto_batch_drop(&w->events[old++].payload);
-    if (old > 0) {
-        w->event_count -= old;
-        memmove(w->events, w->events + old, w->event_count * sizeof *w->events);
-    }
-    if (w->event_count == w->event_room) {
-        w->event_room = w->event_room * 2 + 16;
-        w->events = realloc(w->events, w->event_room * sizeof *w->events);
-        assert(w->events != NULL);
-    }
-    w->events[w->event_count++] = (proto_event){ order->index, order->step, payload };
-}
-
-static bool worker_owners_fit(const proto_worker *w, const proto_order_record *order)
-{
-    if (order->payload.size % 8 != 0)
-        return false;
-    for (uint32_t i = 0; i < order->payload.size; i += 8)
-        if (proto_get_u32(order->payload.data + i) >= w->plan->group_count ||
-            proto_get_u32(order->payload.data + i + 4) >= w->member_count)
-            return false;
-    return true;
-}
-
-static void worker_apply_owners(proto_worker *w, const proto_order_record *order)
-{
-    if (!worker_owners_fit(w, order)) {
-        worker_reject(w, PROTO_REJECT_range);
-        return;
-    }
-    for (uint32_t i = 0; i < order->payload.size; i += 8)
-        proto_owners_change(&w->owners, proto_get_u32(order->payload.data + i), order->step,
-                            proto_get_u32(order->payload.data + i + 4));
-}
-
-static void worker_apply(proto_worker *w, const proto_order_record *order)
-{
-    bool void_order = order->made != w->generation;
-
-    if (order->kind == PROTO_ORDER_INPUT) {
-        if (!void_order || !MUTANT(w, voidinput))
-            worker_apply_input(w, order);
-    } else if (order->kind == PROTO_ORDER_OWNERS) {
-        if (!void_order)
-            worker_apply_owners(w, order);
-    } else if (order->kind == PROTO_ORDER_BARRIER && !void_order) {
-        capture_begin(w, order);
-    }
-}
-
-/* A grant is applied once the history that it names is (rule 2). */
-static void worker_apply_grant(proto_worker *w)
-{
-    uint64_t before = w->bound;
-
-    if (w->pending_bound <= w->bound ||
-        (w->applied < w->pending_history && !MUTANT(w, nogate)))
-        return;
-    w->bound = w->pending_bound;
-    w->calls->raised(w, before);
-}
-
-static void worker_take_order(proto_worker *w, const proto_msg *msg)
-{
-    const proto_order *o = &msg->order;
-    proto_order_record record = { o->index, o->made, o->kind, o->step, o->first, o->second,
-                                  o->payload };
-
-    w->status_due = true;
-    if (o->index != w->applied + 1) {
-        worker_reject(w, o->index <= w->applied ? PROTO_REJECT_repeat : PROTO_REJECT_gap);
-        return;
-    }
-    w->applied++;
-    worker_apply(w, &record);
-    worker_apply_grant(w);
-}
-
-static void worker_take_grant(proto_worker *w, const proto_msg *msg)
-{
-    const proto_grant *g = &msg->grant;
-
-    if (g->bound > w->calls->low(w) + w->window) {
-        worker_reject(w, PROTO_REJECT_range);
-        return;
-    }
-    if (g->complete > w->complete) {
-        w->complete = g->complete;
-        w->calls->completed(w);
-    }
-    if (g->bound <= w->pending_bound)
-        return;
-    w->pending_bound = g->bound;
-    w->pending_history = g->history;
-    worker_apply_grant(w);
-}
+/* ---- what else the coordinator says ---- */
 
 static void worker_take_attach(proto_worker *w, const proto_msg *msg)
 {
@@ -457,7 +361,7 @@ static void worker_peer(proto_worker *w, const proto_msg *msg)
     }
     while (member < w->member_count && w->members[member] != msg->header.sender)
         member++;
-    if (member == w->member_count || member == w->self)
+    if (member == w->member_count || member == w->self || msg->header.sender == 0)
         worker_reject(w, PROTO_REJECT_sender);
     else if (msg->header.type == PROTO_TYPE_ack)
         channel_receive_ack(w, member, msg);

@@ -1,4 +1,4 @@
-/* A worker's insides, shared by proto_worker.c (control), proto_flow.c (tasks), proto_channel.c (the
+/* A worker's insides, shared by proto_worker.c (control), proto_apply.c (history), proto_flow.c (tasks), proto_channel.c (the
  * channels between workers) and proto_capture.c (snapshots). */
 #ifndef PROTO_WORKER_PRIVATE_H
 #define PROTO_WORKER_PRIVATE_H
@@ -120,10 +120,10 @@ struct proto_worker {
     uint64_t generation, incarnation;
     uint64_t bound, applied, complete;
     uint64_t pending_bound, pending_history; /* a grant that waits for its history */
-    uint64_t history_tail;  /* of the install: orders that may lie below the bound already */
+    uint64_t tables;        /* orders up to here, but for inputs, were in the install's lists */
     uint32_t window;
-    uint64_t *members;
-    uint32_t member_count, self;
+    uint64_t *members;      /* by place; 0: vacant */
+    uint32_t member_count, self; /* places, vacant ones too */
     proto_owners owners;
     proto_event *events;
     uint32_t event_count, event_room;
@@ -133,6 +133,7 @@ struct proto_worker {
     const proto_flow_calls *calls;
     flow flow;             /* of the model */
     channel *channels;      /* [member] */
+    uint32_t channel_count;
     parked_frame *parked, **parked_last;
     uint32_t parked_count;
     bool status_due;
@@ -155,6 +156,10 @@ void worker_send_locked(proto_worker *w, uint32_t group, uint64_t holder);
 void worker_installed(proto_worker *w);
 /* What every event ends with: frames, acknowledgements and the status go out. */
 void worker_flush(proto_worker *w);
+
+/* ---- proto_apply.c ---- */
+void worker_take_order(proto_worker *w, const proto_msg *msg);
+void worker_take_grant(proto_worker *w, const proto_msg *msg);
 
 /* ---- proto_flow.c: the model ---- */
 flow_slot *flow_slot_of(proto_worker *w, uint64_t step);
@@ -189,6 +194,8 @@ bool flow_captured(const proto_worker *w);
 /* ---- proto_channel.c ---- */
 void channel_init(proto_worker *w);
 void channel_fini(proto_worker *w);
+/* A place was filled or vacated, or is new: its channel begins anew. */
+void channel_place(proto_worker *w, uint32_t member);
 void channel_send_rows(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step, uint32_t src,
                        uint32_t dst, proto_batch *batch, bool last);
 void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t step,

@@ -55,7 +55,7 @@ static void check_rows(sim_world *w, const proto_task *t)
 
 /* A task has made its outputs: it ran once in its generation, and its values are those that every
  * generation has made. */
-void sim_check_task(sim_world *w, const proto_task *t)
+void sim_check_task(sim_world *w, const sim_process *p, const proto_task *t)
 {
     uint64_t steps = w->job.plan.step_count + 1;
     uint32_t groups = w->job.groups + 1;
@@ -71,6 +71,9 @@ void sim_check_task(sim_world *w, const proto_task *t)
         sim_violate(w, "generation %" PRIu64 ": stage %u of key group %u ran twice at step %" PRIu64,
                     t->generation, t->stage, t->group, t->step);
     *ran = 1;
+    if (sim_owner(w, t->generation, t->group, t->step) != p->id)
+        sim_violate(w, "generation %" PRIu64 ": worker %" PRIu64 " ran key group %u at step %" PRIu64
+                    ", which is not its", t->generation, p->id, t->group, t->step);
     check_rows(w, t);
     if (t->stage != SIM_STAGE_MERGE)
         return;

@@ -24,6 +24,7 @@ static void record_free(proto_record *r)
 {
     free((void *)(uintptr_t)r->members.data);
     free((void *)(uintptr_t)r->owners.data);
+    free((void *)(uintptr_t)r->moves.data);
     free((void *)(uintptr_t)r->order.payload.data);
 }
 
@@ -33,6 +34,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
 
     if (p->revoked)
         return;
+    sim_rescale_append(w, p, record);
     if (w->log_count == w->log_room) {
         w->log_room = w->log_room * 2 + 64;
         w->log = realloc(w->log, w->log_room * sizeof *w->log);
@@ -42,6 +44,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
     *r = *record;
     r->members = bytes_copy(record->members);
     r->owners = bytes_copy(record->owners);
+    r->moves = bytes_copy(record->moves);
     r->order.payload = bytes_copy(record->order.payload);
 }
 

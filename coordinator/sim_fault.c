@@ -12,7 +12,10 @@ static void config_theme(sim_world *w)
     sim_rng *r = &w->rng;
     uint64_t what = sim_range(r, 0, 99);
 
-    c->theme = what < 60 ? SIM_THEME_MIXED : what < 80 ? SIM_THEME_ZOMBIES : SIM_THEME_GENERATIONS;
+    c->theme = what < 40   ? SIM_THEME_MIXED
+               : what < 55 ? SIM_THEME_ZOMBIES
+               : what < 70 ? SIM_THEME_GENERATIONS
+                           : SIM_THEME_RESCALES;
     if (c->theme == SIM_THEME_MIXED)
         return;
     c->order_ahead = 0;
@@ -22,6 +25,12 @@ static void config_theme(sim_world *w)
         c->delay_us = (uint32_t)sim_range(r, 50, 1500);
         c->jitter_us = (uint32_t)sim_range(r, 50, 1500);
         c->disk_us = 200;
+        return;
+    }
+    if (c->theme == SIM_THEME_RESCALES) {
+        for (uint32_t i = c->workers; i < SIM_WORKERS_MAX; i++)
+            w->worker_host[i] = (uint32_t)sim_range(r, 0, 1);
+        c->workers = c->workers < 3 ? SIM_WORKERS_MAX : c->workers;
         return;
     }
     c->late = (uint32_t)sim_range(r, 20000, 200000);
@@ -61,7 +70,7 @@ void sim_config_draw(sim_world *w)
     uint32_t groups = (uint32_t)sim_range(r, 1, SIM_GROUPS_MAX - 2);
     uint64_t steps = sim_range(r, 4, 60);
 
-    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, 4), .delay_us = 40, .jitter_us = 60,
+    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, SIM_WORKERS_MAX), .delay_us = 40, .jitter_us = 60,
                        .task_us = (uint32_t)sim_range(r, 5, 300), .disk_us = 600 };
     c->member_max = (uint32_t)sim_range(r, 1, c->workers);
     if (c->member_max < 2 && c->workers > 1 && sim_chance(r, 800000))
@@ -237,6 +246,19 @@ static void client_command(sim_world *w, sim_client *c)
     }
 }
 
+/* No message asks for it: the shell plans it where the coordinator is. */
+static void client_wish(sim_world *w)
+{
+    uint64_t what = sim_range(&w->rng, 0, 99);
+    sim_event e = { .kind = SIM_RESCALE, .process = w->coord_now };
+
+    if (w->coord_old != PROTO_NONE && sim_chance(&w->rng, 100000))
+        e.process = w->coord_old;
+    e.a = what < 70 ? SIM_WISH_SIZE : what < 85 ? SIM_WISH_EMPTY : SIM_WISH_ABORT;
+    if (e.process != PROTO_NONE)
+        sim_push(w, &e, sim_range(&w->rng, 20, 500));
+}
+
 static void client_begin(sim_world *w, sim_client *c)
 {
     c->number++;
@@ -261,7 +283,11 @@ void sim_client_deed(sim_world *w, uint32_t client)
 
     if (!c->waiting && c->left == 0 && !c->paused)
         return;
-    if (!c->waiting && !(c->paused && sim_chance(&w->rng, 700000))) /* pauses last a while */
+    if (!c->waiting &&
+        sim_chance(&w->rng, w->config.theme == SIM_THEME_RESCALES ? 600000 : 100000)) {
+        c->left -= c->left > 0 && !c->paused;
+        client_wish(w);
+    } else if (!c->waiting && !(c->paused && sim_chance(&w->rng, 700000))) /* pauses last a while */
         client_begin(w, c);
     if (c->waiting)
         sim_client_send(w, c);

@@ -142,7 +142,7 @@ static void shell_commit(void *user, const proto_commit *commit)
     sim_event e = { .kind = SIM_COMMIT, .process = (uint32_t)(p->id - 1), .data = s };
 
     *s = (sim_snapshot){ commit->attempt, commit->step, commit->member_count, { 0 } };
-    for (uint32_t i = 0; i < commit->member_count && i < SIM_WORKERS_MAX; i++)
+    for (uint32_t i = 0; i < commit->member_count && i < SIM_MEMBERS_MAX; i++)
         s->members[i] = commit->members[i];
     e.a = commit->attempt;
     sim_push(p->world, &e, shell_disk_delay(p->world));
@@ -186,6 +186,9 @@ void sim_coord_start(sim_world *w)
     w->coord_now = (uint32_t)(p->id - 1);
     w->result->incarnations++;
     sim_log_recover(w, p);
+    p->ended_op = sim_rescale_last(p);
+    p->window = config.window;
+    sim_rescale_recovered(w, p);
     proto_coord_start(p->coord, sim_local(p), w->head);
 }
 
@@ -227,7 +230,7 @@ static void shell_task_end(sim_world *w, sim_process *p, sim_event *e)
 
     if (ok) {
         sim_job_end(&w->job, task, e->a);
-        sim_check_task(w, task);
+        sim_check_task(w, p, task);
     }
     proto_worker_task_done(p->worker, sim_local(p), task, ok);
 }
@@ -287,6 +290,10 @@ void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
     case SIM_COMMIT:
         shell_commit_end(w, p, e);
         break;
+    case SIM_RESCALE:
+        if (p->role == SIM_COORD)
+            sim_rescale_wish(w, p, (sim_wish)e->a);
+        break;
     case SIM_LINKED:
         if (p->role == SIM_WORKER)
             proto_worker_linked(p->worker, sim_local(p), e->a);
@@ -303,6 +310,7 @@ void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
         w->result->generations = s.generation;
         w->result->steps = s.low;
         w->done = s.end != PROTO_END_NOT;
+        sim_rescale_check(w, p);
     }
 }
 

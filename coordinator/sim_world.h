@@ -15,6 +15,7 @@
 #define SIM_CLIENTS_MAX     2u
 #define SIM_PROCESSES_MAX   512u /* of one schedule, the dead ones too */
 #define SIM_GENERATIONS_MAX 128u
+#define SIM_MEMBERS_MAX     16u  /* of one commit; who died may still be counted */
 #define SIM_TEXT_MAX        256u
 
 typedef struct sim_options {
@@ -26,6 +27,7 @@ typedef struct sim_options {
 
 typedef struct sim_result {
     uint64_t seed, trace, events, time_us;
+    uint64_t rescales, rescales_done;
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
     bool violated;
@@ -50,6 +52,7 @@ typedef enum sim_kind {
     SIM_LINKED,
     SIM_START_WORKER,
     SIM_START_COORD,
+    SIM_RESCALE,    /* a: a sim_wish */
     SIM_CLIENT,     /* a client's next deed */
 } sim_kind;
 
@@ -82,6 +85,8 @@ typedef struct sim_process {
     proto_coord *coord;
     uint64_t credit_size;  /* a worker's */
     uint64_t log_base;     /* records in the log when this process began */
+    uint64_t ended_op;     /* a coordinator's: the last rescale whose end was looked at */
+    uint32_t window;
 } sim_process;
 
 typedef struct sim_part {
@@ -94,7 +99,7 @@ typedef struct sim_part {
 
 typedef struct sim_snapshot {
     uint64_t attempt, step, member_count;
-    uint64_t members[SIM_WORKERS_MAX];
+    uint64_t members[SIM_MEMBERS_MAX];
 } sim_snapshot;
 
 typedef struct sim_client {
@@ -115,7 +120,15 @@ typedef enum sim_theme {
     SIM_THEME_MIXED,
     SIM_THEME_ZOMBIES,     /* coordinators that are replaced at once and live on; long links */
     SIM_THEME_GENERATIONS, /* workers that die; frames that arrive a generation late */
+    SIM_THEME_RESCALES,    /* members come and go all the time */
 } sim_theme;
+
+/* What a client may want of the members. */
+typedef enum sim_wish {
+    SIM_WISH_SIZE, /* another number of workers */
+    SIM_WISH_EMPTY, /* one of them with nothing left to do */
+    SIM_WISH_ABORT,
+} sim_wish;
 
 typedef struct sim_config {
     sim_theme theme;
@@ -217,11 +230,25 @@ void sim_fault(sim_world *w);
 void sim_client_deed(sim_world *w, uint32_t client);
 void sim_client_answer(sim_world *w, uint32_t client, const proto_msg *msg);
 
+/* ---- sim_rescale.c ---- */
+/* A client's wish reaches a coordinator: it plans, and begins. */
+void sim_rescale_wish(sim_world *w, sim_process *p, sim_wish wish);
+/* The id of who owns a key group at a step, read from the log alone; 0: nobody. */
+uint64_t sim_owner(const sim_world *w, uint64_t generation, uint32_t group, uint64_t step);
+/* The number of the last that has ended, as far as a coordinator knows. */
+uint64_t sim_rescale_last(const sim_process *p);
+/* A coordinator that has read the log goes on with the rescale that it says is running. */
+void sim_rescale_recovered(sim_world *w, const sim_process *p);
+/* What it appends keeps a key group's changes a window apart. */
+void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *record);
+/* A rescale that has ended has left what it says. */
+void sim_rescale_check(sim_world *w, sim_process *p);
+
 /* ---- sim_check.c ---- */
 __attribute__((format(printf, 2, 3))) void sim_violate(sim_world *w, const char *format, ...);
 void sim_check_init(sim_world *w);
 void sim_check_fini(sim_world *w);
-void sim_check_task(sim_world *w, const proto_task *task);
+void sim_check_task(sim_world *w, const sim_process *p, const proto_task *task);
 void sim_check_worker(sim_world *w, const sim_process *p);
 /* At the end: everything against the reference. */
 void sim_check_end(sim_world *w);
