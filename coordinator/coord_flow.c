@@ -1,6 +1,7 @@
 /* What a worker asks of its dataflow, answered by the engine.
  *
- * Steps of the protocol are ticks of the graph. Owners do not change within a generation. */
+ * Steps of the protocol are ticks of the graph, its key groups below the plan's number are the graph's units;
+ * behind them the sinks have one each. */
 #include "coordinator/coord_flow_private.h"
 
 #include "dataflow/df_failpoint.h"
@@ -30,6 +31,7 @@ static void engine_open(proto_worker *w)
     f->owners = proto_zero(plan->key_groups, sizeof *f->owners);
     f->marks = proto_zero(plan->vertex_count, sizeof *f->marks);
     f->bytes = proto_zero((size_t)w->member_count * FLOW_RING, sizeof *f->bytes);
+    f->places = w->member_count;
     for (uint32_t g = 0; g < plan->key_groups; g++)
         f->owners[g] = proto_owner_at(&w->owners, g, w->install_step);
     f->part = (df_part){ .member = w->self, .member_count = w->member_count, .owners = f->owners,
@@ -118,6 +120,37 @@ static uint32_t engine_low_stage(const proto_worker *w)
     return UINT32_MAX;
 }
 
+/* ---- members and owners ---- */
+
+/* A place that was another's has nothing under way any more. */
+static void engine_members(proto_worker *w, uint32_t place)
+{
+    coord_flow *f = flow_of(w);
+
+    if (place >= f->places) {
+        f->bytes = realloc(f->bytes, (size_t)w->member_count * FLOW_RING * sizeof *f->bytes);
+        if (f->bytes == NULL)
+            abort(); /* a worker cannot go on without it */
+        f->places = w->member_count;
+    }
+    memset(f->bytes + (size_t)place * FLOW_RING, 0, FLOW_RING * sizeof *f->bytes);
+    df_graph_members(f->graph, w->member_count);
+    df_failpoint_pass(DF_FAILPOINT_worker_members);
+}
+
+static void engine_owners(proto_worker *w, uint64_t step, const uint32_t *pairs, uint32_t count)
+{
+    coord_flow *f = flow_of(w);
+    df_error err;
+
+    if (df_graph_owners(f->graph, step, (const uint32_t (*)[2])(const void *)pairs, count, &err) !=
+        DF_OK) {
+        fprintf(stderr, "weir: %s\n", err.text);
+        abort(); /* a coordinator's order that cannot be obeyed: all would go apart */
+    }
+    df_failpoint_pass(DF_FAILPOINT_worker_owners);
+}
+
 /* ---- arrivals ---- */
 
 static bool engine_fits(const proto_worker *w, const proto_data *d)
@@ -150,6 +183,7 @@ static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_
         worker_reject(w, PROTO_REJECT_range);
 }
 
+/* Pieces of one parcel come in their order; those of two with one name, one after the other. */
 static flow_piece **find_piece(coord_flow *f, uint32_t member, const proto_data *d)
 {
     flow_piece **at = &f->pieces;
@@ -167,13 +201,11 @@ static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, ui
     return df_graph_deliver(f->graph, d->edge, d->step, d->src, bytes, size, &err) == DF_OK;
 }
 
-static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
+static bool take_piece(coord_flow *f, uint32_t member, const proto_data *d)
 {
-    coord_flow *f = flow_of(w);
     flow_piece **at, *p;
     bool ok = true;
 
-    f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
     if (d->payload.size == d->total)
         return deliver(f, d, d->payload.data, d->total);
     at = find_piece(f, member, d);
@@ -195,13 +227,24 @@ static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
     return ok;
 }
 
-/* Key groups do not move while a generation lasts. */
-static bool engine_state(proto_worker *w, uint32_t member, const proto_state *piece)
+static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
 {
-    (void)w;
-    (void)member;
-    (void)piece;
-    return false;
+    coord_flow *f = flow_of(w);
+
+    f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
+    return take_piece(f, member, d);
+}
+
+static bool engine_state(proto_worker *w, uint32_t member, const proto_state *s)
+{
+    coord_flow *f = flow_of(w);
+    proto_data d = { .edge = DF_PARCEL_MOVE, .step = s->step, .src = s->group, .rows = s->rows,
+                     .offset = s->offset, .total = s->total, .payload = s->payload };
+    bool ok = s->payload.size > 0 && df_graph_awaits(f->graph, d.edge, d.step, d.src) &&
+              take_piece(f, member, &d);
+
+    df_failpoint_pass(DF_FAILPOINT_worker_state);
+    return ok;
 }
 
 static uint64_t engine_above_mark(const proto_worker *w, uint32_t member)
@@ -249,6 +292,8 @@ const proto_flow_calls coord_flow_calls = {
     .open_again = engine_open_again,
     .close = engine_close,
     .raised = engine_raised,
+    .members = engine_members,
+    .owners = engine_owners,
     .completed = engine_completed,
     .low = engine_low,
     .worked = engine_worked,
@@ -305,6 +350,8 @@ static void look(coord_flow *f, proto_worker *w, uint64_t now_us)
         moved = now.done != f->seen.done || now.worked != f->seen.worked ||
                 (now.captured && !f->seen.captured);
         give_credit(f, w, f->seen.done, now.done);
+        for (; f->seen.refused < now.refused; f->seen.refused++)
+            worker_reject(w, PROTO_REJECT_range);
         f->seen = now;
         if ((now.failed && !f->failure_told) || (now.ended && !f->failure_ended))
             tell_failure(f, w, now_us);

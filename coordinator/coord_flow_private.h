@@ -53,7 +53,8 @@ struct coord_flow {
     uint64_t generation, snapshot, final_tick;
     df_progress seen;
     bool failure_told, failure_ended;
-    uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */
+    uint64_t *bytes;      /* [places][FLOW_RING]: that arrived for a tick, by the member's place */
+    uint32_t places;
     flow_piece *pieces;
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
     /* what the graph's threads leave */

@@ -65,6 +65,10 @@ static void send_parcel(coord_flow *f, proto_worker *w, const df_parcel *p)
 
     memcpy(batch->bytes, p->bytes, p->size);
     df_parcel_release(f->graph, p->bytes);
+    if (p->edge == DF_PARCEL_MOVE) {
+        channel_send_state(w, p->member, p->key_group, p->tick, batch);
+        return;
+    }
     channel_send_rows(w, p->member, p->edge, p->tick, p->key_group, 0, batch, false);
     proto_batch_drop(&batch);
 }

@@ -49,6 +49,9 @@
     X(install_load, 1, "all is restored, nothing has started")                                    \
     X(install_ready, 0, "a generation is installed and has not been told")                        \
     X(worker_grant, 0, "a worker's bound was raised")                                             \
+    X(worker_members, 0, "a worker has applied an order that a member comes or leaves")           \
+    X(worker_owners, 0, "a worker has applied an order that key groups move")                     \
+    X(worker_state, 0, "a piece of a key group that moves has arrived")                           \
     X(worker_marks, 0, "an edge's rows were sent, its end was not")                               \
     X(barrier, 0, "a barrier was announced")                                                      \
     X(barrier_captured, 0, "all key groups are captured")                                         \

@@ -135,7 +135,8 @@ void df_graph_halt(df_graph *g)
     graph_threads_stop(g);
 }
 
-void df_graph_grant(df_graph *g, uint64_t end)
+/* At most a window beyond what is done. */
+static void grant(df_graph *g, uint64_t end)
 {
     /* What was held for a tick is handed on before the tick can open, and hold something itself. */
     pthread_mutex_lock(&g->lock);
@@ -148,6 +149,19 @@ void df_graph_grant(df_graph *g, uint64_t end)
     g->target = end;
     pthread_mutex_unlock(&g->lock);
     graph_advance(g);
+}
+
+/* A member that comes while the others run on owns nothing at the ticks that it has missed: they are over
+ * as soon as they are granted. */
+void df_graph_grant(df_graph *g, uint64_t end)
+{
+    uint64_t before, most;
+
+    do {
+        before = atomic_load(&g->done);
+        most = before + g->plan->window + 1;
+        grant(g, end < most ? end : most);
+    } while (end > most && atomic_load(&g->done) > before);
 }
 
 void df_graph_complete(df_graph *g, uint64_t end)
