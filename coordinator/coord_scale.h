@@ -15,19 +15,19 @@
 
 typedef struct coord_scale_sample {
     uint64_t now_us;
-    uint32_t workers;      /* that the job has */
+    uint32_t workers;      /* that the job has; at least 1 */
+    uint32_t fresh;        /* of them, those whose sample is not stale */
     double utilisation;    /* their mean, 0 to 1 */
-    uint32_t fresh;        /* workers whose sample is not stale */
     bool busy;             /* a rescale, a recovery or the like is under way: nothing is decided */
 } coord_scale_sample;
 
 /* What is remembered from sample to sample. */
 typedef struct coord_scale {
-    uint64_t changed_us;   /* the newest change, or the first sample */
     bool begun;
+    uint64_t changed_us;   /* the newest change; at first the first sample */
     int32_t wanted;        /* what the newest samples called for: 1, -1, 0 */
     uint32_t agreed;       /* how many of them, one after the other */
-    double sum;            /* of the utilisation in these */
+    double sum;            /* of what they showed */
 } coord_scale;
 
 typedef struct coord_scale_decision {
@@ -35,23 +35,24 @@ typedef struct coord_scale_decision {
     char text[192];        /* why, or why not */
 } coord_scale_decision;
 
-/* A change that was decided counts as made; call coord_scale_changed when a person made one. */
+/* A change that it decides counts as made. */
 void coord_scale_step(coord_scale *scale, const df_scaling *rules, const coord_scale_sample *sample,
                       coord_scale_decision *decision);
+/* Somebody else made a change. */
 void coord_scale_changed(coord_scale *scale, uint64_t now_us);
 
-#define COORD_BALANCE_PAUSE_US 5000000ull /* between two rebalances that nobody asked for */
-#define COORD_BALANCE_START    0.15 /* the busiest has so much more than its share: worth a change */
+#define COORD_BALANCE_PAUSE_US 5000000u /* between two rebalances that nobody asked for */
+#define COORD_BALANCE_START    0.15     /* so much more than its share is worth a change */
 
 typedef struct coord_balance_sample {
     uint64_t now_us;
-    double busiest;        /* coord_place_outcome's `before` */
-    double could_be;       /* ... and its `after`, of coord_place_balance */
+    double busiest, could_be; /* `before` and `after` of what coord_place_balance would do */
     bool busy;
 } coord_balance_sample;
 
-/* Whether to rebalance now ([placement] auto = true): the busiest worker has been well beyond its share,
- * and a change would help. It ends within COORD_PLACE_SLACK, well below where the next begins. */
-bool coord_balance_step(coord_scale *scale, const coord_balance_sample *sample, char text[192]);
+/* Whether to rebalance now, with [placement] auto = true: somebody has had much more than its share, and
+ * it would help. A rebalance ends within COORD_PLACE_SLACK of the shares, well below where the next one
+ * begins. `scale` is one of its own. */
+bool coord_scale_balance(coord_scale *scale, const coord_balance_sample *sample, char text[192]);
 
 #endif
