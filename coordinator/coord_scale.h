@@ -35,7 +35,7 @@ typedef struct coord_scale_decision {
     char text[192];        /* why, or why not */
 } coord_scale_decision;
 
-/* A change that it decides counts as made. */
+/* A change that it decides counts as made. rules->max is not 0. */
 void coord_scale_step(coord_scale *scale, const df_scaling *rules, const coord_scale_sample *sample,
                       coord_scale_decision *decision);
 /* Somebody else made a change. */

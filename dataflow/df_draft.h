@@ -90,13 +90,13 @@ typedef struct df_placement {
     uint32_t priority;       /* the least that a worker must have */
     uint32_t label_count;    /* 0: any worker */
     const df_text *labels;   /* of workers; one that ends in * is a beginning */
-    double sample_seconds;   /* between two of a worker's loads; above 0, at most 60 */
+    double sample_seconds;   /* between two of a worker's loads; 0.01 .. 60 */
 } df_placement;
 
 /* [scaling] */
 typedef struct df_scaling {
     bool on;                 /* the job has the section */
-    uint32_t min, max;       /* workers; 1 <= min <= max */
+    uint32_t min, max;       /* workers; max 0: one per processor of the coordinator's machine */
     double target_utilisation; /* above 0, at most 1 */
     double cool_down_seconds;
 } df_scaling;
