@@ -70,7 +70,7 @@ static int worker_compare(const void *a, const void *b)
 
 static void rank_workers(place *p)
 {
-    uint32_t *rank = p->heap;
+    uint32_t *rank = p->ranks;
 
     for (uint32_t i = 0; i < p->worker_count; i++)
         p->workers[i] = (place_worker){ .given = &p->in->workers[i], .place = i,
@@ -116,8 +116,8 @@ static void share_out(place *p)
 df_status place_new(place **out, const coord_place_input *in, df_error *err)
 {
     size_t workers = in->worker_count, units = in->unit_count;
-    size_t size = sizeof(place) + workers * sizeof(place_worker) + units * sizeof(double) +
-                  (5 * units + 1 + 2 * workers) * sizeof(uint32_t);
+    size_t size = sizeof(place) + workers * (sizeof(place_worker) + 2 * sizeof(place_key)) +
+                  units * sizeof(double) + (5 * units + 1 + 2 * workers) * sizeof(uint32_t);
     place *p = calloc(1, size);
     char *at = (char *)(p + 1);
 
@@ -130,6 +130,9 @@ df_status place_new(place **out, const coord_place_input *in, df_error *err)
     p->unit_count = in->unit_count;
     p->workers = (place_worker *)(void *)at;
     at += workers * sizeof(place_worker);
+    p->heap = (place_key *)(void *)at;
+    p->heap_other = p->heap + workers;
+    at += 2 * workers * sizeof(place_key);
     p->weight = (double *)(void *)at;
     at += units * sizeof(double);
     p->owner = (uint32_t *)(void *)at;
@@ -137,8 +140,8 @@ df_status place_new(place **out, const coord_place_input *in, df_error *err)
     p->list = p->before + units;
     p->next = p->list + units;
     p->spot = p->next + units + 1;
-    p->heap = p->spot + units;
-    p->heap_other = p->heap + workers;
+    p->ranks = p->spot + units;
+    p->start = p->ranks + workers;
     weigh(p);
     rank_workers(p);
     place_judge(p);
@@ -192,25 +195,23 @@ bool place_may_take(const place *p, uint32_t unit, uint32_t worker)
 
 /* ---- heap ---- */
 
-static bool heap_less(const place_heap *h, uint32_t a, uint32_t b)
+static bool key_less(place_key a, place_key b)
 {
-    double one = h->key(&h->workers[a], h->extra), two = h->key(&h->workers[b], h->extra);
-
-    return one != two ? one < two : a < b;
+    return a.key != b.key ? a.key < b.key : a.worker < b.worker;
 }
 
-static void heap_sink_from(place_heap *h, uint32_t i)
+static void heap_put_first(place_heap *h, place_key item)
 {
-    uint32_t item = h->items[i];
+    uint32_t i = 0;
 
     for (;;) {
         uint32_t child = 2 * i + 1;
 
         if (child >= h->count)
             break;
-        if (child + 1 < h->count && heap_less(h, h->items[child + 1], h->items[child]))
+        if (child + 1 < h->count && key_less(h->items[child + 1], h->items[child]))
             child++;
-        if (!heap_less(h, h->items[child], item))
+        if (!key_less(h->items[child], item))
             break;
         h->items[i] = h->items[child];
         i = child;
@@ -218,27 +219,29 @@ static void heap_sink_from(place_heap *h, uint32_t i)
     h->items[i] = item;
 }
 
-void place_heap_push(place_heap *h, uint32_t worker)
+void place_heap_push(place_heap *h, uint32_t worker, double key)
 {
+    place_key item = { key, worker };
     uint32_t i = h->count++;
 
-    while (i > 0 && heap_less(h, worker, h->items[(i - 1) / 2])) {
+    while (i > 0 && key_less(item, h->items[(i - 1) / 2])) {
         h->items[i] = h->items[(i - 1) / 2];
         i = (i - 1) / 2;
     }
-    h->items[i] = worker;
+    h->items[i] = item;
 }
 
-void place_heap_sink(place_heap *h)
+void place_heap_sink(place_heap *h, double key)
 {
-    heap_sink_from(h, 0);
+    heap_put_first(h, (place_key){ key, h->items[0].worker });
 }
 
 void place_heap_pop(place_heap *h)
 {
-    h->items[0] = h->items[--h->count];
+    place_key last = h->items[--h->count];
+
     if (h->count > 0)
-        heap_sink_from(h, 0);
+        heap_put_first(h, last);
 }
 
 /* ---- what came of it ---- */

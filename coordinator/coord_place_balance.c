@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define BALANCE_LOOK 32u /* units that are looked at for one with a neighbour there */
-#define BALANCE_EXCHANGES_MAX 4u /* of a donor: each looks at all units */
+#define BALANCE_WORK (1u << 21) /* units that are looked at, at most, for two to be exchanged */
 
 typedef struct balance {
     place *p;
@@ -18,7 +18,9 @@ typedef struct balance {
     uint32_t *next;        /* [count + 1]: the first at or after i that it still has, compressed */
     uint32_t count;
     uint32_t donor, receiver;
-    uint32_t exchanges;    /* so far, of this donor */
+    place_heap low;        /* receivers: below their shares, as far as nothing was noted since */
+    bool dropped;          /* one is not in it that might help the next donor */
+    uint32_t tried;        /* exchanges */
     uint32_t *spot;        /* [units]: where the donor's are in the list */
     uint32_t last;         /* what moved last; COORD_PLACE_NONE: nothing yet */
 } balance;
@@ -183,19 +185,33 @@ static uint32_t choose(balance *b)
 
 /* ---- receivers ---- */
 
-/* The lowest that may be given something; COORD_PLACE_NONE: all have their share. */
-static uint32_t lowest(const place *p)
+static void list_receivers(balance *b)
 {
-    uint32_t best = COORD_PLACE_NONE;
+    b->low.count = 0;
+    b->dropped = false;
+    for (uint32_t r = 0; r < b->p->worker_count; r++) {
+        const place_worker *w = &b->p->workers[r];
 
-    for (uint32_t r = 0; r < p->worker_count; r++) {
-        const place_worker *w = &p->workers[r];
-
-        if (w->takes && w->share > 0 && level_of(w) < 1 &&
-            (best == COORD_PLACE_NONE || level_of(w) < level_of(&p->workers[best])))
-            best = r;
+        if (w->takes && w->share > 0 && level_of(w) < 1)
+            place_heap_push(&b->low, r, level_of(w));
     }
-    return best;
+}
+
+/* The lowest that may be given something; COORD_PLACE_NONE: all have their share. Only who stands first
+ * can have been given anything since. */
+static uint32_t lowest(balance *b)
+{
+    while (b->low.count > 0) {
+        double level = level_of(&b->p->workers[b->low.items[0].worker]);
+
+        if (level >= 1)
+            place_heap_pop(&b->low);
+        else if (level != b->low.items[0].key)
+            place_heap_sink(&b->low, level);
+        else
+            return b->low.items[0].worker;
+    }
+    return COORD_PLACE_NONE;
 }
 
 /* ---- an exchange ---- */
@@ -232,9 +248,11 @@ static bool exchange(balance *b)
 {
     uint32_t give = b->count, take = 0;
 
-    if (b->exchanges == BALANCE_EXCHANGES_MAX || !find_exchange(b, &give, &take))
+    if (b->tried > BALANCE_WORK / b->p->unit_count)
         return false;
-    b->exchanges++;
+    b->tried++;
+    if (!find_exchange(b, &give, &take))
+        return false;
     b->next[give] = give + 1;
     place_give(b->p, b->units[give], b->receiver);
     place_give(b->p, take, b->donor);
@@ -258,23 +276,25 @@ static void relieve(balance *b)
         b->next[i] = i;
     for (uint32_t i = 0; i < b->count; i++)
         b->spot[b->units[i]] = i;
-    b->receiver = lowest(p);
+    b->last = COORD_PLACE_NONE;
+    b->receiver = lowest(b);
     while (is_over(b) && b->receiver != COORD_PLACE_NONE) {
-        uint32_t at = choose(b);
+        uint32_t at = choose(b), low;
 
-        if (at == b->count && b->receiver != lowest(p)) {
-            b->receiver = lowest(p);
-            continue;
-        }
         if (at < b->count) {
             b->next[at] = at + 1;
             b->last = b->units[at];
             place_give(p, b->last, b->receiver);
-        } else if (!exchange(b)) {
-            break;
+            if (level_of(&p->workers[b->receiver]) >= 1)
+                b->receiver = lowest(b);
+            continue;
         }
-        if (level_of(&p->workers[b->receiver]) >= 1)
-            b->receiver = lowest(p);
+        low = lowest(b);
+        if (b->receiver == low && !exchange(b)) {
+            place_heap_pop(&b->low); /* nothing of this donor fits there */
+            b->dropped = true;
+        }
+        b->receiver = lowest(b);
     }
 }
 
@@ -291,7 +311,8 @@ static int donor_compare(const void *a, const void *b, void *user)
 
 void place_balance(place *p)
 {
-    uint32_t *donors = p->heap, *start = p->heap_other;
+    balance b = { .p = p, .next = p->next, .spot = p->spot, .low = { p->heap, 0 } };
+    uint32_t *donors = p->ranks, *start = p->start;
     uint32_t count = 0;
 
     for (uint32_t r = 0; r < p->worker_count; r++)
@@ -299,12 +320,18 @@ void place_balance(place *p)
             donors[count++] = r;
     qsort_r(donors, count, sizeof *donors, donor_compare, p);
     place_list_units(p, start);
+    list_receivers(&b);
     for (uint32_t i = 0; i < count; i++) {
-        balance b = { .p = p, .units = p->list + start[donors[i]], .next = p->next,
-                      .count = p->workers[donors[i]].count, .donor = donors[i],
-                      .spot = p->spot, .last = COORD_PLACE_NONE };
+        uint32_t *units = p->list + start[donors[i]];
 
-        qsort_r(p->list + start[donors[i]], b.count, sizeof *p->list, place_heavier_first, p);
+        b.donor = donors[i];
+        b.units = units;
+        b.count = p->workers[donors[i]].count;
+        qsort_r(units, b.count, sizeof *units, place_heavier_first, p);
+        if (b.dropped)
+            list_receivers(&b);
         relieve(&b);
+        if (p->workers[donors[i]].takes && level_of(&p->workers[donors[i]]) < 1)
+            place_heap_push(&b.low, donors[i], level_of(&p->workers[donors[i]]));
     }
 }

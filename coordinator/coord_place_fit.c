@@ -7,17 +7,12 @@
  * most one unit between workers that it touched. */
 #include "coordinator/coord_place_private.h"
 
-#include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 static double level_with(const place_worker *w, double extra)
 {
     return (w->height + extra) / w->given->threads;
-}
-
-static double level_upside_down(const place_worker *w, double extra)
-{
-    return -level_with(w, -extra);
 }
 
 /* The policy `least-loaded` compares what was sampled, in shares, which shows other programs, too. */
@@ -35,20 +30,66 @@ static void set_heights(place *p)
 
 /* ---- goals ---- */
 
+/* What the workers that take some hold above what they have, filled up to a level like water. */
+static double water(const place *p, double level)
+{
+    double sum = 0;
+
+    for (uint32_t r = 0; r < p->worker_count; r++) {
+        const place_worker *w = &p->workers[r];
+        double more = level * w->given->threads - w->height;
+
+        sum += w->takes && more > 0 ? more : 0;
+    }
+    return sum;
+}
+
+/* Whole quanta below the level that so much weight comes to: each of them would be poured before the last
+ * one, so nothing need be compared. Returns how many they were. */
+static uint32_t pour_most(place *p, double weight, double q)
+{
+    double low = 0, high = 1;
+    uint32_t poured = 0;
+
+    while (water(p, high) < weight && high < 1e300)
+        high *= 2;
+    for (int i = 0; i < 60; i++) {
+        double middle = (low + high) / 2;
+
+        if (water(p, middle) <= weight)
+            low = middle;
+        else
+            high = middle;
+    }
+    for (uint32_t r = 0; r < p->worker_count; r++) {
+        place_worker *w = &p->workers[r];
+        double quanta = floor((low * w->given->threads - w->height) / q - 1e-6);
+
+        if (!w->takes || quanta < 1)
+            continue;
+        w->goal += quanta * q;
+        w->height += quanta * q;
+        poured += (uint32_t)quanta;
+    }
+    return poured;
+}
+
 /* Each homeless unit's worth to the lowest of those that take some. */
 static void pour(place *p, double weight, uint32_t count)
 {
-    place_heap low = { p->heap, 0, level_with, weight / count, p->workers };
+    double q = weight / count;
+    place_heap low = { p->heap, 0 };
+    uint32_t poured = pour_most(p, weight, q);
 
     for (uint32_t r = 0; r < p->worker_count; r++)
         if (p->workers[r].takes)
-            place_heap_push(&low, r);
-    for (uint32_t i = 0; i < count && low.count > 0; i++) {
-        place_worker *w = &p->workers[low.items[0]];
+            place_heap_push(&low, r, level_with(&p->workers[r], q));
+    for (uint32_t i = poured; i < count && low.count > 0; i++) {
+        place_worker *w = &p->workers[low.items[0].worker];
 
-        w->goal += low.extra;
-        w->height += low.extra;
-        place_heap_sink(&low);
+        w->goal += q;
+        w->height += q;
+        place_heap_sink(&low, level_with(w, q));
     }
 }
 
@@ -56,17 +97,19 @@ static void pour(place *p, double weight, uint32_t count)
 static void fill(place *p)
 {
     double q = p->quantum, least = 1e-9 * q;
-    place_heap low = { p->heap, 0, level_with, q, p->workers };
-    place_heap high = { p->heap_other, 0, level_upside_down, 0, p->workers };
+    place_heap low = { p->heap, 0 }, high = { p->heap_other, 0 };
 
     for (uint32_t r = 0; r < p->worker_count; r++) {
-        if (p->workers[r].count > 0 && p->workers[r].stays)
-            place_heap_push(&high, r);
-        else if (p->workers[r].count == 0 && p->workers[r].takes)
-            place_heap_push(&low, r);
+        const place_worker *w = &p->workers[r];
+
+        if (w->count > 0 && w->stays)
+            place_heap_push(&high, r, -level_with(w, 0));
+        else if (w->count == 0 && w->takes)
+            place_heap_push(&low, r, level_with(w, q));
     }
     while (low.count > 0 && high.count > 0) {
-        place_worker *to = &p->workers[low.items[0]], *from = &p->workers[high.items[0]];
+        place_worker *to = &p->workers[low.items[0].worker];
+        place_worker *from = &p->workers[high.items[0].worker];
 
         if (to->goal >= to->share - least) {
             place_heap_pop(&low);
@@ -78,8 +121,8 @@ static void fill(place *p)
         to->height += q;
         from->goal -= q;
         from->height -= q;
-        place_heap_sink(&low);
-        place_heap_sink(&high);
+        place_heap_sink(&low, level_with(to, q));
+        place_heap_sink(&high, -level_with(from, 0));
     }
 }
 
@@ -152,7 +195,7 @@ static void sort_along(const place *p, uint32_t *ranks, uint32_t count)
  * one lets go too much, or too little, is asked of the next. */
 static void release(place *p)
 {
-    uint32_t *start = p->heap, *donors = p->heap_other;
+    uint32_t *start = p->start, *donors = p->ranks;
     uint32_t count = 0;
     double carry = 0;
     bool tail = true;
@@ -213,39 +256,39 @@ static uint32_t list_receivers(const place *p, uint32_t *receivers)
  * next. A unit too heavy for who has room is left out. */
 static void deal_along(place *p)
 {
-    uint32_t count = list_receivers(p, p->heap), at = 0;
+    uint32_t count = list_receivers(p, p->ranks), at = 0;
 
     for (uint32_t u = 0; u < p->unit_count && count > 0; u++) {
         if (p->owner[u] != COORD_PLACE_NONE)
             continue;
-        while (at + 1 < count && !wants(p, u, p->heap[at])) {
-            const place_worker *w = &p->workers[p->heap[at]];
+        while (at + 1 < count && !wants(p, u, p->ranks[at])) {
+            const place_worker *w = &p->workers[p->ranks[at]];
 
             if (w->goal - w->load > p->quantum / 2)
                 break;
-            p->workers[p->heap[++at]].goal += w->goal - w->load;
+            p->workers[p->ranks[++at]].goal += w->goal - w->load;
         }
-        if (wants(p, u, p->heap[at]))
-            place_give(p, u, p->heap[at]);
+        if (wants(p, u, p->ranks[at]))
+            place_give(p, u, p->ranks[at]);
     }
 }
 
 static void deal_in_turn(place *p)
 {
-    uint32_t count = list_receivers(p, p->heap), at = 0;
+    uint32_t count = list_receivers(p, p->ranks), at = 0;
 
     for (uint32_t u = 0; u < p->unit_count; u++) {
         uint32_t tried = 0;
 
         if (p->owner[u] != COORD_PLACE_NONE)
             continue;
-        while (tried < count && !wants(p, u, p->heap[at])) {
+        while (tried < count && !wants(p, u, p->ranks[at])) {
             at = (at + 1) % count;
             tried++;
         }
         if (tried == count)
             return;
-        place_give(p, u, p->heap[at]);
+        place_give(p, u, p->ranks[at]);
         at = (at + 1) % count;
     }
 }
@@ -266,18 +309,20 @@ static df_status deal_one(place *p, place_heap *low, uint32_t unit, df_error *er
     uint32_t aside = 0;
     df_status s = DF_OK;
 
-    while (low->count > 0 && !place_may_take(p, unit, low->items[0])) {
+    while (low->count > 0 && !place_may_take(p, unit, low->items[0].worker)) {
         p->heap_other[aside++] = low->items[0];
         place_heap_pop(low);
     }
     if (low->count > 0) {
-        place_give(p, unit, low->items[0]);
-        place_heap_sink(low);
+        uint32_t to = low->items[0].worker;
+
+        place_give(p, unit, to);
+        place_heap_sink(low, level_with(&p->workers[to], 0));
     } else {
         s = place_nobody(p, unit, err);
     }
-    while (aside > 0)
-        place_heap_push(low, p->heap_other[--aside]);
+    for (; aside > 0; aside--)
+        place_heap_push(low, p->heap_other[aside - 1].worker, p->heap_other[aside - 1].key);
     return s;
 }
 
@@ -299,13 +344,13 @@ static uint32_t list_homeless(place *p, bool released)
 
 static df_status deal_by_weight(place *p, df_error *err)
 {
-    place_heap low = { p->heap, 0, level_with, 0, p->workers };
+    place_heap low = { p->heap, 0 };
     uint32_t count = list_homeless(p, false);
     df_status s = DF_OK;
 
     for (uint32_t r = 0; r < p->worker_count && count > 0; r++)
         if (p->workers[r].stays)
-            place_heap_push(&low, r);
+            place_heap_push(&low, r, level_with(&p->workers[r], 0));
     for (uint32_t i = 0; s == DF_OK && i < count; i++)
         s = deal_one(p, &low, p->list[i], err);
     return s;
@@ -314,18 +359,18 @@ static df_status deal_by_weight(place *p, df_error *err)
 /* What was let go goes to those it was let go for, the lowest first, or home again. */
 static void deal_released(place *p)
 {
-    place_heap low = { p->heap, 0, level_with, 0, p->workers };
+    place_heap low = { p->heap, 0 };
     uint32_t count = list_homeless(p, true);
 
     for (uint32_t r = 0; r < p->worker_count && count > 0; r++)
         if (p->workers[r].gains)
-            place_heap_push(&low, r);
+            place_heap_push(&low, r, level_with(&p->workers[r], 0));
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t unit = p->list[i];
+        uint32_t unit = p->list[i], to = low.count > 0 ? low.items[0].worker : COORD_PLACE_NONE;
 
-        if (low.count > 0 && wants(p, unit, low.items[0])) {
-            place_give(p, unit, low.items[0]);
-            place_heap_sink(&low);
+        if (to != COORD_PLACE_NONE && wants(p, unit, to)) {
+            place_give(p, unit, to);
+            place_heap_sink(&low, level_with(&p->workers[to], 0));
         } else {
             place_give(p, unit, p->before[unit]);
         }

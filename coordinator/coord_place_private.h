@@ -20,6 +20,17 @@ typedef struct place_worker {
     uint64_t room;     /* bytes that it may still be given */
 } place_worker;
 
+/* A heap of workers: the least key first, then the smallest rank. */
+typedef struct place_key {
+    double key;
+    uint32_t worker;
+} place_key;
+
+typedef struct place_heap {
+    place_key *items; /* [worker_count] */
+    uint32_t count;
+} place_heap;
+
 typedef struct place {
     const coord_place_input *in;
     df_placing policy;
@@ -32,8 +43,10 @@ typedef struct place {
     uint32_t *list;        /* [unit_count]: scratch */
     uint32_t *next;        /* [unit_count + 1]: scratch */
     uint32_t *spot;        /* [unit_count]: scratch */
-    uint32_t *heap;        /* [worker_count]: scratch */
-    uint32_t *heap_other;  /* [worker_count]: scratch */
+    place_key *heap;       /* [worker_count]: scratch */
+    place_key *heap_other; /* [worker_count]: scratch */
+    uint32_t *ranks;       /* [worker_count]: scratch */
+    uint32_t *start;       /* [worker_count]: scratch */
 } place;
 
 /* How much a unit counts. */
@@ -74,18 +87,10 @@ void place_balance(place *p);
 /* The most weight over share that a worker has. */
 double place_busiest(const place *p);
 
-/* ---- a heap of workers: the least key first, then the smallest rank ---- */
-typedef struct place_heap {
-    uint32_t *items;
-    uint32_t count;
-    double (*key)(const place_worker *worker, double extra);
-    double extra;
-    const place_worker *workers;
-} place_heap;
-
-void place_heap_push(place_heap *heap, uint32_t worker);
-/* The first one's key has changed. */
-void place_heap_sink(place_heap *heap);
+/* ---- coord_place.c: heaps ---- */
+void place_heap_push(place_heap *heap, uint32_t worker, double key);
+/* The first one's key is another now. */
+void place_heap_sink(place_heap *heap, double key);
 void place_heap_pop(place_heap *heap);
 
 #endif
