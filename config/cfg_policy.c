@@ -1,6 +1,7 @@
-/* Policies: [snapshot], [fault_tolerance] and [worker.LABEL]. */
+/* Policies: [snapshot], [fault_tolerance], [worker.LABEL], [placement] and [scaling]. */
 #include "config/cfg_private.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,6 +137,7 @@ static void read_worker(cfg_ctx *ctx, const cfg_node *table, df_draft_worker *wo
     worker->label = (df_text){ table->key, cfg_place(table) };
     cfg_fill(&scope, table, &target, 1);
     worker->threads = given.threads;
+    worker->priority = given.priority;
     if (given.backend != NULL)
         read_backend(&scope, given.backend, &worker->backend);
     if (given.endpoint != NULL)
@@ -162,6 +164,73 @@ static void read_workers(cfg_ctx *ctx, const cfg_node *root)
             read_worker(ctx, node, &draft->workers[draft->worker_count++]);
 }
 
+/* ---- [placement] ---- */
+
+/* Ten times the version of a device, which has one digit behind the point. */
+static uint32_t read_capability(const cfg_scope *scope, const cfg_node *table, double given)
+{
+    double tenths = round(10 * given);
+
+    if (fabs(10 * given - tenths) > 1e-6)
+        cfg_error_value(scope->ctx, cfg_find(table, "min_compute_capability"),
+                        "%s: min_compute_capability: expected a version such as 8.0, found %g",
+                        scope->who, given);
+    return (uint32_t)tenths;
+}
+
+static void read_labels(const cfg_scope *scope, const cfg_node *node, df_placement *placement)
+{
+    df_text *labels = NULL;
+
+    if (!cfg_get_texts(scope, node, "label", &labels, &placement->label_count))
+        return;
+    placement->labels = labels;
+    for (uint32_t i = 0; i < placement->label_count; i++)
+        if (labels[i].text[0] == '\0')
+            cfg_error_value(scope->ctx, node, "%s: label: a label is not empty", scope->who);
+}
+
+static void read_placement(cfg_ctx *ctx, const cfg_node *root)
+{
+    /* In the order of the option's choices. */
+    static const df_placing policies[] = { DF_PLACE_LOCALITY, DF_PLACE_LEAST_LOADED,
+                                           DF_PLACE_ROUND_ROBIN };
+    cfg_scope scope = { .ctx = ctx };
+    cfg_placement given = { 0 };
+    const cfg_node *table = fill_section(&scope, root, "placement", &given);
+    df_placement *placement = &ctx->draft->policy.placement;
+
+    placement->policy = policies[given.policy];
+    placement->automatic = given.automatic;
+    placement->min_free_bytes = given.min_free_bytes;
+    placement->priority = given.priority;
+    placement->sample_seconds = given.sample_seconds;
+    if (table != NULL)
+        placement->min_compute_capability = read_capability(&scope, table,
+                                                            given.min_compute_capability);
+    if (given.label != NULL)
+        read_labels(&scope, given.label, placement);
+}
+
+/* ---- [scaling] ---- */
+
+static void read_scaling(cfg_ctx *ctx, const cfg_node *root)
+{
+    cfg_scope scope = { .ctx = ctx };
+    cfg_scaling given = { 0 };
+    const cfg_node *table = fill_section(&scope, root, "scaling", &given);
+    df_scaling *scaling = &ctx->draft->policy.scaling;
+
+    scaling->on = table != NULL;
+    scaling->min = given.min;
+    scaling->max = given.max;
+    scaling->target_utilisation = given.target_utilisation;
+    scaling->cool_down_seconds = given.cool_down_seconds;
+    if (given.max != 0 && given.max < given.min)
+        cfg_error_value(ctx, cfg_find(table, "max"), "%s: max: must be at least min, %u, found %u",
+                        scope.who, given.min, given.max);
+}
+
 /* ---- what is checked, and followed by nothing yet ---- */
 
 /* Big enough for the field of any option type. */
@@ -172,14 +241,13 @@ typedef struct policy_field {
 
 void cfg_read_policies(cfg_ctx *ctx, const cfg_node *root)
 {
-    static const char *const unread[] = { "replay", "placement", "scaling" };
+    policy_field field = { 0 };
+    cfg_scope scope = { .ctx = ctx };
 
     read_snapshot(ctx, root);
     read_fault_tolerance(ctx, root);
     read_workers(ctx, root);
-    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++) {
-        policy_field field = { 0 };
-        cfg_scope scope = { .ctx = ctx };
-        (void)fill_section(&scope, root, unread[i], &field);
-    }
+    read_placement(ctx, root);
+    read_scaling(ctx, root);
+    (void)fill_section(&scope, root, "replay", &field);
 }

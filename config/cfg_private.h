@@ -216,8 +216,21 @@ typedef struct cfg_fault_tolerance {
 
 typedef struct cfg_worker {
     const cfg_node *backend, *endpoint;
-    uint32_t threads;
+    uint32_t threads, priority;
 } cfg_worker;
+
+typedef struct cfg_placement {
+    const cfg_node *label;
+    uint64_t min_free_bytes;
+    double min_compute_capability, sample_seconds;
+    uint32_t policy, priority; /* policy: its place in the list of choices */
+    bool automatic;
+} cfg_placement;
+
+typedef struct cfg_scaling {
+    double target_utilisation, cool_down_seconds;
+    uint32_t min, max; /* max 0: absent */
+} cfg_scaling;
 
 const cfg_section *cfg_sections(uint32_t *count);
 /* A section by its name; null: there is none. */

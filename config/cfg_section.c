@@ -110,9 +110,19 @@ static const weir_option replay_options[] = {
 
 static const weir_option placement_options[] = {
     { "policy", "which worker a key group goes to", WEIR_CHOICE, NULL, "locality", NULL,
-      "locality|least-loaded|round-robin", 0 },
-    { "min_free_bytes", "memory that a worker keeps free", CFG_OPTION_BYTES, NULL, "0", NULL, NULL,
-      0 },
+      "locality|least-loaded|round-robin", offsetof(cfg_placement, policy) },
+    { "auto", "key groups are moved without being asked, when a worker has much more to do than the "
+      "others", WEIR_BOOL, NULL, "false", NULL, NULL, offsetof(cfg_placement, automatic) },
+    { "min_free_bytes", "memory that stays free where key groups are put", CFG_OPTION_BYTES, NULL,
+      "0", NULL, NULL, offsetof(cfg_placement, min_free_bytes) },
+    { "min_compute_capability", "only workers with such a CUDA device, or a newer one, are used",
+      WEIR_F64, NULL, "0", "0..99.9", NULL, offsetof(cfg_placement, min_compute_capability) },
+    { "label", "only workers with such a label are used; \"fast*\" is all that begin with fast",
+      CFG_OPTION_NODE, NULL, "", NULL, "text, or a list of them", offsetof(cfg_placement, label) },
+    { "priority", "only workers with at least this one are used", WEIR_U32, NULL, "0", NULL, NULL,
+      offsetof(cfg_placement, priority) },
+    { "sample_seconds", "how often a worker tells its load and free memory", WEIR_F64, "s", "0.25",
+      "0.01..60", NULL, offsetof(cfg_placement, sample_seconds) },
     { 0 },
 };
 
@@ -123,10 +133,22 @@ static const weir_option worker_options[] = {
       offsetof(cfg_worker, threads) },
     { "endpoint", "the address at which other workers reach it; if absent, it chooses one",
       CFG_OPTION_NODE, NULL, "", NULL, "text", offsetof(cfg_worker, endpoint) },
+    { "priority", "among spare workers a greater one is used first", WEIR_U32, NULL, "0", NULL,
+      NULL, offsetof(cfg_worker, priority) },
     { 0 },
 };
 
-static const weir_option no_options[] = { { 0 } };
+static const weir_option scaling_options[] = {
+    { "min", "workers that are always there", WEIR_U32, NULL, "1", "1..1000", NULL,
+      offsetof(cfg_scaling, min) },
+    { "max", "workers at most; if absent, one per processor of the coordinator's machine", WEIR_U32,
+      NULL, "", "1..1000", NULL, offsetof(cfg_scaling, max) },
+    { "target_utilisation", "how busy the workers' threads should be: 1 is all of the time", WEIR_F64,
+      NULL, "0.7", "> 0, <= 1", NULL, offsetof(cfg_scaling, target_utilisation) },
+    { "cool_down_seconds", "what is waited after a change before the next one", WEIR_F64, "s", "30",
+      "0..86400", NULL, offsetof(cfg_scaling, cool_down_seconds) },
+    { 0 },
+};
 
 static const cfg_section sections[] = {
     { "job", false, "What is run, and for how long.", job_options, false },
@@ -144,7 +166,8 @@ static const cfg_section sections[] = {
     { "replay", false, "Recording and comparing.", replay_options, true },
     { "placement", false, "Which worker owns what.", placement_options, true },
     { "worker", true, "One worker, by its label.", worker_options, true },
-    { "scaling", false, "Changing the number of workers; it has no keys yet.", no_options, true },
+    { "scaling", false, "The coordinator adds and removes workers on its machine by itself.",
+      scaling_options, true },
 };
 
 /* clang-format on */

@@ -117,6 +117,8 @@ static df_status cluster_job(cluster *c, df_error *err)
                                  .fingerprints = c->options->fingerprints,
                                  .verify = c->options->verify, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
+                                 .workers = plan->draft->workers,
+                                 .worker_count = plan->draft->worker_count,
                                  .window = plan->window, .pace = plan->draft->pace };
     return DF_OK;
 }

@@ -45,6 +45,7 @@ static void engine_open(proto_worker *w)
     f->failure_told = f->failure_ended = false;
     f->load_failures = 0;
     flow_counts_begin(f, w);
+    flow_units_begin(f);
     flow_load_begin(f);
 }
 
@@ -394,7 +395,9 @@ coord_flow *coord_flow_new(const coord_flow_options *options)
     if (f == NULL)
         return NULL;
     f->options = *options;
-    if (!flow_counts_init(f)) {
+    if (!flow_counts_init(f) || !flow_units_init(f)) {
+        coord_counts_fini(&f->past);
+        flow_units_fini(f);
         free(f);
         return NULL;
     }
@@ -414,6 +417,7 @@ void coord_flow_free(coord_flow **out)
     flow_notes_fini(&f->taken);
     flow_notes_fini(&f->empty);
     coord_counts_fini(&f->past);
+    flow_units_fini(f);
     pthread_mutex_destroy(&f->lock);
     pthread_mutex_destroy(&f->print_lock);
     free(f);

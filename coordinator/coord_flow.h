@@ -8,6 +8,7 @@
 #define COORD_FLOW_H
 
 #include "coordinator/coord_counts.h"
+#include "coordinator/coord_load.h"
 #include "coordinator/proto_worker.h"
 #include "dataflow/df_part.h"
 #include "snapshot/snap_chunk.h"
@@ -55,5 +56,8 @@ bool coord_flow_fingerprint(coord_flow *flow, char text[33]);
 /* What this process has counted, over all generations. False: out of memory; else *counts is the
  * caller's, to be finished. */
 bool coord_flow_counts(const coord_flow *flow, const proto_worker *worker, coord_counts *counts);
+/* The worker's units, with what they have cost since the last call and hold now. False: out of memory; else
+ * they are added to *load, which owns them. */
+bool coord_flow_units(coord_flow *flow, const proto_worker *worker, coord_load *load);
 
 #endif

@@ -72,6 +72,10 @@ struct coord_flow {
     pthread_mutex_t print_lock;
     bool have_print;
     df_hash print;
+    df_unit_cost *units;  /* [key_groups]: as they were when they were told last, in this generation */
+    uint64_t *unit_costs; /* [key_groups]: nanoseconds of a step, also of earlier generations */
+    df_unit_cost *units_now; /* scratch */
+    uint64_t units_wall_ns, units_process_ns; /* then: of all units, of the process */
     coord_counts past;    /* of earlier generations, and of loading and writing; by vertex */
 };
 
@@ -102,5 +106,11 @@ bool flow_counts_init(coord_flow *f); /* false: out of memory */
 /* A generation begins; ends, its graph and its channels being there still. */
 void flow_counts_begin(coord_flow *f, const proto_worker *w);
 void flow_counts_end(coord_flow *f, const proto_worker *w);
+
+/* ---- coord_flow_units.c ---- */
+bool flow_units_init(coord_flow *f); /* false: out of memory */
+void flow_units_fini(coord_flow *f);
+/* A generation begins: its graph counts from 0. */
+void flow_units_begin(coord_flow *f);
 
 #endif

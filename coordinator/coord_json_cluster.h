@@ -5,6 +5,7 @@
 #define COORD_JSON_CLUSTER_H
 
 #include "coordinator/coord_status.h"
+#include "coordinator/coord_workers.h"
 #include "dataflow/df_plan.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ char *coord_json_question(const coord_question *question);
 
 char *coord_json_status(const coord_status *status);
 char *coord_json_snapshots(uint64_t head, const snap_entry *entries, uint32_t count);
+char *coord_json_workers(const char *job, const coord_workers_row *rows, uint32_t count);
 char *coord_json_done(void);
 char *coord_json_error(const char *text);
 
@@ -28,6 +30,8 @@ char *coord_json_error(const char *text);
 bool coord_json_status_read(coord_status *status, const char *text, size_t size, df_error *err);
 /* A line per snapshot. */
 bool coord_json_snapshots_print(FILE *out, const char *text, size_t size, df_error *err);
+/* A line per worker. */
+bool coord_json_workers_print(FILE *out, const char *text, size_t size, df_error *err);
 bool coord_json_is_done(const char *text, size_t size, df_error *err);
 
 /* What `weir run --workers --json` prints when it has ended. False: it could not be written. */

@@ -343,6 +343,51 @@ static void expose_channel_family(expose *e, const told_family *f)
     }
 }
 
+/* ---- how busy workers are ---- */
+
+/* A family of a number of each row; those of units are shown when they were told. */
+typedef struct row_family {
+    const char *name, *help;
+    enum { ROW_COUNT, ROW_REAL, ROW_NANOSECONDS } form;
+    bool units;
+    size_t offset;
+} row_family;
+
+#define OF(field) offsetof(coord_workers_row, field)
+static const row_family row_families[] = {
+    { "weir_worker_busy_ratio", "Of a worker's threads' time, what its process used.", ROW_REAL, false,
+      OF(busy) },
+    { "weir_worker_host_load_ratio", "Of its machine's processors' time, what all programs used.",
+      ROW_REAL, false, OF(host_load) },
+    { "weir_worker_host_free_bytes", "Memory that is left on its machine.", ROW_COUNT, false,
+      OF(free_bytes) },
+    { "weir_worker_process_bytes", "Memory of its process.", ROW_COUNT, false, OF(process_bytes) },
+    { "weir_worker_state_rows", "Rows of the states in its key groups.", ROW_COUNT, true, OF(rows) },
+    { "weir_worker_state_bytes", "Bytes of the states in its key groups.", ROW_COUNT, true, OF(bytes) },
+    { "weir_worker_step_cost_seconds", "What a step of its key groups costs, summed over threads.",
+      ROW_NANOSECONDS, true, OF(cost_ns) },
+};
+#undef OF
+
+static void expose_row_family(expose *e, const row_family *f)
+{
+    coord_expose_family(&e->out, f->name, COORD_GAUGE, f->help);
+    for (uint32_t i = 0; i < e->from->row_count; i++) {
+        const coord_workers_row *row = &e->from->rows[i];
+        const coord_label labels[] = { { "worker", peer_label(e, row->id) }, { 0 } };
+        const void *value = (const char *)row + f->offset;
+
+        if (labels[0].value == NULL || !row->told || (f->units && row->units_age_us == UINT64_MAX))
+            continue;
+        if (f->form == ROW_REAL)
+            coord_expose_real(&e->out, f->name, labels, *(const double *)value);
+        else if (f->form == ROW_NANOSECONDS)
+            coord_expose_nanoseconds(&e->out, f->name, labels, *(const uint64_t *)value);
+        else
+            coord_expose_count(&e->out, f->name, labels, *(const uint64_t *)value);
+    }
+}
+
 static void expose_told(expose *e)
 {
     for (size_t i = 0; i < COUNT_OF(worker_families); i++)
@@ -396,6 +441,8 @@ char *coord_metrics_text(const coord_metrics *metrics, size_t *size)
         expose_rejected(&e);
         expose_workers(&e);
         expose_worker_steps(&e);
+        for (size_t f = 0; f < COUNT_OF(row_families); f++)
+            expose_row_family(&e, &row_families[f]);
         expose_told(&e);
         text = (char *)df_writer_take(&e.out, size);
     }

@@ -8,6 +8,7 @@
 
 #include "coordinator/coord_counts.h"
 #include "coordinator/coord_status.h"
+#include "coordinator/coord_workers.h"
 
 #define COORD_METRICS_SIZE_MAX (64u << 20) /* of the text */
 
@@ -19,6 +20,8 @@ typedef struct coord_metrics {
     double last_seconds;              /* that it took; below 0: not known */
     const coord_histogram *snapshots; /* seconds of those that this process has seen */
     const coord_counts *const *counts; /* [status->worker_count] of each worker; null: not told yet */
+    const coord_workers_row *rows;     /* [row_count]: how workers stand */
+    uint32_t row_count;
 } coord_metrics;
 
 /* The text, freed by the caller with free(). Null: out of memory, or it would be too long. */

@@ -506,6 +506,7 @@ void coord_server_close(coord_server **server)
     for (uint32_t i = 0; i < s->peer_count; i++)
         server_peer_uncount(&s->peers[i]);
     free(s->peers);
+    free(s->units);
     coord_wire_fini(&s->wire);
     free(s->workers);
     free(s);

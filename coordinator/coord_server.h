@@ -23,6 +23,8 @@ typedef struct coord_server_job {
     const proto_plan *plan;
     const coord_shape *shape;
     const df_policy *policy;
+    const df_draft_worker *workers; /* [worker.LABEL] of the job */
+    uint32_t worker_count;
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
     bool streams;
     uint32_t window;

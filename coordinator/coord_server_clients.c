@@ -165,6 +165,18 @@ static char *reply_snapshots(coord_server *s)
     return coord_json_snapshots(coord_commit_head(s->commit).attempt, entries, count);
 }
 
+static char *reply_workers(coord_server *s)
+{
+    coord_workers_row *rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
+    char *text;
+
+    if (rows == NULL)
+        return NULL;
+    text = coord_json_workers(s->job.name, rows, server_workers(s, rows));
+    free(rows);
+    return text;
+}
+
 /* The label of the next snapshot that begins. */
 static char *reply_label(coord_server *s, const coord_question *q)
 {
@@ -187,6 +199,8 @@ void server_take_query(coord_server *server, const proto_msg *msg)
         text = reply_status(server);
     else if (strcmp(q.what, "snapshots") == 0)
         text = reply_snapshots(server);
+    else if (strcmp(q.what, "workers") == 0)
+        text = reply_workers(server);
     else if (strcmp(q.what, "label") == 0)
         text = reply_label(server, &q);
     else

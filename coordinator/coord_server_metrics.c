@@ -88,7 +88,7 @@ static const snap_entry *newest(const coord_server *s)
 }
 
 static char *metrics_text(coord_server *s, coord_status *status, const coord_counts **counts,
-                          size_t *size)
+                          coord_workers_row *rows, size_t *size)
 {
     coord_metrics metrics = { .status = status, .last = newest(s), .counts = counts,
                               .snapshots = &s->seen.snapshots,
@@ -104,6 +104,8 @@ static char *metrics_text(coord_server *s, coord_status *status, const coord_cou
 
         counts[i] = peer == NULL ? NULL : peer->counts;
     }
+    metrics.rows = rows;
+    metrics.row_count = server_workers(s, rows);
     return coord_metrics_text(&metrics, size);
 }
 
@@ -111,6 +113,7 @@ void server_metrics_turn(coord_server *server)
 {
     coord_status *status;
     const coord_counts **counts;
+    coord_workers_row *rows;
     size_t size = 0;
     char *text = NULL;
 
@@ -118,9 +121,11 @@ void server_metrics_turn(coord_server *server)
         return;
     status = malloc(sizeof *status);
     counts = calloc(PROTO_WORKERS_MAX, sizeof *counts);
-    if (status != NULL && counts != NULL)
-        text = metrics_text(server, status, counts, &size);
+    rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
+    if (status != NULL && counts != NULL && rows != NULL)
+        text = metrics_text(server, status, counts, rows, &size);
     coord_http_put(server->http, text, size);
     free(status);
     free(counts);
+    free(rows);
 }

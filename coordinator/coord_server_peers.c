@@ -265,6 +265,9 @@ void server_take_worker(coord_server *server, const proto_msg *msg)
     case PROTO_TYPE_metrics:
         server_take_metrics(server, msg);
         return;
+    case PROTO_TYPE_load:
+        server_take_load(server, msg);
+        return;
     case PROTO_TYPE_finished:
         take_finished(server, msg);
         return;

@@ -9,10 +9,13 @@
 #include "coordinator/coord_counts.h"
 #include "coordinator/coord_http.h"
 #include "coordinator/coord_log.h"
+#include "coordinator/coord_load.h"
 #include "coordinator/coord_net.h"
+#include "coordinator/coord_place.h"
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_wire.h"
+#include "coordinator/coord_workers.h"
 
 #define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
 #define SERVER_SAMPLES 16u
@@ -24,7 +27,25 @@ typedef struct server_peer {
     bool here; /* its connection is there */
     char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
     coord_counts *counts;    /* as it told last; owned; null: it has not */
+    coord_load load;         /* as it told last, without units */
+    uint64_t load_us;        /* when; 0: it has not */
+    uint64_t reserved_bytes; /* that decisions have given it since then */
+    double reserved_load;
 } server_peer;
+
+/* What was told last of a unit. */
+typedef struct server_unit {
+    uint64_t from;           /* by whom; 0: nobody has */
+    uint64_t told_us, cost_ns, rows, bytes;
+} server_unit;
+
+/* Workers and units as placement wants them; labels are borrowed from here. */
+typedef struct server_view {
+    coord_place_worker *workers; /* as s->workers of that moment */
+    char (*labels)[WEIR_NAME_MAX];
+    coord_place_unit *units; /* their owners are whoever told of them last */
+    coord_place_input input; /* of all this */
+} server_view;
 
 struct coord_server {
     coord_server_options options;
@@ -44,6 +65,7 @@ struct coord_server {
     uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
     uint32_t peer_count, peer_room;
+    server_unit *units;      /* of each key group but the sinks'; null: nobody has told of any */
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
     uint64_t command_number; /* of our own */
     uint64_t skipped_told, skipped_us;
@@ -97,6 +119,16 @@ void server_take_metrics(coord_server *server, const proto_msg *msg);
 void server_peer_uncount(server_peer *peer);
 /* Show the numbers to whoever waits for them. */
 void server_metrics_turn(coord_server *server);
+
+/* ---- coord_server_load.c ---- */
+void server_take_load(coord_server *server, const proto_msg *msg);
+/* False: out of memory, or no worker is known. */
+bool server_view_make(coord_server *server, server_view *view);
+void server_view_free(server_view *view);
+/* Note what a decision on a view gives to workers, until they have told their next load. */
+void server_view_reserve(coord_server *server, server_view *view, const uint32_t *after);
+/* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */
+uint32_t server_workers(coord_server *server, coord_workers_row *rows);
 
 /* ---- coord_server_clients.c ---- */
 void server_take_query(coord_server *server, const proto_msg *msg);

@@ -14,6 +14,7 @@
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_recorder.h"
 #include "coordinator/coord_state.h"
+#include "coordinator/coord_usage.h"
 #include "coordinator/coord_verb.h"
 #include "coordinator/coord_wire.h"
 #include "dataflow/df_failpoint.h"
@@ -29,6 +30,7 @@
 #define WORKER_BEAT_US    200000u
 #define WORKER_RESEND_US  500000u
 #define WORKER_METRICS_US 1000000u /* between two messages with what was counted */
+#define WORKER_UNITS_US   1000000u /* ... with what units cost */
 #define WORKER_CREDIT     (64u << 20)
 #define WORKER_FRAME_SIZE (256u << 10)
 
@@ -62,7 +64,8 @@ static const coord_option worker_table[] = {
 
 typedef struct worker {
     const worker_options *options;
-    uint64_t id, hello_at_us, metrics_at_us;
+    uint64_t id, hello_at_us, metrics_at_us, load_at_us, units_at_us;
+    coord_usage usage; /* at the load before */
     coord_net *net;
     coord_wire wire;
     uint64_t job;
@@ -127,6 +130,35 @@ static void say_metrics(worker *w, uint64_t now)
         worker_say(w, 0, &msg);
     df_writer_fini(&out);
     coord_counts_fini(&counts);
+}
+
+static uint32_t threads_of(const worker *w)
+{
+    return w->options->threads.given ? (uint32_t)w->options->threads.value
+           : w->told.threads > 0     ? w->told.threads
+                                     : coord_machine_threads();
+}
+
+/* At once when there is a job, then every sample. */
+static void say_load(worker *w, uint64_t now)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_load, .job = w->job, .sender = w->id } };
+    coord_load load = { .threads = threads_of(w), .backend = "cpu" };
+    df_writer out;
+
+    if (now < w->load_at_us)
+        return;
+    w->load_at_us = now + (uint64_t)(1e6 * w->plan->draft->policy.placement.sample_seconds);
+    coord_usage_take(&w->usage, load.threads, &load);
+    if (now >= w->units_at_us && coord_flow_units(w->flow, w->proto, &load))
+        w->units_at_us = now + WORKER_UNITS_US;
+    df_writer_init_growing(&out, PROTO_PAYLOAD_SIZE_MAX);
+    coord_load_encode(&out, &load);
+    msg.load.payload = (proto_bytes){ out.data, (uint32_t)out.size };
+    if (df_writer_ok(&out))
+        worker_say(w, 0, &msg);
+    df_writer_fini(&out);
+    coord_load_fini(&load);
 }
 
 /* ---- what the protocol's half asks ---- */
@@ -267,13 +299,6 @@ static snap_codec codec_of(const df_policy *policy)
                                                                  : SNAP_NONE;
 }
 
-static uint32_t threads_of(const worker *w)
-{
-    return w->options->threads.given ? (uint32_t)w->options->threads.value
-           : w->told.threads > 0     ? w->told.threads
-                                     : coord_machine_threads();
-}
-
 static bool begin(worker *w)
 {
     coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
@@ -401,10 +426,19 @@ static void take_event(worker *w, const coord_net_event *e)
         proto_worker_linked(w->proto, now_us(), e->peer);
 }
 
+static uint64_t turn_deadline(const worker *w)
+{
+    uint64_t deadline;
+
+    if (w->proto == NULL)
+        return w->hello_at_us;
+    deadline = proto_worker_deadline(w->proto);
+    return w->load_at_us < deadline ? w->load_at_us : deadline;
+}
+
 static void turn(worker *w)
 {
-    uint64_t now = now_us(), deadline = w->proto == NULL ? w->hello_at_us
-                                                         : proto_worker_deadline(w->proto), ready;
+    uint64_t now = now_us(), deadline = turn_deadline(w), ready;
     coord_net_event e;
 
     if (coord_net_wait(w->net, deadline > now ? (int64_t)(deadline - now) : 0, NULL, 0, &ready) ==
@@ -420,6 +454,7 @@ static void turn(worker *w)
     proto_worker_tick(w->proto, now);
     coord_flow_poll(w->flow, w->proto, now);
     say_metrics(w, now);
+    say_load(w, now);
 }
 
 static uint64_t number_of(const worker_options *o)
@@ -446,6 +481,7 @@ static df_status open_net(worker *w, df_error *err)
 static int worker_run(const coord_args *args, const void *options)
 {
     worker w = { .options = options };
+    coord_load first = { 0 };
     df_error err = { 0 };
     df_status s;
 
@@ -463,6 +499,7 @@ static int worker_run(const coord_args *args, const void *options)
         coord_wire_fini(&w.wire);
         return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
     }
+    coord_usage_take(&w.usage, 1, &first); /* loads are of the time between two looks */
     while (!w.stopped)
         turn(&w);
     proto_worker_free(&w.proto);

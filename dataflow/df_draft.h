@@ -74,6 +74,33 @@ typedef enum df_fault_mode {
     DF_FAULT_NONE,         /* the job fails */
 } df_fault_mode;
 
+/* Which worker a key group goes to, of those that may have it. */
+typedef enum df_placing {
+    DF_PLACE_LOCALITY = 0, /* neighbours stay together */
+    DF_PLACE_LEAST_LOADED,
+    DF_PLACE_ROUND_ROBIN,
+} df_placing;
+
+/* [placement] */
+typedef struct df_placement {
+    df_placing policy;
+    bool automatic;          /* rebalance without being asked */
+    uint64_t min_free_bytes; /* what a worker's host keeps free */
+    uint32_t min_compute_capability; /* ten times it, 80 is 8.0; 0: processors too */
+    uint32_t priority;       /* the least that a worker must have */
+    uint32_t label_count;    /* 0: any worker */
+    const df_text *labels;   /* of workers; one that ends in * is a beginning */
+    double sample_seconds;   /* between two of a worker's loads; 0.01 .. 60 */
+} df_placement;
+
+/* [scaling] */
+typedef struct df_scaling {
+    bool on;                 /* the job has the section */
+    uint32_t min, max;       /* workers; max 0: one per processor of the coordinator's machine */
+    double target_utilisation; /* above 0, at most 1 */
+    double cool_down_seconds;
+} df_scaling;
+
 /* All fields hold their defaults where the job says nothing. */
 typedef struct df_policy {
     bool snapshot;                 /* the job has a [snapshot] section */
@@ -86,6 +113,8 @@ typedef struct df_policy {
     uint32_t fault_max_restarts;
     double fault_backoff_seconds;  /* 0 .. 3600 */
     uint32_t fault_retries;        /* 1 .. 100 */
+    df_placement placement;
+    df_scaling scaling;
 } df_policy;
 
 typedef struct df_draft_worker {
@@ -93,6 +122,7 @@ typedef struct df_draft_worker {
     df_text backend;  /* "cpu", or "cuda:N" with N of up to three digits */
     uint32_t threads; /* 0: one per core */
     df_text endpoint; /* text null: the worker chooses */
+    uint32_t priority;
 } df_draft_worker;
 
 typedef struct df_draft {

@@ -198,7 +198,7 @@ static bool make_threads(df_graph *g)
         if (t->deque.items == NULL || t->local == NULL || t->vertices == NULL)
             return false;
     }
-    return true;
+    return graph_unit_setup(g, arena_of(g));
 }
 
 static bool make_kept(df_graph *g)

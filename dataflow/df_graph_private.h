@@ -149,6 +149,7 @@ typedef struct graph_thread {
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
+    _Atomic uint64_t *unit_ns;  /* [key_groups]: time of its tasks; null unless in a part */
     pthread_t handle;
 } graph_thread;
 
@@ -198,6 +199,7 @@ struct df_graph {
     graph_capture capture;
     _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
     uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
+    char *units;                   /* what each unit holds (df_unit.c) */
     _Atomic uint32_t task_ns;      /* about how long a task takes */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
@@ -312,6 +314,14 @@ df_status graph_move_early(df_graph *graph, uint32_t edge, uint64_t tick, uint32
 bool graph_move_awaits(const df_graph *graph, uint64_t tick, uint32_t unit);
 df_status graph_move_take(df_graph *graph, uint64_t tick, uint32_t unit, const uint8_t *bytes,
                           size_t size, df_error *err) DF_MUST_CHECK;
+
+/* ---- df_unit.c ---- */
+bool graph_unit_setup(df_graph *graph, df_arena *arena);
+/* A task has run for so long. */
+void graph_unit_ran(graph_thread *thread, uint32_t stage, uint32_t key_group, uint64_t tick,
+                    uint64_t nanoseconds);
+/* So many rows of a state are in a key group. */
+void graph_unit_holds(df_graph *graph, uint32_t state, uint32_t key_group, uint32_t rows);
 
 /* ---- df_parcel.c ---- */
 bool graph_parcel_setup(df_graph *graph, df_arena *arena);

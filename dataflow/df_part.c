@@ -32,6 +32,7 @@ df_status df_graph_restore(df_graph *g, uint32_t state, uint32_t key_group, df_b
         graph_send_print(t, g->vertices[vertex].print, key_group, before, g->first_tick);
     }
     graph_capture_state(t, state, key_group, graph_commit_tick(g, g->first_tick), batch);
+    graph_unit_holds(g, state, key_group, batch->view.row_count);
     for (uint32_t i = 0; i < stage->out_count; i++) {
         uint32_t edge = stage->out_edges[i];
         if (p->edges[edge].stream != stream || !g->ticks[slot].edges[edge])

@@ -109,6 +109,19 @@ typedef struct df_progress {
 
 void df_graph_progress(df_graph *graph, df_progress *progress);
 
+/* ---- measuring ---- */
+
+/* What a unit costs and holds here. What was another member's the whole time is 0; what has become
+ * another's holds what it did then. */
+typedef struct df_unit_cost {
+    uint64_t tick;        /* of its newest task */
+    uint64_t nanoseconds; /* of all its tasks, sinks' not counted; only grows */
+    uint64_t rows, bytes; /* of its states, as they enter the next step */
+} df_unit_cost;
+
+/* units[key_groups]. Any thread. */
+void df_graph_unit_costs(const df_graph *graph, df_unit_cost *units);
+
 /* ---- snapshots ---- */
 
 /* What enters a tick: references, and copies of what is small. Each piece is kept by one member: by the

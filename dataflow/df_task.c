@@ -410,8 +410,10 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         return false;
     if (g->vertices[vertex].print != DF_NONE && g->ticks[slot].print_states)
         graph_print_state(t, vertex, key_group, slot, batch);
-    if (g->parted)
+    if (g->parted) {
         graph_capture_state(t, v->state, key_group, g->ticks[slot].tick, batch);
+        graph_unit_holds(g, v->state, key_group, batch->view.row_count);
+    }
     if (g->kept != NULL)
         keep(t, &g->kept[v->state][key_group], batch);
     t->local[v->outs[0]] = batch;
@@ -605,6 +607,10 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
         }
     }
     graph_scratch_reset(t);
-    if (g->parted)
-        note_time(g, nanoseconds() - begin);
+    if (g->parted) {
+        uint64_t spent = nanoseconds() - begin;
+
+        note_time(g, spent);
+        graph_unit_ran(t, stage, key_group, tick->tick, spent);
+    }
 }

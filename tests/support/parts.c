@@ -483,7 +483,11 @@ static void stop(parts *p)
     df_error err = { 0 };
 
     for (uint32_t i = 0; i < p->live; i++) {
+        df_part part = part_of(p, i, 0);
+
         df_graph_halt(p->members[i].graph);
+        if (p->options->on_end != NULL)
+            p->options->on_end(p->options->user, p->members[i].graph, &part);
         check(df_graph_finish(p->members[i].graph, &err), &err);
         df_graph_free(&p->members[i].graph);
         free(p->members[i].empty);

@@ -14,6 +14,8 @@ typedef struct parts_options {
     bool fingerprint_steps;
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
     void *user;
+    /* Each member's graph when all has been run; null: not wanted. */
+    void (*on_end)(void *user, const df_graph *graph, const df_part *part);
 } parts_options;
 
 /* What was captured, copied. */

@@ -299,10 +299,10 @@ static void test_policies(void **state)
         "[fault_tolerance]\nmode = \"retry\"\nmax_restarts = 0\nbackoff_seconds = 2.5\n"
         "retries = 100\n"
         "[replay]\nmode = \"off\"\n"
-        "[placement]\npolicy = \"locality\"\nmin_free_bytes = \"2GiB\"\n"
+        "[placement]\npolicy = \"round-robin\"\nmin_free_bytes = \"2GiB\"\n"
         "[worker.left]\nthreads = 2\nendpoint = \"tcp://left:7000\"\n"
-        "[worker.right]\nbackend = \"cuda:0\"\n"
-        "[scaling]\n");
+        "[worker.right]\nbackend = \"cuda:0\"\npriority = 4\n"
+        "[scaling]\nmin = 2\nmax = 5\ntarget_utilisation = 0.5\ncool_down_seconds = 0\n");
 
     (void)state;
     assert_true(d->policy.snapshot);
@@ -314,6 +314,13 @@ static void test_policies(void **state)
     assert_int_equal(d->policy.fault_max_restarts, 0);
     assert_true(d->policy.fault_backoff_seconds == 2.5);
     assert_int_equal(d->policy.fault_retries, 100);
+    assert_int_equal(d->policy.placement.policy, DF_PLACE_ROUND_ROBIN);
+    assert_int_equal(d->policy.placement.min_free_bytes, 2ull << 30);
+    assert_true(d->policy.scaling.on);
+    assert_int_equal(d->policy.scaling.min, 2);
+    assert_int_equal(d->policy.scaling.max, 5);
+    assert_true(d->policy.scaling.target_utilisation == 0.5);
+    assert_true(d->policy.scaling.cool_down_seconds == 0);
 
     assert_int_equal(d->worker_count, 2); /* in the order of the file */
     assert_string_equal(d->workers[0].label.text, "left");
@@ -326,8 +333,34 @@ static void test_policies(void **state)
     assert_string_equal(d->workers[1].backend.text, "cuda:0");
     assert_int_equal(d->workers[1].backend.place.line, 22); /* for who cannot compute on it */
     assert_int_equal(d->workers[1].backend.place.column, 1);
+    assert_int_equal(d->workers[0].priority, 0);
+    assert_int_equal(d->workers[1].priority, 4);
     assert_int_equal(d->workers[1].threads, 0);
     assert_null(d->workers[1].endpoint.text);
+    cfg_draft_free(&d);
+}
+
+static void test_placement(void **state)
+{
+    df_draft *d = draft_of("[job]\nsteps = 1\n"
+                           "[placement]\npolicy = \"least-loaded\"\nauto = true\n"
+                           "min_compute_capability = 8.6\npriority = 2\n"
+                           "label = [\"fast*\", \"left\"]\nsample_seconds = 1\n");
+    const df_placement *p = &d->policy.placement;
+
+    (void)state;
+    assert_int_equal(p->policy, DF_PLACE_LEAST_LOADED);
+    assert_true(p->automatic);
+    assert_int_equal(p->min_compute_capability, 86);
+    assert_int_equal(p->priority, 2);
+    assert_int_equal(p->label_count, 2);
+    assert_string_equal(p->labels[0].text, "fast*");
+    assert_string_equal(p->labels[1].text, "left");
+    assert_true(p->sample_seconds == 1);
+    cfg_draft_free(&d);
+    d = draft_of("[job]\nsteps = 1\n[placement]\nlabel = \"left\"\n");
+    assert_int_equal(d->policy.placement.label_count, 1);
+    assert_string_equal(d->policy.placement.labels[0].text, "left");
     cfg_draft_free(&d);
 }
 
@@ -342,6 +375,17 @@ static void check_default_policy(const df_policy *p)
     assert_int_equal(p->fault_max_restarts, 10);
     assert_true(p->fault_backoff_seconds == 0.1);
     assert_int_equal(p->fault_retries, 3);
+    assert_int_equal(p->placement.policy, DF_PLACE_LOCALITY);
+    assert_false(p->placement.automatic);
+    assert_int_equal(p->placement.min_free_bytes, 0);
+    assert_int_equal(p->placement.min_compute_capability, 0);
+    assert_int_equal(p->placement.priority, 0);
+    assert_int_equal(p->placement.label_count, 0);
+    assert_true(p->placement.sample_seconds == 0.25);
+    assert_int_equal(p->scaling.min, 1);
+    assert_int_equal(p->scaling.max, 0);
+    assert_true(p->scaling.target_utilisation == 0.7);
+    assert_true(p->scaling.cool_down_seconds == 30);
 }
 
 static void test_default_policies(void **state)
@@ -350,11 +394,14 @@ static void test_default_policies(void **state)
 
     (void)state;
     assert_false(d->policy.snapshot);
+    assert_false(d->policy.scaling.on);
     check_default_policy(&d->policy);
     assert_int_equal(d->worker_count, 0);
     cfg_draft_free(&d);
-    d = draft_of("[job]\nsteps = 1\n[snapshot]\n[fault_tolerance]\n[worker]\n");
+    d = draft_of("[job]\nsteps = 1\n[snapshot]\n[fault_tolerance]\n[worker]\n[placement]\n"
+                 "[scaling]\n");
     assert_true(d->policy.snapshot);
+    assert_true(d->policy.scaling.on);
     check_default_policy(&d->policy);
     assert_int_equal(d->worker_count, 0);
     cfg_draft_free(&d);
@@ -525,7 +572,27 @@ static void test_run_errors(void **state)
           "a.toml:10:11: worker \"c\": backend: expected \"cpu\" or \"cuda:N\", found "
           "\"cuda:1000\"\n"
           "a.toml:11:1: worker \"c\": unknown key \"port\"\n" },
+        { "[placement]\nmin_compute_capability = 8.65\nlabel = [\"a\", \"\"]\n"
+          "sample_seconds = 0\npolicy = \"locale\"\n",
+          "a.toml:4:26: [placement]: min_compute_capability: expected a version such as 8.0, found "
+          "8.65\n"
+          "a.toml:5:9: [placement]: label: a label is not empty\n"
+          "a.toml:6:18: [placement]: sample_seconds: must be in 0.01..60, found 0\n"
+          "a.toml:7:10: [placement]: policy: \"locale\" is none of locality, least-loaded, "
+          "round-robin\n" },
+        { "[placement]\nlabel = 3\nauto = 1\n",
+          "a.toml:4:9: [placement]: label: expected a text or a list of texts, found 3\n"
+          "a.toml:5:8: [placement]: auto: expected true or false, found 1\n" },
         { "[scaling]\nx = 1\n", "a.toml:4:1: [scaling]: unknown key \"x\"\n" },
+        { "[scaling]\nmin = 5\nmax = 4\n",
+          "a.toml:5:7: [scaling]: max: must be at least min, 5, found 4\n" },
+        { "[scaling]\nmin = 0\nmax = 1001\ntarget_utilisation = 1.5\n"
+          "cool_down_seconds = -1\n[worker.a]\npriority = -1\n",
+          "a.toml:4:7: [scaling]: min: must be in 1..1000, found 0\n"
+          "a.toml:5:7: [scaling]: max: must be in 1..1000, found 1001\n"
+          "a.toml:6:22: [scaling]: target_utilisation: must be > 0, <= 1, found 1.5\n"
+          "a.toml:7:21: [scaling]: cool_down_seconds: must be in 0..86400, found -1\n"
+          "a.toml:9:12: worker \"a\": priority: must be at least 0, found -1\n" },
     };
 
     (void)state;
@@ -701,7 +768,8 @@ int main(void)
         cmocka_unit_test(test_whole_job),     cmocka_unit_test(test_whole_job_operators),
         cmocka_unit_test(test_job_and_run),   cmocka_unit_test(test_option_defaults),
         cmocka_unit_test(test_option_values), cmocka_unit_test(test_kind_by_role),
-        cmocka_unit_test(test_policies),      cmocka_unit_test(test_default_policies),
+        cmocka_unit_test(test_policies),      cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_default_policies),
         cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_section_errors),
         cmocka_unit_test(test_job_errors),    cmocka_unit_test(test_file_name_as_job_name),
         cmocka_unit_test(test_run_errors),    cmocka_unit_test(test_worker_limits),

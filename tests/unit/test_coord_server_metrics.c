@@ -2,8 +2,7 @@
  * worker process; a socket of the test's own speaks for one, and the server is turned in between. */
 #include "tests/support/fake_worker.h"
 
-#include "coordinator/coord_counts.h"
-#include "coordinator/coord_net.h"
+#include "coordinator/coord_server_private.h"
 
 #include <arpa/inet.h>
 #include <ftw.h>
@@ -33,6 +32,8 @@ typedef struct scene {
     coord_net *net;
     time_t end;
     char page[1 << 16];
+    df_draft_worker labelled;
+    coord_workers_row rows[PROTO_WORKERS_MAX];
 } scene;
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
@@ -59,6 +60,10 @@ static scene *scene_new(void)
                                  .text = s->text, .sets = "", .plan = &s->model.plan,
                                  .shape = &s->shape, .policy = &s->policy, .window = 4 };
     s->status = calloc(1, sizeof *s->status);
+    s->labelled = (df_draft_worker){ .label = { .text = "speaker" }, .priority = 1 };
+    s->job.workers = &s->labelled;
+    s->job.worker_count = 1;
+    s->policy.placement.priority = 2;
     s->end = time(NULL) + LIMIT_S;
     assert_int_equal(coord_server_open(&s->server, &options, &error), DF_OK);
     assert_int_equal(coord_net_open(&s->net, &net, &error), DF_OK);
@@ -148,6 +153,18 @@ static void say_counts(scene *s, uint64_t tasks)
     coord_counts_fini(&c);
 }
 
+static void say_load(scene *s, uint64_t job, const coord_load *load)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_load, .job = job, .sender = SPEAKER } };
+    df_writer w;
+
+    df_writer_init_growing(&w, 1 << 16);
+    coord_load_encode(&w, load);
+    msg.load.payload = (proto_bytes){ w.data, (uint32_t)w.size };
+    say(s, &msg);
+    df_writer_fini(&w);
+}
+
 /* ---- looking ---- */
 
 static void fetch(scene *s)
@@ -227,9 +244,86 @@ static void test_told(void **state)
     scene_free(s);
 }
 
+/* Until the server has heard a load that keeps so many bytes free. */
+static void await_load(scene *s, const coord_load *load, coord_workers_row *row)
+{
+    do {
+        say_join(s);
+        say_load(s, s->status->number, load);
+        turn(s);
+        assert_int_equal(server_workers(s->server, s->rows), 1);
+        *row = s->rows[0];
+    } while (!row->told || row->free_bytes != load->free_bytes);
+}
+
+static void test_load(void **state)
+{
+    scene *s = scene_new();
+    coord_load_unit units[] = { { 1, 1000, 20, 300 }, { 4, 500, 1, 2 } };
+    coord_load load = { .host = "node7", .backend = "cpu", .threads = 3, .busy = 500000,
+                        .host_load = 250000, .free_bytes = 1000, .total_bytes = 2000,
+                        .process_bytes = 10 };
+    coord_workers_row row;
+    server_view view;
+
+    (void)state;
+    turn(s);
+    say_load(s, s->status->number, &load); /* of nobody who is known */
+    await_rejected(s, PROTO_REJECT_sender, 1);
+    say_join(s);
+    assert_int_equal(server_workers(s->server, s->rows), 1);
+    assert_false(s->rows[0].told);
+    assert_string_equal(s->rows[0].refused, "its priority is 1, at least 2 is asked for");
+    say_load(s, s->status->number + 1, &load);
+    await_rejected(s, PROTO_REJECT_job, 1);
+    await_load(s, &load, &row);
+    assert_string_equal(row.label, "speaker");
+    assert_string_equal(row.host, "node7");
+    assert_int_equal(row.threads, 3);
+    assert_true(row.busy == 0.5 && row.host_load == 0.25);
+    assert_int_equal(row.units_age_us, UINT64_MAX);
+    load.units_told = true;
+    load.unit_count = 2;
+    load.units = units;
+    load.free_bytes = 1001;
+    await_load(s, &load, &row);
+    assert_int_equal(row.rows, 21);
+    assert_int_equal(row.bytes, 302);
+    assert_int_equal(row.cost_ns, 1500);
+    units[1].unit = 5; /* the job has five, and the sink's own behind them */
+    load.free_bytes = 1002;
+    say_join(s);
+    say_load(s, s->status->number, &load);
+    await_rejected(s, PROTO_REJECT_field, 1);
+    assert_int_equal(server_workers(s->server, s->rows), 1);
+    assert_int_equal(s->rows[0].free_bytes, 1001);
+    fetch(s);
+    assert_non_null(strstr(s->page, "\nweir_worker_step_cost_seconds{worker=\"speaker\"} 0.0000015"));
+    assert_non_null(strstr(s->page, "\nweir_worker_host_load_ratio{worker=\"speaker\"} 0.25\n"));
+
+    /* What a decision gives is remembered until the next load. */
+    assert_true(server_view_make(s->server, &view));
+    assert_int_equal(view.input.unit_count, 5);
+    assert_int_equal(view.units[1].owner, 0);
+    assert_int_equal(view.units[0].owner, COORD_PLACE_NONE);
+    server_view_reserve(s->server, &view, (uint32_t[]){ 0, 0, 0, 0, 0 });
+    server_view_free(&view);
+    assert_true(server_view_make(s->server, &view));
+    assert_true(view.workers[0].reserved_load > 0);
+    server_view_free(&view);
+    units[1].unit = 4;
+    load.free_bytes = 1003;
+    await_load(s, &load, &row);
+    assert_true(server_view_make(s->server, &view));
+    assert_true(view.workers[0].reserved_load == 0);
+    server_view_free(&view);
+    scene_free(s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_page), cmocka_unit_test(test_told) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_page), cmocka_unit_test(test_told),
+                                        cmocka_unit_test(test_load) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,159 @@
+/* What a graph counts of each unit against a run of everything in one graph that keeps its states. */
+#include "config/cfg.h"
+#include "operators/op_list.h"
+#include "tests/support/parts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Two states, one of them without a space. */
+static const char job_text[] =
+    "[job]\nname = \"units\"\nsteps = 12\n"
+    "[space.sky]\naxes = [\"x\", \"y\"]\nsize = 8\n"
+    "[state.birds]\nspace = \"sky\"\ncolumns.f32 = [\"x\", \"y\", \"vx\", \"vy\"]\n"
+    "first = \"hatch\"\nnext = \"fly\"\n"
+    "[state.boys]\ncolumns.u32 = [\"school\"]\ncolumns.u8 = [\"ill\", \"immune\"]\n"
+    "first = \"term\"\nnext = \"catch\"\n"
+    "[operator.hatch]\nkind = \"uniform\"\nrows = 700\nspeed = [0.5, 1.0]\n"
+    "[operator.fly]\nkind = \"boids\"\nin = \"birds\"\nradius = 1.0\nseparation_radius = 0.1\n"
+    "scale = 0.15\nsteer = 0.055\ncollision = 10\nmatch = 0.015\nspeed = [0.5, 1.0]\n"
+    "[operator.term]\nkind = \"population\"\nplaces = 3\nsize = 100\nplace = \"school\"\nill = 3\n"
+    "[operator.mix]\nkind = \"aggregate\"\nin = \"boys\"\nby = \"school\"\n"
+    "compute.boys = \"count()\"\ncompute.ill = \"sum(ill)\"\n"
+    "[operator.catch]\nkind = \"sir\"\nin.agents = \"boys\"\nin.places = \"mix\"\n"
+    "place = \"school\"\ninfection = 1.8\nrecovery = 0.5\n"
+    "[run]\nkey_groups = 64\n";
+
+typedef struct expected {
+    const df_plan *plan;
+    const df_graph *whole;
+    uint32_t units_seen;
+    uint64_t rows, all;
+} expected;
+
+static df_plan *read_plan(void)
+{
+    cfg_options options = { .kinds = &op_kinds };
+    df_report report;
+    df_draft *draft;
+    df_plan *plan;
+
+    df_report_init(&report, "units.toml");
+    if (cfg_read(&draft, "units.toml", ".", job_text, strlen(job_text), &options, &report) != DF_OK ||
+        df_plan_new(&plan, &draft, &report) != DF_OK) {
+        df_report_print(&report, stderr);
+        fail();
+    }
+    return plan;
+}
+
+static uint32_t unit_of(const df_plan *plan, uint32_t state, uint32_t key_group)
+{
+    uint64_t groups = plan->vertices[plan->states[state].vertex].partition.key_groups;
+
+    return (uint32_t)((uint64_t)key_group * plan->key_groups / groups);
+}
+
+/* Rows and bytes of a unit as the kept states have them. */
+static void held(const expected *e, uint32_t unit, uint64_t *rows, uint64_t *bytes)
+{
+    static const uint64_t row_size[] = { 8 + 4 * 4, 8 + 4 + 1 + 1 };
+
+    *rows = *bytes = 0;
+    for (uint32_t s = 0; s < e->plan->state_count; s++) {
+        uint32_t groups = e->plan->vertices[e->plan->states[s].vertex].partition.key_groups;
+
+        for (uint32_t k = 0; k < groups; k++)
+            if (unit_of(e->plan, s, k) == unit) {
+                *rows += df_graph_state(e->whole, s, k)->row_count;
+                *bytes += df_graph_state(e->whole, s, k)->row_count * row_size[s];
+            }
+    }
+}
+
+static void check_member(void *user, const df_graph *graph, const df_part *part)
+{
+    static df_unit_cost costs[DF_KEY_GROUPS_MAX];
+    expected *e = user;
+    uint64_t sum = 0, vertices = 0;
+
+    df_graph_unit_costs(graph, costs);
+    for (uint32_t u = 0; u < e->plan->key_groups; u++) {
+        uint64_t rows, bytes;
+
+        held(e, u, &rows, &bytes);
+        sum += costs[u].nanoseconds;
+        if (part->owners[u] != part->member) {
+            assert_int_equal(costs[u].nanoseconds, 0);
+            assert_int_equal(costs[u].rows, 0);
+            assert_int_equal(costs[u].tick, 0);
+            continue;
+        }
+        e->units_seen++;
+        e->rows += rows;
+        assert_int_equal(costs[u].rows, rows);
+        assert_int_equal(costs[u].bytes, bytes);
+        if (rows > 0) {
+            assert_true(costs[u].nanoseconds > 0);
+            assert_true(costs[u].tick >= e->plan->job.steps); /* at the last step not every stage runs */
+        }
+    }
+    /* A task's time holds that of its vertices; every vertex here is in a task that counts. */
+    for (uint32_t v = 0; v < e->plan->vertex_count; v++) {
+        df_vertex_stats stats;
+
+        df_graph_vertex_stats_get(graph, v, &stats);
+        vertices += stats.nanoseconds;
+    }
+    assert_true(sum >= vertices);
+}
+
+static void test_units(void **state)
+{
+    df_plan *plan = read_plan();
+    expected e = { .plan = plan };
+    df_graph_options options = { .threads = 1, .keep_states = true };
+    df_graph *whole;
+    df_error err;
+
+    (void)state;
+    assert_int_equal(df_graph_new(&whole, plan, &options, &err), DF_OK);
+    assert_int_equal(df_graph_run(whole, plan->job.steps, &err), DF_OK);
+    e.whole = whole;
+    for (uint32_t seed = 0; seed < 12; seed++) {
+        parts_options o = { .members = 1 + seed % 4, .threads = 1 + seed / 4, .seed = seed,
+                            .user = &e, .on_end = check_member };
+        parts_snapshot *snapshot = NULL;
+
+        e.units_seen = 0;
+        e.rows = 0;
+        o.capture_tick = seed % 2 == 0 ? 0 : 6;
+        parts_run(plan, &o, NULL, &snapshot);
+        assert_int_equal(e.units_seen, plan->key_groups);
+        assert_int_equal(e.rows, 1000);
+        if (snapshot == NULL)
+            continue;
+        o.capture_tick = 0;
+        e.units_seen = 0;
+        parts_run(plan, &o, snapshot, NULL); /* restored ones are known, too */
+        assert_int_equal(e.units_seen, plan->key_groups);
+        parts_snapshot_free(&snapshot);
+    }
+    df_graph_free(&whole);
+    df_plan_free(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_units),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
