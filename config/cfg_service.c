@@ -45,7 +45,7 @@ static const weir_option limits_options[] = {
     { "jobs", "that have not ended; another one is refused", WEIR_U32, NULL, "64", "1..1000", NULL,
       offsetof(cfg_service, jobs_max) },
     { "ended", "jobs that are listed after their end; the oldest one is forgotten then", WEIR_U32, NULL,
-      "1000", "0..100000", NULL, offsetof(cfg_service, ended_max) },
+      "1000", "1..100000", NULL, offsetof(cfg_service, ended_max) },
     { 0 },
 };
 
