@@ -2,9 +2,10 @@
 
 #include "coordinator/coord_job.h"
 #include "coordinator/coord_join.h"
+#include "coordinator/coord_service.h"
 #include "coordinator/coord_times.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,11 @@ struct coord_client {
     char *reply;           /* of the last question */
     size_t reply_size;
     coord_status *status;
+    bool insecure;         /* how it was connected to, for others beside it */
+    char keys[DF_PATH_MAX]; /* "": the user's */
+    /* At a service: the job that is asked about ("": none), and whether it has ended. */
+    char job[WEIR_NAME_MAX];
+    bool ended;
 };
 
 /* ---- finding ---- */
@@ -31,6 +37,11 @@ static bool is_folder(const char *path)
     struct stat status;
 
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static bool is_tcp(const char *address)
+{
+    return strncmp(address, "tcp://", 6) == 0;
 }
 
 static bool has_history(const char *folder)
@@ -60,6 +71,16 @@ static df_status find_name(char name[WEIR_NAME_MAX], const char *file, df_error 
         return df_fail(err, s, "%s: the job file has errors; name the job or its folder instead", file);
     snprintf(name, WEIR_NAME_MAX, "%s", plan->job.name);
     df_plan_free(&plan);
+    return DF_OK;
+}
+
+df_status coord_client_name(char name[WEIR_NAME_MAX], const char *job, df_error *err)
+{
+    if (!is_folder(job) && access(job, R_OK) == 0)
+        return find_name(name, job, err);
+    if (!coord_ticket_name_is(job))
+        return df_fail(err, DF_EINVAL, "%.100s: neither a job file nor a job's name", job);
+    snprintf(name, WEIR_NAME_MAX, "%s", job);
     return DF_OK;
 }
 
@@ -151,30 +172,50 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
     }
 }
 
+/* Keep the text of a reply until the next one. */
+static df_status client_keep(coord_client *client, const proto_msg *msg, const char **reply, size_t *size,
+                             df_error *err)
+{
+    free(client->reply);
+    client->reply_size = msg->reply.text.size;
+    client->reply = malloc(client->reply_size + 1);
+    if (client->reply == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    memcpy(client->reply, msg->reply.text.data, client->reply_size);
+    client->reply[client->reply_size] = '\0';
+    *reply = client->reply;
+    *size = client->reply_size;
+    return DF_OK;
+}
+
 df_status coord_client_ask(coord_client *client, const coord_question *question, const char **reply,
                            size_t *size, df_error *err)
 {
-    char *text = coord_json_question(question);
     proto_msg msg = { .query = { .number = ++client->number } };
+    coord_question q = *question;
+    char *text;
     df_status s;
 
+    if (q.job[0] == '\0')
+        snprintf(q.job, sizeof q.job, "%s", client->job);
+    text = coord_json_question(&q);
     if (text == NULL)
         return df_fail(err, DF_ENOMEM, "out of memory");
     msg.query.text = (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
     s = client_talk(client, &msg, PROTO_TYPE_query, PROTO_TYPE_reply, COORD_ANSWER_US, err);
     free(text);
-    if (s != DF_OK)
-        return s;
-    free(client->reply);
-    client->reply_size = msg.reply.text.size;
-    client->reply = malloc(client->reply_size + 1);
-    if (client->reply == NULL)
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    memcpy(client->reply, msg.reply.text.data, client->reply_size);
-    client->reply[client->reply_size] = '\0';
-    *reply = client->reply;
-    *size = client->reply_size;
-    return DF_OK;
+    return s == DF_OK ? client_keep(client, &msg, reply, size, err) : s;
+}
+
+df_status coord_client_submit(coord_client *service, const proto_submit *submission, const char **reply,
+                              size_t *size, df_error *err)
+{
+    proto_msg msg = { .submit = *submission };
+    df_status s;
+
+    msg.submit.number = ++service->number;
+    s = client_talk(service, &msg, PROTO_TYPE_submit, PROTO_TYPE_reply, COORD_SUBMIT_US, err);
+    return s == DF_OK ? client_keep(service, &msg, reply, size, err) : s;
 }
 
 df_status coord_client_refresh(coord_client *client, df_error *err)
@@ -194,12 +235,32 @@ const coord_status *coord_client_status(const coord_client *client)
     return client->status;
 }
 
+/* A job whose coordinator is not there: it has ended, or can only be cancelled. */
+static df_status client_command_service(coord_client *c, const proto_command *command, proto_answer *answer,
+                                        df_error *err)
+{
+    coord_question question = { .what = "status" };
+    const char *reply;
+    size_t size;
+    df_status s;
+
+    if (command->verb == PROTO_VERB_CANCEL)
+        snprintf(question.what, sizeof question.what, "cancel");
+    *answer = (proto_answer){ .status = c->ended ? PROTO_ANSWER_ENDED : PROTO_ANSWER_OK };
+    if (c->ended)
+        return DF_OK;
+    s = coord_client_ask(c, &question, &reply, &size, err);
+    return s == DF_OK && !coord_json_is_done(reply, size, err) ? DF_EIO : s;
+}
+
 df_status coord_client_command(coord_client *client, const proto_command *command, uint64_t wait_us,
                                proto_answer *answer, df_error *err)
 {
     proto_msg msg = { .command = *command };
     df_status s;
 
+    if (client->job[0] != '\0')
+        return client_command_service(client, command, answer, err);
     msg.command.number = ++client->number;
     s = client_talk(client, &msg, PROTO_TYPE_command, PROTO_TYPE_answer, wait_us, err);
     *answer = msg.answer;
@@ -208,15 +269,15 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
 
 /* ---- life ---- */
 
+/* Connect; whoever is there is not asked anything yet. */
 static df_status client_connect(coord_client *c, const coord_join *join, df_error *err)
 {
-    df_status s;
-
     if (getrandom(&c->self, sizeof c->self, 0) != (ssize_t)sizeof c->self)
         return df_fail(err, DF_EIO, "no random bytes");
     c->self |= 1ull << 63; /* no worker's number */
-    s = coord_join_open(&c->net, join, c->self, err);
-    return s == DF_OK ? coord_client_refresh(c, err) : s;
+    c->insecure = join->insecure;
+    snprintf(c->keys, sizeof c->keys, "%s", join->keys == NULL ? "" : join->keys);
+    return coord_join_open(&c->net, join, c->self, err);
 }
 
 static df_status client_new(coord_client **out, const char *name, df_error *err)
@@ -235,26 +296,158 @@ static df_status client_new(coord_client **out, const char *name, df_error *err)
     return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
-df_status coord_client_open(coord_client **out, const char *state, df_error *err)
+/* Connect to an address, and (asks) hear how the job there stands. */
+static df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks,
+                           df_error *err)
+{
+    df_status s = client_new(out, name, err);
+
+    if (s == DF_OK)
+        s = client_connect(*out, join, err);
+    if (s == DF_OK && asks)
+        s = coord_client_refresh(*out, err);
+    if (s != DF_OK)
+        coord_client_close(out);
+    return s;
+}
+
+/* Connect to where a folder says that somebody listens. */
+static df_status client_in(coord_client **out, const char *folder, bool asks, df_error *err)
 {
     coord_endpoint e;
     coord_join join = { .address = e.address };
-    df_status s = client_new(out, state, err);
+    df_status s = coord_state_endpoint(&e, folder, err);
 
-    if (s == DF_OK)
-        s = coord_state_endpoint(&e, state, err);
+    *out = NULL;
     if (s == DF_END)
-        s = df_fail(err, DF_END, "%.200s: no coordinator runs", state);
-    if (s == DF_OK && e.key[0] != '\0') {
+        return df_fail(err, DF_END, "%.200s: no coordinator runs", folder);
+    if (s != DF_OK)
+        return s;
+    if (e.key[0] != '\0') {
         join.keys = e.keys;
         join.server_key = e.key;
-    } else if (s == DF_OK) {
-        join.insecure = strncmp(e.address, "tcp://", 6) == 0;
+    } else {
+        join.insecure = is_tcp(e.address);
     }
+    return client_at(out, folder, &join, asks, err);
+}
+
+df_status coord_client_open(coord_client **out, const char *state, df_error *err)
+{
+    return client_in(out, state, true, err);
+}
+
+/* ---- services ---- */
+
+/* Whether a service has its folder locked: who does not answer need not be waited for. */
+static bool service_lives(const char *folder)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    char path[DF_PATH_MAX];
+    int fd = coord_state_path(path, folder, "lock", NULL) == DF_OK ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    bool lives = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+    if (fd >= 0)
+        close(fd);
+    return lives;
+}
+
+df_status coord_client_service(coord_client **out, const coord_reach *reach, df_error *err)
+{
+    const char *where = reach->coordinator == NULL ? "runs" : reach->coordinator;
+    const coord_join join = { .address = where, .keys = reach->keys, .server_key = reach->server_key,
+                              .insecure = reach->insecure };
+    char folder[DF_PATH_MAX];
+    df_status s;
+
+    *out = NULL;
+    if (is_tcp(where))
+        return client_at(out, where, &join, false, err);
+    if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
+        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT");
+    s = coord_state_path(folder, where, COORD_SERVICE_FOLDER, err);
+    if (s == DF_OK && !service_lives(folder))
+        return df_fail(err, DF_END, "%.200s: no service runs there; weir coordinator --config FILE starts "
+                       "one, --coordinator says where it is", where);
+    return s == DF_OK ? client_in(out, folder, false, err) : s;
+}
+
+df_status coord_client_list(coord_client *service, uint64_t after, const char *job, coord_listing *listing,
+                            df_error *err)
+{
+    coord_question question = { .what = "list", .after = after };
+    const char *reply;
+    size_t size;
+    df_status s;
+
+    if (job != NULL) {
+        snprintf(question.what, sizeof question.what, "where");
+        snprintf(question.job, sizeof question.job, "%s", job);
+    }
+    s = coord_client_ask(service, &question, &reply, &size, err);
+    if (s == DF_OK && !coord_json_listing_read(listing, reply, size, err))
+        s = DF_EINVAL;
+    return s;
+}
+
+df_status coord_client_listed(coord_client **out, const coord_client *service, const coord_listed *listed,
+                              df_error *err)
+{
+    const coord_endpoint *e = &listed->endpoint;
+    const coord_join join = { .address = e->address,
+                              .keys = service->keys[0] == '\0' ? NULL : service->keys,
+                              .server_key = e->key[0] == '\0' ? NULL : e->key,
+                              .insecure = is_tcp(e->address) && service->insecure };
+
+    *out = NULL;
+    if (e->address[0] == '\0')
+        return df_fail(err, DF_END, "%s: its coordinator is being started", listed->ticket.name);
+    return client_at(out, listed->ticket.name, &join, true, err);
+}
+
+/* The coordinator of a job of a service, or the service itself in its place. */
+static df_status client_reach_service(coord_client **out, const char *job, const coord_reach *reach,
+                                      df_error *err)
+{
+    char name[WEIR_NAME_MAX];
+    coord_listing listing = { 0 };
+    coord_client *service = NULL;
+    df_status s = coord_client_name(name, job, err);
+
+    *out = NULL;
     if (s == DF_OK)
-        s = client_connect(*out, &join, err);
-    if (s != DF_OK)
-        coord_client_close(out);
+        s = coord_client_service(&service, reach, err);
+    if (s == DF_OK)
+        s = coord_client_list(service, 0, name, &listing, err);
+    if (s == DF_OK && listing.count != 1)
+        s = df_fail(err, DF_EIO, "the reply makes no sense");
+    if (s == DF_OK && listing.jobs[0].endpoint.address[0] != '\0') {
+        s = coord_client_listed(out, service, &listing.jobs[0], err);
+    } else if (s == DF_OK) {
+        snprintf(service->job, sizeof service->job, "%s", name);
+        service->ended = listing.jobs[0].ended_ms != 0;
+        *out = service;
+        service = NULL;
+    }
+    free(listing.jobs);
+    coord_client_close(&service);
+    return s;
+}
+
+/* ---- reaching ---- */
+
+/* Found in its folder; where nobody is, the service of runs/ may know more. */
+static df_status client_reach_folder(coord_client **out, const char *job, df_error *err)
+{
+    static const coord_reach here = { 0 };
+    char state[DF_PATH_MAX];
+    df_error later;
+    df_status s = coord_client_find(state, job, err);
+
+    if (s == DF_OK)
+        s = coord_client_open(out, state, err);
+    if (s != DF_OK && !is_folder(job) && client_reach_service(out, job, &here, &later) == DF_OK)
+        s = DF_OK;
     return s;
 }
 
@@ -262,22 +455,16 @@ df_status coord_client_reach(coord_client **out, const char *job, const coord_re
 {
     const coord_join join = { .address = job, .keys = reach->keys, .server_key = reach->server_key,
                               .insecure = reach->insecure };
-    char state[DF_PATH_MAX];
-    df_status s;
 
     *out = NULL;
-    if (strncmp(job, "tcp://", 6) == 0) {
-        s = client_new(out, job, err);
-        if (s == DF_OK)
-            s = client_connect(*out, &join, err);
-        if (s != DF_OK)
-            coord_client_close(out);
-        return s;
-    }
+    if (reach->coordinator != NULL)
+        return client_reach_service(out, job, reach, err);
+    if (is_tcp(job))
+        return client_at(out, job, &join, true, err);
     if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
-        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB");
-    s = coord_client_find(state, job, err);
-    return s == DF_OK ? coord_client_open(out, state, err) : s;
+        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB, "
+                       "or as --coordinator");
+    return client_reach_folder(out, job, err);
 }
 
 void coord_client_close(coord_client **client)
