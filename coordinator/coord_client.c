@@ -1,11 +1,8 @@
-#include "coordinator/coord_client.h"
+#include "coordinator/coord_client_private.h"
 
 #include "coordinator/coord_job.h"
-#include "coordinator/coord_join.h"
-#include "coordinator/coord_service.h"
 #include "coordinator/coord_times.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-struct coord_client {
-    char name[DF_PATH_MAX]; /* of the state folder, or the address, for errors */
-    coord_net *net;
-    bool refused;          /* it does not let us in */
-    uint64_t self, number; /* number: of the last question or command */
-    uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
-    char *reply;           /* of the last question */
-    size_t reply_size;
-    coord_status *status;
-    bool insecure;         /* how it was connected to, for others beside it */
-    char keys[DF_PATH_MAX]; /* "": the user's */
-    /* At a service: the job that is asked about ("": none), and whether it has ended. */
-    char job[WEIR_NAME_MAX];
-    bool ended;
-};
 
 /* ---- finding ---- */
 
@@ -39,7 +20,7 @@ static bool is_folder(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-static bool is_tcp(const char *address)
+bool client_is_tcp(const char *address)
 {
     return strncmp(address, "tcp://", 6) == 0;
 }
@@ -235,24 +216,6 @@ const coord_status *coord_client_status(const coord_client *client)
     return client->status;
 }
 
-/* A job whose coordinator is not there: it has ended, or can only be cancelled. */
-static df_status client_command_service(coord_client *c, const proto_command *command, proto_answer *answer,
-                                        df_error *err)
-{
-    coord_question question = { .what = "status" };
-    const char *reply;
-    size_t size;
-    df_status s;
-
-    if (command->verb == PROTO_VERB_CANCEL)
-        snprintf(question.what, sizeof question.what, "cancel");
-    *answer = (proto_answer){ .status = c->ended ? PROTO_ANSWER_ENDED : PROTO_ANSWER_OK };
-    if (c->ended)
-        return DF_OK;
-    s = coord_client_ask(c, &question, &reply, &size, err);
-    return s == DF_OK && !coord_json_is_done(reply, size, err) ? DF_EIO : s;
-}
-
 df_status coord_client_command(coord_client *client, const proto_command *command, uint64_t wait_us,
                                proto_answer *answer, df_error *err)
 {
@@ -296,9 +259,7 @@ static df_status client_new(coord_client **out, const char *name, df_error *err)
     return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
-/* Connect to an address, and (asks) hear how the job there stands. */
-static df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks,
-                           df_error *err)
+df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks, df_error *err)
 {
     df_status s = client_new(out, name, err);
 
@@ -311,8 +272,7 @@ static df_status client_at(coord_client **out, const char *name, const coord_joi
     return s;
 }
 
-/* Connect to where a folder says that somebody listens. */
-static df_status client_in(coord_client **out, const char *folder, bool asks, df_error *err)
+df_status client_in(coord_client **out, const char *folder, bool asks, df_error *err)
 {
     coord_endpoint e;
     coord_join join = { .address = e.address };
@@ -327,7 +287,7 @@ static df_status client_in(coord_client **out, const char *folder, bool asks, df
         join.keys = e.keys;
         join.server_key = e.key;
     } else {
-        join.insecure = is_tcp(e.address);
+        join.insecure = client_is_tcp(e.address);
     }
     return client_at(out, folder, &join, asks, err);
 }
@@ -335,103 +295,6 @@ static df_status client_in(coord_client **out, const char *folder, bool asks, df
 df_status coord_client_open(coord_client **out, const char *state, df_error *err)
 {
     return client_in(out, state, true, err);
-}
-
-/* ---- services ---- */
-
-/* Whether a service has its folder locked: who does not answer need not be waited for. */
-static bool service_lives(const char *folder)
-{
-    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-    char path[DF_PATH_MAX];
-    int fd = coord_state_path(path, folder, "lock", NULL) == DF_OK ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    bool lives = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-
-    if (fd >= 0)
-        close(fd);
-    return lives;
-}
-
-df_status coord_client_service(coord_client **out, const coord_reach *reach, df_error *err)
-{
-    const char *where = reach->coordinator == NULL ? "runs" : reach->coordinator;
-    const coord_join join = { .address = where, .keys = reach->keys, .server_key = reach->server_key,
-                              .insecure = reach->insecure };
-    char folder[DF_PATH_MAX];
-    df_status s;
-
-    *out = NULL;
-    if (is_tcp(where))
-        return client_at(out, where, &join, false, err);
-    if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
-        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT");
-    s = coord_state_path(folder, where, COORD_SERVICE_FOLDER, err);
-    if (s == DF_OK && !service_lives(folder))
-        return df_fail(err, DF_END, "%.200s: no service runs there; weir coordinator --config FILE starts "
-                       "one, --coordinator says where it is", where);
-    return s == DF_OK ? client_in(out, folder, false, err) : s;
-}
-
-df_status coord_client_list(coord_client *service, uint64_t after, const char *job, coord_listing *listing,
-                            df_error *err)
-{
-    coord_question question = { .what = "list", .after = after };
-    const char *reply;
-    size_t size;
-    df_status s;
-
-    if (job != NULL) {
-        snprintf(question.what, sizeof question.what, "where");
-        snprintf(question.job, sizeof question.job, "%s", job);
-    }
-    s = coord_client_ask(service, &question, &reply, &size, err);
-    if (s == DF_OK && !coord_json_listing_read(listing, reply, size, err))
-        s = DF_EINVAL;
-    return s;
-}
-
-df_status coord_client_listed(coord_client **out, const coord_client *service, const coord_listed *listed,
-                              df_error *err)
-{
-    const coord_endpoint *e = &listed->endpoint;
-    const coord_join join = { .address = e->address,
-                              .keys = service->keys[0] == '\0' ? NULL : service->keys,
-                              .server_key = e->key[0] == '\0' ? NULL : e->key,
-                              .insecure = is_tcp(e->address) && service->insecure };
-
-    *out = NULL;
-    if (e->address[0] == '\0')
-        return df_fail(err, DF_END, "%s: its coordinator is being started", listed->ticket.name);
-    return client_at(out, listed->ticket.name, &join, true, err);
-}
-
-/* The coordinator of a job of a service, or the service itself in its place. */
-static df_status client_reach_service(coord_client **out, const char *job, const coord_reach *reach,
-                                      df_error *err)
-{
-    char name[WEIR_NAME_MAX];
-    coord_listing listing = { 0 };
-    coord_client *service = NULL;
-    df_status s = coord_client_name(name, job, err);
-
-    *out = NULL;
-    if (s == DF_OK)
-        s = coord_client_service(&service, reach, err);
-    if (s == DF_OK)
-        s = coord_client_list(service, 0, name, &listing, err);
-    if (s == DF_OK && listing.count != 1)
-        s = df_fail(err, DF_EIO, "the reply makes no sense");
-    if (s == DF_OK && listing.jobs[0].endpoint.address[0] != '\0') {
-        s = coord_client_listed(out, service, &listing.jobs[0], err);
-    } else if (s == DF_OK) {
-        snprintf(service->job, sizeof service->job, "%s", name);
-        service->ended = listing.jobs[0].ended_ms != 0;
-        *out = service;
-        service = NULL;
-    }
-    free(listing.jobs);
-    coord_client_close(&service);
-    return s;
 }
 
 /* ---- reaching ---- */
@@ -459,7 +322,7 @@ df_status coord_client_reach(coord_client **out, const char *job, const coord_re
     *out = NULL;
     if (reach->coordinator != NULL)
         return client_reach_service(out, job, reach, err);
-    if (is_tcp(job))
+    if (client_is_tcp(job))
         return client_at(out, job, &join, true, err);
     if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
         return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB, "

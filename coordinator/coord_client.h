@@ -62,6 +62,11 @@ df_status coord_client_list(coord_client *service, uint64_t after, const char *j
  * nobody answers. */
 df_status coord_client_listed(coord_client **out, const coord_client *service, const coord_listed *listed,
                               df_error *err) DF_MUST_CHECK;
+/* How a service lists a job, waiting a while for one whose coordinator is just coming or going. */
+df_status coord_client_settled(coord_client *service, const char *job, coord_listed *listed, df_error *err)
+    DF_MUST_CHECK;
+/* Wait until the service lists a job as ended, if its coordinator says that it is over. False: it is not. */
+bool coord_client_wait_ended(coord_client *service, const char *job);
 /* Submit; *reply as of coord_client_ask. */
 df_status coord_client_submit(coord_client *service, const proto_submit *submission, const char **reply,
                               size_t *size, df_error *err) DF_MUST_CHECK;

@@ -181,6 +181,20 @@ bool coord_json_submitted_read(uint64_t *ticket, uint32_t *pool_count, const cha
     return *ticket != 0;
 }
 
+char *coord_json_taken(const char *text)
+{
+    return json_text(json_pack("{s:s, s:b}", "error", text, "taken", 1));
+}
+
+bool coord_json_is_taken(const char *text, size_t size)
+{
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+    bool taken = json_is_true(json_object_get(object, "taken"));
+
+    json_decref(object);
+    return taken;
+}
+
 char *coord_json_refused(const char *lines)
 {
     return json_text(json_pack("{s:s, s:s}", "error", "the job was refused", "lines", lines));

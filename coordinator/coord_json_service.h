@@ -41,6 +41,9 @@ bool coord_json_listing_read(coord_listing *listing, const char *text, size_t si
 char *coord_json_submitted(const char *job, uint64_t ticket, uint32_t pool_count);
 bool coord_json_submitted_read(uint64_t *ticket, uint32_t *pool_count, const char *text, size_t size,
                                df_error *err);
+/* An error because of a job that has not ended; whether a reply is one. */
+char *coord_json_taken(const char *text);
+bool coord_json_is_taken(const char *text, size_t size);
 /* One that was refused: `lines` are the job's errors, a line each, as `weir check` prints them. */
 char *coord_json_refused(const char *lines);
 /* The lines of such a reply, freed by the caller; null: it is none. */

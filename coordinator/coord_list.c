@@ -65,12 +65,14 @@ static void listed_print(const coord_listed *l, const coord_status *s)
 
     for (uint32_t i = 0; i < s->worker_count; i++)
         members += s->workers[i].member;
-    time_print(when, sizeof when, l->ended_ms == 0 ? "since" : "ended",
+    when[0] = '\0';
+    if (l->ended_ms != 0 || !coord_status_is_over(s))
+        time_print(when, sizeof when, l->ended_ms == 0 ? "since" : "ended",
                l->ended_ms == 0 ? l->ticket.submitted_ms : l->ended_ms);
     if (s->snapshot != 0)
         snprintf(snapshot, sizeof snapshot, "  snapshot %" PRIu64 " at step %" PRIu64, s->snapshot,
                  s->snapshot_step);
-    if (l->ended_ms == 0)
+    if (l->ended_ms == 0 && !coord_status_is_over(s))
         snprintf(more, sizeof more, "  %u of %u worker%s%s%s", members, l->ticket.workers,
                  l->ticket.workers == 1 ? "" : "s", when, snapshot);
     else
@@ -78,16 +80,28 @@ static void listed_print(const coord_listed *l, const coord_status *s)
     coord_status_print_line(s, more);
 }
 
-static void list_listed(lister *l, const coord_client *service, const coord_listed *listed,
-                        coord_status *status)
+/* One whose coordinator is not there, or does not answer, may have ended just now. */
+static bool listed_reach(coord_client **client, coord_client *service, coord_listed *listed)
+{
+    df_error err;
+
+    *client = NULL;
+    if (listed->ended_ms == 0 &&
+        (listed->endpoint.address[0] == '\0' || coord_client_listed(client, service, listed, &err) != DF_OK) &&
+        (coord_client_settled(service, listed->ticket.name, listed, &err) != DF_OK ||
+         listed->endpoint.address[0] == '\0' || coord_client_listed(client, service, listed, &err) != DF_OK))
+        *client = NULL;
+    return *client != NULL;
+}
+
+static void list_listed(lister *l, coord_client *service, coord_listed *listed, coord_status *status)
 {
     static const coord_question question = { .what = "status" };
-    coord_client *client = NULL;
+    coord_client *client;
     const char *reply = NULL;
     size_t size = 0;
     df_error err;
-    bool there = listed->endpoint.address[0] != '\0' &&
-                 coord_client_listed(&client, service, listed, &err) == DF_OK;
+    bool there = listed_reach(&client, service, listed);
     char *text;
 
     if (!l->json && there) {

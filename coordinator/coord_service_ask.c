@@ -29,7 +29,9 @@ void service_list_job(const coord_service *service, const service_job *job, coor
     coord_status *status = job->end == NULL ? NULL : malloc(sizeof *status);
     df_error err;
 
-    *listed = (coord_listed){ .ticket = job->ticket, .ended_ms = job->ended_ms, .endpoint = job->endpoint };
+    *listed = (coord_listed){ .ticket = job->ticket, .ended_ms = job->ended_ms };
+    if (job->phase == SERVICE_UP && coord_state_endpoint(&listed->endpoint, job->state, &err) != DF_OK)
+        listed->endpoint.address[0] = '\0'; /* it is about to leave */
     listed->placed = coord_pool_placed(service->workers, service->worker_count, job->ticket.number, 0);
     snprintf(listed->trouble, sizeof listed->trouble, "%s", job->trouble);
     if (status != NULL && coord_json_status_read(status, job->end, strlen(job->end), &err)) {
@@ -129,7 +131,7 @@ static char *reply_log(const service_job *job, const coord_question *q)
 static char *reply_forget(coord_service *s, service_job *job)
 {
     if (job->phase != SERVICE_ENDED)
-        return coord_json_error("the job has not ended: cancel or drain it first");
+        return coord_json_taken("the job has not ended: cancel or drain it first");
     service_job_forget(s, job);
     return coord_json_done();
 }

@@ -41,7 +41,7 @@ static char *refuse_name(const service_job *job)
     snprintf(text, sizeof text,
              "%s was submitted at %s and has not ended; cancel it first, or give the job another name "
              "(--set job.name=...)", job->ticket.name, when);
-    return coord_json_error(text);
+    return coord_json_taken(text);
 }
 
 /* What is wrong with it, as a reply; null: nothing, and *ticket says what it is. */

@@ -145,12 +145,19 @@ static proto_bytes bytes_of(const char *text, size_t size)
     return (proto_bytes){ (const uint8_t *)text, (uint32_t)size };
 }
 
-/* The service's own check found something: mostly files that are not where it is. */
+/* What the job's coordinator has complained of. An error with a place in a file that is right here is most
+ * often of an input that is not where the service is. */
 static int submit_refused(const char *lines, const submit *s)
 {
-    fputs(lines, stderr);
-    fprintf(stderr, "weir submit: the coordinator's host refuses %s, which is right here: files that it "
-            "names must be there, too, at the same path\n", s->file);
+    size_t length = strlen(s->file);
+    bool placed = strncmp(lines, s->file, length) == 0 && lines[length] == ':' &&
+                  lines[length + 1] >= '0' && lines[length + 1] <= '9';
+
+    fprintf(stderr, "%s%s", lines, lines[0] == '\0' || lines[strlen(lines) - 1] == '\n' ? "" : "\n");
+    if (!placed)
+        return COORD_FAILED;
+    fprintf(stderr, "weir submit: %s is right here; files that it reads must be on the coordinator's host, "
+            "too, at the same path\n", s->file);
     return COORD_USAGE;
 }
 
@@ -170,19 +177,33 @@ static int submit_tell(const submit *s, uint64_t ticket, uint32_t pool_count)
     return COORD_DONE;
 }
 
-static int submit_say(submit *s, coord_client *service)
+/* Say it; once more if the name was that of a job whose processes were just about to leave. */
+static df_status submit_once(submit *s, coord_client *service, const char **reply, size_t *size,
+                             df_error *err)
 {
-    const char *name = s->plan->job.name, *reply = NULL;
+    const char *name = s->plan->job.name;
     const proto_submit submission = {
         .workers = s->workers, .name = bytes_of(name, strlen(name)),
         .file = bytes_of(s->file, strlen(s->file)), .sets = bytes_of(s->lines, strlen(s->lines)),
         .text = bytes_of(s->text, s->size),
     };
+    df_status status = coord_client_submit(service, &submission, reply, size, err);
+
+    if (status == DF_OK && coord_json_is_taken(*reply, *size)) {
+        coord_client_wait_ended(service, name);
+        status = coord_client_submit(service, &submission, reply, size, err);
+    }
+    return status;
+}
+
+static int submit_say(submit *s, coord_client *service)
+{
     uint64_t ticket;
     uint32_t pool_count;
+    const char *reply = NULL;
     size_t size;
     df_error err = { 0 };
-    df_status status = coord_client_submit(service, &submission, &reply, &size, &err);
+    df_status status = submit_once(s, service, &reply, &size, &err);
     char *lines;
     int code;
 
@@ -270,7 +291,7 @@ static void follow_loop(submit *s)
     coord_client_close(&client);
 }
 
-static int submit_follow(submit *s)
+static int submit_follow(submit *s, coord_client *service)
 {
     const coord_progress_options progress = { .quiet = s->options->quiet,
                                               .steps = s->plan->job.steps };
@@ -287,6 +308,8 @@ static int submit_follow(submit *s)
         status = coord_progress_start(s->progress, follow_sample, s, &err);
     if (status == DF_OK)
         follow_loop(s);
+    if (status == DF_OK && coord_status_is_over(s->status))
+        coord_client_wait_ended(service, s->plan->job.name);
     coord_progress_stop(s->progress);
     coord_progress_free(&s->progress);
     return status == DF_OK ? follow_tell(s) : submit_failed("submit", status, &err);
@@ -306,9 +329,9 @@ static int submit_run(const coord_args *args, const void *options)
         status = coord_client_service(&service, &s.options->reach, &err);
         code = status == DF_OK ? submit_say(&s, service) : submit_failed("submit", status, &err);
     }
-    coord_client_close(&service);
     if (code == COORD_DONE && s.options->follow)
-        code = submit_follow(&s);
+        code = submit_follow(&s, service);
+    coord_client_close(&service);
     df_plan_free(&s.plan);
     free(s.status);
     free(s.text);
@@ -356,6 +379,10 @@ static int forget_run(const coord_args *args, const void *options)
         s = coord_client_service(&service, &o->reach, &err);
     if (s == DF_OK)
         s = coord_client_ask(service, &question, &reply, &size, &err);
+    if (s == DF_OK && coord_json_is_taken(reply, size)) {
+        coord_client_wait_ended(service, question.job);
+        s = coord_client_ask(service, &question, &reply, &size, &err);
+    }
     if (s == DF_OK && !coord_json_is_done(reply, size, &err))
         s = DF_EIO;
     coord_client_close(&service);
