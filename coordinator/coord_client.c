@@ -113,10 +113,13 @@ static void client_send(coord_client *c, proto_msg *msg, uint16_t type)
 /* The next message of a type that answers what was said last; false: not yet. */
 static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
 {
+    coord_endpoint endpoint;
     coord_net_event e;
 
     while (coord_net_next(c->net, &e)) {
         c->refused |= e.kind == COORD_NET_REFUSED;
+        if (e.kind == COORD_NET_GONE && c->in_folder)
+            c->left = coord_state_endpoint(&endpoint, c->name, NULL) == DF_END;
         if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
             proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
             continue;
@@ -139,7 +142,7 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
             return DF_OK;
         }
         now = client_now_us();
-        if (now >= end)
+        if (now >= end || c->left)
             return df_fail(err, DF_END, "%.300s: %s", c->name,
                            c->refused ? "the coordinator does not let us in: a key is wrong, or not allowed"
                                       : "no coordinator answers");
@@ -259,17 +262,23 @@ static df_status client_new(coord_client **out, const char *name, df_error *err)
     return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
+/* Connect a new client, and (asks) hear how the job there stands. */
+static df_status client_begin(coord_client **client, const coord_join *join, bool asks, df_error *err)
+{
+    df_status s = client_connect(*client, join, err);
+
+    if (s == DF_OK && asks)
+        s = coord_client_refresh(*client, err);
+    if (s != DF_OK)
+        coord_client_close(client);
+    return s;
+}
+
 df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks, df_error *err)
 {
     df_status s = client_new(out, name, err);
 
-    if (s == DF_OK)
-        s = client_connect(*out, join, err);
-    if (s == DF_OK && asks)
-        s = coord_client_refresh(*out, err);
-    if (s != DF_OK)
-        coord_client_close(out);
-    return s;
+    return s == DF_OK ? client_begin(out, join, asks, err) : s;
 }
 
 df_status client_in(coord_client **out, const char *folder, bool asks, df_error *err)
@@ -289,7 +298,11 @@ df_status client_in(coord_client **out, const char *folder, bool asks, df_error 
     } else {
         join.insecure = client_is_tcp(e.address);
     }
-    return client_at(out, folder, &join, asks, err);
+    s = client_new(out, folder, err);
+    if (s != DF_OK)
+        return s;
+    (*out)->in_folder = true;
+    return client_begin(out, &join, asks, err);
 }
 
 df_status coord_client_open(coord_client **out, const char *state, df_error *err)

@@ -10,6 +10,8 @@ struct coord_client {
     char name[DF_PATH_MAX]; /* of the state folder, or the address, for errors */
     coord_net *net;
     bool refused;          /* it does not let us in */
+    bool in_folder;        /* `name` is the folder that said where it listens */
+    bool left;             /* it does not listen any more, says the folder */
     uint64_t self, number; /* number: of the last question or command */
     uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
     char *reply;           /* of the last question */

@@ -202,11 +202,15 @@ static int submit_say(submit *s, coord_client *service)
     uint32_t pool_count;
     const char *reply = NULL;
     size_t size;
+    coord_listing none = { 0 };
     df_error err = { 0 };
-    df_status status = submit_once(s, service, &reply, &size, &err);
+    df_status status = coord_client_list(service, INT64_MAX, NULL, &none, &err); /* are we let in? */
     char *lines;
     int code;
 
+    free(none.jobs);
+    if (status == DF_OK)
+        status = submit_once(s, service, &reply, &size, &err);
     if (status == DF_OK && coord_json_submitted_read(&ticket, &pool_count, reply, size, &err))
         return submit_tell(s, ticket, pool_count);
     lines = status == DF_OK ? coord_json_refused_read(reply, size) : NULL;
