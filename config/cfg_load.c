@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One byte more than a job may have, so that a longer one is seen. */
-#define LOAD_SIZE ((size_t)DF_JOB_SIZE_MAX + 1)
-
-static df_status read_file(const char *path, char *text, size_t *size, df_report *report)
+df_status cfg_read_file(const char *path, char *text, size_t *size, df_report *report)
 {
     FILE *file = fopen(path, "rb");
     df_status status = DF_OK;
@@ -18,7 +15,7 @@ static df_status read_file(const char *path, char *text, size_t *size, df_report
         df_report_add(report, (df_place){ 0, 0 }, "%s", strerror(errno));
         return DF_EINVAL;
     }
-    *size = fread(text, 1, LOAD_SIZE, file);
+    *size = fread(text, 1, CFG_FILE_SIZE, file);
     if (ferror(file)) {
         df_report_add(report, (df_place){ 0, 0 }, "cannot be read: %s", strerror(errno));
         status = errno == EISDIR ? DF_EINVAL : DF_EIO;
@@ -33,7 +30,7 @@ df_status cfg_load(df_draft **out, const char *path, const cfg_options *options,
     char *directory = slash == path   ? strdup("/")
                       : slash != NULL ? strndup(path, (size_t)(slash - path))
                                       : strdup(".");
-    char *text = malloc(LOAD_SIZE);
+    char *text = malloc(CFG_FILE_SIZE);
     df_status status = DF_ENOMEM;
     size_t size;
 
@@ -41,7 +38,7 @@ df_status cfg_load(df_draft **out, const char *path, const cfg_options *options,
     if (directory == NULL || text == NULL)
         df_report_add(report, (df_place){ 0, 0 }, "out of memory");
     else
-        status = read_file(path, text, &size, report);
+        status = cfg_read_file(path, text, &size, report);
     if (status == DF_OK)
         status = cfg_read(out, path, directory, text, size, options, report);
     free(text);

@@ -58,20 +58,25 @@ static void print_option(FILE *out, const weir_option *option)
     fprintf(out, "%s |\n", option->help);
 }
 
+void cfg_print_section(void *out, const cfg_section *section)
+{
+    const weir_option *option = section->options;
+
+    fprintf(out, "### `[%s%s]`\n\n%s\n\n", section->name, section->named ? ".NAME" : "",
+            section->help);
+    if (option == NULL || option->name == NULL)
+        return;
+    fputs("| key | value | default | |\n| --- | --- | --- | --- |\n", out);
+    for (; option->name != NULL; option++)
+        print_option(out, option);
+    fputc('\n', out);
+}
+
 void cfg_print_sections(void *out)
 {
     uint32_t count;
     const cfg_section *sections = cfg_sections(&count);
 
-    for (uint32_t i = 0; i < count; i++) {
-        const weir_option *option = sections[i].options;
-        fprintf(out, "### `[%s%s]`\n\n%s\n\n", sections[i].name, sections[i].named ? ".NAME" : "",
-                sections[i].help);
-        if (option == NULL || option->name == NULL)
-            continue;
-        fputs("| key | value | default | |\n| --- | --- | --- | --- |\n", out);
-        for (; option->name != NULL; option++)
-            print_option(out, option);
-        fputc('\n', out);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        cfg_print_section(out, &sections[i]);
 }

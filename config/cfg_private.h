@@ -242,6 +242,16 @@ const cfg_node *cfg_section_table(const cfg_node *root, const char *name);
 /* Unknown sections, and keys where a section must be. */
 void cfg_check_sections(cfg_ctx *ctx, const cfg_node *root);
 
+/* A section of the manual, to `out` (FILE *). */
+void cfg_print_section(void *out, const cfg_section *section);
+
+/* ---- files ---- */
+
+/* One byte more than a file may have, so that a longer one is seen. */
+#define CFG_FILE_SIZE ((size_t)DF_JOB_SIZE_MAX + 1)
+/* A file into text[CFG_FILE_SIZE]; what is wrong is reported. */
+df_status cfg_read_file(const char *path, char *text, size_t *size, df_report *report) DF_MUST_CHECK;
+
 /* ---- the parts of a draft ---- */
 
 void cfg_read_spaces(cfg_ctx *ctx, const cfg_node *root);

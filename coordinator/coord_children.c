@@ -1,6 +1,7 @@
 #include "coordinator/coord_children.h"
 
 #include "coordinator/coord_process.h"
+#include "coordinator/coord_spawn.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_times.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,27 +89,6 @@ static df_status children_find(coord_children *l, df_error *err)
 
 /* ---- starting ---- */
 
-/* In the new process, where little may be called. */
-static _Noreturn void child_exec(const coord_children *l, char *const *argv, int out, int log,
-                                 pid_t parent)
-{
-    int null = open("/dev/null", O_RDONLY);
-    sigset_t none;
-
-    setpgid(0, 0); /* Ctrl-C is for the coordinator */
-    if (!l->options.survive)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (!l->options.survive && getppid() != parent)
-        _exit(1);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(log, 2) < 0)
-        _exit(1);
-    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* of libraries' threads that open meanwhile */
-    execv(argv[0], argv);
-    _exit(1);
-}
-
 static int child_log(const coord_children *l, uint32_t slot)
 {
     char path[DF_PATH_MAX], name[32];
@@ -123,14 +102,14 @@ static int child_log(const coord_children *l, uint32_t slot)
 /* Fork, and exec in the child; -1: it could not be. */
 static pid_t child_fork(coord_children *l, child *c, int log, int ends[2])
 {
-    static const char self[] = "/proc/self/exe";
     char program[DF_PATH_MAX], address[COORD_ADDRESS_MAX], id[32];
     char verb[] = "worker", join[] = "--join", number[] = "--id";
     char insecure[] = "--insecure", keys[DF_PATH_MAX + 8], key[COORD_KEY_SIZE + 16];
     char *argv[] = { program, verb, join, address, number, id, NULL, NULL, NULL };
-    pid_t parent = getpid(), pid;
+    coord_spawn_options spawn = { .argv = argv, .out = ends[1] >= 0 ? ends[1] : log, .err = log,
+                                  .tied = !l->options.survive };
 
-    snprintf(program, sizeof program, "%s", l->options.program == NULL ? self : l->options.program);
+    snprintf(program, sizeof program, "%s", l->options.program == NULL ? COORD_SPAWN_SELF : l->options.program);
     snprintf(address, sizeof address, "%s", l->options.address);
     snprintf(id, sizeof id, "%" PRIu64, c->worker);
     if (l->options.insecure) {
@@ -141,10 +120,7 @@ static pid_t child_fork(coord_children *l, child *c, int log, int ends[2])
         argv[6] = keys;
         argv[7] = key;
     }
-    pid = fork();
-    if (pid == 0)
-        child_exec(l, argv, ends[1] >= 0 ? ends[1] : log, log, parent);
-    return pid;
+    return coord_spawn(&spawn);
 }
 
 /* A number that no other process has: the place, and what is random. */

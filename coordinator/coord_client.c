@@ -1,10 +1,8 @@
-#include "coordinator/coord_client.h"
+#include "coordinator/coord_client_private.h"
 
 #include "coordinator/coord_job.h"
-#include "coordinator/coord_join.h"
 #include "coordinator/coord_times.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-struct coord_client {
-    char name[DF_PATH_MAX]; /* of the state folder, or the address, for errors */
-    coord_net *net;
-    bool refused;          /* it does not let us in */
-    uint64_t self, number; /* number: of the last question or command */
-    uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
-    char *reply;           /* of the last question */
-    size_t reply_size;
-    coord_status *status;
-};
-
 /* ---- finding ---- */
 
 static bool is_folder(const char *path)
@@ -31,6 +18,11 @@ static bool is_folder(const char *path)
     struct stat status;
 
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool client_is_tcp(const char *address)
+{
+    return strncmp(address, "tcp://", 6) == 0;
 }
 
 static bool has_history(const char *folder)
@@ -60,6 +52,16 @@ static df_status find_name(char name[WEIR_NAME_MAX], const char *file, df_error 
         return df_fail(err, s, "%s: the job file has errors; name the job or its folder instead", file);
     snprintf(name, WEIR_NAME_MAX, "%s", plan->job.name);
     df_plan_free(&plan);
+    return DF_OK;
+}
+
+df_status coord_client_name(char name[WEIR_NAME_MAX], const char *job, df_error *err)
+{
+    if (!is_folder(job) && access(job, R_OK) == 0)
+        return find_name(name, job, err);
+    if (!coord_ticket_name_is(job))
+        return df_fail(err, DF_EINVAL, "%.100s: neither a job file nor a job's name", job);
+    snprintf(name, WEIR_NAME_MAX, "%s", job);
     return DF_OK;
 }
 
@@ -111,10 +113,13 @@ static void client_send(coord_client *c, proto_msg *msg, uint16_t type)
 /* The next message of a type that answers what was said last; false: not yet. */
 static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
 {
+    coord_endpoint endpoint;
     coord_net_event e;
 
     while (coord_net_next(c->net, &e)) {
         c->refused |= e.kind == COORD_NET_REFUSED;
+        if (e.kind == COORD_NET_GONE && c->in_folder)
+            c->left = coord_state_endpoint(&endpoint, c->name, NULL) == DF_END;
         if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
             proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
             continue;
@@ -137,7 +142,7 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
             return DF_OK;
         }
         now = client_now_us();
-        if (now >= end)
+        if (now >= end || c->left)
             return df_fail(err, DF_END, "%.300s: %s", c->name,
                            c->refused ? "the coordinator does not let us in: a key is wrong, or not allowed"
                                       : "no coordinator answers");
@@ -151,30 +156,50 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
     }
 }
 
+/* Keep the text of a reply until the next one. */
+static df_status client_keep(coord_client *client, const proto_msg *msg, const char **reply, size_t *size,
+                             df_error *err)
+{
+    free(client->reply);
+    client->reply_size = msg->reply.text.size;
+    client->reply = malloc(client->reply_size + 1);
+    if (client->reply == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    memcpy(client->reply, msg->reply.text.data, client->reply_size);
+    client->reply[client->reply_size] = '\0';
+    *reply = client->reply;
+    *size = client->reply_size;
+    return DF_OK;
+}
+
 df_status coord_client_ask(coord_client *client, const coord_question *question, const char **reply,
                            size_t *size, df_error *err)
 {
-    char *text = coord_json_question(question);
     proto_msg msg = { .query = { .number = ++client->number } };
+    coord_question q = *question;
+    char *text;
     df_status s;
 
+    if (q.job[0] == '\0')
+        snprintf(q.job, sizeof q.job, "%s", client->job);
+    text = coord_json_question(&q);
     if (text == NULL)
         return df_fail(err, DF_ENOMEM, "out of memory");
     msg.query.text = (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
     s = client_talk(client, &msg, PROTO_TYPE_query, PROTO_TYPE_reply, COORD_ANSWER_US, err);
     free(text);
-    if (s != DF_OK)
-        return s;
-    free(client->reply);
-    client->reply_size = msg.reply.text.size;
-    client->reply = malloc(client->reply_size + 1);
-    if (client->reply == NULL)
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    memcpy(client->reply, msg.reply.text.data, client->reply_size);
-    client->reply[client->reply_size] = '\0';
-    *reply = client->reply;
-    *size = client->reply_size;
-    return DF_OK;
+    return s == DF_OK ? client_keep(client, &msg, reply, size, err) : s;
+}
+
+df_status coord_client_submit(coord_client *service, const proto_submit *submission, const char **reply,
+                              size_t *size, df_error *err)
+{
+    proto_msg msg = { .submit = *submission };
+    df_status s;
+
+    msg.submit.number = ++service->number;
+    s = client_talk(service, &msg, PROTO_TYPE_submit, PROTO_TYPE_reply, COORD_SUBMIT_US, err);
+    return s == DF_OK ? client_keep(service, &msg, reply, size, err) : s;
 }
 
 df_status coord_client_refresh(coord_client *client, df_error *err)
@@ -200,6 +225,8 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
     proto_msg msg = { .command = *command };
     df_status s;
 
+    if (client->job[0] != '\0')
+        return client_command_service(client, command, answer, err);
     msg.command.number = ++client->number;
     s = client_talk(client, &msg, PROTO_TYPE_command, PROTO_TYPE_answer, wait_us, err);
     *answer = msg.answer;
@@ -208,15 +235,15 @@ df_status coord_client_command(coord_client *client, const proto_command *comman
 
 /* ---- life ---- */
 
+/* Connect; whoever is there is not asked anything yet. */
 static df_status client_connect(coord_client *c, const coord_join *join, df_error *err)
 {
-    df_status s;
-
     if (getrandom(&c->self, sizeof c->self, 0) != (ssize_t)sizeof c->self)
         return df_fail(err, DF_EIO, "no random bytes");
     c->self |= 1ull << 63; /* no worker's number */
-    s = coord_join_open(&c->net, join, c->self, err);
-    return s == DF_OK ? coord_client_refresh(c, err) : s;
+    c->insecure = join->insecure;
+    snprintf(c->keys, sizeof c->keys, "%s", join->keys == NULL ? "" : join->keys);
+    return coord_join_open(&c->net, join, c->self, err);
 }
 
 static df_status client_new(coord_client **out, const char *name, df_error *err)
@@ -235,26 +262,68 @@ static df_status client_new(coord_client **out, const char *name, df_error *err)
     return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
-df_status coord_client_open(coord_client **out, const char *state, df_error *err)
+/* Connect a new client, and (asks) hear how the job there stands. */
+static df_status client_begin(coord_client **client, const coord_join *join, bool asks, df_error *err)
+{
+    df_status s = client_connect(*client, join, err);
+
+    if (s == DF_OK && asks)
+        s = coord_client_refresh(*client, err);
+    if (s != DF_OK)
+        coord_client_close(client);
+    return s;
+}
+
+df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks, df_error *err)
+{
+    df_status s = client_new(out, name, err);
+
+    return s == DF_OK ? client_begin(out, join, asks, err) : s;
+}
+
+df_status client_in(coord_client **out, const char *folder, bool asks, df_error *err)
 {
     coord_endpoint e;
     coord_join join = { .address = e.address };
-    df_status s = client_new(out, state, err);
+    df_status s = coord_state_endpoint(&e, folder, err);
 
-    if (s == DF_OK)
-        s = coord_state_endpoint(&e, state, err);
+    *out = NULL;
     if (s == DF_END)
-        s = df_fail(err, DF_END, "%.200s: no coordinator runs", state);
-    if (s == DF_OK && e.key[0] != '\0') {
+        return df_fail(err, DF_END, "%.200s: no coordinator runs", folder);
+    if (s != DF_OK)
+        return s;
+    if (e.key[0] != '\0') {
         join.keys = e.keys;
         join.server_key = e.key;
-    } else if (s == DF_OK) {
-        join.insecure = strncmp(e.address, "tcp://", 6) == 0;
+    } else {
+        join.insecure = client_is_tcp(e.address);
     }
-    if (s == DF_OK)
-        s = client_connect(*out, &join, err);
+    s = client_new(out, folder, err);
     if (s != DF_OK)
-        coord_client_close(out);
+        return s;
+    (*out)->in_folder = true;
+    return client_begin(out, &join, asks, err);
+}
+
+df_status coord_client_open(coord_client **out, const char *state, df_error *err)
+{
+    return client_in(out, state, true, err);
+}
+
+/* ---- reaching ---- */
+
+/* Found in its folder; where nobody is, the service of runs/ may know more. */
+static df_status client_reach_folder(coord_client **out, const char *job, df_error *err)
+{
+    static const coord_reach here = { 0 };
+    char state[DF_PATH_MAX];
+    df_error later;
+    df_status s = coord_client_find(state, job, err);
+
+    if (s == DF_OK)
+        s = coord_client_open(out, state, err);
+    if (s != DF_OK && !is_folder(job) && client_reach_service(out, job, &here, &later) == DF_OK)
+        s = DF_OK;
     return s;
 }
 
@@ -262,22 +331,16 @@ df_status coord_client_reach(coord_client **out, const char *job, const coord_re
 {
     const coord_join join = { .address = job, .keys = reach->keys, .server_key = reach->server_key,
                               .insecure = reach->insecure };
-    char state[DF_PATH_MAX];
-    df_status s;
 
     *out = NULL;
-    if (strncmp(job, "tcp://", 6) == 0) {
-        s = client_new(out, job, err);
-        if (s == DF_OK)
-            s = client_connect(*out, &join, err);
-        if (s != DF_OK)
-            coord_client_close(out);
-        return s;
-    }
+    if (reach->coordinator != NULL)
+        return client_reach_service(out, job, reach, err);
+    if (client_is_tcp(job))
+        return client_at(out, job, &join, true, err);
     if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
-        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB");
-    s = coord_client_find(state, job, err);
-    return s == DF_OK ? coord_client_open(out, state, err) : s;
+        return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT as JOB, "
+                       "or as --coordinator");
+    return client_reach_folder(out, job, err);
 }
 
 void coord_client_close(coord_client **client)

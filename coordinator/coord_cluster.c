@@ -5,8 +5,10 @@
 #include "coordinator/coord_line.h"
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_plan.h"
+#include "coordinator/coord_process.h"
 #include "coordinator/coord_progress.h"
 #include "coordinator/coord_state.h"
+#include "coordinator/coord_ticket.h"
 #include "coordinator/coord_verb.h"
 
 #include <errno.h>
@@ -51,15 +53,17 @@ static df_status cluster_paths(cluster *c, df_error *err)
         s = coord_state_make(state, err);
     if (s != DF_OK)
         return s;
-    if (realpath(o->file, c->file) == NULL || realpath(o->directory, c->directory) == NULL ||
-        realpath(state, c->state) == NULL)
+    if (o->text != NULL)
+        snprintf(c->file, sizeof c->file, "%s", o->file);
+    if ((o->text == NULL && realpath(o->file, c->file) == NULL) ||
+        realpath(o->directory, c->directory) == NULL || realpath(state, c->state) == NULL)
         return df_fail(err, DF_EIO, "%s: %s", o->file, strerror(errno));
     return DF_OK;
 }
 
 static df_status cluster_text(cluster *c, df_error *err)
 {
-    FILE *file = fopen(c->file, "re");
+    FILE *file = fopen(c->options->text == NULL ? c->file : c->options->text, "re");
     size_t size;
 
     c->text = malloc(PROTO_JOB_SIZE_MAX + 1);
@@ -211,6 +215,8 @@ static df_status cluster_open(cluster *c, df_error *err)
         s = coord_progress_new(&c->progress, &progress, err);
     if (s == DF_OK)
         s = coord_server_open(&c->server, &options, err);
+    if (s == DF_OK && o->ticket != 0)
+        s = coord_ticket_mark_write(c->state, o->ticket, coord_process_self(), err);
     if (s == DF_OK && !o->quiet && o->workers > 0)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
@@ -271,14 +277,29 @@ static const char *cluster_error(const cluster *c, const char *text)
                ? text + length + 2 : text;
 }
 
+/* A service hears of the end what a client would have heard. */
+static bool cluster_print_json(const cluster *c, const char *error)
+{
+    const coord_cluster_options *o = c->options;
+    char *text;
+    bool done;
+
+    if (o->ticket == 0)
+        return coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers, o->threads,
+                                      coord_machine_seconds() - c->begin, error);
+    text = coord_json_status(c->status);
+    done = text != NULL && puts(text) >= 0 && fflush(stdout) == 0;
+    free(text);
+    return done;
+}
+
 static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
     int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
-    if (o->json && !coord_json_cluster_run(stdout, c->status, o->plan, o->directory, o->workers,
-                                           o->threads, coord_machine_seconds() - c->begin, error))
+    if (o->json && !cluster_print_json(c, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
         cluster_print_done(c);

@@ -11,6 +11,8 @@
 typedef struct coord_cluster_options {
     const char *file, *directory; /* of the job, of its output; as the user named them */
     const char *state;            /* null: DIRECTORY/state */
+    const char *text;             /* where the job's text is read from; null: `file`, which need not be there else */
+    uint64_t ticket;              /* a service's number of the job (coord_ticket.h); 0: it is run by hand */
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */

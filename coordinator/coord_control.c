@@ -1,10 +1,9 @@
-/* weir status, snapshots, suspend, resume, drain, cancel, list, logs: what another terminal asks of a
- * job that runs with workers. */
+/* weir status, snapshots, suspend, resume, drain, cancel: what another terminal asks of a job that runs
+ * with workers. */
 #include "coordinator/coord_client.h"
 #include "coordinator/coord_times.h"
 #include "coordinator/coord_verb.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,7 @@ static const coord_option status_table[] = {
     { 0 },
 };
 
-static void status_print_line(const coord_status *s)
+void coord_status_print_line(const coord_status *s, const char *more)
 {
     printf("%s  %s", s->job, s->phase);
     if (s->begun)
@@ -47,18 +46,20 @@ static void status_print_line(const coord_status *s)
         printf("  waiting for %s", s->waiting);
     if (s->error[0] != '\0')
         printf("  %s", s->error);
-    putchar('\n');
+    printf("%s\n", more);
 }
 
 static void status_print(const coord_status *s)
 {
-    status_print_line(s);
+    coord_status_print_line(s, "");
     if (s->snapshot != 0)
         printf("  snapshot %" PRIu64 " at step %" PRIu64, s->snapshot, s->snapshot_step);
     else
         printf("  no snapshot");
     printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
+    if (s->fingerprint[0] != '\0')
+        printf("  fingerprint %s\n", s->fingerprint);
     if (s->metrics[0] != '\0')
         printf("  http://%s/metrics\n", s->metrics);
     for (uint32_t i = 0; i < s->worker_count; i++) {
@@ -70,16 +71,6 @@ static void status_print(const coord_status *s)
         else
             puts(" spare");
     }
-}
-
-static bool status_is_over(const coord_status *s)
-{
-    static const char *const ends[] = { "done", "drained", "cancelled", "failed" };
-
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (strcmp(s->phase, ends[i]) == 0)
-            return true;
-    return false;
 }
 
 static df_status status_once(coord_client *client, const status_options *o, df_error *err)
@@ -97,7 +88,7 @@ static df_status status_once(coord_client *client, const status_options *o, df_e
     }
     s = coord_client_refresh(client, err);
     if (s == DF_OK && o->watch)
-        status_print_line(coord_client_status(client));
+        coord_status_print_line(coord_client_status(client), "");
     else if (s == DF_OK)
         status_print(coord_client_status(client));
     fflush(stdout);
@@ -114,7 +105,7 @@ static int status_run(const coord_args *args, const void *options)
 
     if (s == DF_OK)
         s = status_once(client, o, &err);
-    while (s == DF_OK && o->watch && !status_is_over(coord_client_status(client))) {
+    while (s == DF_OK && o->watch && !coord_status_is_over(coord_client_status(client))) {
         nanosleep(&second, NULL);
         s = status_once(client, o, &err);
         if (s == DF_OK && o->json)
@@ -129,7 +120,8 @@ const coord_verb coord_verb_status = {
     .arguments = "JOB",
     .help = "how a job that runs with workers stands",
     .more = "JOB is the job's name (below runs/), its file, or the folder of its output; from another host,\n"
-            "its coordinator's address, tcp://HOST:PORT, with --server-key.\n",
+            "its coordinator's address, tcp://HOST:PORT, with --server-key; or, with --coordinator, the name of\n"
+            "a job of a service.\n",
     .options = status_table,
     .options_size = sizeof(status_options),
     .argument_min = 1,
@@ -294,101 +286,3 @@ CONTROL_VERB(suspend, "let a running job stand still; nothing is lost")
 CONTROL_VERB(resume, "let a suspended job go on")
 CONTROL_VERB(drain, "end a running job soon, with a snapshot")
 CONTROL_VERB(cancel, "end a running job now; its files stay whole")
-
-/* ---- list, logs ---- */
-
-/* One job's line, or (JSON) the coordinator's own words. */
-static void list_one(const char *name, bool json, uint32_t *count)
-{
-    static const coord_question question = { .what = "status" };
-    char state[DF_PATH_MAX];
-    coord_client *client = NULL;
-    const char *reply;
-    size_t size;
-    df_error err = { 0 };
-
-    if (coord_client_find(state, name, &err) != DF_OK)
-        return;
-    if (coord_client_open(&client, state, &err) != DF_OK) {
-        if (!json)
-            printf("%s  does not run\n", name);
-    } else if (!json) {
-        status_print_line(coord_client_status(client));
-    } else if (coord_client_ask(client, &question, &reply, &size, &err) == DF_OK) {
-        printf("%s%.*s", (*count)++ == 0 ? "" : ",", (int)size, reply);
-    }
-    coord_client_close(&client);
-}
-
-typedef struct list_options {
-    bool json;
-} list_options;
-
-static const coord_option list_table[] = {
-    { .name = "json", .help = "print one JSON object", .type = COORD_FLAG,
-      .offset = offsetof(list_options, json) },
-    { 0 },
-};
-
-static int list_run(const coord_args *args, const void *options)
-{
-    const list_options *o = options;
-    struct dirent **names;
-    int found = scandir("runs", &names, NULL, alphasort);
-    uint32_t count = 0;
-
-    (void)args;
-    if (o->json)
-        fputs("{\"jobs\":[", stdout);
-    for (int i = 0; i < found; i++) {
-        if (names[i]->d_name[0] != '.')
-            list_one(names[i]->d_name, o->json, &count);
-        free(names[i]);
-    }
-    if (o->json)
-        puts("]}");
-    if (found >= 0)
-        free(names);
-    return COORD_DONE;
-}
-
-const coord_verb coord_verb_list = {
-    .name = "list",
-    .arguments = "",
-    .help = "the jobs below runs/ that were run with workers",
-    .options = list_table,
-    .options_size = sizeof(list_options),
-    .run = list_run,
-};
-
-static const coord_option logs_table[] = { { 0 } };
-
-static int logs_run(const coord_args *args, const void *options)
-{
-    char state[DF_PATH_MAX];
-    df_error err = { 0 };
-    df_status s = coord_client_find(state, args->items[0], &err);
-
-    (void)options;
-    for (unsigned i = 1; s == DF_OK; i++) {
-        char name[32], *text;
-        size_t size;
-
-        snprintf(name, sizeof name, "worker-%u.log", i);
-        s = coord_state_read(state, name, &text, &size, &err);
-        if (s == DF_OK && size > 0)
-            printf("==> %s/%s\n%s%s", state, name, text, text[size - 1] == '\n' ? "" : "\n");
-        free(text);
-    }
-    return s == DF_END ? COORD_DONE : control_failed("logs", s, &err);
-}
-
-const coord_verb coord_verb_logs = {
-    .name = "logs",
-    .arguments = "JOB",
-    .help = "what the workers of a job have said",
-    .options = logs_table,
-    .argument_min = 1,
-    .argument_max = 1,
-    .run = logs_run,
-};

@@ -1,23 +1,28 @@
 /* weir coordinator JOB: the control plane of one job, as a process that may be killed and started
- * again while its workers live on. */
+ * again while its workers live on. weir coordinator --config FILE: a service for several jobs. */
 #include "coordinator/coord_children.h"
 #include "coordinator/coord_cluster.h"
 #include "coordinator/coord_http.h"
 #include "coordinator/coord_job.h"
+#include "coordinator/coord_service.h"
+#include "coordinator/coord_ticket.h"
 #include "coordinator/coord_verb.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 typedef struct coordinator_options {
     coord_texts set;
-    coord_number steps, workers, threads, expect;
-    const char *directory, *state, *bind, *keys, *metrics;
+    coord_number steps, workers, threads, expect, ticket;
+    const char *directory, *state, *bind, *keys, *metrics, *config, *as;
     bool insecure, fresh, json, quiet;
 } coordinator_options;
 
 static const coord_option coordinator_table[] = {
+    { .name = "config", .value = "FILE", .help = "be a service for several jobs, instead of JOB",
+      .type = COORD_TEXT, .offset = offsetof(coordinator_options, config) },
     { .name = "set", .value = "K=V", .help = "override a [param], or a key by its path",
       .type = COORD_TEXTS, .offset = offsetof(coordinator_options, set) },
     { .name = "steps", .value = "N", .help = "the last step, instead of the job's",
@@ -45,6 +50,10 @@ static const coord_option coordinator_table[] = {
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, state) },
     { .name = "fresh", .help = "remove what is left of a run, and begin anew", .type = COORD_FLAG,
       .offset = offsetof(coordinator_options, fresh) },
+    { .name = "as", .value = "FILE", .help = "JOB is a copy of it: its name and its input files are FILE's",
+      .type = COORD_TEXT, .offset = offsetof(coordinator_options, as) },
+    { .name = "ticket", .value = "N", .help = "for a service: which of its jobs this is", .least = 1,
+      .most = UINT64_MAX, .type = COORD_NUMBER, .offset = offsetof(coordinator_options, ticket) },
     { .name = "json", .help = "print one JSON object at the end", .type = COORD_FLAG,
       .offset = offsetof(coordinator_options, json) },
     { .name = "quiet", .help = "print errors only", .type = COORD_FLAG,
@@ -71,6 +80,33 @@ static void coordinator_signals_catch(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* Where the text stands and what it is a copy of are two things, for a service. */
+static df_status load_as(df_plan **plan, const char *copy, const char *as, const coord_texts *sets,
+                         df_report *report)
+{
+    char *lines = malloc(PROTO_INPUT_SIZE_MAX + 1), *text = NULL;
+    size_t used = 0, size;
+    df_error err = { 0 };
+    df_status s = lines == NULL ? DF_ENOMEM : coord_state_read_file(copy, &text, &size, &err);
+
+    *plan = NULL;
+    df_report_init(report, as);
+    for (uint32_t i = 0; s == DF_OK && i < sets->count; i++) {
+        used += (size_t)snprintf(lines + used, PROTO_INPUT_SIZE_MAX + 1 - used, "%s\n", sets->items[i]);
+        if (used > PROTO_INPUT_SIZE_MAX)
+            s = df_fail(&err, DF_ELIMIT, "--set: too many");
+    }
+    if (s == DF_OK) {
+        lines[used] = '\0';
+        s = coord_job_read(plan, as, text, size, lines, report);
+    } else {
+        df_report_add(report, (df_place){ 0, 0 }, "%s", err.text);
+    }
+    free(lines);
+    free(text);
+    return s;
+}
+
 static int coordinator_load(df_plan **plan, coord_texts *sets, char steps[48], const char *job,
                             const coordinator_options *o)
 {
@@ -87,26 +123,40 @@ static int coordinator_load(df_plan **plan, coord_texts *sets, char steps[48], c
         snprintf(steps, 48, "job.steps=%" PRIu64, o->steps.value);
         sets->items[sets->count++] = steps;
     }
-    s = coord_job_load(plan, job, sets, &report);
+    s = o->as == NULL ? coord_job_load(plan, job, sets, &report)
+                      : load_as(plan, job, o->as, sets, &report);
     if (s != DF_OK)
         df_report_print(&report, stderr);
     return s == DF_OK ? COORD_DONE : s == DF_ENOMEM ? COORD_FAILED : COORD_USAGE;
 }
 
-static int coordinator_run(const coord_args *args, const void *options)
+/* The first start of a submission replaces what has ended; later ones go on with what is theirs. */
+static coord_server_begin coordinator_begin(const coordinator_options *o, const char *directory)
 {
-    const coordinator_options *o = options;
+    char state[DF_PATH_MAX];
+    uint64_t number = 0, process;
+
+    if (!o->ticket.given)
+        return o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME;
+    if (coord_state_path(state, directory, "state", NULL) != DF_OK ||
+        coord_ticket_mark(state, &number, &process, NULL) != DF_OK)
+        return COORD_BEGIN_NEW;
+    return number == o->ticket.value ? COORD_BEGIN_TAKE : COORD_BEGIN_NEW;
+}
+
+static int coordinator_job(const char *job, const coordinator_options *o)
+{
     char directory[DF_PATH_MAX], steps[48];
     coord_texts sets;
     df_plan *plan = NULL;
-    int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
+    int code = coordinator_load(&plan, &sets, steps, job, o);
     coord_cluster_options cluster = {
-        .file = args->items[0], .directory = directory, .state = o->state, .sets = &sets,
+        .file = o->as == NULL ? job : o->as, .text = o->as == NULL ? NULL : job, .ticket = o->ticket.value,
+        .directory = directory, .state = o->state, .sets = &sets,
         .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value,
         .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
-        .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
-        .signals = &coordinator_signals, .metrics = o->metrics,
+        .insecure = o->insecure, .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
     if (code != COORD_DONE)
@@ -115,6 +165,7 @@ static int coordinator_run(const coord_args *args, const void *options)
         snprintf(directory, sizeof directory, "%s", o->directory);
     else
         snprintf(directory, sizeof directory, "runs/%s", plan->job.name);
+    cluster.begin = coordinator_begin(o, directory);
     cluster.plan = plan;
     coordinator_signals_catch();
     code = coord_cluster_run(&cluster);
@@ -122,15 +173,29 @@ static int coordinator_run(const coord_args *args, const void *options)
     return code;
 }
 
+static int coordinator_run(const coord_args *args, const void *options)
+{
+    const coordinator_options *o = options;
+
+    if (o->config == NULL && args->count == 1)
+        return coordinator_job(args->items[0], o);
+    if (o->config != NULL && args->count == 0)
+        return coord_service_run(o->config);
+    fputs("weir coordinator: expected JOB, or --config FILE\n", stderr);
+    return COORD_USAGE;
+}
+
 const coord_verb coord_verb_coordinator = {
     .name = "coordinator",
-    .arguments = "JOB",
-    .help = "coordinate a job whose workers live on their own",
-    .more = "It goes on with a run that has not ended. Killed and started again, it takes over the workers\n"
-            "that have lived on; no step is repeated. Workers of other machines join over tcp.\n",
+    .arguments = "JOB | --config FILE",
+    .help = "coordinate a job whose workers live on their own, or be a service for several",
+    .more = "JOB: it goes on with a run that has not ended. Killed and started again, it takes over the workers\n"
+            "that have lived on; no step is repeated. Workers of other machines join over tcp.\n\n"
+            "--config FILE: a service, to which jobs are submitted (weir submit). It has a pool of workers that\n"
+            "go from job to job. Killed and started again, it takes back all its jobs. FILE's keys: weir help\n"
+            "service. No other option goes with it.\n",
     .options = coordinator_table,
     .options_size = sizeof(coordinator_options),
-    .argument_min = 1,
     .argument_max = 1,
     .run = coordinator_run,
 };

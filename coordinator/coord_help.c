@@ -1,5 +1,6 @@
 /* weir help [VERB] */
 #include "config/cfg.h"
+#include "config/cfg_service.h"
 #include "coordinator/coord_verb.h"
 
 #include <stdio.h>
@@ -20,6 +21,10 @@ static int help_run(const coord_args *args, const void *options)
         cfg_print_sections(stdout);
         return COORD_DONE;
     }
+    if (strcmp(args->items[0], "service") == 0) {
+        cfg_print_service(stdout);
+        return COORD_DONE;
+    }
     verb = coord_verb_find(args->items[0]);
     if (verb == NULL) {
         const char *near = coord_verb_nearest(args->items[0]);
@@ -37,7 +42,8 @@ const coord_verb coord_verb_help = {
     .name = "help",
     .arguments = "[VERB]",
     .help = "list the verbs, or show one with its options",
-    .more = "weir help jobs shows the sections of a job file and their keys.\n",
+    .more = "weir help jobs shows the sections of a job file and their keys, weir help service those of a\n"
+            "service's configuration.\n",
     .options = help_options,
     .argument_max = 1,
     .run = help_run,

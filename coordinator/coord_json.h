@@ -1,5 +1,5 @@
 /* The JSON that verbs print: one object on one line. The only files that know the JSON library are
- * coord_json.c, coord_json_list.c and coord_json_cluster.c. */
+ * coord_json.c, coord_json_list.c, coord_json_cluster.c and coord_json_service.c. */
 #ifndef COORD_JSON_H
 #define COORD_JSON_H
 

@@ -43,8 +43,8 @@ static bool get_flag(const json_t *object, const char *key)
 
 char *coord_json_question(const coord_question *q)
 {
-    return json_text(json_pack("{s:s, s:s, s:o}", "what", q->what, "label", q->label, "after",
-                               json_count(q->after)));
+    return json_text(json_pack("{s:s, s:s, s:s, s:s, s:o}", "what", q->what, "label", q->label, "job",
+                               q->job, "file", q->file, "after", json_count(q->after)));
 }
 
 bool coord_json_question_read(coord_question *question, const char *text, size_t size)
@@ -54,6 +54,8 @@ bool coord_json_question_read(coord_question *question, const char *text, size_t
 
     get_text(object, "what", question->what, sizeof question->what);
     get_text(object, "label", question->label, sizeof question->label);
+    get_text(object, "job", question->job, sizeof question->job);
+    get_text(object, "file", question->file, sizeof question->file);
     question->after = get_count(object, "after");
     json_decref(object);
     return right;

@@ -10,9 +10,10 @@
 
 #include <stdio.h>
 
-/* {"what":"status"}; "label" and "after" go with "label". */
+/* {"what":"status"}; "label" goes with "label". "job", "file" and "after" are for a service
+ * (coord_json_service.h). */
 typedef struct coord_question {
-    char what[32], label[WEIR_NAME_MAX];
+    char what[32], label[WEIR_NAME_MAX], job[WEIR_NAME_MAX], file[WEIR_NAME_MAX];
     uint64_t after;
 } coord_question;
 

@@ -495,12 +495,12 @@ void coord_server_close(coord_server **server)
     *server = NULL;
     if (s == NULL)
         return;
+    if (s->net != NULL) /* first: whoever comes now would not be answered */
+        coord_state_remove(s->options.state, "endpoint");
     coord_http_close(&s->http);
     coord_children_free(&s->children);
     coord_log_close(&s->log); /* a sync or a commit under way still wakes the net */
     coord_commit_close(&s->commit);
-    if (s->net != NULL)
-        coord_state_remove(s->options.state, "endpoint");
     coord_net_close(&s->net);
     proto_coord_free(&s->coord);
     for (uint32_t i = 0; i < s->peer_count; i++)

@@ -36,6 +36,7 @@ typedef enum coord_server_begin {
     COORD_BEGIN_NEW,    /* refuse one that has not ended */
     COORD_BEGIN_RESUME, /* go on with it; new if there is none */
     COORD_BEGIN_FRESH,  /* remove it */
+    COORD_BEGIN_TAKE,   /* go on with it; one that has ended tells how, and ends again */
 } coord_server_begin;
 
 typedef struct coord_server_options {

@@ -74,11 +74,19 @@ static df_status log_begin_anew(coord_server *s, df_error *err)
     return status == DF_OK ? log_open(s, &plan, err) : status;
 }
 
+static df_status log_refuse_plan(const char *state, df_error *err)
+{
+    return df_fail(err, DF_EINVAL, "the run in %s is of another version of this job; --fresh removes it",
+                   state);
+}
+
 /* A run that is there: DF_OK, it is gone on with; DF_END, it is of no use any more. */
 static df_status log_judge(const coord_server *s, bool same_plan, bool begun, proto_end end, df_error *err)
 {
     const char *state = s->options.state;
 
+    if (s->options.begin == COORD_BEGIN_TAKE && (begun || end != PROTO_END_NOT))
+        return same_plan ? DF_OK : log_refuse_plan(state, err);
     if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
         return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
     if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
@@ -88,10 +96,7 @@ static df_status log_judge(const coord_server *s, bool same_plan, bool begun, pr
     if (s->options.begin == COORD_BEGIN_NEW)
         return df_fail(err, DF_EINVAL, "%s holds a run that has not ended; --resume goes on with it, "
                        "--fresh removes it", state);
-    if (!same_plan)
-        return df_fail(err, DF_EINVAL, "the run in %s is of another version of this job; --fresh removes "
-                       "it", state);
-    return DF_OK;
+    return same_plan ? DF_OK : log_refuse_plan(state, err);
 }
 
 static df_status log_choose(coord_server *s, df_error *err)

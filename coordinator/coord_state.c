@@ -103,7 +103,7 @@ static bool state_is_log(const char *name)
 df_status coord_state_clear(const char *folder, df_error *err)
 {
     static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished",
-                                         "nonce", "history.a", "history.b", "lock" };
+                                         "nonce", "ticket", "history.a", "history.b", "lock" };
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, "store", err);
     DIR *d = opendir(folder);
@@ -173,13 +173,19 @@ df_status coord_state_read(const char *folder, const char *name, char **out, siz
 {
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, name, err);
-    FILE *file;
 
     *out = NULL;
     *size = 0;
-    if (s != DF_OK)
-        return s;
-    file = fopen(path, "re");
+    return s == DF_OK ? coord_state_read_file(path, out, size, err) : s;
+}
+
+df_status coord_state_read_file(const char *path, char **out, size_t *size, df_error *err)
+{
+    FILE *file = fopen(path, "re");
+    df_status s = DF_OK;
+
+    *out = NULL;
+    *size = 0;
     if (file == NULL)
         return df_fail(err, errno == ENOENT || errno == ENOTDIR ? DF_END : DF_EIO, "%s: %s", path,
                        strerror(errno));

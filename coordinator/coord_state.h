@@ -8,6 +8,7 @@
  *   nonce                      random bytes of the coordinator that runs: who reads them has this folder
  *   workers                    local workers, a line each (coord_children.h)
  *   worker-N.log               what they said
+ *   ticket                     which job of a service this is, and which process has it (coord_ticket.h)
  *
  * Small files are written anew and renamed: a reader finds a whole one or none. */
 #ifndef COORD_STATE_H
@@ -32,6 +33,8 @@ df_status coord_state_write(const char *folder, const char *name, const void *by
 /* *out (freed by the caller) has a zero behind its *size bytes. DF_END: there is no such file. */
 df_status coord_state_read(const char *folder, const char *name, char **out, size_t *size, df_error *err)
     DF_MUST_CHECK;
+/* The same of a path. */
+df_status coord_state_read_file(const char *path, char **out, size_t *size, df_error *err) DF_MUST_CHECK;
 /* One that is not there is no failure. */
 void coord_state_remove(const char *folder, const char *name);
 

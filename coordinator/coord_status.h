@@ -39,4 +39,7 @@ typedef struct coord_status {
     coord_status_worker workers[PROTO_WORKERS_MAX];
 } coord_status;
 
+/* Whether the job has ended. */
+bool coord_status_is_over(const coord_status *status);
+
 #endif

@@ -19,6 +19,7 @@
 
 /* ---- clients ---- */
 #define COORD_ANSWER_US   5000000ull /* for a coordinator to answer a question */
+#define COORD_SUBMIT_US   60000000ull /* for a service to start a coordinator for a new job */
 #define COORD_ASK_US      200000ull  /* an unanswered command is said again */
 
 #endif

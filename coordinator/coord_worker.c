@@ -7,6 +7,7 @@
 #include "coordinator/coord_job.h"
 #include "coordinator/coord_join.h"
 #include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_keeper.h"
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_part.h"
@@ -77,6 +78,8 @@ typedef struct worker {
     coord_recorder recorder;
     proto_worker *proto;
     bool stopped, refused; /* refused: told that the coordinator does not let us in */
+    bool pooled;           /* it is a service that answered */
+    uint64_t first_order;  /* what it said then */
     int code;
 } worker;
 
@@ -383,6 +386,14 @@ static void take_peer(worker *w, const proto_peer *p)
     free(key);
 }
 
+/* It is a service that answers: we are in its pool, and another process works for its jobs. */
+static void take_place(worker *w, const proto_place *place)
+{
+    w->pooled = true;
+    w->first_order = place->order;
+    w->stopped = true;
+}
+
 /* Whoever connects to us has shown a worker's key at most; the coordinator is who we connected to. */
 static void take_frame(worker *w, const coord_net_event *e)
 {
@@ -395,6 +406,8 @@ static void take_frame(worker *w, const coord_net_event *e)
         take_assign(w, &msg.assign);
     else if (msg.header.type == PROTO_TYPE_peer && from_coordinator)
         take_peer(w, &msg.peer);
+    else if (msg.header.type == PROTO_TYPE_place && from_coordinator && w->proto == NULL)
+        take_place(w, &msg.place);
     else if (w->proto != NULL &&
              (from_coordinator || (e->peer != COORD_WIRE_COORDINATOR && e->role >= COORD_ROLE_WORKER &&
                                    coord_wire_between(msg.header.type))))
@@ -478,6 +491,26 @@ static df_status open_net(worker *w, df_error *err)
     return coord_join_open(&w->net, &join, w->id, err);
 }
 
+/* Only the process that works is to be reached by others, perhaps at the one address that was given. */
+static int keep(worker *w)
+{
+    const worker_options *o = w->options;
+    const coord_join join = { .address = o->join, .keys = o->keys, .server_key = o->server_key,
+                              .insecure = o->insecure };
+    coord_keeper_options keeper = { .wire = &w->wire, .id = w->id, .label = o->label, .bind = o->bind,
+                                    .keys = o->keys, .insecure = o->insecure,
+                                    .threads = (uint32_t)o->threads.value };
+    df_error err = { 0 };
+
+    coord_net_close(&w->net);
+    if (coord_join_open(&w->net, &join, w->id, &err) != DF_OK) {
+        fprintf(stderr, "weir worker: %s\n", err.text);
+        return COORD_FAILED;
+    }
+    keeper.net = w->net;
+    return coord_keeper_run(&keeper, w->first_order);
+}
+
 static int worker_run(const coord_args *args, const void *options)
 {
     worker w = { .options = options };
@@ -502,6 +535,8 @@ static int worker_run(const coord_args *args, const void *options)
     coord_usage_take(&w.usage, 1, &first); /* loads are of the time between two looks */
     while (!w.stopped)
         turn(&w);
+    if (w.pooled)
+        w.code = keep(&w);
     proto_worker_free(&w.proto);
     coord_flow_free(&w.flow);
     coord_recorder_end(&w.recorder);
@@ -519,7 +554,8 @@ const coord_verb coord_verb_worker = {
     .more = "`weir run --workers N` starts its own. One that runs elsewhere is started by hand, and\n"
             "is given key groups when the coordinator next has a use for it. Over tcp the coordinator's list\n"
             "must allow its key (weir keys); it needs no list itself. It must see the coordinator's state\n"
-            "folder at the same path.\n",
+            "folder at the same path. At a service (weir coordinator --config) it goes from job to job, where\n"
+            "one is wanted, until it is asked to end.\n",
     .options = worker_table,
     .options_size = sizeof(worker_options),
     .run = worker_run,
