@@ -657,6 +657,31 @@ static void test_lost_while_it_comes(void **state)
     cluster_free(c);
 }
 
+/* The same while the coordinator is away: it is not waited for, and the others go on where they were. */
+static void test_lost_meanwhile(void **state)
+{
+    (void)state;
+    for (int told = 0; told <= 1; told++) {
+        cluster *c = cluster_new(6, 2, 3);
+        proto_rescale op = six_op(1);
+
+        c->workers[2].deaf = true;
+        assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
+        for (int i = 0; i < 5; i++)
+            round_of(c);
+        c->workers[2].there = false;
+        coord_crash(c);
+        if (told == 1)
+            proto_coord_gone(c->coord, c->now_us, 3);
+        run_until_ended(c, 1);
+        assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+        assert_int_equal(stats(c).generation, 1);
+        assert_int_equal(stats(c).members, 2);
+        owners_are(c, six_before);
+        cluster_free(c);
+    }
+}
+
 /* All who are wanted live on through a generation: it begins with the new owners. */
 static void test_generation_new(void **state)
 {
@@ -969,7 +994,7 @@ int main(void)
         cmocka_unit_test(test_waves),          cmocka_unit_test(test_refused),
         cmocka_unit_test(test_sink_stays),     cmocka_unit_test(test_abort),
         cmocka_unit_test(test_no_way_back),    cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_generation_new),
+        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_lost_meanwhile), cmocka_unit_test(test_generation_new),
         cmocka_unit_test(test_generation_old), cmocka_unit_test(test_size_is_kept),
         cmocka_unit_test(test_snapshots),      cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_all_sizes),      cmocka_unit_test(test_thousand),
