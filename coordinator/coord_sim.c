@@ -89,6 +89,7 @@ static void sim_print_one(const sim_verb_options *o, const sim_result *r)
 
 typedef struct sim_totals {
     uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
+    uint64_t rescales, done, aborted, voided;
 } sim_totals;
 
 static void sim_print_totals(const sim_totals *t, bool json, double seconds)
@@ -96,14 +97,17 @@ static void sim_print_totals(const sim_totals *t, bool json, double seconds)
     if (json)
         printf("{\"schedules\":%" PRIu64 ",\"violations\":%" PRIu64 ",\"events\":%" PRIu64
                ",\"faults\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"generations\":%" PRIu64
-               ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"seconds\":%.3f}\n",
+               ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"rescales\":%" PRIu64
+               ",\"rescales_done\":%" PRIu64 ",\"rescales_aborted\":%" PRIu64
+               ",\"rescales_voided\":%" PRIu64 ",\"seconds\":%.3f}\n",
                t->schedules, t->violations, t->events, t->faults, t->commits, t->generations,
-               t->frames, t->rejected, seconds);
+               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided, seconds);
     else
         printf("%" PRIu64 " schedules, %" PRIu64 " violations; %" PRIu64 " events, %" PRIu64
-               " faults, %" PRIu64 " generations, %" PRIu64 " commits, %" PRIu64 " frames in %.1f s\n",
+               " faults, %" PRIu64 " generations, %" PRIu64 " commits, %" PRIu64 " rescales (%" PRIu64
+               " done, %" PRIu64 " aborted, %" PRIu64 " voided), %" PRIu64 " frames in %.1f s\n",
                t->schedules, t->violations, t->events, t->faults, t->generations, t->commits,
-               t->frames, seconds);
+               t->rescales, t->done, t->aborted, t->voided, t->frames, seconds);
 }
 
 static void sim_add(sim_totals *t, const sim_result *r)
@@ -116,6 +120,10 @@ static void sim_add(sim_totals *t, const sim_result *r)
     t->generations += r->generations;
     t->frames += r->frames;
     t->rejected += r->rejected;
+    t->rescales += r->rescales;
+    t->done += r->rescales_ended[PROTO_RESCALE_DONE];
+    t->aborted += r->rescales_ended[PROTO_RESCALE_ABORTED];
+    t->voided += r->rescales_ended[PROTO_RESCALE_VOIDED];
 }
 
 static int sim_verb_run(const coord_args *args, const void *options)

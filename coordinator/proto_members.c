@@ -71,7 +71,7 @@ void coord_attach_begin(proto_coord *c)
     }
     coord_enter(c, COORD_ATTACHING);
     for (uint32_t i = 0; i < c->member_count; i++)
-        if (c->members[i] != 0 && coord_member(c, i)->gone) { /* before anybody could report */
+        if (c->members[i] != 0 && coord_member(c, i)->gone && c->owned[i]) { /* before it reported */
             c->stats.missing = c->members[i];
             coord_fence(c);
             return;
@@ -196,6 +196,13 @@ void coord_take_installed(proto_coord *c, coord_worker *w, const proto_msg *msg)
     w->failure_ended = false;
 }
 
+/* One that has never owned anything is not waited for as long. */
+static bool attach_without(const proto_coord *c, uint32_t place)
+{
+    return !c->owned[place] && (coord_member(c, place)->gone ||
+                                c->now_us - c->phase_since_us >= c->config.silence_us);
+}
+
 void coord_members_advance(proto_coord *c)
 {
     bool all = true;
@@ -208,8 +215,8 @@ void coord_members_advance(proto_coord *c)
     for (uint32_t i = 0; i < c->member_count; i++) {
         const coord_worker *w = coord_member(c, i);
 
-        all &= w == NULL ||
-               (c->phase == COORD_ATTACHING ? w->reported : w->installed || MUTANT(c, noackwait));
+        all &= w == NULL || (c->phase == COORD_ATTACHING ? w->reported || attach_without(c, i)
+                                                         : w->installed || MUTANT(c, noackwait));
     }
     if (all && c->phase == COORD_ATTACHING)
         attach_end(c);
@@ -365,7 +372,7 @@ void coord_members_tick(proto_coord *c)
     for (uint32_t i = 0; i < c->member_count && c->phase == COORD_RUNNING; i++) {
         const coord_worker *w = coord_member(c, i);
 
-        if (w != NULL && c->now_us - w->seen_us >= c->config.silence_us) {
+        if (w != NULL && (w->gone || c->now_us - w->seen_us >= c->config.silence_us)) {
             member_lost(c, w);
             if (!coord_drop(c, w->id))
                 coord_fence(c);

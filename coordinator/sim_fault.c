@@ -16,9 +16,10 @@ static void config_theme(sim_world *w)
                : what < 55 ? SIM_THEME_ZOMBIES
                : what < 70 ? SIM_THEME_GENERATIONS
                            : SIM_THEME_RESCALES;
+    if (!w->options.faults && c->theme != SIM_THEME_RESCALES) /* the others are about faults */
+        c->theme = SIM_THEME_MIXED;
     if (c->theme == SIM_THEME_MIXED)
         return;
-    c->order_ahead = 0;
     c->order_ahead = (uint32_t)sim_range(r, 0, 3);
     c->client_us = (uint32_t)sim_range(r, 200, 1500);
     if (c->theme == SIM_THEME_ZOMBIES) {
@@ -31,6 +32,8 @@ static void config_theme(sim_world *w)
         for (uint32_t i = c->workers; i < SIM_WORKERS_MAX; i++)
             w->worker_host[i] = (uint32_t)sim_range(r, 0, 1);
         c->workers = c->workers < 3 ? SIM_WORKERS_MAX : c->workers;
+        c->clients = c->clients == 0 ? 1 : c->clients;
+        c->task_us = (uint32_t)sim_range(r, 50, 800); /* several of them during one job */
         return;
     }
     c->late = (uint32_t)sim_range(r, 20000, 200000);
@@ -56,7 +59,6 @@ static void config_faults(sim_world *w)
         c->disk_fails = (uint32_t)sim_range(r, 0, 30000);
     if (sim_chance(r, 200000))
         c->task_fails = (uint32_t)sim_range(r, 0, 2000);
-    config_theme(w);
     c->fault_count = (uint32_t)sim_range(r, 0, 10);
     c->fault_events = sim_range(r, 20, 400);
     w->faults_left = c->fault_count;
@@ -81,6 +83,7 @@ void sim_config_draw(sim_world *w)
         w->worker_host[i] = i == 0 ? 0 : (uint32_t)sim_range(r, 0, 1);
     if (w->options.faults)
         config_faults(w);
+    config_theme(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
                  sim_chance(r, 500000) ? 0 : (uint32_t)sim_range(r, 0, 300));
     w->file = proto_zero(steps * 16 * groups, 1);

@@ -334,7 +334,7 @@ void sim_rescale_check(sim_world *w, sim_process *p)
     if (s.rescale.last_id == p->ended_op)
         return;
     p->ended_op = s.rescale.last_id;
-    w->result->rescales_done += s.rescale.last_end == PROTO_RESCALE_DONE;
+    w->result->rescales_ended[s.rescale.last_end]++;
     proto_coord_owners_get(p->coord, owners);
     check_owners(w, &s, owners);
     check_members(w, p, &s);

@@ -27,7 +27,7 @@ typedef struct sim_options {
 
 typedef struct sim_result {
     uint64_t seed, trace, events, time_us;
-    uint64_t rescales, rescales_done;
+    uint64_t rescales, rescales_ended[4]; /* begun; by proto_rescale_end */
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
     bool violated;

@@ -104,6 +104,22 @@ static proto_record number(proto_record_kind kind, uint64_t value)
     return (proto_record){ .kind = kind, .number = value };
 }
 
+static proto_record rescale(uint64_t id, uint8_t phase)
+{
+    static const uint8_t wanted[16] = { 5, 0, 0, 0, 0, 0, 0, 0, 7 };
+    static const uint8_t moves[24] = { 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1 };
+    proto_record record = { .kind = PROTO_RECORD_RESCALE, .number = id, .phase = phase };
+
+    if (phase == PROTO_RESCALE_BEGIN) {
+        record.deadline_us = 5;
+        record.members = (proto_bytes){ wanted, 16 };
+        record.moves = (proto_bytes){ moves, 24 };
+    }
+    return record;
+}
+
+static const uint8_t comes[12] = { 2, 0, 0, 0, 7 }; /* worker 7, to place 2 */
+
 static void append(coord_log *log, proto_record record)
 {
     coord_log_append(log, &record);
@@ -129,11 +145,13 @@ static void test_round_trip(void **state)
     assert_true(log_sync(log, &records));
     assert_int_equal(records, 4);
     append(log, order(2, 1, PROTO_ORDER_OWNERS, pair, 8));
+    append(log, rescale(1, PROTO_RESCALE_BEGIN));
+    append(log, order(3, 1, PROTO_ORDER_MEMBERS, comes, 12));
     append(log, number(PROTO_RECORD_PAUSE, 1));
     append(log, number(PROTO_RECORD_END, PROTO_END_DRAINED));
     assert_true(log_sync(log, &records));
-    assert_int_equal(records, 7);
-    append(log, order(3, 1, PROTO_ORDER_INPUT, "lost", 4)); /* never synced */
+    assert_int_equal(records, 9);
+    append(log, order(4, 1, PROTO_ORDER_INPUT, "lost", 4)); /* never synced */
     coord_log_close(&log);
     fake_disk_restart(fake, FAKE_LOSE, 1);
 
@@ -141,9 +159,12 @@ static void test_round_trip(void **state)
     stats = recover(log, &end);
     assert_int_equal(stats.incarnation, 1);
     assert_int_equal(stats.generation, 1);
-    assert_int_equal(stats.orders, 2);
+    assert_int_equal(stats.orders, 3);
     assert_int_equal(stats.ceiling, 50);
-    assert_int_equal(stats.members, 2);
+    assert_int_equal(stats.members, 3);
+    assert_int_equal(stats.rescale.id, 1);
+    assert_int_equal(stats.rescale.moves, 2);
+    assert_int_equal(stats.rescale.waves, 2);
     assert_true(stats.paused);
     assert_int_equal(end, PROTO_END_DRAINED);
     coord_log_close(&log);
@@ -260,7 +281,65 @@ static df_status read_record(coord_record_reader *reader, proto_record record)
 static coord_record_reader reader_new(void)
 {
     return (coord_record_reader){ .begun = true, .job = job_of_test, .orders = 1, .generation = 2,
-                                  .member_count = 2 };
+                                  .members = { 5, 9 }, .member_count = 2 };
+}
+
+/* Places as members come and go, and what is refused there. */
+static void test_members(void **state)
+{
+    static const uint8_t leaves[12] = { 2 }, there[12] = { 1, 0, 0, 0, 7 },
+                         far[12] = { 4, 0, 0, 0, 7 }, last[12] = { 0xe8, 3, 0, 0, 7 };
+    static const uint8_t to_it[8] = { 1, 0, 0, 0, 2 };
+    coord_record_reader reader = reader_new();
+
+    (void)state;
+    assert_int_equal(read_record(&reader, generation(3)), DF_OK);
+    assert_int_equal(read_record(&reader, order(2, 3, PROTO_ORDER_MEMBERS, comes, 12)), DF_OK);
+    assert_int_equal(read_record(&reader, order(3, 3, PROTO_ORDER_OWNERS, to_it, 8)), DF_OK);
+    assert_int_equal(read_record(&reader, order(4, 3, PROTO_ORDER_MEMBERS, leaves, 12)), DF_OK);
+    assert_int_equal(read_record(&reader, order(5, 3, PROTO_ORDER_OWNERS, to_it, 8)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(6, 3, PROTO_ORDER_MEMBERS, leaves, 12)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(7, 3, PROTO_ORDER_MEMBERS, there, 12)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(8, 3, PROTO_ORDER_MEMBERS, far, 12)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(9, 3, PROTO_ORDER_MEMBERS, last, 12)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(10, 3, PROTO_ORDER_MEMBERS, comes, 11)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(11, 3, PROTO_ORDER_MEMBERS, comes, 0)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(12, 2, PROTO_ORDER_MEMBERS, far, 12)), DF_OK); /* void */
+}
+
+static void test_rescales(void **state)
+{
+    static const uint8_t twice[16] = { 5, 0, 0, 0, 0, 0, 0, 0, 5 }, nobody[8] = { 0 };
+    static const uint8_t wrong_group[12] = { GROUPS }, wrong_place[12] = { 1, 0, 0, 0, 2 },
+                         wrong_wave[12] = { 1, 0, 0, 0, 1, 0, 0, 0, 1 };
+    proto_record wrong[9];
+    coord_record_reader reader = reader_new();
+
+    (void)state;
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_BEGIN)), DF_OK);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_ABORT)), DF_OK);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_LEAVE)), DF_OK);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_END)), DF_OK);
+    assert_int_equal(read_record(&reader, rescale(5, PROTO_RESCALE_END)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_END + 1)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, rescale(4, 0)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_BEGIN)), DF_ECORRUPT);
+    for (int i = 0; i < 9; i++)
+        wrong[i] = rescale(9, PROTO_RESCALE_BEGIN);
+    wrong[0].members.size = 15;
+    wrong[1].members.size = 0;
+    wrong[2].members.data = twice;
+    wrong[3].members = (proto_bytes){ nobody, 8 };
+    wrong[4].moves.size = 23;
+    wrong[5].moves = (proto_bytes){ wrong_group, 12 };
+    wrong[6].moves = (proto_bytes){ wrong_place, 12 };
+    wrong[7].moves = (proto_bytes){ wrong_wave, 12 };
+    reader.generation = 0; /* nobody was there to be changed */
+    assert_int_equal(read_record(&reader, wrong[8]), DF_ECORRUPT);
+    for (int i = 0; i < 8; i++) {
+        reader = reader_new();
+        assert_int_equal(read_record(&reader, wrong[i]), DF_ECORRUPT);
+    }
 }
 
 static void test_refused(void **state)
@@ -273,14 +352,14 @@ static void test_refused(void **state)
         order(3, 1, PROTO_ORDER_INPUT, NULL, 0),
         order(2, 3, PROTO_ORDER_INPUT, NULL, 0),
         order(2, 1, 0, NULL, 0),
-        order(2, 1, 4, NULL, 0),
+        order(2, 1, 5, NULL, 0),
         order(2, 2, PROTO_ORDER_OWNERS, pair, 7),
         order(2, 2, PROTO_ORDER_OWNERS, wrong_owner, 8),
         order(2, 2, PROTO_ORDER_OWNERS, wrong_group, 8),
         number(PROTO_RECORD_END, 0),
         number(PROTO_RECORD_END, 9),
         number(PROTO_RECORD_PAUSE, 2),
-        number((proto_record_kind)8, 0),
+        number((proto_record_kind)9, 0),
         generation(3),
         generation(3),
         generation(3),
@@ -311,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_whose),
         cmocka_unit_test(test_failed_sync), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_members),    cmocka_unit_test(test_rescales),
         cmocka_unit_test(test_refused),
     };
 

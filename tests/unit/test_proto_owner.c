@@ -27,6 +27,12 @@ static void test_versions(void **state)
     assert_int_equal(proto_owner_at(&owners, 1, 20), 5);
     assert_int_equal(proto_owner_at(&owners, 1, 19), 8);
     assert_int_equal(proto_owner_at(&owners, 0, 100), 0);
+    assert_true(proto_owner_from(&owners, 1, 9, 7)); /* 7 to step 9, 8 to 19, then 5 */
+    assert_false(proto_owner_from(&owners, 1, 10, 7));
+    assert_true(proto_owner_from(&owners, 1, 0, 5));
+    assert_true(proto_owner_from(&owners, 1, 19, 8));
+    assert_false(proto_owner_from(&owners, 1, 20, 8));
+    assert_false(proto_owner_from(&owners, 1, 0, 9));
     for (uint64_t step = 30; step < 60; step++) /* the oldest is forgotten, the newest are right */
         proto_owners_change(&owners, 1, step, (uint32_t)step);
     for (uint64_t step = 60 - PROTO_OWNER_VERSIONS; step < 60; step++)

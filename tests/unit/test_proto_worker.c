@@ -1,4 +1,5 @@
 /* A worker and hostile or stale messages: every one is refused and counted, and changes nothing. */
+#include "coordinator/proto_order.h"
 #include "coordinator/proto_worker.h"
 #include "coordinator/sim_job.h"
 
@@ -12,14 +13,19 @@
 typedef struct fake {
     sim_job job;
     proto_worker *worker;
+    proto_flow_calls calls; /* the model's, watched */
     uint32_t loads, opens, runs, stops, sent[PROTO_TYPE_END];
+    uint64_t sent_to[8];    /* sequence of the last frame to each, by id */
+    uint32_t places[8], place_count, pairs[8], pair_count;
+    uint64_t owners_step;
     uint64_t now;
 } fake;
 
 static void fake_send(void *user, uint64_t to, const proto_msg *msg)
 {
-    (void)to;
     ((fake *)user)->sent[msg->header.type]++;
+    if (to < 8 && msg->header.sequence != 0)
+        ((fake *)user)->sent_to[to] = msg->header.sequence;
 }
 
 static void fake_load(void *user, uint64_t generation, uint64_t snapshot, uint32_t group)
@@ -84,16 +90,36 @@ static void fake_stop(void *user, uint8_t reason)
     ((fake *)user)->stops++;
 }
 
+static fake *watched; /* flow calls get the worker alone */
+
+static void fake_members(struct proto_worker *w, uint32_t place)
+{
+    (void)w;
+    watched->places[watched->place_count++] = place;
+}
+
+static void fake_owners(struct proto_worker *w, uint64_t step, const uint32_t *pairs, uint32_t count)
+{
+    (void)w;
+    watched->owners_step = step;
+    watched->pair_count = count;
+    memcpy(watched->pairs, pairs, (size_t)count * 8);
+}
+
 static int set_up(void **state)
 {
     fake *f = calloc(1, sizeof *f);
-    proto_worker_env env = { f, &proto_flow_model, fake_send, fake_load, fake_run, fake_boundary,
+    proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
                              fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = 100, .tries = 1,
                                    .beat_us = 1000, .resend_us = 2000 };
 
     assert_non_null(f);
+    watched = f;
+    f->calls = proto_flow_model;
+    f->calls.members = fake_members;
+    f->calls.owners = fake_owners;
     sim_job_init(&f->job, 1, 4, 10, 0);
     f->worker = proto_worker_new(&f->job.plan, &config, &env);
     proto_worker_start(f->worker, 0);
@@ -237,6 +263,148 @@ static void test_hostile_peer(void **state)
     assert_true(stats(f).rejected[PROTO_REJECT_range] > 1000);
 }
 
+/* ---- members come and go ---- */
+
+static void order(fake *f, uint64_t index, uint8_t kind, uint64_t step, const void *payload, uint32_t size)
+{
+    proto_msg msg = { .order = { .index = index, .made = 1, .kind = kind, .step = step,
+                                 .payload = { payload, size } } };
+
+    say(f, msg, PROTO_TYPE_order, 1, 1);
+    assert_int_equal(stats(f).applied, index);
+}
+
+static void order_place(fake *f, uint64_t index, uint32_t place, uint64_t id)
+{
+    uint8_t pair[PROTO_MEMBERS_PAIR];
+
+    proto_put_u32(pair, place);
+    proto_put_u64(pair + 4, id);
+    order(f, index, PROTO_ORDER_MEMBERS, 1, pair, sizeof pair);
+}
+
+static void order_owner(fake *f, uint64_t index, uint64_t step, uint32_t group, uint32_t place)
+{
+    uint8_t pair[PROTO_OWNERS_PAIR];
+
+    proto_put_u32(pair, group);
+    proto_put_u32(pair + 4, place);
+    order(f, index, PROTO_ORDER_OWNERS, step, pair, sizeof pair);
+}
+
+/* A place is appended, and key groups go there; a place that is filled again has a new channel. */
+static void test_places(void **state)
+{
+    fake *f = *state;
+    uint64_t refused;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    order_place(f, 1, 2, 5);
+    assert_int_equal(f->place_count, 1);
+    assert_int_equal(f->places[0], 2);
+    order_owner(f, 2, 0, 0, 2); /* before any grant: its state goes there at once */
+    assert_int_equal(f->pair_count, 1);
+    assert_int_equal(f->pairs[0], 0);
+    assert_int_equal(f->pairs[1], 2);
+    assert_int_equal(f->owners_step, 0);
+    say(f, (proto_msg){ .grant = { .bound = 1, .history = 2 } }, PROTO_TYPE_grant, 1, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 1);
+    assert_true(f->sent_to[5] >= 1);
+    say(f, (proto_msg){ .header = { .sender = 5, .sequence = 1 } }, PROTO_TYPE_mark, 1, 1);
+    order_place(f, 3, 2, 0); /* vacant */
+    refused = stats(f).rejected[PROTO_REJECT_sender];
+    say(f, (proto_msg){ .header = { .sender = 5, .sequence = 2 } }, PROTO_TYPE_mark, 1, 1);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_sender], refused + 1);
+    order_place(f, 4, 2, 6);
+    f->sent_to[5] = 0;
+    order_owner(f, 5, 1, 1, 2);
+    say(f, (proto_msg){ .header = { .sender = 6, .sequence = 1 } }, PROTO_TYPE_mark, 1, 1);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_repeat], 0); /* sequences begin anew */
+    proto_worker_tick(f->worker, f->now += 100000);
+    assert_int_equal(f->sent_to[5], 0); /* what was not acknowledged there is gone with its channel */
+    assert_int_equal(f->place_count, 3);
+}
+
+/* A coordinator's bytes are checked like anybody's: nothing of these changes a place. */
+static void test_hostile_places(void **state)
+{
+    static const struct {
+        uint32_t place;
+        uint64_t id;
+    } wrong[] = { { 0, 9 }, { 0, 0 }, { 1, 9 }, { 3, 9 }, { 2, 0 }, { 2, 2 }, { PROTO_MEMBERS_MAX, 9 },
+                  { UINT32_MAX, 9 } };
+    fake *f = *state;
+    uint64_t index = 0;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        order_place(f, ++index, wrong[i].place, wrong[i].id);
+        assert_int_equal(stats(f).rejected[PROTO_REJECT_range], i + 1);
+    }
+    order(f, ++index, PROTO_ORDER_MEMBERS, 1, "12345678901", 11);
+    order_owner(f, ++index, 1, 0, 2);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_range], index);
+    order_place(f, ++index, 2, 9);
+    order_place(f, ++index, 1, 0);
+    order_owner(f, ++index, 1, 0, 1); /* nobody is there any more */
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_range], index - 2);
+    assert_int_equal(f->pair_count, 0);
+    assert_int_equal(f->place_count, 2);
+}
+
+static proto_msg late_install(uint8_t *members, uint8_t *owners)
+{
+    proto_put_u64(members, 3);
+    proto_put_u64(members + 8, 0);
+    proto_put_u64(members + 16, 2);
+    memset(owners, 0, 20);
+    return (proto_msg){ .install = { .window = 3, .step = 4, .history = 1, .tables = 3,
+                                     .members = { members, 24 }, .owners = { owners, 20 } } };
+}
+
+/* It comes while a generation runs: it loads nothing, applies no order that its lists have already, is met
+ * by a grant beyond its window, and by none such once it owns something. */
+static void test_comes_late(void **state)
+{
+    fake *f = *state;
+    uint8_t members[24], owners[20];
+
+    say(f, late_install(members, owners), PROTO_TYPE_install, 1, 1);
+    assert_int_equal(f->loads + f->opens, 0);
+    assert_int_equal(f->sent[PROTO_TYPE_installed], 1);
+    assert_int_equal(stats(f).bound, 4);
+    order_owner(f, 2, 2, 0, 2);
+    order_place(f, 3, 1, 9);
+    assert_int_equal(f->pair_count + f->place_count, 0);
+    say(f, (proto_msg){ .grant = { .bound = 9, .history = 3 } }, PROTO_TYPE_grant, 1, 1);
+    assert_int_equal(stats(f).bound, 9);
+    assert_int_equal(stats(f).done, 9);
+    order_place(f, 4, 1, 9);
+    assert_int_equal(f->place_count, 1);
+    order_owner(f, 5, 9, 0, 2);
+    assert_int_equal(f->pair_count, 1);
+    say(f, (proto_msg){ .grant = { .bound = 13, .history = 5 } }, PROTO_TYPE_grant, 1, 1);
+    assert_int_equal(stats(f).bound, 9);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_range], 1);
+}
+
+/* Lists by which it would own something, or that name a vacant place, are refused. */
+static void test_late_lists(void **state)
+{
+    fake *f = *state;
+    uint8_t members[24], owners[20];
+    proto_msg msg = late_install(members, owners);
+
+    for (uint32_t place = 1; place <= 3; place++) {
+        proto_put_u32(owners + 8, place);
+        say(f, msg, PROTO_TYPE_install, 1, 1);
+        assert_int_equal(stats(f).rejected[PROTO_REJECT_range], place);
+        assert_int_equal(f->sent[PROTO_TYPE_installed], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +412,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_comes_late, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_late_lists, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
