@@ -24,6 +24,7 @@ typedef struct child {
     int pidfd, out;           /* -1: none; out: what it prints */
     uint64_t start_us, due_us;
     uint32_t failures;        /* starts that came to nothing, one after the other */
+    bool vacated;             /* not to be started again */
     int status;               /* as waitpid gave it */
 } child;
 
@@ -37,6 +38,11 @@ static bool child_given_up(const child *c)
     return c->failures >= COORD_START_TRIES;
 }
 
+static bool child_wanted(const child *c)
+{
+    return !c->vacated && !child_given_up(c);
+}
+
 /* ---- the file ---- */
 
 static void children_save(const coord_children *l)
@@ -45,9 +51,10 @@ static void children_save(const coord_children *l)
     size_t used = 0;
 
     for (uint32_t i = 0; i < l->options.count; i++)
-        if (l->list[i].process != 0)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "\n", i,
-                                     l->list[i].worker, l->list[i].process);
+        if (l->list[i].process != 0 || l->list[i].vacated)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "%s\n", i,
+                                     l->list[i].worker, l->list[i].process,
+                                     l->list[i].vacated ? " vacated" : "");
     if (coord_state_write(l->options.state, "workers", text, used, NULL) != DF_OK)
         fprintf(stderr, "weir: %s/workers cannot be written\n", l->options.state);
 }
@@ -79,8 +86,15 @@ static df_status children_find(coord_children *l, df_error *err)
         uint64_t worker, process;
         unsigned slot;
 
-        if (sscanf(at, "%u %" SCNu64 " %" SCNu64, &slot, &worker, &process) == 3 &&
-            slot < l->options.count && worker != 0)
+        if (sscanf(at, "%u %" SCNu64 " %" SCNu64, &slot, &worker, &process) != 3 ||
+            slot >= COORD_CHILDREN_MAX)
+            continue;
+        if (l->options.survive && slot >= l->options.count)
+            l->options.count = slot + 1; /* a rescale has added it */
+        if (slot >= l->options.count)
+            continue;
+        l->list[slot].vacated = l->options.survive && strstr(at, " vacated") != NULL;
+        if (worker != 0)
             child_adopt(l, &l->list[slot], worker, process);
     }
     free(text);
@@ -207,7 +221,8 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
         close(c->out);
     c->failures = child_failed(c, now_us) ? c->failures + 1 : 0;
     pause = c->failures == 0 ? 0 : pause << (c->failures < 6 ? c->failures : 6);
-    *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause };
+    *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause,
+                  .vacated = c->vacated };
     children_save(l);
     if (worker != 0)
         l->options.ended(l->options.user, worker);
@@ -230,7 +245,7 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
             child_print(children, c);
             if (child_has_ended(c))
                 child_end(children, c, now_us);
-        } else if (wanted && !child_given_up(c) && now_us >= c->due_us) {
+        } else if (wanted && child_wanted(c) && now_us >= c->due_us) {
             changed = true;
             if (!child_start(children, i, now_us)) {
                 c->status = 1 << 8; /* as if it had ended with 1 */
@@ -249,7 +264,7 @@ uint64_t coord_children_deadline(const coord_children *children)
     for (uint32_t i = 0; i < children->options.count; i++) {
         const child *c = &children->list[i];
 
-        if (c->process == 0 && !child_given_up(c) && c->due_us < at)
+        if (c->process == 0 && child_wanted(c) && c->due_us < at)
             at = c->due_us;
     }
     return at;
@@ -286,8 +301,45 @@ uint32_t coord_children_hope(const coord_children *children)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < children->options.count; i++)
-        count += children->list[i].process != 0 || !child_given_up(&children->list[i]);
+        count += !children->list[i].vacated &&
+                 (children->list[i].process != 0 || !child_given_up(&children->list[i]));
     return count;
+}
+
+uint32_t coord_children_places(const coord_children *children)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++)
+        count += !children->list[i].vacated;
+    return count;
+}
+
+uint32_t coord_children_more(coord_children *children, uint32_t count)
+{
+    uint32_t more = 0;
+
+    for (uint32_t i = 0; i < children->options.count && more < count; i++)
+        if (children->list[i].vacated && children->list[i].process == 0) {
+            children->list[i] = (child){ .pidfd = -1, .out = -1 };
+            more++;
+        }
+    while (more < count && children->options.count < COORD_CHILDREN_MAX) {
+        children->list[children->options.count++] = (child){ .pidfd = -1, .out = -1 };
+        more++;
+    }
+    children_save(children);
+    return more;
+}
+
+void coord_children_vacate(coord_children *children, uint64_t worker, bool vacate)
+{
+    uint32_t slot;
+
+    if (!coord_children_has(children, worker, &slot))
+        return;
+    children->list[slot].vacated = vacate;
+    children_save(children);
 }
 
 bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)

@@ -50,6 +50,12 @@ size_t coord_children_fds(const coord_children *children, int *fds, size_t capac
 /* Workers that are there; those and the places that were not given up. */
 uint32_t coord_children_alive(const coord_children *children);
 uint32_t coord_children_hope(const coord_children *children);
+/* So many more; places that were vacated are filled again first. Returns how many it can be. */
+uint32_t coord_children_more(coord_children *children, uint32_t count);
+/* A worker that ends from now on is not started again: its place is vacated. Or is, after all. */
+void coord_children_vacate(coord_children *children, uint64_t worker, bool vacate);
+/* Places that are not vacated. */
+uint32_t coord_children_places(const coord_children *children);
 /* Whether a process is one of ours, and which. */
 bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot);
 /* Kill one, which is then started again like any that ends. */

@@ -202,6 +202,17 @@ df_status coord_client_submit(coord_client *service, const proto_submit *submiss
     return s == DF_OK ? client_keep(service, &msg, reply, size, err) : s;
 }
 
+df_status coord_client_operate(coord_client *client, const char *text, const char **reply, size_t *size,
+                               df_error *err)
+{
+    proto_msg msg = { .operate = { .number = ++client->number } };
+    df_status s;
+
+    msg.operate.text = (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
+    s = client_talk(client, &msg, PROTO_TYPE_operate, PROTO_TYPE_reply, COORD_ANSWER_US, err);
+    return s == DF_OK ? client_keep(client, &msg, reply, size, err) : s;
+}
+
 df_status coord_client_refresh(coord_client *client, df_error *err)
 {
     const coord_question question = { .what = "status" };

@@ -46,6 +46,9 @@ df_status coord_client_refresh(coord_client *client, df_error *err) DF_MUST_CHEC
 /* Ask; *reply is the coordinator's text, borrowed until the next question. */
 df_status coord_client_ask(coord_client *client, const coord_question *question, const char **reply,
                            size_t *size, df_error *err) DF_MUST_CHECK;
+/* Ask for a change of workers and owners; *reply as above. */
+df_status coord_client_operate(coord_client *client, const char *text, const char **reply, size_t *size,
+                               df_error *err) DF_MUST_CHECK;
 /* Command, and wait for the answer at most so long. */
 df_status coord_client_command(coord_client *client, const proto_command *command, uint64_t wait_us,
                                proto_answer *answer, df_error *err) DF_MUST_CHECK;

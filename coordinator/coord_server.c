@@ -46,7 +46,8 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
 
     if (to == SERVER_SELF)
         return;
-    if (msg->header.type == PROTO_TYPE_install)
+    if (msg->header.type == PROTO_TYPE_install ||
+        (msg->header.type == PROTO_TYPE_order && msg->order.kind == PROTO_ORDER_MEMBERS))
         server_tell_peers(s, to);
     server_send(s, to, msg);
 }
@@ -98,17 +99,24 @@ static bool role_may(coord_role role, uint16_t type)
 {
     if (type == PROTO_TYPE_query)
         return role >= COORD_ROLE_READ_ONLY;
-    if (type == PROTO_TYPE_command || type == PROTO_TYPE_inject)
+    if (type == PROTO_TYPE_command || type == PROTO_TYPE_inject || type == PROTO_TYPE_operate)
         return role == COORD_ROLE_ADMIN;
     return role >= COORD_ROLE_WORKER;
 }
 
-/* What somebody may not ask; or what the protocol could do and the engine cannot: no kind reads live input,
- * and key groups change their owners only with the generation. */
+/* What somebody may not ask; or what the protocol could do and the engine cannot: no kind reads live
+ * input. */
 static void server_refuse(coord_server *s, const proto_msg *msg)
 {
+    static const char text[] = "{\"error\":\"refused: not with this key\"}";
     proto_msg answer = { .header = { .type = PROTO_TYPE_answer, .job = s->number } };
 
+    if (msg->header.type == PROTO_TYPE_operate) {
+        answer.header.type = PROTO_TYPE_reply;
+        answer.reply = (proto_reply){ msg->operate.number, { (const uint8_t *)text, sizeof text - 1 } };
+        server_send(s, msg->header.sender, &answer);
+        return;
+    }
     answer.answer.number = msg->header.type == PROTO_TYPE_inject ? msg->inject.number
                                                                  : msg->command.number;
     answer.answer.status = PROTO_ANSWER_REFUSED;
@@ -146,9 +154,10 @@ static void server_frame(coord_server *s, const coord_net_event *e)
     server_room(s);
     if (msg.header.type == PROTO_TYPE_query)
         server_take_query(s, &msg);
-    else if (msg.header.type == PROTO_TYPE_inject ||
-             (msg.header.type == PROTO_TYPE_command && msg.command.verb == PROTO_VERB_MOVE))
+    else if (msg.header.type == PROTO_TYPE_inject)
         server_refuse(s, &msg);
+    else if (msg.header.type == PROTO_TYPE_operate)
+        server_take_operate(s, &msg);
     else if (msg.header.type == PROTO_TYPE_command)
         proto_coord_receive(s->coord, server_now_us(), &msg);
     else
@@ -271,6 +280,16 @@ static void server_watch(coord_server *s, uint64_t now_us)
     }
 }
 
+/* Nothing is changed in a job that has ended; what was being changed then is over, too. */
+static void server_rescale(coord_server *s, uint64_t now_us)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    if (s->ended_us == 0)
+        server_rescale_turn(s, now_us, &stats);
+}
+
 static int64_t server_timeout(const coord_server *s, uint64_t wait_us)
 {
     uint64_t now = server_now_us(), at = now + wait_us;
@@ -304,6 +323,7 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
     if (now >= proto_coord_deadline(server->coord))
         proto_coord_tick(server->coord, now);
     server_watch(server, now);
+    server_rescale(server, now);
     server_metrics_turn(server);
     if (server->status != DF_OK) {
         if (err != NULL)
@@ -483,6 +503,7 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
         coord_server_close(&s);
         return status;
     }
+    server_rescales_read(s);
     proto_coord_start(s->coord, server_now_us(), coord_commit_head(s->commit));
     *out = s;
     return DF_OK;
@@ -506,6 +527,7 @@ void coord_server_close(coord_server **server)
     for (uint32_t i = 0; i < s->peer_count; i++)
         server_peer_uncount(&s->peers[i]);
     free(s->peers);
+    free(s->change.leaving);
     free(s->units);
     coord_wire_fini(&s->wire);
     free(s->workers);

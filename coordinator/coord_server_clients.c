@@ -203,6 +203,8 @@ void server_take_query(coord_server *server, const proto_msg *msg)
         text = reply_workers(server);
     else if (strcmp(q.what, "label") == 0)
         text = reply_label(server, &q);
+    else if (strcmp(q.what, "rescales") == 0)
+        text = server_rescales(server);
     else
         text = coord_json_error("the question is not known");
     if (text == NULL)

@@ -69,7 +69,7 @@ void server_take_load(coord_server *server, const proto_msg *msg)
 
 /* ---- what placement wants ---- */
 
-static uint64_t stale_us(const coord_server *s)
+uint64_t server_stale_us(const coord_server *s)
 {
     double us = 1e6 * s->job.policy->placement.sample_seconds * LOAD_STALE_SAMPLES;
 
@@ -102,7 +102,7 @@ static void view_worker(const coord_server *s, uint64_t id, const char *label, c
     w->reserved_load = peer->reserved_load;
 }
 
-static uint32_t place_of(const server_view *view, uint64_t id)
+uint32_t server_view_place(const server_view *view, uint64_t id)
 {
     for (uint32_t i = 0; i < view->input.worker_count; i++)
         if (view->workers[i].id == id)
@@ -121,7 +121,7 @@ static void view_units(const coord_server *s, server_view *view)
 
         if (unit->from != from) {
             from = unit->from;
-            place = place_of(view, from);
+            place = server_view_place(view, from);
         }
         view->units[u] = (coord_place_unit){ place, unit->rows, unit->bytes, unit->cost_ns };
     }
@@ -146,8 +146,29 @@ bool server_view_make(coord_server *s, server_view *view)
         view_worker(s, s->workers[i].id, view->labels[i], &view->workers[i]);
     }
     view->input = (coord_place_input){ view->workers, count, view->units, units,
-                                       &s->job.policy->placement, server_now_us(), stale_us(s) };
+                                       &s->job.policy->placement, server_now_us(), server_stale_us(s) };
+    view->known = count;
     view_units(s, view);
+    return true;
+}
+
+/* As if each had a thread, and nothing to do. */
+bool server_view_extend(server_view *view, uint32_t more)
+{
+    uint32_t count = view->input.worker_count;
+    coord_place_worker *workers;
+
+    if (more == 0)
+        return true;
+    workers = realloc(view->workers, (count + more) * sizeof *workers);
+    if (workers == NULL)
+        return false;
+    for (uint32_t i = 0; i < more; i++)
+        workers[count + i] = (coord_place_worker){ .id = UINT64_MAX - i, .label = "a new worker",
+                                                   .host = "?", .threads = workers[0].threads };
+    view->workers = workers;
+    view->input.workers = workers;
+    view->input.worker_count = count + more;
     return true;
 }
 
@@ -162,7 +183,7 @@ void server_view_free(server_view *view)
 void server_view_reserve(coord_server *s, server_view *view, const uint32_t *after)
 {
     coord_place_reserve(view->workers, &view->input, after);
-    for (uint32_t i = 0; i < view->input.worker_count; i++) {
+    for (uint32_t i = 0; i < view->known; i++) {
         server_peer *peer = server_peer_find(s, view->workers[i].id);
 
         if (peer == NULL)

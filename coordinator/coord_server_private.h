@@ -12,6 +12,8 @@
 #include "coordinator/coord_load.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_place.h"
+#include "coordinator/coord_rescales.h"
+#include "coordinator/coord_scale.h"
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_wire.h"
@@ -19,6 +21,7 @@
 
 #define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
 #define SERVER_SAMPLES 16u
+#define SERVER_SCALE_US 1000000u /* between two looks whether something is to be changed */
 
 typedef struct server_peer {
     uint64_t id, process;
@@ -45,7 +48,22 @@ typedef struct server_view {
     char (*labels)[WEIR_NAME_MAX];
     coord_place_unit *units; /* their owners are whoever told of them last */
     coord_place_input input; /* of all this */
+    uint32_t known;          /* workers that are there: the first ones */
 } server_view;
+
+/* A change of workers or owners: none if row.what is "". */
+typedef struct server_change {
+    coord_rescale_ask ask;
+    coord_rescale_row row;    /* id 0: the state machine does not have it yet */
+    bool starting;            /* workers are awaited, */
+    uint64_t until_us;        /* so long */
+    uint64_t begun_us;
+    uint64_t low, low_us;     /* the lowest step, and since when */
+    uint64_t *leaving;        /* members that leave; owned */
+    uint32_t leaving_count;
+    coord_scale scale, balance; /* of what nobody asked for; they outlive a change */
+    uint64_t look_us;
+} server_change;
 
 struct coord_server {
     coord_server_options options;
@@ -65,6 +83,12 @@ struct coord_server {
     uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
     uint32_t peer_count, peer_room;
+    server_change change;
+    char scale_text[192];    /* why the number of workers is as it is; "": nobody decides it */
+    coord_rescale_row rescales[COORD_RESCALES_KEPT]; /* that have ended, the newest last */
+    uint32_t rescale_count;
+    uint64_t operated, operated_by; /* the newest request that was taken, and its reply */
+    coord_rescale_row operated_row;
     server_unit *units;      /* of each key group but the sinks'; null: nobody has told of any */
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
     uint64_t command_number; /* of our own */
@@ -127,8 +151,28 @@ bool server_view_make(coord_server *server, server_view *view);
 void server_view_free(server_view *view);
 /* Note what a decision on a view gives to workers, until they have told their next load. */
 void server_view_reserve(coord_server *server, server_view *view, const uint32_t *after);
+/* The place of a worker; COORD_PLACE_NONE: it is not there. */
+uint32_t server_view_place(const server_view *view, uint64_t id);
+/* So many idle workers more, which are not there yet. False: out of memory; the view stays. */
+bool server_view_extend(server_view *view, uint32_t more);
+/* A load that is older is not used. */
+uint64_t server_stale_us(const coord_server *server);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */
 uint32_t server_workers(coord_server *server, coord_workers_row *rows);
+
+/* ---- coord_server_rescale.c ---- */
+void server_rescales_read(coord_server *server);
+void server_take_operate(coord_server *server, const proto_msg *msg);
+/* The one that runs and those that have ended, in JSON; null: out of memory. */
+char *server_rescales(const coord_server *server);
+void server_rescale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
+df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask, const char *why,
+                              df_error *err) DF_MUST_CHECK;
+/* The busiest worker over its share, as it is and as a rebalance would make it. False: not known. */
+bool server_could_balance(coord_server *server, double *busiest, double *could_be);
+
+/* ---- coord_server_scale.c ---- */
+void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
 
 /* ---- coord_server_clients.c ---- */
 void server_take_query(coord_server *server, const proto_msg *msg);

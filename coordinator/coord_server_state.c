@@ -164,6 +164,8 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     config = state_config(server);
     server->coord = proto_coord_new(server->job.plan, &config, env);
     s = coord_log_recover(server->log, server->coord, &end, &begun, err);
+    if (!server->options.workers_survive)
+        proto_coord_size(server->coord, config.member_min, config.member_max);
     proto_coord_stats_get(server->coord, &stats);
     server->attempts_lost = stats.orders;
     state_read_finished(server);

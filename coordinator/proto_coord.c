@@ -386,6 +386,13 @@ void proto_coord_owners_get(const proto_coord *c, uint64_t *owner_ids)
                                             : c->members[proto_owner_at(&c->owners, g, UINT64_MAX)];
 }
 
+void proto_coord_size(proto_coord *c, uint32_t member_min, uint32_t member_max)
+{
+    c->rescale.size = 0;
+    c->config.member_min = member_min;
+    c->config.member_max = member_max;
+}
+
 void proto_coord_room(proto_coord *c, proto_room room)
 {
     c->room = room;

@@ -227,6 +227,9 @@ void proto_coord_owners_get(const proto_coord *coord, uint64_t *owner_ids);
 /* A generation needs so many from now on, instead of the configuration's; but not more than the last
  * rescale has left. */
 void proto_coord_expect(proto_coord *coord, uint32_t member_min);
+/* Before start: the processes are others than the log knows, so the number that a rescale has left there does
+ * not hold for them, but these do. */
+void proto_coord_size(proto_coord *coord, uint32_t member_min, uint32_t member_max);
 /* Holds until it is said again; ALL at the start. */
 void proto_coord_room(proto_coord *coord, proto_room room);
 

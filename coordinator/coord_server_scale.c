@@ -1,0 +1,91 @@
+/* Rebalancing ([placement] auto) and scaling ([scaling]) without being asked: samples of what workers have
+ * told, decisions of coord_scale.h, and what carries them out. */
+#include "coordinator/coord_server_private.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Members, those of them whose load is new enough, and how busy these are. */
+static coord_scale_sample sample_of(coord_server *s, uint64_t now_us)
+{
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+    coord_scale_sample sample = { .now_us = now_us };
+    double sum = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const server_peer *peer = server_peer_find(s, s->workers[i].id);
+
+        if (!s->workers[i].member || s->workers[i].leaving)
+            continue;
+        sample.workers++;
+        if (peer == NULL || peer->load_us == 0 || now_us - peer->load_us > server_stale_us(s))
+            continue;
+        sample.fresh++;
+        sum += (double)peer->load.busy / COORD_LOAD_WHOLE;
+    }
+    sample.utilisation = sample.fresh == 0 ? 0 : sum / sample.fresh;
+    return sample;
+}
+
+static df_scaling rules_of(const coord_server *s)
+{
+    df_scaling rules = s->job.policy->scaling;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (rules.max == 0)
+        rules.max = cores > 1 ? (uint32_t)cores : 1;
+    return rules;
+}
+
+static void begin(coord_server *s, const coord_rescale_ask *ask, const char *why)
+{
+    df_error err;
+
+    if (server_change_begin(s, ask, why, &err) != DF_OK)
+        fprintf(stderr, "weir: %s was decided (%s), and cannot be: %s\n", ask->what, why, err.text);
+    else
+        fprintf(stderr, "weir: %s: %s\n", ask->what, why);
+}
+
+static bool scale(coord_server *s, uint64_t now_us)
+{
+    df_scaling rules = rules_of(s);
+    coord_scale_sample sample = sample_of(s, now_us);
+    coord_scale_decision decision;
+    coord_rescale_ask ask = { .what = "rescale" };
+
+    if (!rules.on || sample.workers == 0)
+        return false;
+    coord_scale_step(&s->change.scale, &rules, &sample, &decision);
+    snprintf(s->scale_text, sizeof s->scale_text, "%s", decision.text);
+    if (decision.change == 0)
+        return false;
+    ask.workers = (uint32_t)((int64_t)sample.workers + decision.change);
+    begin(s, &ask, decision.text);
+    return true;
+}
+
+static void balance(coord_server *s, uint64_t now_us)
+{
+    coord_rescale_ask ask = { .what = "rebalance" };
+    coord_balance_sample sample = { .now_us = now_us };
+    char text[192];
+
+    if (!s->job.policy->placement.automatic ||
+        !server_could_balance(s, &sample.busiest, &sample.could_be))
+        return;
+    if (coord_scale_balance(&s->change.balance, &sample, text))
+        begin(s, &ask, text);
+}
+
+/* A sample each time that workers tell what their units cost, which is about once a second. */
+void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats)
+{
+    if (now_us < server->change.look_us || !stats->running || stats->paused ||
+        stats->end != PROTO_END_NOT)
+        return;
+    server->change.look_us = now_us + SERVER_SCALE_US;
+    if (!scale(server, now_us))
+        balance(server, now_us);
+}
