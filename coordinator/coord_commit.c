@@ -22,7 +22,8 @@ typedef struct gather {
 typedef struct commit_work {
     uint64_t attempt, generation, step;
     uint32_t count;
-    gather *parts;        /* [count], by place of member */
+    gather *parts;        /* [count] */
+    uint32_t *places;     /* [count]: of the members that they are from */
     char label[WEIR_NAME_MAX];
     df_status status;
     df_error error;
@@ -174,14 +175,14 @@ static uint64_t wall_ms(void)
 static df_status work_decode(commit_work *w, coord_part **parts, df_error *err)
 {
     for (uint32_t i = 0; i < w->count; i++) {
-        snap_part_id id = coord_part_id(w->attempt, w->generation, i);
+        snap_part_id id = coord_part_id(w->attempt, w->generation, w->places[i]);
         df_status s = coord_part_decode(&parts[i], &w->parts[i].bytes, w->parts[i].size, err);
 
         if (s != DF_OK)
-            return df_wrap(err, s, "snapshot %" PRIu64 ", member %u", w->attempt, i);
+            return df_wrap(err, s, "snapshot %" PRIu64 ", member %u", w->attempt, w->places[i]);
         if (parts[i]->file && snap_part_id_compare(&parts[i]->info.id, &id) != 0)
             return df_fail(err, DF_ECORRUPT, "snapshot %" PRIu64 ": member %u says that its part is "
-                           "another one's", w->attempt, i);
+                           "another one's", w->attempt, w->places[i]);
     }
     return DF_OK;
 }
@@ -269,10 +270,12 @@ void coord_commit_begin(coord_commit *commit, const proto_commit *what)
     assert(!coord_hand_busy(commit->hand));
     *w = (commit_work){ .attempt = what->attempt, .generation = what->generation, .step = what->step,
                         .count = what->member_count,
-                        .parts = proto_zero(what->member_count, sizeof *w->parts) };
+                        .parts = proto_zero(what->member_count, sizeof *w->parts),
+                        .places = proto_zero(what->member_count, sizeof *w->places) };
     for (uint32_t i = 0; i < what->member_count; i++) {
         gather *g = gather_find(commit, what->members[i]);
 
+        w->places[i] = what->places[i];
         if (g == NULL || g->attempt != what->attempt)
             continue; /* its part will be found to make no sense */
         w->parts[i] = *g;
@@ -291,7 +294,9 @@ static void work_clear(commit_work *w)
     for (uint32_t i = 0; i < w->count; i++)
         gather_clear(&w->parts[i]);
     free(w->parts);
+    free(w->places);
     w->parts = NULL;
+    w->places = NULL;
     w->count = 0;
 }
 

@@ -53,7 +53,8 @@ typedef enum proto_end {
 /* The commit: makes `attempt` the head. Parts are those of the members, one each. */
 typedef struct proto_commit {
     uint64_t attempt, generation, step;
-    const uint64_t *members;
+    const uint64_t *members; /* that take part */
+    const uint32_t *places;  /* theirs in the generation */
     uint32_t member_count;
 } proto_commit;
 

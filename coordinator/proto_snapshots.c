@@ -144,15 +144,17 @@ static void barrier_advance(proto_coord *c)
 static void commit_advance(proto_coord *c)
 {
     uint64_t members[PROTO_MEMBERS_MAX];
-    uint32_t missing = 0;
+    uint32_t places[PROTO_MEMBERS_MAX], missing = 0;
     proto_commit commit = { .attempt = c->attempt.index, .generation = c->generation,
-                            .step = c->attempt.step, .members = members };
+                            .step = c->attempt.step, .members = members, .places = places };
 
     for (uint32_t i = 0; i < c->member_count; i++) {
         const coord_worker *w = taking_part(c, i, c->attempt.index);
 
-        if (w != NULL)
+        if (w != NULL) {
+            places[commit.member_count] = i;
             members[commit.member_count++] = w->id;
+        }
         missing += w != NULL && !w->prepared;
     }
     if (MUTANT(c, earlycommit) && missing == 1)

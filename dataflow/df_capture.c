@@ -205,7 +205,7 @@ static void set_owners(df_graph *g, uint64_t made)
 {
     graph_capture *c = &g->capture;
 
-    c->owners = graph_owners_at(g, made < g->first_tick ? g->first_tick : made);
+    c->owners = graph_owners_at(g, made);
     for (uint32_t v = 0; v < g->plan->vertex_count; v++)
         c->view.own[v] = c->owners->stages[g->plan->vertices[v].stage].own;
 }

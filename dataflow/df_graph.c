@@ -341,8 +341,8 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
         status = df_fail(err, DF_ENOMEM, "graph: out of memory");
     if (status == DF_OK) {
         graph_prepare(g);
-        if (g->parted) /* no order can come for the first tick */
-            graph_owners_assign(g, g->first_tick + 1);
+        if (g->parted)
+            graph_owners_begin(g);
     }
     if (status == DF_OK)
         status = graph_open_sinks(g, err);

@@ -279,6 +279,9 @@ void graph_put(df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot
 /* ---- df_owners.c ---- */
 bool graph_owners_setup(df_graph *graph);
 void graph_owners_fini(df_graph *graph);
+/* What is restored enters the first tick at once: no order can come for it. To a member that owns nothing
+ * yet one can. */
+void graph_owners_begin(df_graph *graph);
 const graph_owners *graph_owners_at(const df_graph *graph, uint64_t tick);
 /* Give a tick its owners, and what is counted by them; all ticks below `end`. Under the lock. */
 void graph_owners_give(df_graph *graph, uint64_t tick);

@@ -67,7 +67,7 @@ static bool setup_states(df_graph *g, df_arena *arena)
 
 bool graph_move_setup(df_graph *g, df_arena *arena)
 {
-    g->handed = g->first_tick;
+    g->handed = g->first_tick; /* who owns nothing before it has nothing to hand over */
     if (!g->parted)
         return true;
     g->gains = df_arena_alloc(arena, (g->plan->stage_count + 1) * sizeof(*g->gains));
@@ -99,10 +99,9 @@ static uint32_t unit_of(const df_graph *g, uint32_t stage, uint32_t key_group)
                       g->plan->stages[stage].partition.key_groups);
 }
 
-/* The table of the tick before; that of the first tick has none before it. */
 static const graph_owners *owners_before(const df_graph *g, uint64_t tick)
 {
-    return graph_owners_at(g, tick > g->first_tick ? tick - 1 : tick);
+    return graph_owners_at(g, tick > 0 ? tick - 1 : 0);
 }
 
 /* ---- sending ---- */
@@ -434,8 +433,8 @@ void graph_move_known(df_graph *g)
 
 bool graph_move_awaits(const df_graph *g, uint64_t tick, uint32_t unit)
 {
-    return unit < g->plan->key_groups && tick > g->first_tick &&
-           unit_comes(g, graph_owners_at(g, tick - 1), graph_owners_at(g, tick), unit);
+    return unit < g->plan->key_groups &&
+           unit_comes(g, owners_before(g, tick), graph_owners_at(g, tick), unit);
 }
 
 static df_status damaged(uint32_t unit, df_error *err)

@@ -105,10 +105,21 @@ static graph_owners *table_new(const df_graph *g, uint64_t from, const uint32_t 
     return owners;
 }
 
+/* It holds from tick 0 on: before the first tick nobody here has done anything. */
 bool graph_owners_setup(df_graph *g)
 {
     g->owners = table_new(g, 0, g->parted ? g->part.owners : NULL);
     return g->owners != NULL;
+}
+
+void graph_owners_begin(df_graph *g)
+{
+    bool any = false;
+
+    for (uint32_t s = 0; s < g->plan->stage_count; s++)
+        any |= g->owners->stages[s].own_count > 0;
+    if (any)
+        graph_owners_assign(g, g->first_tick + 1);
 }
 
 static void drop_behind(graph_owners *owners)
@@ -173,7 +184,8 @@ df_status df_graph_owners(df_graph *g, uint64_t tick, const uint32_t (*units)[2]
     uint32_t *table;
 
     if (!change_fits(g, tick, units, count))
-        return df_fail(err, DF_EINVAL, "owners cannot change at tick %llu", (unsigned long long)tick);
+        return df_fail(err, DF_EINVAL, "owners cannot change at tick %llu: those of tick %llu hold",
+                       (unsigned long long)tick, (unsigned long long)atomic_load(&g->known));
     if (tick > g->plan->job.steps)
         return DF_OK; /* behind the last step nothing is carried on */
     table = malloc(g->plan->key_groups * sizeof *table);
@@ -208,9 +220,7 @@ void df_graph_members(df_graph *g, uint32_t member_count)
 /* The table by which what feeds an edge for its readers at `tick` was or is made. */
 static const graph_owners *owners_of_source(const df_graph *g, uint32_t edge, uint64_t tick)
 {
-    uint64_t made = tick - g->plan->edges[edge].ticks;
-
-    return graph_owners_at(g, tick == 0 || made < g->first_tick ? tick : made);
+    return graph_owners_at(g, tick == 0 ? 0 : tick - g->plan->edges[edge].ticks);
 }
 
 static void assign_edge(df_graph *g, uint32_t edge, const graph_tick *tick)

@@ -393,7 +393,7 @@ static bool print_awaited(const df_graph *g, uint32_t print, uint64_t tick)
 /* By whom they are made: what enters a tick, at the tick before. */
 static const graph_owners *print_owners(const df_graph *g, uint32_t print, uint64_t tick)
 {
-    return graph_owners_at(g, print_is_state(g, print) && tick > g->first_tick ? tick - 1 : tick);
+    return graph_owners_at(g, print_is_state(g, print) && tick > 0 ? tick - 1 : tick);
 }
 
 uint32_t graph_prints_awaited(const df_graph *g, uint64_t tick)

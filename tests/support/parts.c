@@ -398,7 +398,7 @@ static void join(parts *p)
     if (tick > p->plan->job.steps)
         return;
     p->live++;
-    p->change = tick + 1;
+    p->change = tick;
     for (uint32_t i = 0; i + 1 < p->live; i++)
         df_graph_members(p->members[i].graph, p->live);
     start_member(p, p->live - 1, tick);
