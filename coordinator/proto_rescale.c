@@ -287,7 +287,7 @@ static uint64_t wave_place(const proto_coord *c)
         step = c->rescale.wave_step + 1;
     if (step < c->members_step)
         step = c->members_step;
-    if (step <= c->snapshot_step && c->members_index > c->last_attempt)
+    if (step <= c->snapshot_step && c->members_index > c->last_attempt && !MUTANT(c, partless))
         step = c->snapshot_step + 1;
     return step;
 }
