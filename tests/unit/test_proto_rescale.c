@@ -521,7 +521,13 @@ static void test_refused(void **state)
     refused(c, six_op(1), "history is full");
     proto_coord_room(c->coord, PROTO_ROOM_ALL);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    refused(c, six_op(4), "rescale 3 is admitting: 0 of 3 waves are done");
+    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS);
+    for (int i = 0; i < 20; i++)
+        round_of(c);
+    assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
+    assert_string_equal(stats(c).rescale.phase, "waiting for room in the history");
+    proto_coord_room(c->coord, PROTO_ROOM_ALL);
+    refused(c, six_op(4), "rescale 3 is moving: 0 of 3 waves are done");
     run_until_ended(c, 3);
     refused(c, six_op(3), "used before");
     assert_int_equal(stats(c).rescale.next_id, 4);
@@ -654,6 +660,31 @@ static void test_lost_while_it_comes(void **state)
     for (uint32_t i = 0; i < c->log_count; i++) /* always place 2, the lowest that is vacant */
         if (c->log[i].kind == PROTO_RECORD_ORDER && c->log[i].order.kind == PROTO_ORDER_MEMBERS)
             assert_int_equal(proto_get_u32(c->log[i].order.payload.data), 2);
+    cluster_free(c);
+}
+
+/* One that cannot open the job is sent away; the job does not fail with it. */
+static void test_fails_while_it_comes(void **state)
+{
+    cluster *c = cluster_new(6, 2, 3);
+    proto_rescale op = six_op(1);
+
+    (void)state;
+    c->workers[2].deaf = true;
+    assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
+    for (int i = 0; i < 5; i++)
+        round_of(c);
+    c->workers[2].generation = c->workers[2].incarnation = 1;
+    say(c, &c->workers[2], (proto_msg){ .failed = { .fatal = 1, .ended = 1 } }, PROTO_TYPE_failed);
+    c->workers[2].deaf = false;
+    run_until_ended(c, 1);
+    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    for (int i = 0; i < 20; i++)
+        round_of(c);
+    assert_int_equal(c->workers[2].stopped, PROTO_STOP_DISMISSED + 1);
+    assert_int_equal(stats(c).generation, 1);
+    assert_true(stats(c).running);
+    assert_false(stats(c).failed);
     cluster_free(c);
 }
 
@@ -994,7 +1025,8 @@ int main(void)
         cmocka_unit_test(test_waves),          cmocka_unit_test(test_refused),
         cmocka_unit_test(test_sink_stays),     cmocka_unit_test(test_abort),
         cmocka_unit_test(test_no_way_back),    cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_lost_meanwhile), cmocka_unit_test(test_generation_new),
+        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_lost_meanwhile),
+        cmocka_unit_test(test_fails_while_it_comes), cmocka_unit_test(test_generation_new),
         cmocka_unit_test(test_generation_old), cmocka_unit_test(test_size_is_kept),
         cmocka_unit_test(test_snapshots),      cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_all_sizes),      cmocka_unit_test(test_thousand),
