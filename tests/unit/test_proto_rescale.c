@@ -525,9 +525,8 @@ static void test_refused(void **state)
     for (int i = 0; i < 20; i++)
         round_of(c);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
-    assert_string_equal(stats(c).rescale.phase, "waiting for room in the history");
+    refused(c, six_op(4), "rescale 3 is waiting for room in the history: 0 of 3 waves are done");
     proto_coord_room(c->coord, PROTO_ROOM_ALL);
-    refused(c, six_op(4), "rescale 3 is moving: 0 of 3 waves are done");
     run_until_ended(c, 3);
     refused(c, six_op(3), "used before");
     assert_int_equal(stats(c).rescale.next_id, 4);
