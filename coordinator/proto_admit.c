@@ -208,6 +208,8 @@ bool coord_drop(proto_coord *c, uint64_t id)
 {
     uint32_t place = coord_place_of(c, id);
 
+    if (place == PROTO_NONE)
+        return false;
     if (c->phase == COORD_ATTACHING && !c->owned[place])
         return true; /* nobody waits for it; it is dropped when the generation runs */
     if (c->phase != COORD_RUNNING || c->owned[place] || c->room == PROTO_ROOM_NO_ORDERS ||

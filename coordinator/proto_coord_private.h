@@ -221,7 +221,7 @@ uint32_t coord_rescale_choose(proto_coord *c, uint64_t *chosen);
 /* How many members the next generation may have. */
 uint32_t coord_rescale_size(const proto_coord *c);
 /* Who is to own what in the next generation with these members, as ids. True: that is what the rescale
- * wants; false: what was before it, as far as its owners are there. */
+ * wants; false: what was before it (when members leave: what is), as far as its owners are there. */
 bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t count, uint64_t *owners);
 /* A generation was begun or recovered: the rescale that ran has ended with it. */
 void coord_rescale_generation(proto_coord *c);

@@ -450,6 +450,8 @@ void flow_try(proto_worker *w, uint32_t group)
     if (owner != w->self) {
         proto_batch *state = g->state;
 
+        if (MUTANT(w, bothparts))
+            flow_capture_state(w, group);
         g->state = NULL;
         channel_send_state(w, owner, group, g->step, state);
         return;

@@ -45,7 +45,9 @@
     X(35, withdraw, "an abort forgets changes of owners that were ordered (rule 20)") \
     X(36, forget, "a coordinator that starts again forgets the rescale that ran (rule 20)") \
     X(37, twopending, "a key group changes its owner again while the last change is under way (rule 1)") \
-    X(38, keeppart, "a member leaves while a snapshot may still need its part (rule 11)")
+    X(38, keeppart, "a member leaves while a snapshot may still need its part (rule 11)") \
+    X(39, partless, "a key group moves at a barrier to a member that has no part in it (rule 12)") \
+    X(40, bothparts, "the old owner captures a key group at the step of its move too (rule 12)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

@@ -7,11 +7,10 @@
 #include "coordinator/proto_coord_private.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RESCALE_PAIRS_MAX   (PROTO_INPUT_SIZE_MAX / PROTO_OWNERS_PAIR)
+#define RESCALE_PAIRS_MAX (PROTO_INPUT_SIZE_MAX / PROTO_OWNERS_PAIR)
 
 /* ---- what is wanted ---- */
 
@@ -99,7 +98,7 @@ void coord_rescale_free(proto_coord *c)
 
 /* Takes `target` and `moves`, whose `from` is filled in. */
 void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
-                         uint32_t target_count, coord_move *moves, uint32_t move_count)
+                        uint32_t target_count, coord_move *moves, uint32_t move_count)
 {
     coord_rescale *r = &c->rescale;
 
@@ -128,12 +127,27 @@ static void rescale_turn(proto_coord *c)
     r->ordered = r->done = 0;
 }
 
+/* There is no way back any more: generations have its size from now on. */
+static void rescale_settle(proto_coord *c)
+{
+    coord_rescale *r = &c->rescale;
+
+    if (r->target_count != r->before_count)
+        c->config.member_min = c->config.member_max = r->size = r->target_count;
+}
+
+static void rescale_leave(proto_coord *c)
+{
+    c->rescale.leaving = true;
+    rescale_settle(c);
+}
+
 static void rescale_close(proto_coord *c, proto_rescale_end end)
 {
     coord_rescale *r = &c->rescale;
 
-    if (end == PROTO_RESCALE_DONE && r->target_count != r->before_count)
-        c->config.member_min = c->config.member_max = r->size = r->target_count;
+    if (end == PROTO_RESCALE_DONE)
+        rescale_settle(c);
     r->last_id = r->id;
     r->last_end = end;
     rescale_clear(r);
@@ -176,7 +190,7 @@ void coord_rescale_recover(proto_coord *c, const proto_record *record)
     if (record->phase == PROTO_RESCALE_ABORT && r->id == record->number)
         rescale_turn(c);
     else if (record->phase == PROTO_RESCALE_LEAVE && r->id == record->number)
-        r->leaving = true;
+        rescale_leave(c);
     else if (record->phase == PROTO_RESCALE_END && r->id == record->number)
         rescale_close(c, r->aborting ? PROTO_RESCALE_ABORTED : PROTO_RESCALE_DONE);
     if (record->phase != PROTO_RESCALE_BEGIN || MUTANT(c, forget))
@@ -234,7 +248,7 @@ static bool rescale_admit(proto_coord *c)
     }
     if (count > 0 && owners_settled(c) && may_order(c, coord_order_place(c)))
         coord_admit(c, wanted, count);
-    return (count == 0 && coord_admitted(c)) || (count == 0 && MUTANT(c, noadmit));
+    return count == 0 && (coord_admitted(c) || MUTANT(c, noadmit));
 }
 
 /* One wave: all of its key groups change their owner at one step. */
@@ -287,7 +301,7 @@ static uint64_t wave_place(const proto_coord *c)
         step = c->rescale.wave_step + 1;
     if (step < c->members_step)
         step = c->members_step;
-    if (step <= c->snapshot_step && c->members_index > c->last_attempt)
+    if (step <= c->snapshot_step && c->members_index > c->last_attempt && !MUTANT(c, partless))
         step = c->snapshot_step + 1;
     return step;
 }
@@ -327,7 +341,7 @@ static bool rescale_dismiss(proto_coord *c)
         !may_order(c, coord_order_place(c)))
         return false;
     if (!r->aborting && !r->leaving) {
-        c->rescale.leaving = true;
+        rescale_leave(c);
         rescale_note(c, PROTO_RESCALE_LEAVE);
     }
     coord_dismiss(c, leave, count);
@@ -385,7 +399,7 @@ uint32_t coord_rescale_size(const proto_coord *c)
     const coord_rescale *r = &c->rescale;
     uint32_t most = c->config.member_max;
 
-    if (r->id != 0 && r->before_count < most)
+    if (r->id != 0 && !r->leaving && r->before_count < most)
         most = r->before_count;
     return most < c->config.member_min ? c->config.member_min : most;
 }
@@ -396,7 +410,7 @@ bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t
     bool target = rescale_is_target(r, chosen, count);
 
     proto_coord_owners_get(c, owners);
-    for (uint32_t i = 0; r->id != 0 && i < r->move_count; i++)
+    for (uint32_t i = 0; r->id != 0 && !r->leaving && i < r->move_count; i++)
         owners[r->moves[i].group] = target ? r->moves[i].to : r->moves[i].from;
     return target;
 }

@@ -171,9 +171,31 @@ static const char *rescale_phase(const proto_coord *c)
 
     if (c->phase != COORD_RUNNING)
         return "waiting for the job to run";
+    if (c->room == PROTO_ROOM_NO_ORDERS)
+        return "waiting for room in the history";
     if (r->done < r->move_count)
         return r->ordered < r->move_count ? "moving" : "settling";
     return "dismissing";
+}
+
+static void stats_members(const proto_coord *c, proto_rescale_stats *s)
+{
+    const coord_rescale *r = &c->rescale;
+
+    for (uint32_t i = 0; i < r->target_count; i++)
+        s->admit += !coord_id_in(r->before, r->before_count, r->target[i]);
+    for (uint32_t i = 0; i < r->before_count; i++)
+        s->dismiss += !coord_id_in(r->target, r->target_count, r->before[i]);
+    s->dismissed = s->dismiss;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        bool before = coord_id_in(r->before, r->before_count, c->members[i]);
+        bool after = coord_id_in(r->target, r->target_count, c->members[i]);
+
+        s->admitted += after && !before && coord_counts(c, i);
+        s->dismissed -= before && !after;
+    }
+    if (s->admitted < s->admit && !s->aborting && !r->leaving)
+        s->phase = "admitting";
 }
 
 void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *s)
@@ -189,19 +211,7 @@ void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *s)
     s->kept = r->record_at <= c->synced;
     s->aborting = r->aborting;
     s->since_us = c->now_us - r->begun_us;
-    for (uint32_t i = 0; i < r->target_count; i++) {
-        uint32_t place = coord_place_of(c, r->target[i]);
-        bool new = !coord_id_in(r->before, r->before_count, r->target[i]);
-
-        s->admit += new;
-        s->admitted += new && place != PROTO_NONE && coord_counts(c, place);
-    }
-    for (uint32_t i = 0; i < r->before_count; i++) {
-        s->dismiss += !coord_id_in(r->target, r->target_count, r->before[i]);
-        s->dismissed += !coord_is_member(c, r->before[i]);
-    }
-    if (s->admitted < s->admit && !s->aborting)
-        s->phase = "admitting";
+    stats_members(c, s);
     s->moves = r->move_count;
     s->moves_ordered = r->ordered;
     s->moves_done = r->done;

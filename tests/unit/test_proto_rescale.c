@@ -1,347 +1,23 @@
 /* The coordinator's half of a rescale, against workers that do at once what they are told: the order of
  * things, refusals, abort, deadline, a crash at every record, generations, and a thousand workers. */
-#include "coordinator/proto_coord.h"
-#include "coordinator/proto_mutants.h"
+#include "tests/support/fake_cluster.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#define JOB      7u
-#define WORKERS  1010u
-#define WINDOW   4u
-#define MESSAGES 400000u
-
-typedef struct fake_worker {
-    uint64_t id, generation, incarnation, applied, bound, released, attempt, attempt_step;
-    uint32_t installs, orders, stopped; /* stopped: the reason + 1 */
-    bool there, deaf, running;
-} fake_worker;
-
-typedef struct fake_message {
-    uint64_t to;
-    uint16_t type;
-    uint64_t generation, incarnation, number, second, third;
-    uint8_t kind;
-} fake_message;
-
-typedef struct cluster {
-    proto_stage stages[2];
-    proto_plan plan;
-    proto_coord_config config;
-    proto_coord *coord;
-    fake_worker workers[WORKERS]; /* id i + 1 */
-    fake_message *queue;          /* what the coordinator has said and nobody has heard */
-    uint32_t queued;
-    proto_record *log;
-    uint32_t log_count, log_synced, base, crash_at; /* crash_at: records that are synced at most; 0: all */
-    uint64_t now_us, commit_attempt, commit_members, commits;
-    proto_head head;
-    bool hold_sync, syncing;
-    uint32_t kills;
-} cluster;
-
-/* ---- what the coordinator does ---- */
-
-static void cluster_send(void *user, uint64_t to, const proto_msg *msg)
+static void run_until_ended(fake_cluster *c, uint64_t id)
 {
-    cluster *c = user;
-    fake_message m = { .to = to, .type = msg->header.type, .generation = msg->header.generation,
-                       .incarnation = msg->header.incarnation };
-
-    if (to == 0 || to > WORKERS)
-        return;
-    if (m.type == PROTO_TYPE_install) {
-        m.number = msg->install.history;
-        m.second = msg->install.step;
-        m.third = msg->install.tables;
-    } else if (m.type == PROTO_TYPE_order) {
-        m.number = msg->order.index;
-        m.second = msg->order.step;
-        m.kind = msg->order.kind;
-    } else if (m.type == PROTO_TYPE_grant) {
-        m.number = msg->grant.bound;
-        m.second = msg->grant.history;
-    } else if (m.type == PROTO_TYPE_decided) {
-        m.number = msg->decided.attempt;
-    } else if (m.type == PROTO_TYPE_stop) {
-        m.number = msg->stop.reason;
-    }
-    assert_true(c->queued < MESSAGES);
-    c->queue[c->queued++] = m;
+    for (int i = 0; i < 2000 && fake_cluster_stats(c).rescale.last_id != id; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_id, id);
+    assert_int_equal(fake_cluster_stats(c).rescale.id, 0);
 }
 
-static proto_bytes copy(proto_bytes from)
-{
-    uint8_t *to = malloc(from.size + 1u);
-
-    assert_non_null(to);
-    if (from.size > 0)
-        memcpy(to, from.data, from.size);
-    return (proto_bytes){ to, from.size };
-}
-
-static void record_free(proto_record *r)
-{
-    free((void *)(uintptr_t)r->members.data);
-    free((void *)(uintptr_t)r->owners.data);
-    free((void *)(uintptr_t)r->moves.data);
-    free((void *)(uintptr_t)r->order.payload.data);
-}
-
-static void cluster_append(void *user, const proto_record *record)
-{
-    cluster *c = user;
-    proto_record *r;
-
-    c->log = realloc(c->log, (c->log_count + 1u) * sizeof *c->log);
-    assert_non_null(c->log);
-    r = &c->log[c->log_count++];
-    *r = *record;
-    r->members = copy(record->members);
-    r->owners = copy(record->owners);
-    r->moves = copy(record->moves);
-    r->order.payload = copy(record->order.payload);
-}
-
-static void cluster_sync(void *user)
-{
-    ((cluster *)user)->syncing = true;
-}
-
-static void cluster_commit(void *user, const proto_commit *commit)
-{
-    cluster *c = user;
-
-    c->commit_attempt = commit->attempt;
-    c->commit_members = commit->member_count;
-    c->head = (proto_head){ commit->attempt, commit->step };
-}
-
-static void cluster_kill(void *user, uint64_t process)
-{
-    (void)process;
-    ((cluster *)user)->kills++;
-}
-
-static void cluster_stop(void *user)
-{
-    (void)user;
-    fail_msg("%s", "the coordinator gave up");
-}
-
-/* ---- what workers do ---- */
-
-static void say(cluster *c, const fake_worker *w, proto_msg msg, uint16_t type)
-{
-    msg.header = (proto_header){ .type = type, .job = JOB, .generation = w->generation,
-                                 .incarnation = w->incarnation, .sender = w->id };
-    proto_coord_receive(c->coord, c->now_us, &msg);
-}
-
-static void say_status(cluster *c, const fake_worker *w)
-{
-    say(c, w, (proto_msg){ .status = { w->bound, w->applied, w->bound, w->bound, w->released } },
-        PROTO_TYPE_status);
-}
-
-static void worker_prepare(cluster *c, fake_worker *w)
-{
-    if (w->attempt != 0 && w->bound > w->attempt_step)
-        say(c, w, (proto_msg){ .prepared = { w->attempt, 1 } }, PROTO_TYPE_prepared);
-}
-
-static void worker_install(cluster *c, fake_worker *w, const fake_message *m)
-{
-    if (m->generation > w->generation) {
-        w->generation = m->generation;
-        w->applied = m->number;
-        w->bound = m->second;
-        w->released = w->attempt = 0;
-        w->running = true;
-        w->installs++;
-    }
-    w->incarnation = m->incarnation > w->incarnation ? m->incarnation : w->incarnation;
-    say(c, w, (proto_msg){ .installed = { m->second } }, PROTO_TYPE_installed);
-}
-
-static void worker_hears(cluster *c, fake_worker *w, const fake_message *m)
-{
-    if (m->type == PROTO_TYPE_install) {
-        worker_install(c, w, m);
-    } else if (m->type == PROTO_TYPE_attach) {
-        w->incarnation = m->incarnation;
-        say(c, w, (proto_msg){ .report = { 0, w->id, w->bound, w->applied, w->bound, w->bound,
-                                           w->released, 0, w->running } }, PROTO_TYPE_report);
-        worker_prepare(c, w);
-    } else if (m->type == PROTO_TYPE_order && m->number == w->applied + 1) {
-        w->applied++;
-        w->orders++;
-        if (m->kind == PROTO_ORDER_BARRIER) {
-            w->attempt = m->number;
-            w->attempt_step = m->second;
-        }
-        say_status(c, w);
-    } else if (m->type == PROTO_TYPE_grant && m->second <= w->applied && m->number > w->bound) {
-        w->bound = m->number;
-        say_status(c, w);
-        worker_prepare(c, w);
-    } else if (m->type == PROTO_TYPE_decided && m->number == w->attempt) {
-        w->released = w->attempt;
-        w->attempt = 0;
-        say_status(c, w);
-    } else if (m->type == PROTO_TYPE_stop) {
-        w->stopped = (uint32_t)m->number + 1;
-        w->there = false;
-    }
-}
-
-/* ---- time ---- */
-
-static bool crashed(const cluster *c)
-{
-    return c->crash_at != 0 && c->log_synced >= c->crash_at;
-}
-
-static void disk_ends(cluster *c)
-{
-    if (c->syncing && !c->hold_sync) {
-        c->syncing = false;
-        c->log_synced = c->log_count;
-        if (c->crash_at != 0 && c->log_synced > c->crash_at)
-            c->log_synced = c->crash_at;
-        if (!crashed(c))
-            proto_coord_synced(c->coord, c->now_us, c->log_synced - c->base, true);
-    }
-    if (c->commit_attempt != 0) {
-        uint64_t attempt = c->commit_attempt;
-
-        c->commit_attempt = 0;
-        c->commits++;
-        proto_coord_committed(c->coord, c->now_us, attempt, true);
-    }
-}
-
-/* A millisecond: all that was said is heard, what was to be synced is, and time passes. */
-static void round_of(cluster *c)
-{
-    uint32_t count = c->queued;
-    fake_message *heard = malloc((count + 1u) * sizeof *heard);
-
-    assert_non_null(heard);
-    memcpy(heard, c->queue, count * sizeof *heard);
-    c->queued = 0;
-    for (uint32_t i = 0; i < count && !crashed(c); i++) {
-        fake_worker *w = &c->workers[heard[i].to - 1];
-
-        if (w->there && !w->deaf)
-            worker_hears(c, w, &heard[i]);
-    }
-    free(heard);
-    disk_ends(c);
-    c->now_us += 1000;
-    for (uint32_t i = 0; i < WORKERS && !crashed(c); i++)
-        if (c->workers[i].there && !c->workers[i].deaf && c->now_us % 8000 == 0) {
-            if (c->workers[i].running)
-                say_status(c, &c->workers[i]);
-            else
-                say(c, &c->workers[i], (proto_msg){ .join = { .process = i + 1u } }, PROTO_TYPE_join);
-        }
-    if (!crashed(c))
-        proto_coord_tick(c->coord, c->now_us);
-}
-
-static proto_coord_stats stats(const cluster *c)
-{
-    proto_coord_stats s;
-
-    proto_coord_stats_get(c->coord, &s);
-    return s;
-}
-
-static void coord_begin(cluster *c)
-{
-    proto_coord_env env = { c, cluster_send, cluster_append, cluster_sync, cluster_commit, cluster_kill,
-                            cluster_stop };
-
-    c->coord = proto_coord_new(&c->plan, &c->config, &env);
-    c->base = c->log_count;
-    for (uint32_t i = 0; i < c->log_count; i++)
-        proto_coord_recover(c->coord, &c->log[i]);
-    proto_coord_start(c->coord, c->now_us, c->head);
-}
-
-/* What was not synced is gone, and what was said and not heard. */
-static void coord_crash(cluster *c)
-{
-    proto_coord_free(&c->coord);
-    while (c->log_count > c->log_synced)
-        record_free(&c->log[--c->log_count]);
-    c->queued = c->crash_at = 0;
-    c->syncing = false;
-    c->commit_attempt = 0;
-    coord_begin(c);
-}
-
-static void add_worker(cluster *c, uint64_t id)
-{
-    c->workers[id - 1] = (fake_worker){ .id = id, .there = true };
-    say(c, &c->workers[id - 1], (proto_msg){ .join = { .process = id } }, PROTO_TYPE_join);
-}
-
-/* `groups` key groups and a sink's; `members` run, and as many as `workers` are there. */
-static cluster *cluster_new(uint32_t groups, uint32_t members, uint32_t workers)
-{
-    cluster *c = calloc(1, sizeof *c);
-
-    assert_non_null(c);
-    c->queue = calloc(MESSAGES, sizeof *c->queue);
-    assert_non_null(c->queue);
-    c->stages[0] = (proto_stage){ .group_count = groups, .makes_state = true };
-    c->stages[1] = (proto_stage){ .group_first = groups, .group_count = 1, .sink = true };
-    c->plan = (proto_plan){ .step_count = 1u << 30, .group_count = groups + 1, .stage_count = 2,
-                            .stages = c->stages };
-    c->config = (proto_coord_config){
-        .job = JOB, .member_min = members, .member_max = members, .window = WINDOW, .order_ahead = 2,
-        .ceiling_span = 1000, .ceiling_span_max = 1000, .restarts_max = 100, .backoff_us = 1000,
-        .beat_us = 4000, .silence_us = 40000, .attach_us = 60000, .install_us = 60000,
-        .attempt_us = 1000000,
-    };
-    c->now_us = 1000;
-    coord_begin(c);
-    round_of(c);
-    for (uint64_t id = 1; id <= workers; id++)
-        add_worker(c, id);
-    for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_true(stats(c).running);
-    assert_int_equal(stats(c).members, members);
-    return c;
-}
-
-static void cluster_free(cluster *c)
-{
-    proto_coord_free(&c->coord);
-    for (uint32_t i = 0; i < c->log_count; i++)
-        record_free(&c->log[i]);
-    free(c->log);
-    free(c->queue);
-    free(c);
-}
-
-static void run_until_ended(cluster *c, uint64_t id)
-{
-    for (int i = 0; i < 2000 && stats(c).rescale.last_id != id; i++)
-        round_of(c);
-    assert_int_equal(stats(c).rescale.last_id, id);
-    assert_int_equal(stats(c).rescale.id, 0);
-}
-
-static void owners_are(const cluster *c, const uint64_t *wanted)
+static void owners_are(const fake_cluster *c, const uint64_t *wanted)
 {
     uint64_t *owners = calloc(c->plan.group_count, sizeof *owners);
 
@@ -352,7 +28,7 @@ static void owners_are(const cluster *c, const uint64_t *wanted)
     free(owners);
 }
 
-static uint32_t orders_of(const cluster *c, uint8_t kind)
+static uint32_t orders_of(const fake_cluster *c, uint8_t kind)
 {
     uint32_t count = 0;
 
@@ -361,7 +37,7 @@ static uint32_t orders_of(const cluster *c, uint8_t kind)
     return count;
 }
 
-static proto_answer_status begin(cluster *c, const proto_rescale *op)
+static proto_answer_status begin(fake_cluster *c, const proto_rescale *op)
 {
     const char *why = NULL;
     proto_answer_status s = proto_coord_rescale(c->coord, c->now_us, op, &why);
@@ -385,62 +61,62 @@ static proto_rescale six_op(uint64_t id)
 
 static void test_in_order(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
 
     (void)state;
     owners_are(c, six_before);
-    c->workers[2].deaf = true;
+    c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    assert_false(stats(c).rescale.kept);
+    assert_false(fake_cluster_stats(c).rescale.kept);
     for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_true(stats(c).rescale.kept);
-    assert_string_equal(stats(c).rescale.phase, "admitting");
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).rescale.kept);
+    assert_string_equal(fake_cluster_stats(c).rescale.phase, "admitting");
     assert_int_equal(orders_of(c, PROTO_ORDER_MEMBERS), 1);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0); /* it has not installed */
-    assert_int_equal(stats(c).members, 3);
-    c->workers[2].deaf = false;
-    c->workers[0].deaf = true; /* so nothing is finished any more */
+    assert_int_equal(fake_cluster_stats(c).members, 3);
+    c->members[2].deaf = false;
+    c->members[0].deaf = true; /* so nothing is finished any more */
     for (int i = 0; i < 5; i++)
-        round_of(c);
-    assert_int_equal(c->workers[2].installs, 1);
-    assert_int_equal(stats(c).rescale.admitted, 1);
-    assert_int_equal(stats(c).rescale.waves, 3);
-    assert_int_equal(stats(c).rescale.waves_done, 0);
+        fake_cluster_round(c);
+    assert_int_equal(c->members[2].installs, 1);
+    assert_int_equal(fake_cluster_stats(c).rescale.admitted, 1);
+    assert_int_equal(fake_cluster_stats(c).rescale.waves, 3);
+    assert_int_equal(fake_cluster_stats(c).rescale.waves_done, 0);
     assert_int_equal(orders_of(c, PROTO_ORDER_MEMBERS), 1); /* nobody leaves before all is done */
-    assert_int_equal(c->workers[1].stopped, 0);
-    c->workers[0].deaf = false;
+    assert_int_equal(c->members[1].stopped, 0);
+    c->members[0].deaf = false;
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    assert_int_equal(stats(c).members, 2);
-    assert_int_equal(stats(c).rescale.size, 0); /* as many as before */
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    assert_int_equal(fake_cluster_stats(c).rescale.size, 0); /* as many as before */
     owners_are(c, six_after);
-    round_of(c);
-    assert_int_equal(c->workers[1].stopped, PROTO_STOP_DISMISSED + 1);
-    assert_int_equal(stats(c).generation, 1);
-    cluster_free(c);
+    fake_cluster_round(c);
+    assert_int_equal(c->members[1].stopped, PROTO_STOP_DISMISSED + 1);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
+    fake_cluster_free(c);
 }
 
 /* A member that comes while the bound runs on is met by a grant beyond any window, and holds nobody
  * back before. */
 static void test_holds_nobody_back(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
     uint64_t low;
 
     (void)state;
-    c->workers[2].deaf = true;
+    c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    low = stats(c).low;
+    low = fake_cluster_stats(c).low;
     for (int i = 0; i < 30; i++)
-        round_of(c);
-    assert_true(stats(c).low > low + 4 * WINDOW);
-    c->workers[2].deaf = false;
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).low > low + 4 * FAKE_CLUSTER_WINDOW);
+    c->members[2].deaf = false;
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    cluster_free(c);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    fake_cluster_free(c);
 }
 
 /* Waves take effect at consecutive steps, each in one order, and no more are under way than there is
@@ -448,7 +124,7 @@ static void test_holds_nobody_back(void **state)
 static void test_waves(void **state)
 {
     enum { GROUPS = 100 };
-    cluster *c = cluster_new(GROUPS, 2, 2);
+    fake_cluster *c = fake_cluster_new(GROUPS, 2, 2);
     proto_move moves[50];
     proto_rescale op = { .id = 5, .moves = moves, .move_count = 50 };
     uint64_t step = 0;
@@ -458,7 +134,7 @@ static void test_waves(void **state)
     for (uint32_t i = 0; i < 50; i++)
         moves[i] = (proto_move){ i, 2, i / 2 };
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), WINDOW + 2 + 2);
+    assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), FAKE_CLUSTER_WINDOW + 2 + 2);
     run_until_ended(c, 5);
     for (uint32_t i = 0; i < c->log_count; i++) {
         const proto_order_record *o = &c->log[i].order;
@@ -472,12 +148,12 @@ static void test_waves(void **state)
         waves++;
     }
     assert_int_equal(waves, 25);
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* ---- refusals ---- */
 
-static void refused(cluster *c, proto_rescale op, const char *text)
+static void refused(fake_cluster *c, proto_rescale op, const char *text)
 {
     const char *why = NULL;
     uint32_t records = c->log_count;
@@ -491,7 +167,7 @@ static void refused(cluster *c, proto_rescale op, const char *text)
 
 static void test_refused(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     static const uint64_t one = 1, nobody = 99;
     static const proto_move wrong_group = { 7, 1, 0 }, sink = { 6, 2, 0 }, stranger = { 0, 3, 0 },
                             late = { 0, 2, 1 }, same = { 0, 1, 0 };
@@ -521,21 +197,26 @@ static void test_refused(void **state)
     refused(c, six_op(1), "history is full");
     proto_coord_room(c->coord, PROTO_ROOM_ALL);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    refused(c, six_op(4), "rescale 3 is admitting: 0 of 3 waves are done");
+    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
+    refused(c, six_op(4), "rescale 3 is waiting for room in the history: 0 of 3 waves are done");
+    proto_coord_room(c->coord, PROTO_ROOM_ALL);
     run_until_ended(c, 3);
     refused(c, six_op(3), "used before");
-    assert_int_equal(stats(c).rescale.next_id, 4);
-    c->workers[0].deaf = true; /* a generation ends */
+    assert_int_equal(fake_cluster_stats(c).rescale.next_id, 4);
+    c->members[0].deaf = true; /* a generation ends */
     for (int i = 0; i < 60; i++)
-        round_of(c);
+        fake_cluster_round(c);
     refused(c, six_op(4), "not running");
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* Who has the sink cannot leave, whatever moves. */
 static void test_sink_stays(void **state)
 {
-    cluster *c = cluster_new(2, 2, 2);
+    fake_cluster *c = fake_cluster_new(2, 2, 2);
     uint64_t owners[3], leave;
     proto_move move = { 0 };
 
@@ -546,7 +227,7 @@ static void test_sink_stays(void **state)
     move.to = 3 - leave;
     refused(c, (proto_rescale){ .id = 1, .dismiss = &leave, .dismiss_count = 1, .moves = &move,
                                 .move_count = 1 }, "has a sink");
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* ---- going back ---- */
@@ -554,7 +235,7 @@ static void test_sink_stays(void **state)
 static void test_abort(void **state)
 {
     enum { GROUPS = 100 };
-    cluster *c = cluster_new(GROUPS, 2, 3);
+    fake_cluster *c = fake_cluster_new(GROUPS, 2, 3);
     uint64_t before[GROUPS + 1];
     proto_move moves[GROUPS];
     proto_rescale op = { .id = 1, .admit = &three, .admit_count = 1, .moves = moves,
@@ -567,28 +248,28 @@ static void test_abort(void **state)
     for (uint32_t i = 0; i < GROUPS; i++)
         moves[i] = (proto_move){ i, 3, i };
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    while (stats(c).rescale.waves_done < 10)
-        round_of(c);
+    while (fake_cluster_stats(c).rescale.waves_done < 10)
+        fake_cluster_round(c);
     ordered = orders_of(c, PROTO_ORDER_OWNERS);
     assert_in_range(ordered, 10, 30); /* most of it was not ordered yet */
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_OK);
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_REFUSED);
     assert_string_equal(why, "it is being aborted already");
-    assert_true(stats(c).rescale.aborting);
+    assert_true(fake_cluster_stats(c).rescale.aborting);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 2 * ordered); /* each was ordered back */
     owners_are(c, before);
-    assert_int_equal(stats(c).members, 2);
-    round_of(c);
-    assert_int_equal(c->workers[2].stopped, PROTO_STOP_DISMISSED + 1);
-    assert_int_equal(stats(c).generation, 1);
-    cluster_free(c);
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    fake_cluster_round(c);
+    assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
+    fake_cluster_free(c);
 }
 
 static void test_no_way_back(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
     const char *why;
 
@@ -596,31 +277,31 @@ static void test_no_way_back(void **state)
     op.deadline_us = 60000;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     while (orders_of(c, PROTO_ORDER_MEMBERS) < 2)
-        round_of(c);
+        fake_cluster_round(c);
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_REFUSED);
     assert_non_null(strstr(why, "begun to leave"));
     c->now_us += 30000; /* the deadline goes by as well */
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
     owners_are(c, six_after);
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 static void test_deadline(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
 
     (void)state;
     op.deadline_us = 30000;
-    c->workers[2].deaf = true;
+    c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
     owners_are(c, six_before);
-    assert_int_equal(stats(c).members, 2);
-    cluster_free(c);
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    fake_cluster_free(c);
 }
 
 /* ---- losses ---- */
@@ -628,33 +309,58 @@ static void test_deadline(void **state)
 /* One that is lost before it has owned anything costs nobody a step; its place is used again. */
 static void test_lost_while_it_comes(void **state)
 {
-    cluster *c = cluster_new(6, 2, 4);
+    fake_cluster *c = fake_cluster_new(6, 2, 4);
     proto_rescale op = six_op(1);
     static const uint64_t four = 4;
     static const proto_move moves[] = { { 2, 4, 0 } };
 
     (void)state;
-    c->workers[2].deaf = true;
+    c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     for (int i = 0; i < 5; i++)
-        round_of(c);
-    assert_int_equal(stats(c).members, 3);
-    c->workers[2].there = false;
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).members, 3);
+    c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
-    assert_int_equal(stats(c).generation, 1);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
     owners_are(c, six_before);
     op = (proto_rescale){ .id = 2, .admit = &four, .admit_count = 1, .moves = moves, .move_count = 1 };
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 2);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    assert_int_equal(stats(c).members, 3);
-    assert_int_equal(stats(c).rescale.size, 3);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).members, 3);
+    assert_int_equal(fake_cluster_stats(c).rescale.size, 3);
     for (uint32_t i = 0; i < c->log_count; i++) /* always place 2, the lowest that is vacant */
         if (c->log[i].kind == PROTO_RECORD_ORDER && c->log[i].order.kind == PROTO_ORDER_MEMBERS)
             assert_int_equal(proto_get_u32(c->log[i].order.payload.data), 2);
-    cluster_free(c);
+    fake_cluster_free(c);
+}
+
+/* One that cannot open the job is sent away; the job does not fail with it. */
+static void test_fails_while_it_comes(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+    proto_rescale op = six_op(1);
+
+    (void)state;
+    c->members[2].deaf = true;
+    assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
+    for (int i = 0; i < 5; i++)
+        fake_cluster_round(c);
+    c->members[2].generation = c->members[2].incarnation = 1;
+    fake_cluster_say(c, &c->members[2], (proto_msg){ .failed = { .fatal = 1, .ended = 1 } }, PROTO_TYPE_failed);
+    c->members[2].deaf = false;
+    run_until_ended(c, 1);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
+    assert_true(fake_cluster_stats(c).running);
+    assert_false(fake_cluster_stats(c).failed);
+    fake_cluster_free(c);
 }
 
 /* The same while the coordinator is away: it is not waited for, and the others go on where they were. */
@@ -662,104 +368,128 @@ static void test_lost_meanwhile(void **state)
 {
     (void)state;
     for (int told = 0; told <= 1; told++) {
-        cluster *c = cluster_new(6, 2, 3);
+        fake_cluster *c = fake_cluster_new(6, 2, 3);
         proto_rescale op = six_op(1);
 
-        c->workers[2].deaf = true;
+        c->members[2].deaf = true;
         assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
         for (int i = 0; i < 5; i++)
-            round_of(c);
-        c->workers[2].there = false;
-        coord_crash(c);
+            fake_cluster_round(c);
+        c->members[2].there = false;
+        fake_cluster_crash(c);
         if (told == 1)
             proto_coord_gone(c->coord, c->now_us, 3);
         run_until_ended(c, 1);
-        assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
-        assert_int_equal(stats(c).generation, 1);
-        assert_int_equal(stats(c).members, 2);
+        assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+        assert_int_equal(fake_cluster_stats(c).generation, 1);
+        assert_int_equal(fake_cluster_stats(c).members, 2);
         owners_are(c, six_before);
-        cluster_free(c);
+        fake_cluster_free(c);
     }
 }
 
 /* All who are wanted live on through a generation: it begins with the new owners. */
 static void test_generation_new(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     while (orders_of(c, PROTO_ORDER_OWNERS) == 0)
-        round_of(c);
-    say(c, &c->workers[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
+        fake_cluster_round(c);
+    fake_cluster_say(c, &c->members[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
     for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_int_equal(stats(c).generation, 2);
-    assert_true(stats(c).running);
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, 2);
+    assert_true(fake_cluster_stats(c).running);
     owners_are(c, six_after);
-    assert_int_equal(c->workers[1].stopped, PROTO_STOP_DISMISSED + 1);
-    cluster_free(c);
+    assert_int_equal(c->members[1].stopped, PROTO_STOP_DISMISSED + 1);
+    fake_cluster_free(c);
 }
 
 /* One of them is lost: the old owners, and as many as before. */
 static void test_generation_old(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     while (orders_of(c, PROTO_ORDER_OWNERS) == 0)
-        round_of(c);
-    c->workers[2].there = false;
+        fake_cluster_round(c);
+    c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_VOIDED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_VOIDED);
     for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_int_equal(stats(c).generation, 2);
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, 2);
     owners_are(c, six_before);
-    cluster_free(c);
+    fake_cluster_free(c);
+}
+
+/* When members have begun to leave there is no way back by a loss either: the new size and the new owners,
+ * as far as they are there. */
+static void test_generation_while_leaving(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 3, 4);
+    static const proto_move moves[] = { { 4, 1, 0 }, { 5, 2, 0 } };
+    proto_rescale op = { .id = 1, .dismiss = &three, .dismiss_count = 1, .moves = moves,
+                         .move_count = 2 };
+
+    (void)state;
+    assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
+    while (orders_of(c, PROTO_ORDER_MEMBERS) == 0)
+        fake_cluster_round(c);
+    c->members[1].there = false;
+    proto_coord_gone(c->coord, c->now_us, 2);
+    run_until_ended(c, 1);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, 2);
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    assert_int_equal(fake_cluster_stats(c).rescale.size, 2);
+    fake_cluster_free(c);
 }
 
 /* After a change of size generations have the new one. */
 static void test_size_is_kept(void **state)
 {
-    cluster *c = cluster_new(6, 2, 4);
+    fake_cluster *c = fake_cluster_new(6, 2, 4);
     static const proto_move move = { 2, 3, 0 };
     proto_rescale op = { .id = 1, .admit = &three, .admit_count = 1, .moves = &move, .move_count = 1 };
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 1);
-    round_of(c);
-    coord_crash(c);
+    fake_cluster_round(c);
+    fake_cluster_crash(c);
     for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_int_equal(stats(c).rescale.size, 3);
-    c->workers[2].there = false;
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).rescale.size, 3);
+    c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
     for (int i = 0; i < 30; i++)
-        round_of(c);
-    assert_int_equal(stats(c).generation, 2);
-    assert_int_equal(stats(c).members, 3); /* worker 4 has taken its place */
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, 2);
+    assert_int_equal(fake_cluster_stats(c).members, 3); /* worker 4 has taken its place */
     proto_coord_expect(c->coord, 9);       /* never more than there are to be */
-    say(c, &c->workers[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
+    fake_cluster_say(c, &c->members[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
     for (int i = 0; i < 30; i++)
-        round_of(c);
-    assert_int_equal(stats(c).generation, 3);
-    assert_int_equal(stats(c).members, 3);
-    cluster_free(c);
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, 3);
+    assert_int_equal(fake_cluster_stats(c).members, 3);
+    fake_cluster_free(c);
 }
 
 /* ---- snapshots ---- */
 
-static void ask_snapshot(cluster *c, uint64_t number)
+static void ask_snapshot(fake_cluster *c, uint64_t number)
 {
-    proto_msg msg = { .header = { .type = PROTO_TYPE_command, .job = JOB, .sender = 5000 },
+    proto_msg msg = { .header = { .type = PROTO_TYPE_command, .job = FAKE_CLUSTER_JOB, .sender = 5000 },
                       .command = { .number = number, .verb = PROTO_VERB_SNAPSHOT } };
 
     proto_coord_receive(c->coord, c->now_us, &msg);
@@ -769,29 +499,29 @@ static void ask_snapshot(cluster *c, uint64_t number)
  * being taken. */
 static void test_snapshots(void **state)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
 
     (void)state;
-    c->workers[0].deaf = true;
+    c->members[0].deaf = true;
     ask_snapshot(c, 1);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     for (int i = 0; i < 10; i++)
-        round_of(c);
-    assert_int_equal(stats(c).members, 3);
-    assert_int_not_equal(stats(c).attempt, 0);
-    assert_int_equal(c->workers[2].attempt, 0);
-    c->workers[0].deaf = false;
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).members, 3);
+    assert_int_not_equal(fake_cluster_stats(c).attempt, 0);
+    assert_int_equal(c->members[2].attempt, 0);
+    c->members[0].deaf = false;
     while (c->commits == 0)
-        round_of(c);
+        fake_cluster_round(c);
     assert_int_equal(c->commit_members, 2);
     ask_snapshot(c, 2);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
     while (c->commits == 1)
-        round_of(c);
+        fake_cluster_round(c);
     owners_are(c, six_after);
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* ---- a crash at every record ---- */
@@ -799,7 +529,7 @@ static void test_snapshots(void **state)
 /* How many records an undisturbed rescale makes. */
 static uint32_t records_of(bool abort, uint32_t *first)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
     const char *why;
     uint32_t count;
@@ -807,46 +537,46 @@ static uint32_t records_of(bool abort, uint32_t *first)
     *first = c->log_count;
     begin(c, &op);
     while (abort && orders_of(c, PROTO_ORDER_OWNERS) == 0)
-        round_of(c);
+        fake_cluster_round(c);
     if (abort)
         proto_coord_rescale_abort(c->coord, c->now_us, &why);
     run_until_ended(c, 1);
     count = c->log_count;
-    cluster_free(c);
+    fake_cluster_free(c);
     return count;
 }
 
 static void crash_at(uint32_t record, bool abort)
 {
-    cluster *c = cluster_new(6, 2, 3);
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
     proto_rescale op = six_op(1);
     const char *why;
     bool asked = false;
 
     c->crash_at = record;
     begin(c, &op);
-    for (int i = 0; i < 200 && !crashed(c); i++) {
+    for (int i = 0; i < 200 && !fake_cluster_crashed(c); i++) {
         if (abort && !asked && orders_of(c, PROTO_ORDER_OWNERS) > 0)
             asked = proto_coord_rescale_abort(c->coord, c->now_us, &why) == PROTO_ANSWER_OK;
-        round_of(c);
+        fake_cluster_round(c);
     }
-    assert_true(crashed(c));
-    coord_crash(c);
-    for (int i = 0; i < 400 && (stats(c).rescale.id != 0 || !stats(c).running); i++)
-        round_of(c);
+    assert_true(fake_cluster_crashed(c));
+    fake_cluster_crash(c);
+    for (int i = 0; i < 400 && (fake_cluster_stats(c).rescale.id != 0 || !fake_cluster_stats(c).running); i++)
+        fake_cluster_round(c);
     for (int i = 0; i < 20; i++)
-        round_of(c);
-    assert_int_equal(stats(c).rescale.id, 0);
-    assert_int_equal(stats(c).generation, 1); /* nobody went back to a snapshot */
-    assert_int_equal(stats(c).members, 2);
-    if (stats(c).rescale.last_end == PROTO_RESCALE_DONE) {
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).rescale.id, 0);
+    assert_int_equal(fake_cluster_stats(c).generation, 1); /* nobody went back to a snapshot */
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    if (fake_cluster_stats(c).rescale.last_end == PROTO_RESCALE_DONE) {
         owners_are(c, six_after);
-        assert_int_equal(c->workers[1].stopped, PROTO_STOP_DISMISSED + 1);
+        assert_int_equal(c->members[1].stopped, PROTO_STOP_DISMISSED + 1);
     } else {
         owners_are(c, six_before);
     }
-    assert_true(stats(c).rescale.last_end != PROTO_RESCALE_VOIDED);
-    cluster_free(c);
+    assert_true(fake_cluster_stats(c).rescale.last_end != PROTO_RESCALE_VOIDED);
+    fake_cluster_free(c);
 }
 
 static void test_crashes(void **state)
@@ -868,17 +598,17 @@ typedef struct crew {
     uint32_t count;
 } crew;
 
-static void crew_leave(cluster *c, const uint64_t *ids, uint32_t count)
+static void crew_leave(fake_cluster *c, const uint64_t *ids, uint32_t count)
 {
-    round_of(c);
+    fake_cluster_round(c);
     for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(c->workers[ids[i] - 1].stopped, PROTO_STOP_DISMISSED + 1);
+        assert_int_equal(c->members[ids[i] - 1].stopped, PROTO_STOP_DISMISSED + 1);
         proto_coord_gone(c->coord, c->now_us, ids[i]);
     }
 }
 
 /* Key group g goes to member g modulo `wanted`, one in a wave. */
-static void resize(cluster *c, crew *m, uint64_t id, uint32_t wanted)
+static void resize(fake_cluster *c, crew *m, uint64_t id, uint32_t wanted)
 {
     uint32_t groups = c->plan.group_count - 1, old = m->count;
     uint64_t owners[100], admit[8];
@@ -887,7 +617,7 @@ static void resize(cluster *c, crew *m, uint64_t id, uint32_t wanted)
 
     for (; m->count < wanted; m->count++) {
         admit[op.admit_count++] = m->ids[m->count] = m->next;
-        add_worker(c, m->next++);
+        fake_cluster_add(c, m->next++);
     }
     op.dismiss = m->ids + wanted;
     op.dismiss_count = m->count - wanted;
@@ -905,15 +635,15 @@ static void resize(cluster *c, crew *m, uint64_t id, uint32_t wanted)
         return;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, id);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    assert_int_equal(stats(c).members, wanted);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).members, wanted);
     owners_are(c, owners);
     crew_leave(c, op.dismiss, old > wanted ? old - wanted : 0);
 }
 
 static void test_all_sizes(void **state)
 {
-    cluster *c = cluster_new(24, 1, 1);
+    fake_cluster *c = fake_cluster_new(24, 1, 1);
     crew m = { .ids = { 1 }, .next = 2, .count = 1 };
     uint64_t id = 0;
 
@@ -923,18 +653,18 @@ static void test_all_sizes(void **state)
             resize(c, &m, ++id, from);
             resize(c, &m, ++id, to);
         }
-    assert_int_equal(stats(c).generation, 1);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
     for (uint32_t i = 0; i < c->log_count; i++) /* places are used again: never more than eight */
         if (c->log[i].kind == PROTO_RECORD_ORDER && c->log[i].order.kind == PROTO_ORDER_MEMBERS)
             assert_true(proto_get_u32(c->log[i].order.payload.data) < 8);
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* A thousand workers: the last one comes, and takes every thousandth key group and a bit. */
 static void test_thousand(void **state)
 {
     enum { GROUPS = PROTO_GROUPS_MAX - 1, MEMBERS = PROTO_MEMBERS_MAX };
-    cluster *c = cluster_new(GROUPS, MEMBERS - 1, MEMBERS);
+    fake_cluster *c = fake_cluster_new(GROUPS, MEMBERS - 1, MEMBERS);
     static uint64_t wanted[GROUPS + 1];
     static proto_move moves[GROUPS];
     static const uint64_t last = MEMBERS;
@@ -950,20 +680,20 @@ static void test_thousand(void **state)
         }
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 1);
-    assert_int_equal(stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    assert_int_equal(stats(c).members, MEMBERS);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).members, MEMBERS);
     owners_are(c, wanted);
-    round_of(c);
-    coord_crash(c); /* and all of it is read back */
+    fake_cluster_round(c);
+    fake_cluster_crash(c); /* and all of it is read back */
     owners_are(c, wanted);
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 /* A wave that is too large for one order takes effect at one step all the same. */
 static void test_large_wave(void **state)
 {
     enum { GROUPS = 20000 };
-    cluster *c = cluster_new(GROUPS, 2, 2);
+    fake_cluster *c = fake_cluster_new(GROUPS, 2, 2);
     static proto_move moves[GROUPS];
     static uint64_t wanted[GROUPS + 1];
     proto_rescale op = { .id = 1, .moves = moves, .move_count = GROUPS };
@@ -984,7 +714,7 @@ static void test_large_wave(void **state)
             assert_true(step == 0 || step == c->log[i].order.step);
             step = c->log[i].order.step;
         }
-    cluster_free(c);
+    fake_cluster_free(c);
 }
 
 int main(void)
@@ -994,8 +724,10 @@ int main(void)
         cmocka_unit_test(test_waves),          cmocka_unit_test(test_refused),
         cmocka_unit_test(test_sink_stays),     cmocka_unit_test(test_abort),
         cmocka_unit_test(test_no_way_back),    cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_lost_meanwhile), cmocka_unit_test(test_generation_new),
+        cmocka_unit_test(test_lost_while_it_comes), cmocka_unit_test(test_lost_meanwhile),
+        cmocka_unit_test(test_fails_while_it_comes), cmocka_unit_test(test_generation_new),
         cmocka_unit_test(test_generation_old), cmocka_unit_test(test_size_is_kept),
+        cmocka_unit_test(test_generation_while_leaving),
         cmocka_unit_test(test_snapshots),      cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_all_sizes),      cmocka_unit_test(test_thousand),
         cmocka_unit_test(test_large_wave),
