@@ -12,6 +12,7 @@
 #include "coordinator/coord_load.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_place.h"
+#include "coordinator/coord_scale.h"
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_wire.h"
@@ -129,6 +130,10 @@ void server_view_free(server_view *view);
 void server_view_reserve(coord_server *server, server_view *view, const uint32_t *after);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */
 uint32_t server_workers(coord_server *server, coord_workers_row *rows);
+/* What a rebalance would come to, in a sentence; "" if that cannot be said. */
+void server_balance_text(coord_server *server, char text[256]);
+/* How busy the members are; a change under way is the caller's to note. False: there are none. */
+bool server_scale_sample(coord_server *server, coord_scale_sample *sample);
 
 /* ---- coord_server_clients.c ---- */
 void server_take_query(coord_server *server, const proto_msg *msg);

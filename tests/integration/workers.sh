@@ -17,6 +17,10 @@ told()
     done 2>/dev/null
 }
 
+would_move()
+{
+    "$WEIR" workers runs/corner | grep -q '^to balance: [1-9][0-9]* of [0-9]* key groups move'
+}
 all_there()
 {
     [ $(($(figure w1 rows) + $(figure w2 rows))) -eq 3000 ] &&
@@ -37,6 +41,7 @@ full=w1 empty=w2 # who is there first owns the first half
 [ "$(figure w1 rows)" -gt "$(figure w2 rows)" ] || { full=w2 empty=w1; }
 is "nearly all are at one" test "$(figure $full rows)" -gt 2700
 is "that one does more" test "$(figure $full cost_ns)" -gt "$(figure $empty cost_ns)"
+is "what a rebalance would do" wait_for 60 would_move
 is "each owns half of the key groups" test "$(figure w1 key_groups)" -eq "$(figure w2 key_groups)"
 is "a priority" test "$(figure w2 priority)" -eq 3
 is "a host" test "$(figure w1 host)" = "$(uname -n | cut -c 1-63)"
