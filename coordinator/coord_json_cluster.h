@@ -23,7 +23,9 @@ char *coord_json_question(const coord_question *question);
 
 char *coord_json_status(const coord_status *status);
 char *coord_json_snapshots(uint64_t head, const snap_entry *entries, uint32_t count);
-char *coord_json_workers(const char *job, const coord_workers_row *rows, uint32_t count);
+/* balance: what a rebalance would come to; "" is not known. */
+char *coord_json_workers(const char *job, const char *balance, const coord_workers_row *rows,
+                         uint32_t count);
 char *coord_json_done(void);
 char *coord_json_error(const char *text);
 

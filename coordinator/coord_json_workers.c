@@ -47,14 +47,16 @@ static json_t *worker_json(const coord_workers_row *w)
     return object;
 }
 
-char *coord_json_workers(const char *job, const coord_workers_row *rows, uint32_t count)
+char *coord_json_workers(const char *job, const char *balance, const coord_workers_row *rows,
+                         uint32_t count)
 {
     json_t *list = json_array(), *object;
     char *text;
 
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(list, worker_json(&rows[i]));
-    object = json_pack("{s:s, s:o}", "job", job, "workers", list);
+    object = json_pack("{s:s, s:o, s:o}", "job", job, "balance",
+                       json_known(balance[0] != '\0', json_string(balance)), "workers", list);
     text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);
     return text;
@@ -145,6 +147,8 @@ bool coord_json_workers_print(FILE *out, const char *text, size_t size, df_error
                 "free", "age");
     for (size_t i = 0; i < json_array_size(list); i++)
         print_worker(out, json_array_get(list, i));
+    if (json_is_string(json_object_get(object, "balance")))
+        fprintf(out, "to balance: %s\n", get_text(object, "balance"));
     json_decref(object);
     return true;
 }

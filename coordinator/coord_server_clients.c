@@ -168,11 +168,12 @@ static char *reply_snapshots(coord_server *s)
 static char *reply_workers(coord_server *s)
 {
     coord_workers_row *rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
-    char *text;
+    char balance[256], *text;
 
     if (rows == NULL)
         return NULL;
-    text = coord_json_workers(s->job.name, rows, server_workers(s, rows));
+    server_balance_text(s, balance);
+    text = coord_json_workers(s->job.name, balance, rows, server_workers(s, rows));
     free(rows);
     return text;
 }

@@ -248,3 +248,57 @@ uint32_t server_workers(coord_server *s, coord_workers_row *rows)
     server_view_free(&view);
     return count;
 }
+
+/* Spare workers stay spare, and nobody is moved whose owner has not told of it. */
+static void view_members(const coord_server *s, server_view *view)
+{
+    for (uint32_t i = 0; i < view->input.worker_count; i++)
+        view->workers[i].leaving = !s->workers[i].member;
+}
+
+static bool view_is_whole(const server_view *view)
+{
+    for (uint32_t u = 0; u < view->input.unit_count; u++)
+        if (view->units[u].owner == COORD_PLACE_NONE || view->workers[view->units[u].owner].leaving)
+            return false;
+    return true;
+}
+
+void server_balance_text(coord_server *s, char text[256])
+{
+    coord_place_outcome outcome;
+    server_view view;
+    uint32_t *after;
+
+    text[0] = '\0';
+    if (!server_view_make(s, &view))
+        return;
+    view_members(s, &view);
+    after = calloc((size_t)view.input.unit_count + 1, sizeof *after);
+    if (after != NULL && view_is_whole(&view) &&
+        coord_place_balance(&view.input, after, &outcome, NULL) == DF_OK)
+        memcpy(text, outcome.text, sizeof outcome.text);
+    free(after);
+    server_view_free(&view);
+}
+
+bool server_scale_sample(coord_server *s, coord_scale_sample *sample)
+{
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+
+    *sample = (coord_scale_sample){ .now_us = server_now_us() };
+    for (uint32_t i = 0; i < count; i++) {
+        const server_peer *peer = server_peer_find(s, s->workers[i].id);
+
+        if (!s->workers[i].member || s->workers[i].leaving)
+            continue;
+        sample->workers++;
+        if (peer == NULL || peer->load_us == 0 || sample->now_us - peer->load_us > server_stale_us(s))
+            continue;
+        sample->fresh++;
+        sample->utilisation += (double)peer->load.busy / COORD_LOAD_WHOLE;
+    }
+    if (sample->fresh > 0)
+        sample->utilisation /= sample->fresh;
+    return sample->workers > 0;
+}

@@ -159,6 +159,10 @@ bool server_view_extend(server_view *view, uint32_t more);
 uint64_t server_stale_us(const coord_server *server);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */
 uint32_t server_workers(coord_server *server, coord_workers_row *rows);
+/* What a rebalance would come to, in a sentence; "" if that cannot be said. */
+void server_balance_text(coord_server *server, char text[256]);
+/* How busy the members are; a change under way is the caller's to note. False: there are none. */
+bool server_scale_sample(coord_server *server, coord_scale_sample *sample);
 
 /* ---- coord_server_rescale.c ---- */
 void server_rescales_read(coord_server *server);

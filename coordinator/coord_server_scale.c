@@ -6,28 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Members, those of them whose load is new enough, and how busy these are. */
-static coord_scale_sample sample_of(coord_server *s, uint64_t now_us)
-{
-    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
-    coord_scale_sample sample = { .now_us = now_us };
-    double sum = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        const server_peer *peer = server_peer_find(s, s->workers[i].id);
-
-        if (!s->workers[i].member || s->workers[i].leaving)
-            continue;
-        sample.workers++;
-        if (peer == NULL || peer->load_us == 0 || now_us - peer->load_us > server_stale_us(s))
-            continue;
-        sample.fresh++;
-        sum += (double)peer->load.busy / COORD_LOAD_WHOLE;
-    }
-    sample.utilisation = sample.fresh == 0 ? 0 : sum / sample.fresh;
-    return sample;
-}
-
 static df_scaling rules_of(const coord_server *s)
 {
     df_scaling rules = s->job.policy->scaling;
@@ -48,14 +26,14 @@ static void begin(coord_server *s, const coord_rescale_ask *ask, const char *why
         fprintf(stderr, "weir: %s: %s\n", ask->what, why);
 }
 
-static bool scale(coord_server *s, uint64_t now_us)
+static bool scale(coord_server *s)
 {
     df_scaling rules = rules_of(s);
-    coord_scale_sample sample = sample_of(s, now_us);
+    coord_scale_sample sample;
     coord_scale_decision decision;
     coord_rescale_ask ask = { .what = "rescale" };
 
-    if (!rules.on || sample.workers == 0)
+    if (!rules.on || !server_scale_sample(s, &sample))
         return false;
     coord_scale_step(&s->change.scale, &rules, &sample, &decision);
     snprintf(s->scale_text, sizeof s->scale_text, "%s", decision.text);
@@ -86,6 +64,6 @@ void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_
         stats->end != PROTO_END_NOT)
         return;
     server->change.look_us = now_us + SERVER_SCALE_US;
-    if (!scale(server, now_us))
+    if (!scale(server))
         balance(server, now_us);
 }

@@ -7,6 +7,7 @@
 typedef struct uniform {
     uint64_t rows;
     double speed[2];
+    double part;
     /* from the plan */
     const weir_space *space;
     int axes[WEIR_AXES_MAX], velocity[WEIR_AXES_MAX], heading;
@@ -18,6 +19,9 @@ static const weir_option uniform_options[] = {
     { .name = "speed", .help = "least and greatest speed, if the state has velocity columns",
       .type = WEIR_RANGE, .unit = "length/time", .value = "[0, 0]", .range = ">= 0",
       .offset = offsetof(uniform, speed) },
+    { .name = "part", .help = "of every axis, from 0: 0.5 is one corner of the space",
+      .type = WEIR_F64, .unit = "1", .value = "1", .range = "> 0, <= 1",
+      .offset = offsetof(uniform, part) },
     { 0 },
 };
 
@@ -78,7 +82,9 @@ static void uniform_row(const uniform *self, const weir_task *task, weir_batch *
     out->keys[i] = key;
     uniform_direction(self->space->axis_count, motion.w[0], motion.w[1], direction);
     for (uint32_t a = 0; a < self->space->axis_count; a++) {
-        float size = (float)self->space->size[a], x = kern_uniformf(place.w[a]) * size;
+        float size = (float)(self->space->size[a] * self->part);
+        float x = kern_uniformf(place.w[a]) * size;
+
         ((float *)out->columns[self->axes[a]])[i] = x < size ? x : 0.0f;
         if (self->velocity[a] >= 0)
             ((float *)out->columns[self->velocity[a]])[i] = direction[a] * speed;

@@ -32,7 +32,7 @@ static void show(const coord_load *load)
     row.free_bytes = load->free_bytes;
     row.units_age_us = load->unit_count == 0 ? UINT64_MAX : 0;
     row.rows = load->unit_count == 0 ? 0 : load->units[0].rows;
-    text = coord_json_workers("job", &row, 1);
+    text = coord_json_workers("job", "nothing moves", &row, 1);
     if (text == NULL || !coord_json_workers_print(nowhere, text, strlen(text), &err))
         abort();
     free(text);

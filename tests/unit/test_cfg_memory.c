@@ -35,7 +35,10 @@ static const char job[] = "[job]\n"
                           "in = \"s\"\n"
                           "file = \"a.csv\"\n"
                           "[worker.a]\n"
-                          "threads = 2\n";
+                          "threads = 2\n"
+                          "[placement]\n"
+                          "label = [\"a\", \"b*\"]\n"
+                          "[scaling]\n";
 
 static const weir_operator *load(void *user, const char *path, const char *symbol, char error[256])
 {

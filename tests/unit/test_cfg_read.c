@@ -554,11 +554,6 @@ static void test_run_errors(void **state)
           "a.toml:4:8: [fault_tolerance]: mode: expected a text, found 1\n" },
         { "[replay]\nmode = \"on\"\n",
           "a.toml:4:8: [replay]: mode: \"on\" is none of off, record, verify\n" },
-        { "[placement]\nmin_free_bytes = \"2 GB\"\n",
-          "a.toml:4:18: [placement]: min_free_bytes: expected bytes, such as 1048576 or \"2GiB\", "
-          "found \"2 GB\"\n" },
-        { "[placement]\nmin_free_bytes = -1\n",
-          "a.toml:4:18: [placement]: min_free_bytes: must be at least 0, found -1\n" },
         { "[worker.a]\nbackend = \"gpu\"\nthreads = 1000\n[worker.b]\nbackend = \"cuda:\"\n",
           "a.toml:4:11: worker \"a\": backend: expected \"cpu\" or \"cuda:N\", found \"gpu\"\n"
           "a.toml:5:11: worker \"a\": threads: must be in 1..256, found 1000\n"
@@ -572,6 +567,20 @@ static void test_run_errors(void **state)
           "a.toml:10:11: worker \"c\": backend: expected \"cpu\" or \"cuda:N\", found "
           "\"cuda:1000\"\n"
           "a.toml:11:1: worker \"c\": unknown key \"port\"\n" },
+    };
+
+    (void)state;
+    CHECK_CASES("[job]\nsteps = 1\n", cases);
+}
+
+static void test_placement_errors(void **state)
+{
+    static const error_case cases[] = {
+        { "[placement]\nmin_free_bytes = \"2 GB\"\n",
+          "a.toml:4:18: [placement]: min_free_bytes: expected bytes, such as 1048576 or \"2GiB\", "
+          "found \"2 GB\"\n" },
+        { "[placement]\nmin_free_bytes = -1\n",
+          "a.toml:4:18: [placement]: min_free_bytes: must be at least 0, found -1\n" },
         { "[placement]\nmin_compute_capability = 8.65\nlabel = [\"a\", \"\"]\n"
           "sample_seconds = 0\npolicy = \"locale\"\n",
           "a.toml:4:26: [placement]: min_compute_capability: expected a version such as 8.0, found "
@@ -772,7 +781,8 @@ int main(void)
         cmocka_unit_test(test_default_policies),
         cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_section_errors),
         cmocka_unit_test(test_job_errors),    cmocka_unit_test(test_file_name_as_job_name),
-        cmocka_unit_test(test_run_errors),    cmocka_unit_test(test_worker_limits),
+        cmocka_unit_test(test_run_errors),
+        cmocka_unit_test(test_placement_errors),    cmocka_unit_test(test_worker_limits),
         cmocka_unit_test(test_param_errors),  cmocka_unit_test(test_param_limits),
         cmocka_unit_test(test_space_errors),  cmocka_unit_test(test_state_errors),
         cmocka_unit_test(test_column_limit),

@@ -264,7 +264,9 @@ static void test_load(void **state)
                         .host_load = 250000, .free_bytes = 1000, .total_bytes = 2000,
                         .process_bytes = 10 };
     coord_workers_row row;
+    coord_scale_sample sample;
     server_view view;
+    char text[256];
 
     (void)state;
     turn(s);
@@ -281,6 +283,7 @@ static void test_load(void **state)
     assert_string_equal(row.host, "node7");
     assert_int_equal(row.threads, 3);
     assert_true(row.busy == 0.5 && row.host_load == 0.25);
+    assert_false(server_scale_sample(s->server, &sample)); /* a member would count */
     assert_int_equal(row.units_age_us, UINT64_MAX);
     load.units_told = true;
     load.unit_count = 2;
@@ -290,6 +293,8 @@ static void test_load(void **state)
     assert_int_equal(row.rows, 21);
     assert_int_equal(row.bytes, 302);
     assert_int_equal(row.cost_ns, 1500);
+    server_balance_text(s->server, text); /* three have not been told of */
+    assert_string_equal(text, "");
     units[1].unit = 5; /* the job has five, and the sink's own behind them */
     load.free_bytes = 1002;
     say_join(s);

@@ -181,6 +181,29 @@ static void test_uniform_numbers(void **state)
     drop(&t);
 }
 
+/* The same numbers, in a corner. */
+static void test_uniform_part(void **state)
+{
+    const job j = { "xyz", COLUMNS_3D, 8, 30, 12 };
+    const weir_operator *kind = job_kind("uniform");
+    char options[512];
+    table whole, corner;
+
+    (void)state;
+    uniform(&whole, 500, 0, 0, &j);
+    job_defaults(kind, options);
+    job_set(kind, options, "rows", 500);
+    job_set_range(kind, options, "speed", 0, 0);
+    job_set(kind, options, "part", 0.25);
+    make(&corner, kind, options, &j);
+    assert_int_equal(corner.count, 500);
+    for (uint32_t i = 0; i < corner.count; i++)
+        for (const char *const *axis = (const char *const[]){ "x", "y", "z", NULL }; *axis != NULL; axis++)
+            assert_true(table_get(&corner, *axis, i) == table_get(&whole, *axis, i) / 4);
+    drop(&corner);
+    drop(&whole);
+}
+
 /* ---- lattice ---- */
 
 static void lattice(table *out, const char *shape, double cells, double temperature, uint32_t key_groups)
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test(test_uniform_independent),
         cmocka_unit_test(test_uniform_same_for_any_tiling),
         cmocka_unit_test(test_uniform_numbers),
+        cmocka_unit_test(test_uniform_part),
         cmocka_unit_test(test_lattice_places),
         cmocka_unit_test(test_lattice_velocities),
         cmocka_unit_test(test_population),
