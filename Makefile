@@ -166,6 +166,7 @@ install: build ## install below PREFIX (/usr/local); DESTDIR is honoured
 	  $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$$l/libweir.so || exit 1; done
 	install -D -m 644 dataflow/weir/operator.h $(DESTDIR)$(PREFIX)/include/weir/operator.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/weir/jobs config/jobs/*
+	install -D -m 644 config/coordinator.toml $(DESTDIR)$(PREFIX)/share/weir/coordinator.toml
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so

@@ -118,8 +118,9 @@ static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
 
     while (coord_net_next(c->net, &e)) {
         c->refused |= e.kind == COORD_NET_REFUSED;
-        if (e.kind == COORD_NET_GONE && c->in_folder)
-            c->left = coord_state_endpoint(&endpoint, c->name, NULL) == DF_END;
+        if (e.kind == COORD_NET_GONE)
+            c->left = c->of_service ||
+                      (c->in_folder && coord_state_endpoint(&endpoint, c->name, NULL) == DF_END);
         if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
             proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
             continue;
@@ -257,7 +258,7 @@ static df_status client_connect(coord_client *c, const coord_join *join, df_erro
     return coord_join_open(&c->net, join, c->self, err);
 }
 
-static df_status client_new(coord_client **out, const char *name, df_error *err)
+df_status client_new(coord_client **out, const char *name, df_error *err)
 {
     coord_client *c = calloc(1, sizeof *c);
 
@@ -273,8 +274,7 @@ static df_status client_new(coord_client **out, const char *name, df_error *err)
     return df_fail(err, DF_ENOMEM, "out of memory");
 }
 
-/* Connect a new client, and (asks) hear how the job there stands. */
-static df_status client_begin(coord_client **client, const coord_join *join, bool asks, df_error *err)
+df_status client_begin(coord_client **client, const coord_join *join, bool asks, df_error *err)
 {
     df_status s = client_connect(*client, join, err);
 

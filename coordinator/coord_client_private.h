@@ -11,7 +11,8 @@ struct coord_client {
     coord_net *net;
     bool refused;          /* it does not let us in */
     bool in_folder;        /* `name` is the folder that said where it listens */
-    bool left;             /* it does not listen any more, says the folder */
+    bool of_service;       /* a service did */
+    bool left;             /* it has left, and is not to be waited for: they know what comes next */
     uint64_t self, number; /* number: of the last question or command */
     uint8_t *frame;        /* [PROTO_FRAME_SIZE_MAX], to be sent */
     char *reply;           /* of the last question */
@@ -26,6 +27,11 @@ struct coord_client {
 
 /* ---- coord_client.c ---- */
 bool client_is_tcp(const char *address);
+/* A client without a connection. */
+df_status client_new(coord_client **out, const char *name, df_error *err) DF_MUST_CHECK;
+/* Connect it, and (asks) hear how the job there stands; it is closed on failure. */
+df_status client_begin(coord_client **client, const coord_join *join, bool asks, df_error *err)
+    DF_MUST_CHECK;
 /* Connect to an address, and (asks) hear how the job there stands. */
 df_status client_at(coord_client **out, const char *name, const coord_join *join, bool asks, df_error *err)
     DF_MUST_CHECK;

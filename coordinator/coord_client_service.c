@@ -73,11 +73,16 @@ df_status coord_client_listed(coord_client **out, const coord_client *service, c
                               .keys = service->keys[0] == '\0' ? NULL : service->keys,
                               .server_key = e->key[0] == '\0' ? NULL : e->key,
                               .insecure = client_is_tcp(e->address) && service->insecure };
+    df_status s;
 
     *out = NULL;
     if (e->address[0] == '\0')
         return df_fail(err, DF_END, "%s: its coordinator is being started", listed->ticket.name);
-    return client_at(out, listed->ticket.name, &join, true, err);
+    s = client_new(out, listed->ticket.name, err);
+    if (s != DF_OK)
+        return s;
+    (*out)->of_service = true;
+    return client_begin(out, &join, true, err);
 }
 
 /* ---- its jobs ---- */
@@ -110,21 +115,21 @@ df_status coord_client_settled(coord_client *service, const char *job, coord_lis
     return s;
 }
 
-/* Whether its coordinator says that the job is over. */
-static bool listed_is_over(const coord_client *service, const coord_listed *listed)
+/* Whether its coordinator is there, and says that the job is not over. */
+static bool listed_goes_on(const coord_client *service, const coord_listed *listed)
 {
     coord_client *client = NULL;
     df_error err;
-    bool over = coord_client_listed(&client, service, listed, &err) == DF_OK &&
-                coord_status_is_over(coord_client_status(client));
+    bool goes_on = listed->endpoint.address[0] != '\0' &&
+                   coord_client_listed(&client, service, listed, &err) == DF_OK &&
+                   !coord_status_is_over(coord_client_status(client));
 
     coord_client_close(&client);
-    return over;
+    return goes_on;
 }
 
 bool coord_client_wait_ended(coord_client *service, const char *job)
 {
-    bool over = false;
     coord_listed listed;
     df_error err;
 
@@ -133,8 +138,7 @@ bool coord_client_wait_ended(coord_client *service, const char *job)
             return false;
         if (listed.ended_ms != 0)
             return true;
-        over = over || listed.endpoint.address[0] == '\0' || listed_is_over(service, &listed);
-        if (!over)
+        if (i == 0 && listed_goes_on(service, &listed))
             return false;
         service_pause();
     }
@@ -143,10 +147,27 @@ bool coord_client_wait_ended(coord_client *service, const char *job)
 
 /* ---- reaching one ---- */
 
+/* A job's coordinator, or the service in its place. DF_END: it has just left. */
+static df_status reach_once(coord_client **out, coord_client **service, const char *name, df_error *err)
+{
+    coord_listed listed;
+    df_status s = coord_client_settled(*service, name, &listed, err);
+
+    *out = NULL;
+    if (s != DF_OK)
+        return s;
+    if (listed.endpoint.address[0] != '\0')
+        return coord_client_listed(out, *service, &listed, err);
+    snprintf((*service)->job, sizeof (*service)->job, "%s", name);
+    (*service)->ended = listed.ended_ms != 0;
+    *out = *service;
+    *service = NULL;
+    return DF_OK;
+}
+
 df_status client_reach_service(coord_client **out, const char *job, const coord_reach *reach, df_error *err)
 {
     char name[WEIR_NAME_MAX];
-    coord_listed listed;
     coord_client *service = NULL;
     df_status s = coord_client_name(name, job, err);
 
@@ -154,15 +175,9 @@ df_status client_reach_service(coord_client **out, const char *job, const coord_
     if (s == DF_OK)
         s = coord_client_service(&service, reach, err);
     if (s == DF_OK)
-        s = coord_client_settled(service, name, &listed, err);
-    if (s == DF_OK && listed.endpoint.address[0] != '\0') {
-        s = coord_client_listed(out, service, &listed, err);
-    } else if (s == DF_OK) {
-        snprintf(service->job, sizeof service->job, "%s", name);
-        service->ended = listed.ended_ms != 0;
-        *out = service;
-        service = NULL;
-    }
+        s = reach_once(out, &service, name, err);
+    if (s == DF_END && service != NULL)
+        s = reach_once(out, &service, name, err);
     coord_client_close(&service);
     return s;
 }

@@ -95,19 +95,31 @@ static df_status status_once(coord_client *client, const status_options *o, df_e
     return s;
 }
 
+/* Once more if whoever was reached left before it answered: a service may know how the job has ended. */
+static df_status status_look(coord_client **client, const char *job, const status_options *o, df_error *err)
+{
+    df_status s = *client == NULL ? coord_client_reach(client, job, &o->reach, err) : DF_OK;
+
+    if (s == DF_OK)
+        s = status_once(*client, o, err);
+    if (s != DF_END || *client == NULL)
+        return s;
+    coord_client_close(client);
+    s = coord_client_reach(client, job, &o->reach, err);
+    return s == DF_OK ? status_once(*client, o, err) : s;
+}
+
 static int status_run(const coord_args *args, const void *options)
 {
     const struct timespec second = { .tv_sec = 1 };
     const status_options *o = options;
-    coord_client *client;
+    coord_client *client = NULL;
     df_error err = { 0 };
-    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
+    df_status s = status_look(&client, args->items[0], o, &err);
 
-    if (s == DF_OK)
-        s = status_once(client, o, &err);
     while (s == DF_OK && o->watch && !coord_status_is_over(coord_client_status(client))) {
         nanosleep(&second, NULL);
-        s = status_once(client, o, &err);
+        s = status_look(&client, args->items[0], o, &err);
         if (s == DF_OK && o->json)
             s = coord_client_refresh(client, &err);
     }

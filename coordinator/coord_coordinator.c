@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct coordinator_options {
@@ -173,15 +174,26 @@ static int coordinator_job(const char *job, const coordinator_options *o)
     return code;
 }
 
+/* The options are zero but for what was given. */
+static bool only_config(const coordinator_options *o)
+{
+    static const coordinator_options none;
+    coordinator_options rest;
+
+    memcpy(&rest, o, sizeof rest);
+    rest.config = NULL;
+    return memcmp(&rest, &none, sizeof rest) == 0;
+}
+
 static int coordinator_run(const coord_args *args, const void *options)
 {
     const coordinator_options *o = options;
 
     if (o->config == NULL && args->count == 1)
         return coordinator_job(args->items[0], o);
-    if (o->config != NULL && args->count == 0)
+    if (o->config != NULL && args->count == 0 && only_config(o))
         return coord_service_run(o->config);
-    fputs("weir coordinator: expected JOB, or --config FILE\n", stderr);
+    fputs("weir coordinator: expected JOB, or --config FILE and nothing else\n", stderr);
     return COORD_USAGE;
 }
 

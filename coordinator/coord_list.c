@@ -61,10 +61,11 @@ static void status_of(coord_status *s, const coord_listed *l)
 static void listed_print(const coord_listed *l, const coord_status *s)
 {
     char more[256], when[64], snapshot[64] = "";
+    bool waits = strcmp(s->phase, "waiting") == 0; /* there are no members yet */
     uint32_t members = 0;
 
     for (uint32_t i = 0; i < s->worker_count; i++)
-        members += s->workers[i].member;
+        members += waits || s->workers[i].member;
     when[0] = '\0';
     if (l->ended_ms != 0 || !coord_status_is_over(s))
         time_print(when, sizeof when, l->ended_ms == 0 ? "since" : "ended",

@@ -56,6 +56,17 @@ static bool worker_avoids(const coord_pool_worker *w, uint64_t ticket, uint64_t 
     return w->avoided == ticket && now_us < w->avoided_until_us;
 }
 
+/* Whether it has workers, or there are as many as it wants. */
+static bool job_can_begin(const coord_pool_worker *workers, uint32_t worker_count, const coord_pool_job *job,
+                          uint32_t placed)
+{
+    uint32_t here = 0;
+
+    for (uint32_t i = 0; i < worker_count; i++)
+        here += workers[i].here;
+    return placed > 0 || here >= job->wanted;
+}
+
 /* The worker that is best for a job; false: none may go. */
 static bool pool_pick(const coord_pool_worker *workers, uint32_t worker_count, const coord_pool_job *job,
                       uint32_t host, uint64_t now_us, uint32_t *worker)
@@ -80,8 +91,9 @@ bool coord_pool_next(const coord_pool_worker *workers, uint32_t worker_count, co
 {
     for (uint32_t i = 0; i < job_count; i++) {
         const coord_pool_job *j = &jobs[i];
+        uint32_t placed = coord_pool_placed(workers, worker_count, j->ticket, 0);
 
-        if (coord_pool_placed(workers, worker_count, j->ticket, 0) >= j->wanted)
+        if (placed >= j->wanted || !job_can_begin(workers, worker_count, j, placed))
             continue;
         if (pool_pick(workers, worker_count, j, host, now_us, worker)) {
             *job = i;

@@ -54,8 +54,8 @@ bool coord_pool_take(coord_pool_worker *worker, const coord_pool_said *said, boo
 void coord_pool_send(coord_pool_worker *worker, uint64_t ticket, uint64_t now_us);
 void coord_pool_free(coord_pool_worker *worker);
 
-/* The next worker to be sent, and to which job (places in the lists). Jobs are served in their order. The
- * first worker of a job is one of `host`, where files are written; others come from elsewhere before they
+/* The next worker to be sent, and to which job (places in the lists). Jobs are served in their order; one
+ * that wants more workers than there are gets none, for it would only keep them from others. The first worker of a job is one of `host`, where files are written; others come from elsewhere before they
  * are taken from there. False: nobody is to be sent. */
 bool coord_pool_next(const coord_pool_worker *workers, uint32_t worker_count, const coord_pool_job *jobs,
                      uint32_t job_count, uint32_t host, uint64_t now_us, uint32_t *worker, uint32_t *job);

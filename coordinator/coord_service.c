@@ -104,8 +104,10 @@ static void child_ended(void *user, uint64_t worker)
 static int64_t service_timeout(const coord_service *s)
 {
     uint64_t now = service_now_us(), at = service_starts_deadline(s), pool = service_pool_deadline(s);
-    uint64_t due = s->leave_us != 0 ? s->leave_us + SERVICE_LEAVE_US : coord_children_deadline(s->children);
+    uint64_t leave = s->leave_us + SERVICE_LEAVE_US, due = coord_children_deadline(s->children);
 
+    if (s->leave_us != 0)
+        due = leave > now ? leave : now + SERVICE_LOOK_US;
     at = pool < at ? pool : at;
     at = due < at ? due : at;
     if (at == UINT64_MAX)

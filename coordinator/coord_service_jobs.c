@@ -324,8 +324,10 @@ df_status service_jobs_open(coord_service *service, df_error *err)
         s = folder_lock(service, err);
     if (s == DF_OK)
         s = list_read(service, folder, err);
-    if (s == DF_OK)
+    if (s == DF_OK) {
         list_unite(service);
+        list_trim(service);
+    }
     return s;
 }
 

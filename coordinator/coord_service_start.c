@@ -285,7 +285,10 @@ static void job_collect(coord_service *s, service_job *job, uint64_t now_us)
 void service_starts_turn(coord_service *service, uint64_t now_us)
 {
     for (uint32_t i = service->job_count; i-- > 0;) { /* from behind: one may go */
-        service_job *job = service->jobs[i];
+        service_job *job = i < service->job_count ? service->jobs[i] : NULL;
+
+        if (job == NULL)
+            continue;
 
         if (job->phase == SERVICE_DOWN && service->leave_us == 0 && now_us >= job->due_us)
             job_start(service, job, now_us);

@@ -116,7 +116,8 @@ wrong '[limits\n' '1:8: '
 exits 2 "no configuration" "$WEIR" coordinator --config none.toml
 holds "is named" err "none.toml: No such file or directory"
 exits 2 "a job and a configuration" "$WEIR" coordinator "$flock" --config wrong.toml
-holds "do not go together" err "expected JOB, or --config FILE"
+holds "do not go together" err "expected JOB, or --config FILE and nothing else"
+exits 2 "nor do other options" "$WEIR" coordinator --config wrong.toml --workers 2
 printf '[service]\nbind = "tcp://127.0.0.1:*"\nkeys = "nowhere"\n' >wrong.toml
 exits 2 "keys that are not there" "$WEIR" coordinator --config wrong.toml
 holds "are asked for" err "weir keys new"
@@ -311,6 +312,31 @@ stop_service
 is "its workers are stopped, too" wait_for 20 left "$worker"
 serve config.toml
 ends_alike a short
+stop_service
+
+# ---- killed at each small file that it writes; the submission is said again to the next service ----
+printf '[service]\ndirectory = "frail"\n' >frail.toml
+for n in 1 2 3 4 5 6 7; do
+    (WEIR_FAILPOINTS="state_file=kill@$n" exec "$WEIR" coordinator --config frail.toml) >svc.out 2>frail.err &
+    SERVICE=$!
+    CONFIG=frail.toml
+    wait_for 20 sh -c "! kill -0 $SERVICE || grep -q '^workers join with' frail.err"
+    kill -0 $SERVICE 2>/dev/null || serve frail.toml
+    "$WEIR" submit "$flock" $small --steps 60 --set job.name=n$n --coordinator frail >out.n 2>err.n &
+    sub=$!
+    wait_for 30 sh -c "! kill -0 $SERVICE || ! kill -0 $sub"
+    left $SERVICE && serve frail.toml
+    wait $sub
+    is "killed at its file $n: the submission is taken" test $? -eq 0
+    ended="'$WEIR' list --coordinator frail | grep -q '^n$n  done  step 60/60'"
+    wait_for 60 sh -c "! kill -0 $SERVICE || $ended"
+    left $SERVICE && serve frail.toml
+    is "and the job ends" wait_for 60 sh -c "$ended"
+    stop_service
+done
+serve frail.toml
+is "each is there once" test "$("$WEIR" list --coordinator frail | grep -c '^n[1-7]  done  step 60/60')" = 7
+is "with the same bits" test "$("$WEIR" list --coordinator frail --json | grep -o '"fingerprint":"[0-9a-f]*"' | sort -u | wc -l)" = 1
 stop_service
 
 # ---- another directory ----

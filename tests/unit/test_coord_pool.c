@@ -60,9 +60,30 @@ static void test_hosts(void **state)
     assert_int_equal(send_all(workers, 3, jobs, 2, 0), 0);
     coord_pool_free(&workers[0]);
     assert_int_equal(send_all(workers, 3, jobs, 2, 0), 0);
+    workers[1] = free_worker(5, THERE);
     workers[2] = free_worker(4, HERE);
     assert_int_equal(send_all(workers, 3, jobs, 2, 0), 2);
     assert_int_equal(workers[2].ticket, 1);
+    assert_int_equal(workers[0].ticket, 1);
+    assert_int_equal(workers[1].ticket, 0);
+}
+
+/* A job that wants more than there are keeps nobody from the next one; one that has some is filled up. */
+static void test_too_many_wanted(void **state)
+{
+    const coord_pool_job jobs[] = { { 1, 3 }, { 2, 1 } };
+    coord_pool_worker workers[] = { free_worker(1, HERE), free_worker(2, HERE), free_worker(3, HERE) };
+
+    (void)state;
+    assert_int_equal(send_all(workers, 2, jobs, 2, 0), 1);
+    assert_int_equal(coord_pool_placed(workers, 2, 2, 0), 1);
+    assert_int_equal(send_all(workers, 3, jobs, 2, 0), 2);
+    assert_int_equal(coord_pool_placed(workers, 3, 1, 0), 2);
+    workers[2].here = false;
+    coord_pool_free(&workers[0]);
+    coord_pool_free(&workers[1]);
+    coord_pool_send(&workers[1], 1, 0);
+    assert_int_equal(send_all(workers, 2, jobs, 2, 0), 1);
     assert_int_equal(workers[0].ticket, 1);
 }
 
@@ -142,7 +163,8 @@ static void test_learns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_order), cmocka_unit_test(test_hosts), cmocka_unit_test(test_comes_back),
+        cmocka_unit_test(test_in_order), cmocka_unit_test(test_hosts), cmocka_unit_test(test_too_many_wanted),
+        cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_words),    cmocka_unit_test(test_learns),
     };
 
