@@ -410,7 +410,7 @@ static df_status server_listen(coord_server *s, df_error *err)
     char address[COORD_ADDRESS_MAX];
     coord_endpoint *e = &s->endpoint;
     coord_net_options options = { .self = 0, .bind = address, .frame_size_max = PROTO_FRAME_SIZE_MAX,
-                                  .keys = e->keys, .insecure = s->options.insecure };
+                                  .keys = e->keys, .insecure = s->options.insecure, .rings = true };
     df_status status = server_keys(s, e->keys, err);
 
     if (status == DF_OK)
