@@ -528,7 +528,7 @@ void net_rings_flush(coord_net *net)
         next = r->next;
         if (!r->up)
             continue;
-        if ((r->put && coord_ring_reader_sleeps(&r->out)) | (r->got && coord_ring_writer_sleeps(&r->in)))
+        if ((r->put && coord_ring_reader_sleeps(&r->out)) || (r->got && coord_ring_writer_sleeps(&r->in)))
             ring_bell(r);
         r->put = r->got = false;
         if (r->waiting != NULL)

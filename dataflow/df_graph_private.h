@@ -112,6 +112,7 @@ typedef struct graph_thread {
     graph_scratch scratch;
     df_batch **local;           /* [streams]: made by the running task */
     uint64_t random;            /* of the shuffling scheduler */
+    uint32_t left_tasks;        /* run since it last told of what was left */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
@@ -153,6 +154,7 @@ struct df_graph {
     _Atomic uint64_t capture_tick; /* capture.view.tick, for who only wants to compare */
     uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
     _Atomic uint32_t task_ns;      /* about how long a task takes */
+    _Atomic bool left;             /* something was left for other members since that was told */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
@@ -195,6 +197,8 @@ void graph_prepare(df_graph *graph);
 void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
 /* An own key group has handed on what it sends on an edge; the last one tells (in a part). Any thread. */
 void graph_count_sent(df_graph *graph, uint32_t edge, uint32_t slot);
+/* Something was given to part.send or part.sent. Any thread. */
+void graph_left(df_graph *graph);
 /* One of the tick's fingerprints has come from another member. */
 void graph_print_arrived(df_graph *graph, uint32_t slot);
 /* Something that the frontier depends on has changed. */

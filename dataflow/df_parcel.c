@@ -278,12 +278,14 @@ static void send_to(graph_thread *t, df_parcel *parcel, const df_batch *payload)
         ok = fill_parcel(t, parcel, payload);
     else if ((ok = get_bytes(t, parcel, PARCEL_HEAD) != NULL))
         put_u32(put_u32(parcel->bytes, PARCEL_FAILED), 0);
-    if (ok)
+    if (ok) {
         g->part.send(g->part.user, parcel);
-    else
+        graph_left(g);
+    } else {
         graph_fail(g, parcel->tick, g->plan->edges[parcel->edge].vertex, parcel->key_group,
                    WEIR_NO_ROW, DF_ENOMEM, "out of memory, or more than %u bytes for one reader",
                    PARCEL_SIZE_MAX);
+    }
 }
 
 void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot,
@@ -356,6 +358,7 @@ void graph_send_print(graph_thread *t, uint32_t print, uint32_t key_group, uint3
     to = put_u32(put_u32(to, PARCEL_PRINT), g->prints[print].columns);
     put(to, print_at(g, print, slot, key_group), size);
     g->part.send(g->part.user, &parcel);
+    graph_left(g);
 }
 
 /* A tick waits for the fingerprints of what entered it, and of what was made in it. */
