@@ -69,6 +69,7 @@ static void env_commit(void *user, const proto_commit *commit)
 {
     coord_server *s = user;
 
+    s->seen.commit_us = server_now_us();
     coord_commit_begin(s->commit, commit);
 }
 
