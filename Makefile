@@ -88,6 +88,9 @@ $(B)/app/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# Hashing and shuffling of snapshots; main has looked at the machine before anything here runs.
+$(B)/app/snapshot/%.o: CFLAGS += $(ARCH_$(FIRST))
+
 $(B)/app/%.o: %.cpp $(B)/flags
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)

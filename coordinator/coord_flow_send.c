@@ -32,14 +32,9 @@ void flow_notes_fini(flow_notes *notes)
 
 static void leave(coord_flow *f, const flow_note *note)
 {
-    bool first;
-
     pthread_mutex_lock(&f->lock);
-    first = f->notes.count == 0;
     notes_put(&f->notes, note);
     pthread_mutex_unlock(&f->lock);
-    if (first)
-        f->options.wake(f->options.user);
 }
 
 void flow_note_parcel(void *user, const df_parcel *parcel)

@@ -4,13 +4,17 @@
 #include <civetweb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define HTTP_FRESH_S 0.2 /* how long a text is good for */
 #define HTTP_WAIT_S  2   /* for the owner to make one */
+#define HTTP_KNOCK_NS 2000000 /* between two connections that end the library's wait for one */
 
 struct coord_http {
     coord_http_options options;
@@ -20,6 +24,8 @@ struct coord_http {
     char trouble[160];     /* what it said then */
     pthread_mutex_t lock;  /* of all that follows */
     pthread_cond_t put;
+    struct sockaddr_in bound;
+    _Atomic bool stopped;  /* the library is */
     bool wanted, closing;
     uint64_t version;      /* of the text; raised by each put */
     double made;           /* when */
@@ -194,8 +200,41 @@ df_status coord_http_open(coord_http **out, const coord_http_options *options, d
         return s;
     }
     snprintf(h->address, sizeof h->address, "%s:%d", host, bound.port);
+    h->bound = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)bound.port) };
+    inet_pton(AF_INET, host, &h->bound.sin_addr);
     *out = h;
     return DF_OK;
+}
+
+/* The library's listening thread looks about once a second whether it is to stop, and when somebody
+ * connects. */
+static void *http_knock(void *argument)
+{
+    const struct timespec pause = { .tv_nsec = HTTP_KNOCK_NS };
+    coord_http *h = argument;
+
+    while (!atomic_load(&h->stopped)) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        if (fd >= 0) {
+            (void)connect(fd, (const struct sockaddr *)&h->bound, sizeof h->bound);
+            close(fd);
+        }
+        nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+/* Without the thread that knocks it takes longer. */
+static void http_stop(coord_http *h)
+{
+    pthread_t knocker;
+    bool knocks = h->bound.sin_port != 0 && pthread_create(&knocker, NULL, http_knock, h) == 0;
+
+    mg_stop(h->context);
+    atomic_store(&h->stopped, true);
+    if (knocks)
+        pthread_join(knocker, NULL);
 }
 
 void coord_http_close(coord_http **http)
@@ -210,7 +249,7 @@ void coord_http_close(coord_http **http)
     pthread_cond_broadcast(&h->put);
     pthread_mutex_unlock(&h->lock);
     if (h->context != NULL)
-        mg_stop(h->context);
+        http_stop(h);
     mg_exit_library();
     pthread_cond_destroy(&h->put);
     pthread_mutex_destroy(&h->lock);

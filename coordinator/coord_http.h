@@ -32,8 +32,7 @@ df_status coord_http_check(const char *address, df_error *err) DF_MUST_CHECK;
 /* Listen. DF_EINVAL: it is no address. On success *out is owned by the caller. */
 df_status coord_http_open(coord_http **out, const coord_http_options *options, df_error *err)
     DF_MUST_CHECK;
-/* Requests under way fail. Takes up to a second, in which the library's threads notice. Null is
- * allowed. */
+/* Requests under way fail. Null is allowed. */
 void coord_http_close(coord_http **http);
 
 /* What was bound: "127.0.0.1:9464". */

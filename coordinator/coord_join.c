@@ -47,7 +47,7 @@ df_status coord_join_open(coord_net **out, const coord_join *j, uint64_t self, d
     bool keyed = join_is_tcp(j->address) && !j->insecure;
     coord_net_options options = { .self = self, .bind = j->listens ? bind : NULL,
                                   .frame_size_max = PROTO_FRAME_SIZE_MAX, .keys = j->keys,
-                                  .insecure = !keyed };
+                                  .insecure = !keyed, .rings = j->listens };
     df_status s = join_check(j, err);
 
     *out = NULL;

@@ -98,6 +98,9 @@ static void expose_last_snapshot(expose *e)
     coord_expose_family(&e->out, "weir_snapshot_last_duration_seconds", COORD_GAUGE,
                         "From the order to the commit of the newest snapshot.");
     coord_expose_real(&e->out, "weir_snapshot_last_duration_seconds", NULL, e->from->last_seconds);
+    coord_expose_family(&e->out, "weir_snapshot_last_commit_seconds", COORD_GAUGE,
+                        "From the last worker's part to the commit of the newest snapshot.");
+    coord_expose_real(&e->out, "weir_snapshot_last_commit_seconds", NULL, e->from->commit_seconds);
 }
 
 static void expose_snapshots(expose *e)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -14,13 +15,13 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define NET_LINGER_MS      500
 #define NET_HANDSHAKE_MS   3000 /* a stranger may hold a descriptor for so long */
 #define NET_RECONNECT_MS   10
 #define NET_RECONNECT_MAX_MS 500
 #define NET_HEARTBEAT_MS   1000 /* finds a connection that is cut without a word */
 #define NET_SILENCE_MS     3000
 #define NET_BACKLOG        1024
+#define NET_UNPOLLED_MAX   16    /* waits that only look at rings, while there is something in them */
 #define NET_MONITOR_QUEUE  65536 /* events; ZeroMQ's thread waits when there are more */
 
 uint64_t net_now_ms(void)
@@ -124,6 +125,7 @@ static df_status net_bind_local(coord_net *net, const char *address, df_error *e
         return s;
     }
     strcpy(net->address, address); /* the descriptor is ZeroMQ's now */
+    net_rings_listen(net);
     return DF_OK;
 }
 
@@ -194,6 +196,28 @@ static df_status net_bind(coord_net *net, const char *bind, df_error *err)
     return s == DF_OK ? net_bind_tcp(net, address, ipv6, err) : s;
 }
 
+/* What coord_net_wait waits for. Most of it is readable as long as something is there; writing to the
+ * bell is an event by itself, so it is never read. */
+static bool net_poll_open(coord_net *net)
+{
+    const struct {
+        int fd;
+        uint32_t events;
+    } own[] = { [NET_POLL_IN] = { net->in.socket == NULL ? -1 : net->in.fd, EPOLLIN },
+                [NET_POLL_OUT] = { net->out.fd, EPOLLIN },
+                [NET_POLL_IN_MONITOR] = { net->in.socket == NULL ? -1 : net->in.monitor_fd, EPOLLIN },
+                [NET_POLL_OUT_MONITOR] = { net->out.monitor_fd, EPOLLIN },
+                [NET_POLL_RINGS] = { net->rings.epoll, EPOLLIN },
+                [NET_POLL_BELL] = { net->wake_fd, EPOLLIN | EPOLLET } };
+
+    for (uint32_t i = 0; i < NET_POLL_COUNT; i++) {
+        struct epoll_event event = { .events = own[i].events, .data.u32 = i };
+        if (own[i].fd >= 0 && epoll_ctl(net->epoll, EPOLL_CTL_ADD, own[i].fd, &event) != 0)
+            return false;
+    }
+    return true;
+}
+
 df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *err)
 {
     coord_net *net = calloc(1, sizeof *net);
@@ -209,8 +233,10 @@ df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *
     net->keys = o->keys == NULL ? NULL : strdup(o->keys);
     net->key = o->key == NULL ? NULL : strdup(o->key);
     net->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    net->epoll = epoll_create1(EPOLL_CLOEXEC);
+    net->rings.listener = net->rings.epoll = -1;
     net->ctx = zmq_ctx_new();
-    if (net->wake_fd < 0 || net->ctx == NULL || (o->keys != NULL && net->keys == NULL) ||
+    if (net->wake_fd < 0 || net->epoll < 0 || net->ctx == NULL || (o->rings && !net_rings_open(net)) || (o->keys != NULL && net->keys == NULL) ||
         (o->key != NULL && net->key == NULL) || zmq_ctx_set(net->ctx, ZMQ_IO_THREADS, 1) != 0) {
         s = net_fail(err, "the transport");
         goto out;
@@ -222,6 +248,8 @@ df_status coord_net_open(coord_net **out, const coord_net_options *o, df_error *
                     err);
     if (s == DF_OK && o->bind != NULL)
         s = net_bind(net, o->bind, err);
+    if (s == DF_OK && !net_poll_open(net))
+        s = net_fail(err, "the transport");
     if (s != DF_OK)
         goto out;
     *out = net;
@@ -248,6 +276,7 @@ void coord_net_close(coord_net **address)
     if (net == NULL)
         return;
     net_unlink(net);
+    net_rings_close(net);
     net_parts_close(net);
     socket_close(&net->in);
     socket_close(&net->out);
@@ -256,6 +285,8 @@ void coord_net_close(coord_net **address)
         ;
     if (net->wake_fd >= 0)
         close(net->wake_fd);
+    if (net->epoll >= 0)
+        close(net->epoll);
     net_peers_free(&net->peers);
     free(net->keys);
     free(net->key);
@@ -292,6 +323,7 @@ static void net_unconnect(coord_net *net, net_peer *peer)
         zmq_disconnect(net->out.socket, peer->address);
         net->out.maybe = true; /* the rest of it happens when the socket is read */
     }
+    net_ring_disconnect(net, peer);
     free(peer->address);
     free(peer->wanted);
     peer->address = NULL;
@@ -435,66 +467,89 @@ static bool net_readable(void *socket, bool *maybe)
 
 static bool net_pending(coord_net *net)
 {
-    return net->held || net->peers.told_first != NULL ||
+    return net->held || net->peers.told_first != NULL || net_rings_filled(net) ||
            net_readable(net->in.socket, &net->in.maybe) ||
            net_readable(net->out.socket, &net->out.maybe) ||
            net_readable(net->in.monitor, &net->in.monitor_maybe) ||
            net_readable(net->out.monitor, &net->out.monitor_maybe);
 }
 
-static int net_poll(struct pollfd *polled, size_t count, int64_t timeout_us)
+/* What epoll says: a bit for each of NET_POLL_*. */
+static int net_poll_own(coord_net *net, const struct timespec *time, uint32_t *own)
 {
-    struct timespec time = { .tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000 };
+    struct epoll_event events[NET_POLL_COUNT];
+    int count = epoll_pwait2(net->epoll, events, NET_POLL_COUNT, time, NULL);
 
-    return ppoll(polled, count, timeout_us < 0 ? NULL : &time, NULL);
+    for (int i = 0; i < count; i++)
+        *own |= 1u << events[i].data.u32;
+    return count;
 }
 
-static df_status net_sleep(coord_net *net, struct pollfd *polled, size_t count, int64_t timeout_us)
+/* With descriptors of the caller's. */
+static int net_poll_all(coord_net *net, const struct timespec *time, const int *fds, size_t count,
+                        uint32_t *own, uint64_t *ready)
 {
+    const struct timespec none = { 0 };
+    struct pollfd polled[1 + COORD_NET_FDS_MAX] = { { .fd = net->epoll, .events = POLLIN } };
+    int rc;
+
+    for (size_t i = 0; i < count; i++)
+        polled[1 + i] = (struct pollfd){ .fd = fds[i], .events = POLLIN };
+    rc = ppoll(polled, 1 + count, time, NULL);
+    if (rc <= 0)
+        return rc;
+    for (size_t i = 0; i < count; i++)
+        if (polled[1 + i].revents != 0)
+            *ready |= (uint64_t)1 << i;
+    return polled[0].revents != 0 && net_poll_own(net, &none, own) < 0 ? -1 : rc;
+}
+
+static df_status net_sleep(coord_net *net, int64_t timeout_us, const int *fds, size_t count,
+                           uint32_t *own, uint64_t *ready)
+{
+    struct timespec time;
+    const struct timespec *most;
     int rc;
 
     /* Either the waker sees that we are asleep and writes, or we see that it has been here. */
     atomic_store(&net->asleep, true);
-    if (atomic_load(&net->woken))
+    if (atomic_load(&net->woken) || !net_rings_sleep(net))
         timeout_us = 0;
-    rc = net_poll(polled, count, timeout_us);
+    time = (struct timespec){ .tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000 };
+    most = timeout_us < 0 ? NULL : &time;
+    rc = count == 0 ? net_poll_own(net, most, own) : net_poll_all(net, most, fds, count, own, ready);
+    net_rings_wake(net);
     atomic_store(&net->asleep, false);
-    if (rc < 0 && errno != EINTR)
-        return DF_EIO;
     if (rc < 0)
-        for (size_t i = 0; i < count; i++)
-            polled[i].revents = 0;
+        return errno == EINTR ? DF_OK : DF_EIO;
     return rc == 0 && !atomic_load(&net->woken) ? DF_AGAIN : DF_OK;
 }
 
 df_status coord_net_wait(coord_net *net, int64_t timeout_us, const int *fds, size_t count,
                          uint64_t *ready)
 {
-    struct pollfd polled[5 + COORD_NET_FDS_MAX];
-    bool *const maybe[4] = { &net->in.maybe, &net->out.maybe, &net->in.monitor_maybe,
-                             &net->out.monitor_maybe };
-    const int own[5] = { net->in.socket == NULL ? -1 : net->in.fd, net->out.fd,
-                         net->in.socket == NULL ? -1 : net->in.monitor_fd, net->out.monitor_fd,
-                         net->wake_fd };
-    bool pending = net_pending(net);
-    uint64_t used;
-    df_status s;
+    uint64_t ignored;
+    uint32_t own = 0;
+    bool pending;
+    df_status s = DF_OK;
 
     assert(count <= COORD_NET_FDS_MAX);
-    for (size_t i = 0; i < 5 + count; i++)
-        polled[i] = (struct pollfd){ .fd = i < 5 ? own[i] : fds[i - 5], .events = POLLIN };
-    if (ready != NULL)
-        *ready = 0;
-    s = net_sleep(net, polled, 5 + count, pending ? 0 : net_timeout_us(net, timeout_us));
-    net_retry(net);
+    ready = ready == NULL ? &ignored : ready;
+    *ready = 0;
+    net_rings_flush(net);
+    pending = net_pending(net);
+    if (!net_rings_filled(net) || net->unpolled++ >= NET_UNPOLLED_MAX) {
+        net->unpolled = 0;
+        s = net_sleep(net, pending ? 0 : net_timeout_us(net, timeout_us), fds, count, &own, ready);
+        net_retry(net);
+    }
     atomic_exchange(&net->woken, false); /* what was done before the wake is seen from here on */
-    if ((polled[4].revents & POLLIN) != 0)
-        s = read(net->wake_fd, &used, sizeof used) < 0 && errno != EAGAIN ? DF_EIO : s;
-    for (size_t i = 0; i < 4; i++)
-        *maybe[i] = *maybe[i] || polled[i].revents != 0;
-    for (size_t i = 0; i < count; i++)
-        if (polled[5 + i].revents != 0)
-            *ready |= (uint64_t)1 << i;
+    net->in.maybe |= (own >> NET_POLL_IN & 1) != 0;
+    net->out.maybe |= (own >> NET_POLL_OUT & 1) != 0;
+    net->in.monitor_maybe |= (own >> NET_POLL_IN_MONITOR & 1) != 0;
+    net->out.monitor_maybe |= (own >> NET_POLL_OUT_MONITOR & 1) != 0;
+    if ((own >> NET_POLL_RINGS & 1) != 0)
+        net_rings_events(net);
     return s == DF_AGAIN && pending ? DF_OK : s;
 }
 

@@ -39,6 +39,9 @@ typedef struct coord_net_options {
     const char *keys;        /* folder of key files (coord_keys.h), for tcp; null: none */
     const char *key;         /* which one is ours: its name; null: the only one in the folder */
     bool insecure;           /* tcp without keys: who reaches the port is an admin */
+    /* Peers of this host may be spoken to through memory that both see (coord_ring.h), in both
+     * directions, beside their connections over local sockets: who speaks often wants that. */
+    bool rings;
 } coord_net_options;
 
 /* On success *out is owned by the caller. Texts are copied. DF_EINVAL: the address is wrong, too

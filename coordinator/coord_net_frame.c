@@ -82,6 +82,7 @@ static void frame_lost(coord_net *net, net_peer *peer)
         return;
     }
     net_out_down(&net->peers, peer);
+    net_ring_disconnect(net, peer);
     peer->retry_ms = net_now_ms();
     net->retry_ms = peer->retry_ms;
 }
@@ -119,27 +120,29 @@ static int frame_payload(zmq_msg_t *msg, const coord_net_frame *frame)
     return 0;
 }
 
-df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame *frame, df_error *err)
+/* The ring to a peer; null: there is none, or the frame is too large for one. Like connections: our
+ * own, else the one that it made. */
+static net_ring *frame_ring(const net_peer *peer, size_t size)
 {
-    net_peer *peer = net_peer_find(&net->peers, number);
-    size_t size = frame->head_size + frame->payload_size;
+    net_ring *ring = peer->address != NULL ? peer->out_ring : peer->in_ring;
+
+    return ring != NULL && ring->up && size <= COORD_RING_FRAME_MAX ? ring : NULL;
+}
+
+/* Over a connection of ZeroMQ. */
+static df_status frame_send(coord_net *net, net_peer *peer, const coord_net_frame *frame, df_error *err)
+{
     bool two = frame->payload != NULL;
     net_socket *to = NULL;
     zmq_msg_t head, payload;
 
-    assert(frame->head_size == 0 || frame->head != NULL);
-    assert(two || (frame->payload_size == 0 && frame->release == NULL));
-    if (frame->head_size > net->frame_size_max || size > net->frame_size_max)
-        return df_fail(err, DF_ELIMIT, "a frame of %zu bytes is larger than %u", size,
-                       net->frame_size_max);
     if (zmq_msg_init_size(&head, NET_SENDER_SIZE + frame->head_size) < 0)
         return df_fail(err, DF_ENOMEM, "out of memory");
     proto_put_u64(zmq_msg_data(&head), net->self);
     if (frame->head_size > 0)
         memcpy((uint8_t *)zmq_msg_data(&head) + NET_SENDER_SIZE, frame->head, frame->head_size);
-    if (peer == NULL || frame_address_peer(net, peer, &to) != DF_OK) {
+    if (frame_address_peer(net, peer, &to) != DF_OK) {
         zmq_msg_close(&head);
-        net->stats.again++;
         return DF_AGAIN;
     }
     /* From here on ZeroMQ takes every part, and drops all of them if the connection breaks. If
@@ -152,9 +155,29 @@ df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame 
     frame_send_part(to->socket, &head, two ? ZMQ_SNDMORE : 0);
     if (two)
         frame_send_part(to->socket, &payload, 0);
-    net->stats.frames_sent++;
-    net->stats.bytes_sent += size;
     return DF_OK;
+}
+
+df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame *frame, df_error *err)
+{
+    net_peer *peer = net_peer_find(&net->peers, number);
+    size_t size = frame->head_size + frame->payload_size;
+    net_ring *ring = peer == NULL ? NULL : frame_ring(peer, size);
+    df_status s = DF_AGAIN;
+
+    assert(frame->head_size == 0 || frame->head != NULL);
+    assert(frame->payload != NULL || (frame->payload_size == 0 && frame->release == NULL));
+    if (frame->head_size > net->frame_size_max || size > net->frame_size_max)
+        return df_fail(err, DF_ELIMIT, "a frame of %zu bytes is larger than %u", size,
+                       net->frame_size_max);
+    if (ring != NULL)
+        s = net_ring_send(net, ring, frame, err);
+    else if (peer != NULL)
+        s = frame_send(net, peer, frame, err);
+    net->stats.again += s == DF_AGAIN;
+    net->stats.frames_sent += s == DF_OK;
+    net->stats.bytes_sent += s == DF_OK ? size : 0;
+    return s;
 }
 
 /* ---- receiving ---- */
@@ -287,8 +310,19 @@ static bool frame_from_in(coord_net *net)
     return slot->role != COORD_ROLE_NONE;
 }
 
+/* A frame of a ring is taken without a look at its peer's connections; who may hand us one is an admin. */
+static bool frame_receive_ring(coord_net *net)
+{
+    if (net->rings.first == NULL || net->streak >= FRAME_STREAK_MAX || !net_ring_receive(net))
+        return false;
+    net->held = net->frame.size + net->frame.payload_size <= net->frame_size_max;
+    net->stats.rejected += !net->held;
+    net->streak++;
+    return true;
+}
+
 /* Read one message, into net->frame if it is a frame. False: there is none. */
-static bool frame_receive(coord_net *net)
+static bool frame_receive_socket(coord_net *net)
 {
     for (int i = 0; i < 2; i++) {
         net_socket *s = net->turn ? &net->out : &net->in;
@@ -301,15 +335,20 @@ static bool frame_receive(coord_net *net)
         net->held = frame_fill(net, parts) &&
                     (s == &net->in ? frame_from_in(net) : frame_from_out(net));
         net->stats.rejected += !net->held;
-        if (net->held) {
-            net->stats.frames_received++;
-            net->stats.bytes_received += net->frame.size + net->frame.payload_size;
-        }
         if (++net->streak >= FRAME_STREAK_MAX)
             net_watch(net, true);
         return true;
     }
     return false;
+}
+
+static bool frame_receive(coord_net *net)
+{
+    if (!frame_receive_ring(net) && !frame_receive_socket(net))
+        return false;
+    net->stats.frames_received += net->held;
+    net->stats.bytes_received += net->held ? net->frame.size + net->frame.payload_size : 0;
+    return true;
 }
 
 bool coord_net_next(coord_net *net, coord_net_event *event)
@@ -352,9 +391,11 @@ static void watch_peer(coord_net *net, net_peer *peer, uint16_t what)
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         peer->retry_ms = 0;
         net_out_up(&net->peers, peer);
+        net_ring_connect(net, peer);
         return;
     case ZMQ_EVENT_DISCONNECTED:
         net_out_down(&net->peers, peer);
+        net_ring_disconnect(net, peer);
         break;
     default:
         net_out_refused(&net->peers, peer);

@@ -41,12 +41,12 @@ void net_peers_free(net_peers *p)
 
 static bool peer_up(const net_peer *peer)
 {
-    return peer->out_up || peer->in_fd >= 0;
+    return peer->out_up || peer->in_fd >= 0 || peer->in_ring != NULL;
 }
 
 static bool peer_needed(const net_peer *peer)
 {
-    return peer_up(peer) || peer->address != NULL || peer->queued;
+    return peer_up(peer) || peer->address != NULL || peer->queued || peer->out_ring != NULL;
 }
 
 /* Make room: forget who is gone, then, if that was not much, double the table. */
@@ -195,6 +195,24 @@ void net_out_down(net_peers *p, net_peer *peer)
         return;
     peer->out_up = false;
     peer_lost(p, peer);
+}
+
+void net_ring_in_up(net_peers *p, net_peer *peer, net_ring *ring)
+{
+    peer->in_ring = ring;
+    peer_linked(p, peer);
+}
+
+void net_ring_in_lost(net_peers *p, net_peer *peer)
+{
+    peer->in_ring = NULL;
+    peer_lost(p, peer);
+}
+
+void net_peer_relinked(net_peers *p, net_peer *peer)
+{
+    if (peer_up(peer))
+        peer_linked(p, peer);
 }
 
 void net_out_refused(net_peers *p, net_peer *peer)

@@ -1,6 +1,7 @@
 /* Inside the transport: coord_net.c (sockets, waiting), coord_net_address.c (addresses; knows no
  * ZeroMQ), coord_net_frame.c (sending, receiving, what the monitors say), coord_net_peer.c (who is
- * connected; knows no ZeroMQ), coord_net_zap.c (who may).
+ * connected; knows no ZeroMQ), coord_net_ring.c (memory shared with peers of this host; knows no
+ * ZeroMQ), coord_net_zap.c (who may).
  *
  * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number
  * that counts up), never by the peers, so nobody can take another's name. `out` connects; its
@@ -17,16 +18,19 @@
 #define COORD_NET_PRIVATE_H
 
 #include "coordinator/coord_net_zap.h"
+#include "coordinator/coord_ring.h"
 
 #include <stdatomic.h>
 
 #define NET_QUEUE_MAX    1024 /* messages on each side of a connection */
+#define NET_LINGER_MS    500
 #define NET_SENDER_SIZE  8u
 #define NET_OUT_NAME_SIZE 13u /* 'w', the peer's number, a serial */
 #define NET_IN_NAME_SIZE 5u
 #define NET_USER_SIZE    48u  /* a key in Z85 is 40 letters */
 #define NET_PEERS_MAX    8192u
 
+typedef struct net_ring net_ring;
 typedef struct net_peer net_peer;
 struct net_peer {
     uint64_t number;
@@ -39,6 +43,7 @@ struct net_peer {
     uint64_t retry_ms; /* when we connect again, unless ZeroMQ does; 0: it does */
     int in_fd;        /* of its connection to us; -1: there is none */
     char user[NET_USER_SIZE]; /* the key that first used this number; "" without keys */
+    net_ring *out_ring, *in_ring; /* that go with its connections; null: there is none */
     /* What is to be told; see net_tell. */
     bool told_up, linked, gone, refused, queued;
     net_peer *next_told;
@@ -81,6 +86,11 @@ void net_in_lost(net_peers *peers, net_peer *peer); /* its connection to us */
  * `user`. Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role);
+/* It has handed a ring to us; that ring has ended. */
+void net_ring_in_up(net_peers *peers, net_peer *peer, net_ring *ring);
+void net_ring_in_lost(net_peers *peers, net_peer *peer);
+/* A ring to it, or from it, is lost, and so is what was in it: LINKED, if there are other ways. */
+void net_peer_relinked(net_peers *peers, net_peer *peer);
 /* The next LINKED, GONE or REFUSED that is to be told. */
 bool net_tell(net_peers *peers, coord_net_event *event);
 
@@ -91,6 +101,73 @@ typedef struct net_socket {
     int fd, monitor_fd;      /* become readable when something may be there: see net_readable */
     bool maybe, monitor_maybe; /* something may be there to be read */
 } net_socket;
+
+/* ---- coord_net_ring.c ---- */
+
+/* A frame that waits for room. */
+typedef struct net_ring_frame {
+    struct net_ring_frame *next;
+    coord_ring_frame frame;
+    void (*release)(void *payload, void *hint); /* null: the payload lies in bytes */
+    void *hint;
+    uint8_t bytes[];
+} net_ring_frame;
+
+struct net_ring {
+    net_ring *next;
+    uint64_t peer;     /* its number; not known before the first word of one that is not ours */
+    int fd;            /* local socket; its end is the ring's */
+    int bell;          /* wakes the other side; -1: it has not been given yet */
+    bool ours;         /* we have connected */
+    bool up;           /* both sides have it */
+    bool ended;        /* what is in it is read, no more */
+    bool put, got;     /* since the last flush */
+    uint64_t since_ms;
+    void *memory;      /* of both rings */
+    coord_ring out, in;
+    net_ring_frame *waiting, **waiting_last;
+    uint32_t waiting_count;
+};
+
+typedef struct net_rings {
+    int listener, epoll;  /* -1: none */
+    net_ring *first;
+    net_ring *turn;       /* is read next; null: the first */
+    uint32_t count;
+    uint8_t *bytes;       /* of the frame that was read; null: there are no rings here */
+} net_rings;
+
+/* False: out of memory or descriptors. */
+bool net_rings_open(coord_net *net);
+/* The local socket is bound: others may hand rings to us from now on. */
+void net_rings_listen(coord_net *net);
+void net_rings_close(coord_net *net);
+/* Our connection to the peer is up: hand it a ring, if it is one of this host. */
+void net_ring_connect(coord_net *net, net_peer *peer);
+void net_ring_disconnect(coord_net *net, net_peer *peer);
+/* Like coord_net_send. At most COORD_RING_FRAME_MAX bytes. */
+df_status net_ring_send(coord_net *net, net_ring *ring, const coord_net_frame *frame,
+                        df_error *err) DF_MUST_CHECK;
+/* The next frame of any ring, into net->frame. */
+bool net_ring_receive(coord_net *net);
+/* Somebody connected, answered or went. */
+void net_rings_events(coord_net *net);
+/* Ring the bells that are due; send what waited for room. */
+void net_rings_flush(coord_net *net);
+bool net_rings_filled(const coord_net *net);
+/* Say that we sleep. False: there is something to do. */
+bool net_rings_sleep(coord_net *net);
+void net_rings_wake(coord_net *net);
+
+typedef enum net_poll {
+    NET_POLL_IN,
+    NET_POLL_OUT,
+    NET_POLL_IN_MONITOR,
+    NET_POLL_OUT_MONITOR,
+    NET_POLL_RINGS,
+    NET_POLL_BELL,
+    NET_POLL_COUNT,
+} net_poll;
 
 #define NET_PATH_SIZE 108 /* of a sockaddr_un */
 #define NET_PARTS 3 /* name, head, payload */
@@ -115,6 +192,7 @@ struct coord_net {
     uint32_t serial;
     uint64_t retry_ms; /* the earliest of the peers', or earlier; 0: none */
     net_peers peers;
+    net_rings rings;
     coord_net_stats stats;
     /* Receiving. */
     net_msg parts[NET_PARTS];
@@ -123,7 +201,9 @@ struct coord_net {
     bool turn;             /* which socket is read first */
     uint32_t streak;       /* messages since the monitors were read */
     /* Waking. */
-    int wake_fd;
+    int epoll;          /* of what we wait for, but for the caller's descriptors */
+    int wake_fd;        /* also the bell of all rings; never read, for each write is an event */
+    uint32_t unpolled;  /* waits since the descriptors were looked at */
     _Atomic bool woken, asleep;
 };
 

@@ -70,6 +70,7 @@ static void env_commit(void *user, const proto_commit *commit)
 {
     coord_server *s = user;
 
+    s->seen.commit_us = server_now_us();
     coord_commit_begin(s->commit, commit);
 }
 
@@ -430,7 +431,7 @@ static df_status server_listen(coord_server *s, df_error *err)
     char address[COORD_ADDRESS_MAX];
     coord_endpoint *e = &s->endpoint;
     coord_net_options options = { .self = 0, .bind = address, .frame_size_max = PROTO_FRAME_SIZE_MAX,
-                                  .keys = e->keys, .insecure = s->options.insecure };
+                                  .keys = e->keys, .insecure = s->options.insecure, .rings = true };
     df_status status = server_keys(s, e->keys, err);
 
     if (status == DF_OK)

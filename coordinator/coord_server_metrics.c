@@ -40,6 +40,7 @@ void server_metrics_committed(coord_server *server, uint64_t now_us, uint64_t at
     if (attempt != server->seen.attempt)
         return;
     server->seen.last_seconds = 1e-6 * (double)(now_us - server->seen.attempt_us);
+    server->seen.commit_seconds = 1e-6 * (double)(now_us - server->seen.commit_us);
     coord_histogram_put(&server->seen.snapshots, server->seen.last_seconds);
 }
 
@@ -92,7 +93,8 @@ static char *metrics_text(coord_server *s, coord_status *status, const coord_cou
 {
     coord_metrics metrics = { .status = status, .last = newest(s), .counts = counts,
                               .snapshots = &s->seen.snapshots,
-                              .last_seconds = s->seen.last_seconds };
+                              .last_seconds = s->seen.last_seconds,
+                              .commit_seconds = s->seen.commit_seconds };
     proto_coord_stats stats;
 
     proto_coord_stats_get(s->coord, &stats);

@@ -104,7 +104,9 @@ struct coord_server {
     coord_http *http;        /* null: nobody wants to see numbers */
     struct {
         uint64_t attempt, attempt_us; /* the newest that was under way, and since when */
+        uint64_t commit_us;           /* when the newest began to be committed */
         double last_seconds;          /* of the newest snapshot; below 0: not known */
+        double commit_seconds;        /* of these, since all parts were written */
         coord_histogram snapshots;
     } seen;
     df_status status;        /* not DF_OK: the log or the store failed */

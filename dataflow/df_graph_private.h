@@ -146,6 +146,7 @@ typedef struct graph_thread {
     df_batch **local;           /* [streams]: made by the running task */
     uint64_t random;            /* of the shuffling scheduler */
     bool held;                  /* what the running task made for the next tick is held back */
+    uint32_t left_tasks;        /* run since it last told of what was left */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
@@ -201,6 +202,7 @@ struct df_graph {
     uint32_t feeder_ready;         /* tasks that the feeder made ready and woke nobody for */
     char *units;                   /* what each unit holds (df_unit.c) */
     _Atomic uint32_t task_ns;      /* about how long a task takes */
+    _Atomic bool left;             /* something was left for other members since that was told */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
@@ -251,6 +253,8 @@ void graph_carried_arrived(df_graph *graph, uint32_t stage, uint32_t slot, uint3
 void graph_await(df_graph *graph, uint32_t stage, uint32_t slot, uint32_t key_group, bool more);
 /* One of the parcels that a tick's work waits for, and no task, has come from another member. */
 void graph_work_arrived(df_graph *graph, uint32_t slot);
+/* Something was given to part.send or part.sent. Any thread. */
+void graph_left(df_graph *graph);
 /* Something that the frontier depends on has changed. */
 void graph_advance(df_graph *graph);
 /* Whether a tick failed and what can run of it has run. Under the lock. */

@@ -158,6 +158,7 @@ static void send_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
     if (batch != NULL)
         graph_batch_put(to, &batch->view);
     g->part.send(g->part.user, &parcel);
+    graph_left(g);
 }
 
 void graph_hand_over(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_t tick)
@@ -227,6 +228,7 @@ static void send_carried(graph_thread *t, uint32_t unit, uint64_t tick, uint32_t
         return;
     put_carried(g, unit, put_u32(put_u32(to, MOVE_CARRIED), entries), &entries);
     g->part.send(g->part.user, &parcel);
+    graph_left(g);
 }
 
 void graph_move_worked(graph_thread *t)

@@ -94,41 +94,71 @@ static uint32_t destination_group(const df_graph *g, uint32_t edge, uint32_t key
 /* What a parcel is made of: rows of a batch, in order, and how they are counted. */
 typedef struct parcel_plan {
     parcel_form form;
-    uint32_t pair_count, row_count;
+    uint32_t pair_count, row_count, run_count;
     uint32_t (*pairs)[2];
-    uint32_t *rows;  /* null: all of the batch */
-    uint32_t *cells; /* of each row; null: none */
+    uint32_t (*runs)[2]; /* (first row, rows), or */
+    uint32_t *rows;      /* row by row; both null: all of the batch */
+    uint32_t *cells;     /* of each row; null: none */
 } parcel_plan;
 
-static bool plan_rows(graph_thread *t, parcel_plan *plan, uint32_t pairs, uint32_t rows, bool cells)
+static bool plan_pairs(graph_thread *t, parcel_plan *plan, uint32_t pairs)
 {
     plan->pairs = graph_scratch_get(t, (pairs + 1) * sizeof *plan->pairs);
+    return plan->pairs != NULL;
+}
+
+static bool plan_rows(graph_thread *t, parcel_plan *plan, uint32_t rows, bool cells)
+{
     plan->rows = graph_scratch_get(t, (rows + 1) * sizeof *plan->rows);
     if (cells)
         plan->cells = graph_scratch_get(t, (rows + 1) * sizeof *plan->cells);
-    return plan->pairs != NULL && plan->rows != NULL && (!cells || plan->cells != NULL);
+    return plan->rows != NULL && (!cells || plan->cells != NULL);
 }
 
-/* The range of cells along an axis that a tile at `offset` (-1, 0, 1) touches. */
+/* What of a line of cells along the first axis a tile beside it touches. */
+enum { TOUCH_BEGIN = 1, TOUCH_END = 2, TOUCH_ALL = 4 };
+
+/* The range of cells along an axis that a tile at `offset` (-1, 0, 1, counted from 0) touches. */
 static void touched(uint32_t cells, uint32_t offset, uint32_t *begin, uint32_t *end)
 {
     *begin = offset == 2 ? cells - 1 : 0;
     *end = offset == 0 ? 1 : cells;
 }
 
-static void mark_touched(const weir_tile *tile, uint32_t slot, uint8_t *marks)
+static void mark_touched(const weir_tile *tile, uint32_t slot, uint8_t *lines)
 {
+    static const uint8_t along[3] = { TOUCH_BEGIN, TOUCH_ALL, TOUCH_END };
     const uint32_t *n = tile->cells;
-    uint32_t begin[3], end[3], offset[3] = { slot % 3, slot / 3 % 3, slot / 9 };
+    uint8_t how = n[0] == 1 ? TOUCH_ALL : along[slot % 3];
+    uint32_t y_begin, y_end, z_begin, z_end;
 
-    for (uint32_t a = 0; a < 3; a++)
-        touched(n[a], offset[a], &begin[a], &end[a]);
-    for (uint32_t z = begin[2]; z < end[2]; z++)
-        for (uint32_t y = begin[1]; y < end[1]; y++)
-            memset(marks + (size_t)(z * n[1] + y) * n[0] + begin[0], 1, end[0] - begin[0]);
+    touched(n[1], slot / 3 % 3, &y_begin, &y_end);
+    touched(n[2], slot / 9, &z_begin, &z_end);
+    for (uint32_t z = z_begin; z < z_end; z++)
+        for (uint32_t y = y_begin; y < y_end; y++)
+            lines[z * n[1] + y] |= how;
 }
 
-/* The cells that touch a tile of `member`. */
+/* The rows of cells that follow each other. */
+static void plan_run(parcel_plan *plan, const uint32_t *first, uint32_t begin, uint32_t end)
+{
+    uint32_t *last = plan->runs[plan->run_count - 1], count = first[end] - first[begin];
+
+    for (uint32_t c = begin; count > 0 && c < end; c++)
+        if (first[c + 1] > first[c]) {
+            plan->pairs[plan->pair_count][0] = c;
+            plan->pairs[plan->pair_count++][1] = first[c + 1] - first[c];
+        }
+    if (count > 0 && last[0] + last[1] != first[begin]) {
+        last = plan->runs[plan->run_count++];
+        last[0] = first[begin];
+        last[1] = 0;
+    }
+    last[1] += count;
+    plan->row_count += count;
+}
+
+/* The cells that touch a tile of `member`, line by line. */
 static bool plan_cells(graph_thread *t, const df_parcel *parcel, const df_batch *batch,
                        parcel_plan *plan)
 {
@@ -139,24 +169,28 @@ static bool plan_cells(graph_thread *t, const df_parcel *parcel, const df_batch 
     const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
     const weir_tile *tile = &space->tiles[batch->view.key_group];
     const uint32_t *first = batch->view.cell_rows;
-    uint32_t cells = tile->cells[0] * tile->cells[1] * tile->cells[2];
-    uint8_t *marks = graph_scratch_get(t, cells);
+    uint32_t width = tile->cells[0], line_count = tile->cells[1] * tile->cells[2];
+    uint8_t *lines = graph_scratch_get(t, line_count);
 
-    if (marks == NULL || !plan_rows(t, plan, cells, batch->view.row_count, false))
+    plan->runs = graph_scratch_get(t, (2 * line_count + 1) * sizeof *plan->runs);
+    if (lines == NULL || plan->runs == NULL || !plan_pairs(t, plan, width * line_count))
         return false;
-    memset(marks, 0, cells);
+    memset(lines, 0, line_count);
+    plan->runs[0][0] = plan->runs[0][1] = 0; /* to be made longer, if the first row goes */
+    plan->run_count = 1;
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         if (tile->neighbours[s] != WEIR_NO_ROW && tile->neighbours[s] != batch->view.key_group &&
             graph_owner(g, owners, e->to, tile->neighbours[s]) == member)
-            mark_touched(tile, s, marks);
-    for (uint32_t c = 0; c < cells; c++) {
-        uint32_t count = first[c + 1] - first[c];
-        if (!marks[c] || count == 0)
+            mark_touched(tile, s, lines);
+    for (uint32_t l = 0; l < line_count; l++) {
+        if ((lines[l] & TOUCH_ALL) != 0) {
+            plan_run(plan, first, l * width, (l + 1) * width);
             continue;
-        plan->pairs[plan->pair_count][0] = c;
-        plan->pairs[plan->pair_count++][1] = count;
-        for (uint32_t i = 0; i < count; i++)
-            plan->rows[plan->row_count++] = first[c] + i;
+        }
+        if ((lines[l] & TOUCH_BEGIN) != 0)
+            plan_run(plan, first, l * width, l * width + 1);
+        if ((lines[l] & TOUCH_END) != 0)
+            plan_run(plan, first, (l + 1) * width - 1, (l + 1) * width);
     }
     return true;
 }
@@ -172,7 +206,8 @@ static bool plan_lists(graph_thread *t, const df_parcel *parcel, const df_batch 
     uint32_t destinations = edge_destinations(g, edge);
     bool listed = edge_lists_rows(g, edge);
 
-    if (!plan_rows(t, plan, destinations, batch->offsets[destinations], edge_has_cells(g, edge)))
+    if (!plan_pairs(t, plan, destinations) ||
+        !plan_rows(t, plan, batch->offsets[destinations], edge_has_cells(g, edge)))
         return false;
     for (uint32_t d = 0; d < destinations; d++) {
         uint32_t begin = batch->offsets[d], end = batch->offsets[d + 1];
@@ -205,6 +240,10 @@ static uint8_t *put_u32(uint8_t *to, uint32_t value)
 
 static uint8_t *put_column(uint8_t *to, const void *from, const parcel_plan *plan, size_t size)
 {
+    for (uint32_t i = 0; i < plan->run_count; i++)
+        to = put(to, (const uint8_t *)from + plan->runs[i][0] * size, plan->runs[i][1] * size);
+    if (plan->runs != NULL)
+        return to;
     if (plan->rows == NULL)
         return put(to, from, plan->row_count * size);
     if (size == 8)
@@ -286,12 +325,14 @@ static void send_to(graph_thread *t, df_parcel *parcel, const df_batch *payload)
         ok = fill_parcel(t, parcel, payload);
     else if ((ok = get_bytes(t, parcel, PARCEL_HEAD) != NULL))
         put_u32(put_u32(parcel->bytes, PARCEL_FAILED), 0);
-    if (ok)
+    if (ok) {
         g->part.send(g->part.user, parcel);
-    else
+        graph_left(g);
+    } else {
         graph_fail(g, parcel->tick, g->plan->edges[parcel->edge].vertex, parcel->key_group,
                    WEIR_NO_ROW, DF_ENOMEM, "out of memory, or more than %u bytes for one reader",
                    DF_PARCEL_SIZE_MAX);
+    }
 }
 
 /* The member that is given the whole of a state, and needs no parcel of it; else this one. */
@@ -376,6 +417,7 @@ void graph_send_print(graph_thread *t, uint32_t print, uint32_t key_group, uint3
     to = put_u32(put_u32(to, PARCEL_PRINT), g->prints[print].columns);
     put(to, print_at(g, print, slot, key_group), size);
     g->part.send(g->part.user, &parcel);
+    graph_left(g);
 }
 
 /* A tick waits for the fingerprints of what entered it, and of what was made in it. */
@@ -466,16 +508,17 @@ static uint32_t take_u32(parcel_reader *r)
  * first[numbers + 1]. */
 static bool take_pairs(parcel_reader *r, uint32_t rows, uint32_t numbers, uint32_t *first)
 {
-    uint32_t count = take_u32(r), next = 0;
+    uint32_t count = take_u32(r), next = 0, pair[2];
+    const uint8_t *pairs = take(r, (size_t)count * sizeof pair);
     uint64_t total = 0;
 
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t number = take_u32(r), more = take_u32(r);
-        if (r->bad || number < next || number >= numbers)
+    for (uint32_t i = 0; pairs != NULL && i < count; i++) {
+        memcpy(pair, pairs + i * sizeof pair, sizeof pair);
+        if (pair[0] < next || pair[0] >= numbers)
             return false;
-        for (; next <= number; next++)
+        for (; next <= pair[0]; next++)
             first[next] = (uint32_t)total;
-        total += more;
+        total += pair[1];
         if (total > rows)
             return false;
     }

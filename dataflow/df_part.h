@@ -37,11 +37,13 @@ struct df_part {
     uint64_t first_tick;        /* 0: from the sources; else what enters it is restored */
     const weir_mark *marks;     /* [vertex_count]: where sinks go on; null: they begin anew */
     void *user;
-    /* Any of the graph's threads. Takes the parcel's bytes. Must not block. */
+    /* Any of the graph's threads. Takes the parcel's bytes. Must not block. After some of these calls,
+     * or when a thread has nothing to do, wake is called; what the feeder itself has caused, it knows. */
     void (*send)(void *user, const df_parcel *parcel);
     /* All own key groups of `edge` that feed it at `tick` have sent, and were counted. Any thread. */
     void (*sent)(void *user, uint32_t edge, uint64_t tick);
-    /* Ask df_graph_progress: something has changed. Any thread. Must not block. */
+    /* Ask df_graph_progress, and fetch what was sent: something has changed. Any thread. Must not
+     * block. */
     void (*wake)(void *user);
 };
 

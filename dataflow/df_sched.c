@@ -355,12 +355,33 @@ static uint32_t advance(graph_thread *t)
 
 /* ---- running ---- */
 
+/* What was left for other members is fetched when a thread has nothing to do, or after some tasks: who
+ * reads it is mostly busy too, and to be woken for each parcel costs the feeder, and the thread that it
+ * takes the processor from, more than what it is woken for. */
+#define LEFT_TASKS 8u
+
+void graph_left(df_graph *g)
+{
+    atomic_store(&g->left, true);
+}
+
+static void tell_left(graph_thread *t)
+{
+    df_graph *g = t->graph;
+
+    t->left_tasks = 0;
+    if (atomic_load_explicit(&g->left, memory_order_relaxed) && atomic_exchange(&g->left, false))
+        g->part.wake(g->part.user);
+}
+
 /* The last of this part's key groups to send on an edge says so. */
 void graph_count_sent(df_graph *g, uint32_t edge, uint32_t slot)
 {
     if (g->parted && g->plan->edges[edge].fan == DF_FAN_ALL &&
-        atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].unsent, 1, memory_order_acq_rel) == 1)
+        atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].unsent, 1, memory_order_acq_rel) == 1) {
         g->part.sent(g->part.user, edge, g->ticks[slot].tick);
+        graph_left(g);
+    }
 }
 
 static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t slot)
@@ -468,10 +489,13 @@ static void *thread_main(void *argument)
 
     while (!atomic_load_explicit(&g->finished, memory_order_acquire)) {
         if (!take(t, &item)) {
+            tell_left(t);
             sleep_until_work(t);
             continue;
         }
         run_item(t, item);
+        if (++t->left_tasks >= LEFT_TASKS)
+            tell_left(t);
     }
     return NULL;
 }

@@ -9,6 +9,10 @@
 
 #define CHUNK_MAGIC 0x31484357u /* "WCH1" */
 #define ZSTD_LEVEL  1           /* levels 2 and 3 cost twice the time for 2 % of the size */
+/* How fast it gives up on bytes that do not compress, as half of a float's are. Of a state of f32, 64
+ * makes 0.73 to 0.77 of it at 4.5 to 5.2 GB/s, where 1 makes 0.66 to 0.74 at 0.9 to 1.3; of integers and
+ * flags, which compress well, both make the same at the same speed. */
+#define LZ4_HURRY   64
 
 struct snap_coder {
     ZSTD_CCtx *compress;
@@ -93,7 +97,7 @@ static size_t chunk_compress(snap_coder *c, snap_codec codec, uint8_t *to, const
         return 0;
     if (codec == SNAP_LZ4)
         return (size_t)LZ4_compress_fast_extState(c->lz4, (const char *)from, (char *)to, (int)size,
-                                                  (int)size - 1, 1);
+                                                  (int)size - 1, LZ4_HURRY);
     stored = ZSTD_compressCCtx(c->compress, to, size - 1, from, size, ZSTD_LEVEL);
     return ZSTD_isError(stored) ? 0 : stored;
 }

@@ -114,7 +114,7 @@ static df_status copy_read(df_disk *disk, const char *folder, int copy, df_file 
         return s;
     if (file_size > SNAP_HISTORY_SIZE_MAX)
         file_size = SNAP_HISTORY_SIZE_MAX;
-    *bytes = malloc(file_size + 1);
+    *bytes = history_memory(file_size + 1);
     if (*bytes == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", path);
     return df_file_read(*file, *bytes, file_size, 0, size, err);
@@ -128,9 +128,10 @@ static df_status copy_repair(snap_history *h, int copy, const uint8_t *bytes, si
 {
     const history_image *image = &h->image;
     uint64_t last = image->last_frame == 0 ? HISTORY_FRAMES : image->last_frame;
+    uint64_t end = history_compared(image, copy);
     df_status s = size < image->size ? df_file_allocate(h->files[copy], image->size, err) : DF_OK;
 
-    for (uint64_t at = 0; s == DF_OK && at < image->size; at += HISTORY_BLOCK) {
+    for (uint64_t at = 0; s == DF_OK && at < end; at += HISTORY_BLOCK) {
         bool same = at + HISTORY_BLOCK <= size &&
                     memcmp(bytes + at, image->bytes + at, HISTORY_BLOCK) == 0;
         bool recent = at < HISTORY_FRAMES || (at + HISTORY_BLOCK > last && at < image->end);

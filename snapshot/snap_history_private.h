@@ -21,6 +21,7 @@ typedef struct history_image {
     uint64_t count;      /* of records */
     uint64_t capacity;
     uint64_t *offsets;   /* [count] of the records */
+    bool clean[2];       /* recovered: that copy, as read, is zero from `end` on, too */
     uint64_t sequence;   /* of the marks */
     snap_marks marks;
 } history_image;
@@ -28,6 +29,10 @@ typedef struct history_image {
 /* An image without records; owned by the caller, emptied by fini. */
 df_status history_image_new(history_image *image, df_hash identity, uint64_t size,
                             const snap_marks *marks, df_error *err) DF_MUST_CHECK;
+/* Memory of the size of a copy, zeroed; released with free. Null: there is none. */
+uint8_t *history_memory(size_t size);
+/* Up to where a copy may differ from the image: rounded up to a block. */
+uint64_t history_compared(const history_image *image, int copy);
 /* The image that two copies, as read, should both be. `copies` may be null or shorter than they were. */
 df_status history_image_recover(history_image *image, const uint8_t *const copies[2],
                                 const size_t sizes[2], snap_recovery *recovery, df_error *err)

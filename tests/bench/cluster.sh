@@ -40,6 +40,70 @@ if chosen snapshot.cost; then
         "\"runs\": $runs"
 fi
 
+# The longest gap between two steps in each second, with a snapshot in each and with none: the median of
+# either, and their difference in median steps.
+steps_seen() # ARGUMENTS...
+{
+    "$weir" run "$bench/flock_steps.toml" --quiet --fresh --workers 2 --threads 1 --steps 400 \
+        --directory "$work/cluster" "$@" 2>>"$work/cluster.err" | "$work/bench_steps" 20
+}
+if chosen snapshot.step; then
+    compile bench_steps
+    : >"$work/weir.snapshot.step"
+    for turn in $(seq "$runs"); do
+        with=$(steps_seen --set snapshot.every_seconds=1)
+        without=$(steps_seen $NEVER)
+        awk "BEGIN { print ($(echo "$with" | member longest) - $(echo "$without" | member longest)) / \
+            $(echo "$without" | member step) }" >>"$work/weir.snapshot.step"
+    done
+    tell snapshot.step "$(median <"$work/weir.snapshot.step")" "median steps that the longest one is longer" 1 \
+        'v + 0 <= t + 0' "\"runs\": $runs"
+fi
+
+# ---- how soon a live job's snapshot is durable ----
+
+sample() # NAME: of the page of metrics that was fetched last; of several workers the largest
+{
+    sed -nE "s/^$1(\{[^}]*\})? ([-+0-9.eE]+)$/\2/p" "$work/page" | sort -g | tail -n 1
+}
+# write() and fdatasync() of so many bytes beside the job, in the same folder: seconds
+plain_write() # BYTES
+{
+    LC_ALL=C dd if=/dev/zero of="$work/cluster/plain" bs=1M count="$1" iflag=count_bytes conv=fdatasync 2>&1 |
+        sed -nE 's/.*copied, ([0-9.e-]+) s.*/\1/p'
+    rm -f "$work/cluster/plain"
+}
+# The slowest worker's part, from what its tasks have kept to its synced file, and then the commit.
+durable()
+{
+    rm -rf "$work/cluster"
+    "$weir" run "$bench/flock.toml" --quiet --workers 2 --threads 1 --steps 100000 --metrics 0 \
+        --directory "$work/cluster" --set snapshot.every_seconds=2 >/dev/null 2>>"$work/cluster.err" &
+    runner=$! last=0 seen=0
+    limit=$(($(date +%s) + 60))
+    while [ "$(date +%s)" -lt $limit ] && [ "$seen" -lt $((3 * runs)) ]; do
+        sleep 0.2
+        address=$("$weir" status "$work/cluster" --json 2>/dev/null | sed -nE 's/.*"metrics":"([^"]+)".*/\1/p')
+        [ -n "$address" ] && "$work/fetch" "$address" /metrics >"$work/page" 2>/dev/null || continue
+        id=$(sample weir_snapshot_last_id)
+        part=$(sample weir_worker_snapshot_duration_seconds_sum)
+        count=$(sample weir_worker_snapshot_duration_seconds_count)
+        [ -n "$id" ] && [ "$id" != "$last" ] && [ "${count:-0}" -ge 1 ] || continue
+        last=$id seen=$((seen + 1))
+        plain=$(plain_write "$(sample weir_snapshot_last_written_bytes)")
+        awk "BEGIN { print ($part / $count + $(sample weir_snapshot_last_commit_seconds)) / $plain }"
+    done
+    kill -9 $runner
+    wait $runner 2>/dev/null
+}
+if chosen snapshot.durable; then
+    gcc -std=c17 -D_GNU_SOURCE -O2 -o "$work/fetch" "$bench/../integration/fetch.c" || exit 1
+    durable >"$work/weir.snapshot.durable"
+    [ -s "$work/weir.snapshot.durable" ] || echo 1e9 >"$work/weir.snapshot.durable" # none was seen: a miss
+    tell snapshot.durable "$(median <"$work/weir.snapshot.durable")" "of write and fdatasync of the same bytes" \
+        2 'v + 0 <= t + 0' "\"runs\": $(wc -l <"$work/weir.snapshot.durable")"
+fi
+
 if chosen step.minimum; then
     for turn in $(seq "$runs"); do
         speed_cluster 1 1000 21000 tiny 2 1 $NEVER

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+bool net_test_rings;
 static df_error error;
 
 uint64_t net_test_now_us(void)
@@ -21,7 +22,7 @@ uint64_t net_test_now_us(void)
 coord_net *net_test_open(uint64_t self, const char *bind, const char *keys)
 {
     coord_net_options o = { .self = self, .bind = bind, .frame_size_max = NET_TEST_FRAME_MAX,
-                            .keys = keys, .insecure = keys == NULL };
+                            .keys = keys, .insecure = keys == NULL, .rings = net_test_rings };
     coord_net *net;
 
     if (coord_net_open(&net, &o, &error) != DF_OK)

@@ -8,6 +8,9 @@
 #define NET_TEST_FRAME_MAX (1u << 20)
 #define NET_TEST_LIMIT_US  20000000 /* of every wait */
 
+/* Whether nets are opened with rings to peers of this host. */
+extern bool net_test_rings;
+
 uint64_t net_test_now_us(void);
 /* Fails the test if it cannot. keys null: insecure. */
 coord_net *net_test_open(uint64_t self, const char *bind, const char *keys);

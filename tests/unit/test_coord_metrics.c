@@ -242,7 +242,7 @@ static scene *scene_new(void)
     coord_histogram_put(&s->snapshots, 0.001);
     s->last = (snap_entry){ .snapshot = 4, .size = 1000, .created_ms = 1700000000123 };
     s->metrics = (coord_metrics){ .status = &s->status, .bound = 20, .ceiling = 30, .last = &s->last,
-                                  .last_seconds = 0.25, .snapshots = &s->snapshots, .counts = s->told };
+                                  .last_seconds = 0.25, .commit_seconds = 0.125, .snapshots = &s->snapshots, .counts = s->told };
     return s;
 }
 
@@ -278,6 +278,7 @@ static void test_text(void **state)
         { "weir_snapshot_last_id", 4 },
         { "weir_snapshot_last_size_bytes", 1000 },
         { "weir_snapshot_last_duration_seconds", 0.25 },
+        { "weir_snapshot_last_commit_seconds", 0.125 },
         { "weir_snapshot_last_timestamp_seconds", 1700000000.123 },
         { "weir_snapshot_duration_seconds_bucket{le=\"0.001\"}", 1 },
         { "weir_snapshot_duration_seconds_bucket{le=\"0.1\"}", 1 },
@@ -334,6 +335,7 @@ static void test_text_empty(void **state)
     s->metrics.last_seconds = -1;
     e = scene_parse(s);
     assert_true(value_of(e, "weir_snapshot_last_duration_seconds") < 0);
+    assert_true(value_of(e, "weir_snapshot_last_commit_seconds") < 0);
     assert_true(value_of(e, "weir_snapshot_last_id") == 4);
     free(e);
     scene_free(s);
