@@ -250,6 +250,19 @@ void graph_capture_rest(df_graph *graph);
 /* The bound rises. Under the graph's lock; the feeder. */
 void graph_capture_granted(df_graph *graph, uint64_t end);
 
+/* ---- df_facts.c ---- */
+/* Whether a batch's keys are strictly ascending. */
+bool graph_keys_ascending(const weir_batch *batch);
+/* A value of a column of whole numbers. */
+uint64_t graph_key_at(const weir_batch *batch, uint32_t column, uint32_t row);
+/* See weir_column_runs. Borrowed until the task's end. False: out of memory. */
+bool graph_column_runs(graph_thread *thread, const weir_batch *batch, uint32_t column,
+                       weir_runs *runs) DF_MUST_CHECK;
+/* to[i] is the value of the run that row i is in; values null: the run's number. */
+void graph_spread_runs(const weir_runs *runs, const uint32_t *values, uint32_t *to);
+/* For each row the number of its run, if that is remembered; else null. Borrowed as long as the batch. */
+const uint32_t *graph_run_numbers(graph_thread *thread, const weir_batch *batch, uint32_t column);
+
 /* ---- df_route.c ---- */
 /* What travels on an edge that routes rows; takes nothing, returns a batch of its own or null after
  * graph_fail. */

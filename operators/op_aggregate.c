@@ -8,7 +8,6 @@
  * list count as one key group each, in the list's order, before that tree. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_reduce.h"
-#include "kernels/kern_runs.h"
 #include "kernels/kern_sort.h"
 
 #include <ctype.h>
@@ -263,24 +262,22 @@ typedef struct aggregate_spans {
     const uint32_t *order;    /* the rows in order of group; null: as they are */
 } aggregate_spans;
 
-/* One span per run of equal groups. *sorted: the runs are in strictly ascending order of group. */
+/* One span per run of equal groups. */
 static bool aggregate_runs(weir_task *task, const aggregate *self, const weir_batch *in,
                            aggregate_spans *spans, bool *sorted)
 {
-    const void *column = in->columns[self->by_column];
-    size_t size = weir_type_size(self->by_type);
-    uint32_t n = in->row_count;
+    weir_runs runs;
 
-    spans->list = weir_scratch(task, (n + 1) * sizeof *spans->list);
+    if (!weir_column_runs(task, 0, (uint32_t)self->by_column, &runs))
+        return false;
+    spans->list = weir_scratch(task, (runs.count + 1) * sizeof *spans->list);
     if (spans->list == NULL)
         return false;
-    *sorted = true;
-    for (uint32_t i = 0, end; i < n; i = end, spans->count++) {
-        aggregate_span *span = &spans->list[spans->count];
-        end = kern_run_end(column, size, i, n);
-        *span = (aggregate_span){ .group = aggregate_group(self, in, i), .begin = i, .end = end };
-        *sorted &= spans->count == 0 || span[0].group > span[-1].group;
-    }
+    for (uint32_t r = 0; r < runs.count; r++)
+        spans->list[r] = (aggregate_span){ .group = aggregate_group(self, in, runs.begins[r]),
+                                           .begin = runs.begins[r], .end = runs.begins[r + 1] };
+    spans->count = runs.count;
+    *sorted = runs.ascending;
     return true;
 }
 

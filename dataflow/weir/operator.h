@@ -246,6 +246,17 @@ weir_batch *weir_output(weir_task *task, uint32_t out, uint32_t row_count);
 weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port);
 /* For a spatial phase: `count` keys for rows that are born in this task. */
 weir_status weir_new_keys(weir_task *task, uint32_t count, uint64_t *keys);
+/* Rows of equal values that stand together: run r is the rows [begins[r], begins[r + 1]). */
+typedef struct weir_runs {
+    uint32_t count;
+    bool ascending;         /* strictly, by run: no value has two runs */
+    const uint32_t *begins; /* [count + 1] */
+} weir_runs;
+/* The runs of a column of whole numbers of a forward (or halo) input. For a column that does not
+ * change they are found once, not at each step. False: out of memory, return WEIR_FAILED. */
+bool weir_column_runs(weir_task *task, uint32_t port, uint32_t column, weir_runs *runs);
+/* Whether the keys of a forward (or halo) input count up by one. Costs nothing if keys do not change. */
+bool weir_keys_dense(const weir_task *task, uint32_t port);
 /* Memory until `process` returns, 64-byte aligned, not zeroed. Null: out of memory. */
 void *weir_scratch(weir_task *task, size_t size);
 /* Fail the step. `row` is the row at fault, WEIR_NO_ROW for none. Returns WEIR_FAILED. */
