@@ -28,7 +28,7 @@ typedef struct philox_block {
     philox_v w[4]; /* high halves: anything */
 } philox_block;
 
-/* The two places that need the machine's own names. philox_mul is the product of the low halves:
+/* The three places that need the machine's own names. philox_mul is the product of the low halves:
  * gcc does not find the instruction in (a & mask) * b and emits three multiplies (v3) or the slow
  * 64-bit one (v4). */
 #if defined(__AVX512F__)
@@ -271,5 +271,99 @@ void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uin
             philox_one_at(&plan, row_keys + i, w + i);
         else
             philox_one_tail(&plan, row_keys + i, taken, w + i);
+    }
+}
+
+/* ---- one word a row, where it is wanted ---- */
+
+enum {
+    PHILOX_LIST = 256,                       /* blocks that are listed at a time */
+    PHILOX_LIST_ROOM = PHILOX_LIST + 16,     /* whole vectors are stored and read */
+};
+
+/* The numbers of the blocks, first .. end - 1, of which a row is wanted, into list; how many. */
+#if defined(__AVX512F__)
+static uint32_t philox_list(const uint8_t *wanted, uint32_t first, uint32_t end, uint32_t *list)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t count = 0;
+
+    for (uint32_t b = first; b < end; b += 16) {
+        __mmask16 inside = end - b < 16 ? (__mmask16)((1u << (end - b)) - 1) : 0xffff;
+        __m512i rows = _mm512_maskz_loadu_epi32(inside, wanted + 4 * (size_t)b);
+        __mmask16 any = _mm512_test_epi32_mask(rows, rows);
+        __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)b));
+
+        _mm512_storeu_si512(list + count, _mm512_maskz_compress_epi32(any, numbers));
+        count += (uint32_t)__builtin_popcount(any);
+    }
+    return count;
+}
+#else
+static uint32_t philox_list(const uint8_t *wanted, uint32_t first, uint32_t end, uint32_t *list)
+{
+    uint32_t count = 0;
+
+    for (uint32_t b = first; b < end; b++) {
+        uint32_t rows;
+        memcpy(&rows, wanted + 4 * (size_t)b, sizeof rows);
+        list[count] = b;
+        count += rows != 0;
+    }
+    return count;
+}
+#endif
+
+/* The words of PHILOX_LANES listed blocks, each to its place; `adjoin`: the blocks follow one another. */
+static inline void philox_store_listed(const philox_block *block, const uint32_t *list, int adjoin,
+                                       uint32_t *w)
+{
+    uint32_t words[4 * PHILOX_LANES];
+    philox_v low = (block->w[0] & UINT32_MAX) | block->w[1] << 32;
+    philox_v high = (block->w[2] & UINT32_MAX) | block->w[3] << 32;
+
+    if (adjoin) {
+        philox_store_pairs(w + 4 * (size_t)list[0], low, high);
+        return;
+    }
+    philox_store_pairs(words, low, high);
+    for (uint32_t i = 0; i < PHILOX_LANES; i++)
+        memcpy(w + 4 * (size_t)list[i], words + 4 * i, 16);
+}
+
+static inline philox_v philox_load_half(const uint32_t *from)
+{
+    philox_half v;
+
+    memcpy(&v, from, sizeof v);
+    return __builtin_convertvector(v, philox_v);
+}
+
+static void philox_draw_listed(const philox_plan *plan, uint64_t first_block, uint32_t *list,
+                               uint32_t count, uint32_t *w)
+{
+    for (uint32_t i = count; i < count + PHILOX_LANES; i++)
+        list[i] = list[count - 1]; /* the last vector draws it again */
+    for (uint32_t i = 0; i < count; i += PHILOX_LANES) {
+        philox_block block = philox_lanes(plan, philox_load_half(list + i) + first_block);
+        int adjoin = i + PHILOX_LANES <= count &&
+                     list[i + PHILOX_LANES - 1] - list[i] == PHILOX_LANES - 1;
+
+        philox_store_listed(&block, list + i, adjoin, w);
+    }
+}
+
+void kern_philox_one_wanted(uint64_t key, uint64_t first_block, const uint8_t *wanted,
+                            uint32_t block_count, uint32_t step, uint32_t draw, uint32_t *w)
+{
+    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_ONE);
+    uint32_t list[PHILOX_LIST_ROOM];
+
+    for (uint32_t first = 0; first < block_count; first += PHILOX_LIST) {
+        uint32_t end = block_count - first < PHILOX_LIST ? block_count : first + PHILOX_LIST;
+        uint32_t count = philox_list(wanted, first, end, list);
+
+        if (count > 0)
+            philox_draw_listed(&plan, first_block, list, count, w);
     }
 }

@@ -158,6 +158,12 @@ void kern_philox_rows(uint64_t key, const uint64_t *row_keys, uint32_t count, ui
 void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                      uint32_t draw, uint32_t *w);
 
+/* The same for rows with consecutive keys of which not all need their word: row i's key is 4 *
+ * first_block + i. Rows share blocks by four: words 4b .. 4b+3 are written if any of wanted[4b .. 4b+3]
+ * is not 0, else left alone, at next to no cost. */
+void kern_philox_one_wanted(uint64_t key, uint64_t first_block, const uint8_t *wanted,
+                            uint32_t block_count, uint32_t step, uint32_t draw, uint32_t *w);
+
 #endif
 
 #endif

@@ -3,10 +3,10 @@
  * infected with probability 1 - exp(-infection * I / N * dt), and an ill one becomes immune with
  * probability 1 - exp(-recovery * dt). All agents see the place as it was before the step.
  *
- * One word of random bits decides about an agent: it is either susceptible or ill. */
+ * One word of random bits decides about an agent: it is either susceptible or ill. A word that decides
+ * nothing, because the agent is immune or nobody in its place is ill, is not drawn. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_philox.h"
-#include "kernels/kern_runs.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ typedef struct sir {
     const char *place, *ill_name, *size_name;
     double infection, recovery;
     /* from the plan */
-    int ill, immune, out_ill, out_immune;
+    int place_column, ill, immune, out_ill, out_immune;
     int place_ill, place_size;
     weir_type ill_type, size_type;
 } sir;
@@ -50,6 +50,7 @@ static weir_status sir_plan(weir_plan *plan, void *options)
     const weir_schema *places = weir_plan_input(plan, 1);
     int place = weir_plan_column(plan, 0, self->place, 0);
 
+    self->place_column = place;
     self->ill = weir_plan_column(plan, 0, "ill", WEIR_U8);
     self->immune = weir_plan_column(plan, 0, "immune", WEIR_U8);
     self->place_ill = weir_plan_column(plan, 1, self->ill_name, 0);
@@ -106,7 +107,38 @@ static sir_chance sir_chance_of(double rate)
     return (sir_chance){ .last = limit > 0 ? (uint32_t)(limit - 1) : 0, .may = limit > 0 };
 }
 
-/* The next state of rows that share one place. */
+/* The rows [begin, end) of one place. */
+typedef struct sir_part {
+    uint32_t begin, end;
+    sir_chance catch;
+} sir_part;
+
+/* What all places of a task have in common. */
+typedef struct sir_step {
+    uint64_t random_key;
+    uint32_t step;
+    sir_chance recover;
+    const uint64_t *keys; /* of the row 0 */
+    bool dense;           /* keys count up by one */
+    const uint8_t *ill, *immune;
+    uint8_t *next_ill, *next_immune;
+} sir_step;
+
+/* Rows that are decided at a time, so that their words stay in the first cache. */
+enum { SIR_ROWS = 1024, SIR_ROOM = SIR_ROWS + 64 };
+
+/* Whether a row needs a word. */
+static void sir_find_wanted(const uint8_t *restrict ill, const uint8_t *restrict immune,
+                            uint32_t count, uint8_t may_catch, uint8_t may_recover,
+                            uint8_t *restrict wanted)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t well = immune[i] != 0 ? 0 : may_catch;
+        wanted[i] = ill[i] != 0 ? may_recover : well;
+    }
+}
+
+/* The next state of rows that share one place. The word of a row that needs none may be anything. */
 static void sir_rows(const uint8_t *restrict ill, const uint8_t *restrict immune,
                      const uint32_t *restrict words, uint32_t count, sir_chance catch,
                      sir_chance recover, uint8_t *restrict next_ill, uint8_t *restrict next_immune)
@@ -121,40 +153,112 @@ static void sir_rows(const uint8_t *restrict ill, const uint8_t *restrict immune
     }
 }
 
-static weir_status sir_process(weir_task *task)
+/* Draw for the rows of parts that follow one another, at most SIR_ROWS, where it decides something.
+ * words[i] is of row parts[0].begin + i. */
+static void sir_draw(const sir_step *s, const sir_part *parts, uint32_t count, uint32_t *room,
+                     const uint32_t **words)
+{
+    uint8_t wanted[SIR_ROOM];
+    uint32_t begin = parts[0].begin, rows = parts[count - 1].end - begin;
+    uint32_t before = (uint32_t)s->keys[begin] & 3; /* rows of the first block that are not ours */
+
+    *words = room;
+    if (!s->dense) {
+        kern_philox_one(s->random_key, s->keys + begin, rows, s->step, 0, room);
+        return;
+    }
+    memset(wanted, 0, 4);
+    memset(wanted + before + rows, 0, 4);
+    for (uint32_t p = 0; p < count; p++)
+        sir_find_wanted(s->ill + parts[p].begin, s->immune + parts[p].begin,
+                        parts[p].end - parts[p].begin, (uint8_t)parts[p].catch.may,
+                        (uint8_t)s->recover.may, wanted + before + (parts[p].begin - begin));
+    kern_philox_one_wanted(s->random_key, s->keys[begin] >> 2, wanted, (before + rows + 3) / 4,
+                           s->step, 0, room);
+    *words = room + before;
+}
+
+static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count)
+{
+    uint32_t room[SIR_ROOM];
+    const uint32_t *words;
+
+    sir_draw(s, parts, count, room, &words);
+    for (uint32_t p = 0; p < count; p++) {
+        uint32_t begin = parts[p].begin;
+        sir_rows(s->ill + begin, s->immune + begin, words + (begin - parts[0].begin),
+                 parts[p].end - begin, parts[p].catch, s->recover, s->next_ill + begin,
+                 s->next_immune + begin);
+    }
+}
+
+/* All parts: as many at a time as SIR_ROWS holds, or a piece of a larger one. */
+static void sir_decide_all(const sir_step *s, sir_part *parts, uint32_t count)
+{
+    for (uint32_t p = 0, more; p < count; p += more) {
+        for (more = 0; p + more < count && parts[p + more].end - parts[p].begin <= SIR_ROWS; more++)
+            ;
+        for (; more == 0 && parts[p].end - parts[p].begin > SIR_ROWS; parts[p].begin += SIR_ROWS) {
+            sir_part piece = parts[p];
+            piece.end = piece.begin + SIR_ROWS;
+            sir_decide(s, &piece, 1);
+        }
+        more += more == 0;
+        sir_decide(s, parts + p, more);
+    }
+}
+
+/* The rows of each place, and the chance to fall ill there. Null after a failure. */
+static sir_part *sir_parts(weir_task *task, const weir_runs *runs)
 {
     const sir *self = task->options;
     const weir_batch *in = task->inputs[0].batches[0], *places = task->inputs[1].batches[0];
-    const uint32_t *place_of = task->inputs[1].rows;
-    weir_batch *out = weir_output_like(task, 0, 0);
-    uint32_t *words = weir_scratch(task, (in->row_count + 1) * sizeof *words);
-    sir_chance recover = sir_chance_of(self->recovery * task->job->dt);
+    sir_part *parts = weir_scratch(task, (runs->count + 1) * sizeof *parts);
 
-    if (out == NULL || words == NULL)
-        return WEIR_FAILED;
-    kern_philox_one(task->random_key, in->keys, in->row_count, (uint32_t)task->step, 0, words);
-    for (uint32_t begin = 0, end; begin < in->row_count; begin = end) {
-        uint32_t place = place_of[begin];
-        double share = 0;
-        sir_chance catch;
-        const uint8_t *ill = (const uint8_t *)in->columns[self->ill] + begin;
+    for (uint32_t r = 0; parts != NULL && r < runs->count; r++) {
+        uint32_t begin = runs->begins[r], place = task->inputs[1].rows[begin];
+        double share, ill, size;
 
-        end = kern_run_end(place_of, sizeof *place_of, begin, in->row_count);
-        if (place == WEIR_NO_ROW)
-            return weir_fail(task, begin, "id %llu: its place is not among the places",
-                             (unsigned long long)in->keys[begin]);
-        share = sir_number(places, self->place_ill, self->ill_type, place) /
-                sir_number(places, self->place_size, self->size_type, place);
-        if (!(share >= 0)) /* NaN, too */
-            return weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
-                             (unsigned long long)in->keys[begin],
-                             sir_number(places, self->place_ill, self->ill_type, place),
-                             sir_number(places, self->place_size, self->size_type, place));
-        catch = sir_chance_of(self->infection * share * task->job->dt);
-        sir_rows(ill, (const uint8_t *)in->columns[self->immune] + begin, words + begin, end - begin, catch,
-                 recover, (uint8_t *)out->columns[self->out_ill] + begin,
-                 (uint8_t *)out->columns[self->out_immune] + begin);
+        if (place == WEIR_NO_ROW) {
+            weir_fail(task, begin, "id %llu: its place is not among the places",
+                      (unsigned long long)in->keys[begin]);
+            return NULL;
+        }
+        ill = sir_number(places, self->place_ill, self->ill_type, place);
+        size = sir_number(places, self->place_size, self->size_type, place);
+        share = ill / size;
+        if (!(share >= 0)) { /* NaN, too */
+            weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
+                      (unsigned long long)in->keys[begin], ill, size);
+            return NULL;
+        }
+        parts[r] = (sir_part){ .begin = begin, .end = runs->begins[r + 1],
+                               .catch = sir_chance_of(self->infection * share * task->job->dt) };
     }
+    return parts;
+}
+
+static weir_status sir_process(weir_task *task)
+{
+    const sir *self = task->options;
+    const weir_batch *in = task->inputs[0].batches[0];
+    weir_batch *out = weir_output_like(task, 0, 0);
+    weir_runs runs;
+    sir_part *parts;
+    sir_step s;
+
+    if (out == NULL || !weir_column_runs(task, 0, (uint32_t)self->place_column, &runs))
+        return WEIR_FAILED;
+    parts = sir_parts(task, &runs);
+    if (parts == NULL)
+        return WEIR_FAILED;
+    s = (sir_step){ .random_key = task->random_key, .step = (uint32_t)task->step,
+                    .recover = sir_chance_of(self->recovery * task->job->dt),
+                    .keys = in->keys, .dense = weir_keys_dense(task, 0),
+                    .ill = in->columns[self->ill], .immune = in->columns[self->immune],
+                    .next_ill = out->columns[self->out_ill],
+                    .next_immune = out->columns[self->out_immune] };
+    sir_decide_all(&s, parts, runs.count);
     return WEIR_OK;
 }
 
