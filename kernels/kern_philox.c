@@ -102,6 +102,32 @@ static inline philox_block philox_lanes(const philox_plan *plan, philox_v row)
     return (philox_block){ { a, b, c, d } };
 }
 
+/* The same for twice as many: a round waits for its multiplication, so two go side by side. */
+static inline void philox_lanes_twice(const philox_plan *plan, const philox_v row[2],
+                                      philox_block out[2])
+{
+    philox_v a[2], b[2], c[2], d[2];
+
+    for (int i = 0; i < 2; i++) {
+        a[i] = row[i];
+        b[i] = row[i] >> 32;
+        c[i] = (philox_v){ 0 } + plan->step;
+        d[i] = (philox_v){ 0 } + plan->block;
+    }
+    for (int round = 0; round < KERN_PHILOX_ROUNDS; round++)
+        for (int i = 0; i < 2; i++) {
+            philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
+            philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
+
+            a[i] = (p1 >> 32) ^ b[i] ^ plan->k0[round];
+            b[i] = p1;
+            c[i] = (p0 >> 32) ^ d[i] ^ plan->k1[round];
+            d[i] = p0;
+        }
+    for (int i = 0; i < 2; i++)
+        out[i] = (philox_block){ { a[i], b[i], c[i], d[i] } };
+}
+
 static inline philox_v philox_load(const uint64_t *from)
 {
     philox_v v;
@@ -274,61 +300,65 @@ void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uin
     }
 }
 
-/* ---- one word a row, where it is wanted ---- */
+/* ---- events ---- */
+
+typedef uint32_t philox_word __attribute__((vector_size(8 * PHILOX_LANES))); /* of half the rows */
+typedef uint8_t philox_byte __attribute__((vector_size(2 * PHILOX_LANES)));
 
 enum {
-    PHILOX_LIST = 256,                       /* blocks that are listed at a time */
-    PHILOX_LIST_ROOM = PHILOX_LIST + 16,     /* whole vectors are stored and read */
+    PHILOX_PAIR = 2 * PHILOX_LANES,        /* blocks that are drawn at a time */
+    PHILOX_LIST = 256,                     /* blocks that are listed at a time */
+    PHILOX_LIST_ROOM = PHILOX_LIST + 16,   /* whole vectors are stored and read */
 };
 
-/* The numbers of the blocks, first .. end - 1, of which a row is wanted, into list; how many. */
+/* The blocks of which a row is in a class, and these rows' classes. */
+typedef struct philox_list {
+    uint32_t count;
+    uint32_t numbers[PHILOX_LIST_ROOM];
+    uint32_t classes[PHILOX_LIST_ROOM];
+} philox_list;
+
 #if defined(__AVX512F__)
-static uint32_t philox_list(const uint8_t *wanted, uint32_t first, uint32_t end, uint32_t *list)
+static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     uint32_t count = 0;
 
     for (uint32_t b = first; b < end; b += 16) {
         __mmask16 inside = end - b < 16 ? (__mmask16)((1u << (end - b)) - 1) : 0xffff;
-        __m512i rows = _mm512_maskz_loadu_epi32(inside, wanted + 4 * (size_t)b);
+        __m512i rows = _mm512_maskz_loadu_epi32(inside, classes + 4 * (size_t)b);
         __mmask16 any = _mm512_test_epi32_mask(rows, rows);
         __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)b));
 
-        _mm512_storeu_si512(list + count, _mm512_maskz_compress_epi32(any, numbers));
+        _mm512_storeu_si512(list->numbers + count, _mm512_maskz_compress_epi32(any, numbers));
+        _mm512_storeu_si512(list->classes + count, _mm512_maskz_compress_epi32(any, rows));
         count += (uint32_t)__builtin_popcount(any);
     }
-    return count;
+    list->count = count;
 }
 #else
-static uint32_t philox_list(const uint8_t *wanted, uint32_t first, uint32_t end, uint32_t *list)
+static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
     uint32_t count = 0;
 
     for (uint32_t b = first; b < end; b++) {
         uint32_t rows;
-        memcpy(&rows, wanted + 4 * (size_t)b, sizeof rows);
-        list[count] = b;
+        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
+        list->numbers[count] = b;
+        list->classes[count] = rows;
         count += rows != 0;
     }
-    return count;
+    list->count = count;
 }
 #endif
 
-/* The words of PHILOX_LANES listed blocks, each to its place; `adjoin`: the blocks follow one another. */
-static inline void philox_store_listed(const philox_block *block, const uint32_t *list, int adjoin,
-                                       uint32_t *w)
+/* Fill the last vectors: with rows in no class, whose block is drawn again for nothing. */
+static void philox_fill(philox_list *list)
 {
-    uint32_t words[4 * PHILOX_LANES];
-    philox_v low = (block->w[0] & UINT32_MAX) | block->w[1] << 32;
-    philox_v high = (block->w[2] & UINT32_MAX) | block->w[3] << 32;
-
-    if (adjoin) {
-        philox_store_pairs(w + 4 * (size_t)list[0], low, high);
-        return;
+    for (uint32_t i = list->count; i < list->count + PHILOX_PAIR; i++) {
+        list->numbers[i] = list->numbers[list->count - 1];
+        list->classes[i] = 0;
     }
-    philox_store_pairs(words, low, high);
-    for (uint32_t i = 0; i < PHILOX_LANES; i++)
-        memcpy(w + 4 * (size_t)list[i], words + 4 * i, 16);
 }
 
 static inline philox_v philox_load_half(const uint32_t *from)
@@ -339,31 +369,102 @@ static inline philox_v philox_load_half(const uint32_t *from)
     return __builtin_convertvector(v, philox_v);
 }
 
-static void philox_draw_listed(const philox_plan *plan, uint64_t first_block, uint32_t *list,
-                               uint32_t count, uint32_t *w)
+/* 1 for each row, of those whose words and classes are given, to which it happens. gcc takes apart what
+ * widens or narrows four times, as from classes to words, so this needs the machine's own names, too. */
+#if defined(__AVX512F__)
+static inline philox_byte philox_below(philox_word words, const uint8_t *classes, philox_word last)
 {
-    for (uint32_t i = count; i < count + PHILOX_LANES; i++)
-        list[i] = list[count - 1]; /* the last vector draws it again */
-    for (uint32_t i = 0; i < count; i += PHILOX_LANES) {
-        philox_block block = philox_lanes(plan, philox_load_half(list + i) + first_block);
-        int adjoin = i + PHILOX_LANES <= count &&
-                     list[i + PHILOX_LANES - 1] - list[i] == PHILOX_LANES - 1;
+    __m512i class = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)classes));
+    __m512i most = _mm512_permutexvar_epi32(class, (__m512i)last);
+    __mmask16 below = _mm512_mask_cmple_epu32_mask(_mm512_test_epi32_mask(class, class),
+                                                   (__m512i)words, most);
 
-        philox_store_listed(&block, list + i, adjoin, w);
+    return (philox_byte)_mm_maskz_set1_epi8(below, 1);
+}
+#elif defined(__AVX2__)
+static inline philox_byte philox_below(philox_word words, const uint8_t *classes, philox_word last)
+{
+    __m256i class = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)classes));
+    __m256i most = _mm256_permutevar8x32_epi32((__m256i)last, class);
+    __m256i none = _mm256_cmpeq_epi32(class, _mm256_setzero_si256());
+    __m256i least = _mm256_min_epu32((__m256i)words, most);
+    __m256i below = _mm256_andnot_si256(none, _mm256_cmpeq_epi32(least, (__m256i)words));
+    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(below), _mm256_extracti128_si256(below, 1));
+    __m128i bytes = _mm_and_si128(_mm_packs_epi16(half, half), _mm_set1_epi8(1));
+    philox_byte out;
+
+    memcpy(&out, &bytes, sizeof out);
+    return out;
+}
+#else
+static inline philox_byte philox_below(philox_word words, const uint8_t *classes, philox_word last)
+{
+    philox_byte out;
+
+    for (int i = 0; i < 2 * PHILOX_LANES; i++)
+        out[i] = classes[i] != 0 && words[i] <= last[classes[i]];
+    return out;
+}
+#endif
+
+/* The rows of PHILOX_LANES blocks from the list's block `at` on. */
+static inline void philox_decide(const philox_block *block, const philox_list *list, uint32_t at,
+                                 philox_word last, uint8_t *happens)
+{
+    const uint32_t *numbers = list->numbers + at;
+    const uint8_t *classes = (const uint8_t *)(list->classes + at);
+    philox_word words[2];
+    uint32_t rows[PHILOX_LANES];
+    philox_v low = (block->w[0] & UINT32_MAX) | block->w[1] << 32;
+    philox_v high = (block->w[2] & UINT32_MAX) | block->w[3] << 32;
+    philox_byte first, second;
+
+    philox_store_pairs((uint32_t *)words, low, high);
+    first = philox_below(words[0], classes, last);
+    second = philox_below(words[1], classes + 2 * PHILOX_LANES, last);
+    if (at + PHILOX_LANES <= list->count && numbers[PHILOX_LANES - 1] - numbers[0] == PHILOX_LANES - 1) {
+        memcpy(happens + 4 * (size_t)numbers[0], &first, sizeof first);
+        memcpy(happens + 4 * (size_t)numbers[0] + sizeof first, &second, sizeof second);
+        return;
+    }
+    memcpy(rows, &first, sizeof first);
+    memcpy(rows + PHILOX_LANES / 2, &second, sizeof second);
+    for (uint32_t i = 0; i < PHILOX_LANES && at + i < list->count; i++)
+        memcpy(happens + 4 * (size_t)numbers[i], &rows[i], 4);
+}
+
+static void philox_decide_listed(const philox_plan *plan, uint64_t first_block,
+                                 const philox_list *list, philox_word last, uint8_t *happens)
+{
+    for (uint32_t i = 0; i < list->count; i += PHILOX_PAIR) {
+        philox_v row[2];
+        philox_block block[2];
+
+        for (uint32_t k = 0; k < 2; k++)
+            row[k] = philox_load_half(list->numbers + i + k * PHILOX_LANES) + first_block;
+        philox_lanes_twice(plan, row, block);
+        for (uint32_t k = 0; k < 2; k++)
+            philox_decide(&block[k], list, i + k * PHILOX_LANES, last, happens);
     }
 }
 
-void kern_philox_one_wanted(uint64_t key, uint64_t first_block, const uint8_t *wanted,
-                            uint32_t block_count, uint32_t step, uint32_t draw, uint32_t *w)
+void kern_philox_events(uint64_t key, uint64_t first_block, const uint8_t *classes,
+                        uint32_t block_count, uint32_t step, uint32_t draw,
+                        const uint32_t last[KERN_PHILOX_CLASSES], uint8_t *happens)
 {
     philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_ONE);
-    uint32_t list[PHILOX_LIST_ROOM];
+    philox_word lasts = { 0 };
+    philox_list list;
 
+    memcpy(&lasts, last, KERN_PHILOX_CLASSES * sizeof *last);
+    memset(happens, 0, 4 * (size_t)block_count);
     for (uint32_t first = 0; first < block_count; first += PHILOX_LIST) {
         uint32_t end = block_count - first < PHILOX_LIST ? block_count : first + PHILOX_LIST;
-        uint32_t count = philox_list(wanted, first, end, list);
 
-        if (count > 0)
-            philox_draw_listed(&plan, first_block, list, count, w);
+        philox_find(classes, first, end, &list);
+        if (list.count == 0)
+            continue;
+        philox_fill(&list);
+        philox_decide_listed(&plan, first_block, &list, lasts, happens);
     }
 }

@@ -124,87 +124,95 @@ typedef struct sir_step {
     uint8_t *next_ill, *next_immune;
 } sir_step;
 
-/* Rows that are decided at a time, so that their words stay in the first cache. */
-enum { SIR_ROWS = 1024, SIR_ROOM = SIR_ROWS + 64 };
+/* Rows that are decided at a time, so that they stay in the first cache, and of how many places: what may
+ * happen to a row is its class (kern_philox_events). */
+enum {
+    SIR_ROWS = 1024,
+    SIR_ROOM = SIR_ROWS + 64,
+    SIR_RECOVER = 1,
+    SIR_CATCH, /* of the first part; of the next it is one more */
+    SIR_PARTS = KERN_PHILOX_CLASSES - SIR_CATCH,
+};
 
-/* Whether a row needs a word. */
-static void sir_find_wanted(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                            uint32_t count, uint8_t may_catch, uint8_t may_recover,
-                            uint8_t *restrict wanted)
+/* What may happen to rows of one place. */
+static void sir_classes(const uint8_t *restrict ill, const uint8_t *restrict immune, uint32_t count,
+                        uint8_t catch, uint8_t recover, uint8_t *restrict classes)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t well = immune[i] != 0 ? 0 : may_catch;
-        wanted[i] = ill[i] != 0 ? may_recover : well;
+        uint8_t well = immune[i] != 0 ? 0 : catch;
+        classes[i] = ill[i] != 0 ? recover : well;
     }
 }
 
-/* The next state of rows that share one place. The word of a row that needs none may be anything. */
-static void sir_rows(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                     const uint32_t *restrict words, uint32_t count, sir_chance catch,
-                     sir_chance recover, uint8_t *restrict next_ill, uint8_t *restrict next_immune)
+static void sir_change(const uint8_t *restrict ill, const uint8_t *restrict immune,
+                       const uint8_t *restrict happens, uint32_t count, uint8_t *restrict next_ill,
+                       uint8_t *restrict next_immune)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t catches = (words[i] <= catch.last) & catch.may;
-        uint32_t recovers = (words[i] <= recover.last) & recover.may;
-        uint32_t was = ill[i] != 0, safe = immune[i] != 0;
-
-        next_ill[i] = (uint8_t)((was & (recovers ^ 1)) | ((was ^ 1) & (safe ^ 1) & catches));
-        next_immune[i] = (uint8_t)(safe | (was & recovers));
+        uint8_t was = ill[i] != 0, safe = immune[i] != 0;
+        next_ill[i] = was ^ happens[i];
+        next_immune[i] = safe | (was & happens[i]);
     }
 }
 
-/* Draw for the rows of parts that follow one another, at most SIR_ROWS, where it decides something.
- * words[i] is of row parts[0].begin + i. */
-static void sir_draw(const sir_step *s, const sir_part *parts, uint32_t count, uint32_t *room,
-                     const uint32_t **words)
+/* The same as kern_philox_events for keys that do not count up. */
+static void sir_events(const sir_step *s, uint32_t begin, uint32_t count, const uint8_t *classes,
+                       const uint32_t *last, uint8_t *happens)
 {
-    uint8_t wanted[SIR_ROOM];
-    uint32_t begin = parts[0].begin, rows = parts[count - 1].end - begin;
-    uint32_t before = (uint32_t)s->keys[begin] & 3; /* rows of the first block that are not ours */
+    uint32_t words[SIR_ROOM];
 
-    *words = room;
-    if (!s->dense) {
-        kern_philox_one(s->random_key, s->keys + begin, rows, s->step, 0, room);
-        return;
-    }
-    memset(wanted, 0, 4);
-    memset(wanted + before + rows, 0, 4);
-    for (uint32_t p = 0; p < count; p++)
-        sir_find_wanted(s->ill + parts[p].begin, s->immune + parts[p].begin,
-                        parts[p].end - parts[p].begin, (uint8_t)parts[p].catch.may,
-                        (uint8_t)s->recover.may, wanted + before + (parts[p].begin - begin));
-    kern_philox_one_wanted(s->random_key, s->keys[begin] >> 2, wanted, (before + rows + 3) / 4,
-                           s->step, 0, room);
-    *words = room + before;
+    kern_philox_one(s->random_key, s->keys + begin, count, s->step, 0, words);
+    for (uint32_t i = 0; i < count; i++)
+        happens[i] = classes[i] != 0 && words[i] <= last[classes[i]];
 }
 
+/* Parts that follow one another, at most SIR_PARTS of at most SIR_ROWS rows. */
 static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count)
 {
-    uint32_t room[SIR_ROOM];
-    const uint32_t *words;
+    uint8_t classes[SIR_ROOM], happens[SIR_ROOM];
+    uint32_t last[KERN_PHILOX_CLASSES] = { [SIR_RECOVER] = s->recover.last };
+    uint32_t begin = parts[0].begin, rows = parts[count - 1].end - begin;
+    uint32_t before = s->dense ? (uint32_t)s->keys[begin] & 3 : 0; /* others' rows of the first block */
 
-    sir_draw(s, parts, count, room, &words);
+    memset(classes, 0, 4);
+    memset(classes + before + rows, 0, 4);
     for (uint32_t p = 0; p < count; p++) {
-        uint32_t begin = parts[p].begin;
-        sir_rows(s->ill + begin, s->immune + begin, words + (begin - parts[0].begin),
-                 parts[p].end - begin, parts[p].catch, s->recover, s->next_ill + begin,
-                 s->next_immune + begin);
+        last[SIR_CATCH + p] = parts[p].catch.last;
+        sir_classes(s->ill + parts[p].begin, s->immune + parts[p].begin,
+                    parts[p].end - parts[p].begin,
+                    (uint8_t)(parts[p].catch.may != 0 ? SIR_CATCH + p : 0),
+                    s->recover.may != 0 ? SIR_RECOVER : 0,
+                    classes + before + (parts[p].begin - begin));
     }
+    if (s->dense)
+        kern_philox_events(s->random_key, s->keys[begin] >> 2, classes, (before + rows + 3) / 4,
+                           s->step, 0, last, happens);
+    else
+        sir_events(s, begin, rows, classes, last, happens);
+    sir_change(s->ill + begin, s->immune + begin, happens + before, rows, s->next_ill + begin,
+               s->next_immune + begin);
 }
 
-/* All parts: as many at a time as SIR_ROWS holds, or a piece of a larger one. */
+/* How many parts can be decided together, the first at least. */
+static uint32_t sir_together(const sir_part *parts, uint32_t count)
+{
+    uint32_t n = 1;
+
+    while (n < count && n < SIR_PARTS && parts[n].end - parts[0].begin <= SIR_ROWS)
+        n++;
+    return n;
+}
+
 static void sir_decide_all(const sir_step *s, sir_part *parts, uint32_t count)
 {
-    for (uint32_t p = 0, more; p < count; p += more) {
-        for (more = 0; p + more < count && parts[p + more].end - parts[p].begin <= SIR_ROWS; more++)
-            ;
-        for (; more == 0 && parts[p].end - parts[p].begin > SIR_ROWS; parts[p].begin += SIR_ROWS) {
+    for (uint32_t p = 0, n; p < count; p += n) {
+        for (; parts[p].end - parts[p].begin > SIR_ROWS; parts[p].begin += SIR_ROWS) {
             sir_part piece = parts[p];
             piece.end = piece.begin + SIR_ROWS;
             sir_decide(s, &piece, 1);
         }
-        more += more == 0;
-        sir_decide(s, parts + p, more);
+        n = sir_together(parts + p, count - p);
+        sir_decide(s, parts + p, n);
     }
 }
 
