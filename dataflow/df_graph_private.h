@@ -282,6 +282,22 @@ void graph_print_batch(df_graph *graph, uint32_t print, uint32_t slot, const wei
  * streams made in it. Fills the graph's fingerprint and returns the view. */
 df_step_print graph_print_step(df_graph *graph, uint64_t step);
 
+/* What an error says of rows that the plan has proved to stay in their key group. */
+#define GRAPH_NOT_AT_HOME "%llu is not the number of a run here: a kind has changed a column that it passes, " \
+                          "or made one that is not what it declared"
+
+/* The first of these keys that is not one of this key group's dense range, or count. */
+static inline uint32_t graph_find_stranger(const df_partition *part, uint32_t key_group,
+                                           const uint64_t *keys, uint32_t count)
+{
+    uint64_t begin = df_partition_begin(part, key_group), end = df_partition_begin(part, key_group + 1);
+    uint32_t i = 0;
+
+    while (i < count && keys[i] - begin < end - begin)
+        i++;
+    return i;
+}
+
 /* Add to a counter that only this thread writes. */
 static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)
 {

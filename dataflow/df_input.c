@@ -146,6 +146,31 @@ static uint64_t take_mask(const task_frame *f, const graph_source *source, uint3
     return atomic_exchange_explicit(&e->masks[row * e->mask_words + w], 0, memory_order_relaxed);
 }
 
+static bool comes_from_home(const task_frame *f, const graph_source *source)
+{
+    return source->edge == DF_NONE ||
+           f->thread->graph->plan->edges[source->edge].fan == DF_FAN_SAME;
+}
+
+/* This key group's own partial rows, in the order of the streams; as below, only of who has any. */
+static bool read_keyed_at_home(task_frame *f, uint32_t port, const df_port *p,
+                               const graph_source *sources)
+{
+    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * p->stream_count);
+    uint32_t count = 0;
+
+    if (list == NULL)
+        return false;
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        const df_batch *batch = own_batch(f, &sources[k], f->task.key_group);
+        if (batch->view.row_count > 0)
+            list[count++] = &batch->view;
+    }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = count;
+    return true;
+}
+
 /* The rows that were sent here, by ascending (source key group, stream): only sources whose bit is
  * set. */
 static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
@@ -155,6 +180,8 @@ static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const gra
     uint64_t bits[DF_UNION_MAX];
     const weir_batch **list;
 
+    if (comes_from_home(f, &sources[0]))
+        return read_keyed_at_home(f, port, p, sources);
     for (uint32_t k = 0; k < p->stream_count; k++) {
         const graph_edge *e = &g->edges[sources[k].edge];
         total += e->from_groups;
@@ -223,22 +250,37 @@ static bool distinct_keys(task_frame *f, const weir_batch *asking, uint32_t colu
     return true;
 }
 
+/* Whether all keys of rows that never left belong to this key group, as the plan has proved. */
+static bool check_at_home(task_frame *f, const df_partition *part, const uint64_t *keys, uint32_t count)
+{
+    uint32_t stranger = graph_find_stranger(part, f->task.key_group, keys, count);
+
+    if (stranger < count)
+        weir_fail(&f->task, WEIR_NO_ROW, GRAPH_NOT_AT_HOME, (unsigned long long)keys[stranger]);
+    return stranger == count;
+}
+
 /* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
 static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uint64_t *keys,
                             uint32_t count, uint32_t *rows_of)
 {
     const df_graph *g = f->thread->graph;
     const df_stream *stream = &g->plan->streams[source->stream];
-    df_batch *out = df_batch_new(f->memory, &stream->schema, f->task.step, f->task.key_group);
+    bool home = comes_from_home(f, source);
+    df_batch *out;
     uint32_t found = 0;
 
+    if (home && !check_at_home(f, &stream->partition, keys, count))
+        return NULL;
+    out = df_batch_new(f->memory, &stream->schema, f->task.step, f->task.key_group);
     if (out == NULL || !df_batch_alloc(f->memory, out, count)) {
         df_batch_unref(f->memory, out);
         task_fail_memory(f);
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const df_batch *from = own_batch(f, source, df_partition_of(&stream->partition, keys[i]));
+        const df_batch *from = own_batch(f, source, home ? f->task.key_group
+                                                         : df_partition_of(&stream->partition, keys[i]));
         uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(from->view.keys, from->view.row_count, keys[i]);
 
         rows_of[i] = row == WEIR_NO_ROW ? WEIR_NO_ROW : found;

@@ -445,6 +445,37 @@ static df_batch *combine(graph_thread *t, const df_edge *e, uint32_t key_group, 
     return f.outputs[0];
 }
 
+/* Whether partial rows that are not routed are all this key group's own, as the plan has proved. */
+static bool check_partial(df_graph *g, const df_edge *e, uint32_t slot, const df_batch *partial)
+{
+    const df_vertex *v = &g->plan->vertices[e->vertex];
+    const weir_batch *rows = &partial->view;
+    uint32_t stranger;
+
+    if (v->ports[e->port].exchange != WEIR_KEY_BY)
+        return true;
+    stranger = graph_find_stranger(&v->partition, rows->key_group, rows->keys, rows->row_count);
+    if (stranger < rows->row_count)
+        graph_fail(g, g->ticks[slot].tick, e->vertex, rows->key_group, WEIR_NO_ROW, DF_EINVAL,
+                   GRAPH_NOT_AT_HOME, (unsigned long long)rows->keys[stranger]);
+    return stranger == rows->row_count;
+}
+
+/* What travels to an aggregate with partial rows. */
+static df_batch *make_partial(graph_thread *t, const df_edge *e, uint32_t key_group, uint32_t slot,
+                              df_batch *batch)
+{
+    df_batch *partial = combine(t, e, key_group, slot, batch), *payload = partial;
+
+    if (partial != NULL && e->routed)
+        payload = graph_route(t, e, slot, partial);
+    else if (partial != NULL && !check_partial(t->graph, e, slot, partial))
+        payload = NULL;
+    if (payload != partial)
+        df_batch_unref(t->memory, partial);
+    return payload;
+}
+
 static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
                       const df_batch *payload)
 {
@@ -479,16 +510,10 @@ void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t 
     const df_vertex *reader = &g->plan->vertices[e->vertex];
     df_batch *batch = t->local[e->stream], *payload = batch;
 
-    if (batch != NULL && reader->partial != NULL && e->port == 0) {
-        df_batch *partial = combine(t, e, key_group, slot, batch);
-        payload = partial;
-        if (partial != NULL && e->routed) {
-            payload = graph_route(t, e, slot, partial);
-            df_batch_unref(t->memory, partial);
-        }
-    } else if (batch != NULL) {
+    if (batch != NULL && reader->partial != NULL && e->port == 0)
+        payload = make_partial(t, e, key_group, slot, batch);
+    else if (batch != NULL)
         payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
-    }
     if (g->parted) {
         graph_send(t, edge, key_group, slot, payload);
         if (graph_own_readers(g, edge, key_group) == 0) {

@@ -182,7 +182,8 @@ const weir_schema *weir_plan_target(const weir_plan *plan);
  * reported and -1 is returned. */
 int weir_plan_column(weir_plan *plan, uint32_t port, const char *name, int type);
 /* Declare output `out`: every column of input `port`, whose values are shared and not copied
- * (see weir_output_like). */
+ * (see weir_output_like). Each row keeps in them what the input's row of the same key has; a row whose key
+ * the input has not is a birth. Rows may be left out. */
 void weir_plan_pass(weir_plan *plan, uint32_t out, uint32_t port);
 /* Declare one more column of output `out`, or, where the column was passed, that this kind writes
  * it anew. Returns its index. */
@@ -196,6 +197,9 @@ void weir_plan_radius(weir_plan *plan, uint32_t port, double radius);
  * belong together (a school's boys). It is then asked for ranges of them, in parallel. A source
  * that does not call this is asked once, for everything, and makes its own keys. */
 void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run);
+/* For such a source: this column of its first output holds the number of the row's run, key / run.
+ * Rows that are grouped or looked up by it need not leave their key group. */
+void weir_plan_run_column(weir_plan *plan, int column);
 /* For a kind with `combine`: a column of the partial rows that travel. */
 int weir_plan_partial(weir_plan *plan, const char *name, weir_type type);
 /* A column that the engine carries from step to step, one row per key group, zero at first. */
