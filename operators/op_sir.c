@@ -128,17 +128,21 @@ typedef struct sir_step {
  * happen to a row is its class (kern_philox_events). */
 enum {
     SIR_ROWS = 1024,
-    SIR_ROOM = SIR_ROWS + 64,
+    SIR_ROOM = SIR_ROWS + 128,
     SIR_RECOVER = 1,
     SIR_CATCH, /* of the first part; of the next it is one more */
     SIR_PARTS = KERN_PHILOX_CLASSES - SIR_CATCH,
 };
 
-/* What may happen to rows of one place. */
+/* What may happen to rows of one place. Whole vectors: up to SIR_OVER - 1 rows more than count are read
+ * (a column allows that) and written. */
+enum { SIR_OVER = 64 };
 static void sir_classes(const uint8_t *restrict ill, const uint8_t *restrict immune, uint32_t count,
                         uint8_t catch, uint8_t recover, uint8_t *restrict classes)
 {
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t whole = (count + SIR_OVER - 1) / SIR_OVER * SIR_OVER;
+
+    for (uint32_t i = 0; i < whole; i++) {
         uint8_t well = immune[i] != 0 ? 0 : catch;
         classes[i] = ill[i] != 0 ? recover : well;
     }
@@ -166,53 +170,45 @@ static void sir_events(const sir_step *s, uint32_t begin, uint32_t count, const 
         happens[i] = classes[i] != 0 && words[i] <= last[classes[i]];
 }
 
-/* Parts that follow one another, at most SIR_PARTS of at most SIR_ROWS rows. */
-static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count)
+/* The rows [begin, end), at most SIR_ROWS, of at most SIR_PARTS parts. */
+static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count, uint32_t begin,
+                       uint32_t end)
 {
     uint8_t classes[SIR_ROOM], happens[SIR_ROOM];
     uint32_t last[KERN_PHILOX_CLASSES] = { [SIR_RECOVER] = s->recover.last };
-    uint32_t begin = parts[0].begin, rows = parts[count - 1].end - begin;
     uint32_t before = s->dense ? (uint32_t)s->keys[begin] & 3 : 0; /* others' rows of the first block */
 
     memset(classes, 0, 4);
-    memset(classes + before + rows, 0, 4);
     for (uint32_t p = 0; p < count; p++) {
+        uint32_t first = parts[p].begin > begin ? parts[p].begin : begin;
+        uint32_t behind = parts[p].end < end ? parts[p].end : end;
+
         last[SIR_CATCH + p] = parts[p].catch.last;
-        sir_classes(s->ill + parts[p].begin, s->immune + parts[p].begin,
-                    parts[p].end - parts[p].begin,
+        sir_classes(s->ill + first, s->immune + first, behind - first,
                     (uint8_t)(parts[p].catch.may != 0 ? SIR_CATCH + p : 0),
-                    s->recover.may != 0 ? SIR_RECOVER : 0,
-                    classes + before + (parts[p].begin - begin));
+                    s->recover.may != 0 ? SIR_RECOVER : 0, classes + before + (first - begin));
     }
+    memset(classes + before + (end - begin), 0, 4);
     if (s->dense)
-        kern_philox_events(s->random_key, s->keys[begin] >> 2, classes, (before + rows + 3) / 4,
-                           s->step, 0, last, happens);
+        kern_philox_events(s->random_key, s->keys[begin] >> 2, classes,
+                           (before + (end - begin) + 3) / 4, s->step, 0, last, happens);
     else
-        sir_events(s, begin, rows, classes, last, happens);
-    sir_change(s->ill + begin, s->immune + begin, happens + before, rows, s->next_ill + begin,
+        sir_events(s, begin, end - begin, classes, last, happens);
+    sir_change(s->ill + begin, s->immune + begin, happens + before, end - begin, s->next_ill + begin,
                s->next_immune + begin);
 }
 
-/* How many parts can be decided together, the first at least. */
-static uint32_t sir_together(const sir_part *parts, uint32_t count)
+static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t count)
 {
-    uint32_t n = 1;
+    uint32_t rows = count == 0 ? 0 : parts[count - 1].end;
 
-    while (n < count && n < SIR_PARTS && parts[n].end - parts[0].begin <= SIR_ROWS)
-        n++;
-    return n;
-}
-
-static void sir_decide_all(const sir_step *s, sir_part *parts, uint32_t count)
-{
-    for (uint32_t p = 0, n; p < count; p += n) {
-        for (; parts[p].end - parts[p].begin > SIR_ROWS; parts[p].begin += SIR_ROWS) {
-            sir_part piece = parts[p];
-            piece.end = piece.begin + SIR_ROWS;
-            sir_decide(s, &piece, 1);
-        }
-        n = sir_together(parts + p, count - p);
-        sir_decide(s, parts + p, n);
+    for (uint32_t begin = 0, end, p = 0, q; begin < rows; begin = end) {
+        end = rows - begin < SIR_ROWS ? rows : begin + SIR_ROWS;
+        for (q = p; q < count && q - p < SIR_PARTS && parts[q].begin < end; q++)
+            ;
+        end = parts[q - 1].end < end ? parts[q - 1].end : end;
+        sir_decide(s, parts + p, q - p, begin, end);
+        p = parts[q - 1].end > end ? q - 1 : q;
     }
 }
 
