@@ -324,6 +324,18 @@ static const uint32_t *rows_of_runs(task_frame *f, const weir_batch *asking, uin
     return rows;
 }
 
+/* The table of this key group, if it holds the keys that are asked for and no others: it need not be copied. */
+static df_batch *whole_table(task_frame *f, const graph_source *source, const uint64_t *keys,
+                             uint32_t count)
+{
+    df_batch *table = comes_from_home(f, source) ? own_batch(f, source, f->task.key_group) : NULL;
+
+    if (table == NULL || table->view.row_count != count ||
+        memcmp(table->view.keys, keys, count * sizeof *keys) != 0)
+        return NULL;
+    return df_batch_ref(table);
+}
+
 static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
 {
     const weir_input *first = &f->inputs[0];
@@ -340,7 +352,11 @@ static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const gr
     rows_of = graph_scratch_get(f->thread, (runs.count + 1ull) * sizeof *rows_of);
     if (keys == NULL || rows_of == NULL || !distinct_keys(f, asking, column, &runs, keys, &count))
         return false;
-    f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
+    f->unions[port] = whole_table(f, source, keys, count);
+    for (uint32_t i = 0; f->unions[port] != NULL && i < count; i++)
+        rows_of[i] = i;
+    if (f->unions[port] == NULL)
+        f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
     if (f->unions[port] == NULL)
         return false;
     list[0] = &f->unions[port]->view;

@@ -11,6 +11,7 @@
 #define POOL_ALIGN       64u
 #define POOL_SIZE_MIN    256u                /* of the smallest class, header included */
 #define POOL_STEPS       8u                  /* classes per doubling */
+#define POOL_STEP_SHIFT  5u                  /* of the smallest doubling: a step is 2^5 bytes */
 #define POOL_CLASSES     (POOL_STEPS * 32)   /* up to 2^40 bytes */
 #define POOL_CACHE_BYTES (256u << 10)        /* free bytes of a class that a thread keeps ... */
 #define POOL_CACHE_MIN   4u                  /* ... but at least so many buffers */
@@ -30,6 +31,8 @@ typedef struct pool_buffer {
 } pool_buffer;
 
 _Static_assert(sizeof(pool_buffer) == POOL_ALIGN, "data follow the header at the alignment");
+
+_Static_assert(POOL_SIZE_MIN == POOL_STEPS << POOL_STEP_SHIFT, "a doubling has POOL_STEPS steps");
 
 typedef struct pool_list {
     pool_buffer *first;
@@ -75,15 +78,15 @@ static size_t class_size(uint32_t index)
 /* A class that holds `size` bytes: the smallest, but for the rounding to the alignment. */
 static uint32_t class_of(size_t size)
 {
-    uint32_t shift, step;
+    uint32_t shift, step_shift;
     size_t base;
 
     if (size <= POOL_SIZE_MIN)
         return 0;
     shift = (uint32_t)(63 - __builtin_clzll(size / POOL_SIZE_MIN));
+    step_shift = shift + POOL_STEP_SHIFT;
     base = (size_t)POOL_SIZE_MIN << shift;
-    step = (uint32_t)((size - base + base / POOL_STEPS - 1) / (base / POOL_STEPS));
-    return shift * POOL_STEPS + step;
+    return shift * POOL_STEPS + (uint32_t)((size - base + ((size_t)1 << step_shift) - 1) >> step_shift);
 }
 
 df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err)
