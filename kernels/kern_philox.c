@@ -4,6 +4,8 @@
  * multiplies, two shifts and four exclusive ors per vector, with nothing to mask or to shuffle. */
 #include "kernels/kern_philox.h"
 
+#include <stdbool.h>
+
 #if defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -102,30 +104,76 @@ static inline philox_block philox_lanes(const philox_plan *plan, philox_v row)
     return (philox_block){ { a, b, c, d } };
 }
 
-/* The same for twice as many: a round waits for its multiplication, so two go side by side. */
+/* The counters of two vectors of blocks, between rounds. A round waits for its multiplication, so two go
+ * side by side. */
+typedef struct philox_twice {
+    philox_v a[2], b[2], c[2], d[2];
+} philox_twice;
+
+static inline void philox_rounds(const philox_plan *plan, int first, philox_twice *t,
+                                 philox_block out[2])
+{
+    for (int round = first; round < KERN_PHILOX_ROUNDS; round++)
+        for (int i = 0; i < 2; i++) {
+            philox_v p0 = philox_mul(t->a[i], KERN_PHILOX_M0);
+            philox_v p1 = philox_mul(t->c[i], KERN_PHILOX_M1);
+
+            t->a[i] = (p1 >> 32) ^ t->b[i] ^ plan->k0[round];
+            t->b[i] = p1;
+            t->c[i] = (p0 >> 32) ^ t->d[i] ^ plan->k1[round];
+            t->d[i] = p0;
+        }
+    for (int i = 0; i < 2; i++)
+        out[i] = (philox_block){ { t->a[i], t->b[i], t->c[i], t->d[i] } };
+}
+
 static inline void philox_lanes_twice(const philox_plan *plan, const philox_v row[2],
                                       philox_block out[2])
 {
-    philox_v a[2], b[2], c[2], d[2];
+    philox_twice t;
 
     for (int i = 0; i < 2; i++) {
-        a[i] = row[i];
-        b[i] = row[i] >> 32;
-        c[i] = (philox_v){ 0 } + plan->step;
-        d[i] = (philox_v){ 0 } + plan->block;
+        t.a[i] = row[i];
+        t.b[i] = row[i] >> 32;
+        t.c[i] = (philox_v){ 0 } + plan->step;
+        t.d[i] = (philox_v){ 0 } + plan->block;
     }
-    for (int round = 0; round < KERN_PHILOX_ROUNDS; round++)
-        for (int i = 0; i < 2; i++) {
-            philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
-            philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
+    philox_rounds(plan, 0, &t, out);
+}
 
-            a[i] = (p1 >> 32) ^ b[i] ^ plan->k0[round];
-            b[i] = p1;
-            c[i] = (p0 >> 32) ^ d[i] ^ plan->k1[round];
-            d[i] = p0;
-        }
-    for (int i = 0; i < 2; i++)
-        out[i] = (philox_block){ { a[i], b[i], c[i], d[i] } };
+/* What two rounds make of the parts of a counter that all rows share: the step, the block and the upper
+ * half of the row number. Words a and b after the first round and half of the second depend on nothing
+ * else. */
+typedef struct philox_start {
+    uint64_t c1, a2, c2, d2;
+} philox_start;
+
+static philox_start philox_begin(const philox_plan *plan, uint32_t upper)
+{
+    uint64_t p1 = (uint64_t)plan->step * KERN_PHILOX_M1;
+    uint64_t a1 = (p1 >> 32) ^ upper ^ plan->k0[0];
+    uint64_t p0 = (a1 & UINT32_MAX) * KERN_PHILOX_M0;
+
+    return (philox_start){ .c1 = plan->block ^ plan->k1[0], .a2 = (p1 & UINT32_MAX) ^ plan->k0[1],
+                           .c2 = (p0 >> 32) ^ plan->k1[1], .d2 = p0 & UINT32_MAX };
+}
+
+/* philox_lanes_twice for rows with that upper half: two rounds for the price of one. */
+static inline void philox_near_twice(const philox_plan *plan, const philox_start *start,
+                                     const philox_v row[2], philox_block out[2])
+{
+    philox_twice t;
+
+    for (int i = 0; i < 2; i++) {
+        philox_v p0 = philox_mul(row[i], KERN_PHILOX_M0);
+        philox_v p1 = philox_mul((p0 >> 32) ^ start->c1, KERN_PHILOX_M1);
+
+        t.a[i] = (p1 >> 32) ^ start->a2;
+        t.b[i] = p1;
+        t.c[i] = p0 ^ start->c2;
+        t.d[i] = (philox_v){ 0 } + start->d2;
+    }
+    philox_rounds(plan, 2, &t, out);
 }
 
 static inline philox_v philox_load(const uint64_t *from)
@@ -308,25 +356,32 @@ typedef uint8_t philox_byte __attribute__((vector_size(2 * PHILOX_LANES)));
 enum {
     PHILOX_PAIR = 2 * PHILOX_LANES,        /* blocks that are drawn at a time */
     PHILOX_LIST = 256,                     /* blocks that are listed at a time */
-    PHILOX_LIST_ROOM = PHILOX_LIST + 16,   /* whole vectors are stored and read */
+    PHILOX_LIST_ROOM = PHILOX_LIST + 16,   /* whole vectors are stored and read behind its end */
 };
 
-/* The blocks of which a row is in a class, and these rows' classes. */
+/* The blocks of which a row is in a class, closed up: their numbers, these rows' classes, and what is
+ * found for them. */
 typedef struct philox_list {
     uint32_t count;
     uint32_t numbers[PHILOX_LIST_ROOM];
     uint32_t classes[PHILOX_LIST_ROOM];
+    uint32_t happens[PHILOX_LIST_ROOM];
 } philox_list;
 
+/* The list of the blocks first .. end - 1; and what was found for it, spread over all of them again. */
 #if defined(__AVX512F__)
-static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
+static inline __mmask16 philox_inside(uint32_t blocks)
+{
+    return blocks < 16 ? (__mmask16)((1u << blocks) - 1) : 0xffff;
+}
+
+static void philox_close_up(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     uint32_t count = 0;
 
     for (uint32_t b = first; b < end; b += 16) {
-        __mmask16 inside = end - b < 16 ? (__mmask16)((1u << (end - b)) - 1) : 0xffff;
-        __m512i rows = _mm512_maskz_loadu_epi32(inside, classes + 4 * (size_t)b);
+        __m512i rows = _mm512_maskz_loadu_epi32(philox_inside(end - b), classes + 4 * (size_t)b);
         __mmask16 any = _mm512_test_epi32_mask(rows, rows);
         __m512i numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)b));
 
@@ -336,8 +391,25 @@ static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, ph
     }
     list->count = count;
 }
+
+static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
+                          const philox_list *list, uint8_t *happens)
+{
+    uint32_t count = 0;
+
+    for (uint32_t b = first; b < end; b += 16) {
+        __mmask16 inside = philox_inside(end - b);
+        __m512i rows = _mm512_maskz_loadu_epi32(inside, classes + 4 * (size_t)b);
+        __mmask16 any = _mm512_test_epi32_mask(rows, rows);
+        __m512i found = _mm512_loadu_si512(list->happens + count);
+
+        _mm512_mask_storeu_epi32(happens + 4 * (size_t)b, inside,
+                                 _mm512_maskz_expand_epi32(any, found));
+        count += (uint32_t)__builtin_popcount(any);
+    }
+}
 #else
-static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
+static void philox_close_up(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
     uint32_t count = 0;
 
@@ -350,15 +422,27 @@ static void philox_find(const uint8_t *classes, uint32_t first, uint32_t end, ph
     }
     list->count = count;
 }
+
+static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
+                          const philox_list *list, uint8_t *happens)
+{
+    uint32_t count = 0;
+
+    for (uint32_t b = first; b < end; b++) {
+        uint32_t rows, found;
+        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
+        found = rows != 0 ? list->happens[count] : 0;
+        memcpy(happens + 4 * (size_t)b, &found, sizeof found);
+        count += rows != 0;
+    }
+}
 #endif
 
-/* Fill the last vectors: with rows in no class, whose block is drawn again for nothing. */
-static void philox_fill(philox_list *list)
+/* What fills the last vectors: rows in no class. */
+static void philox_pad(philox_list *list)
 {
-    for (uint32_t i = list->count; i < list->count + PHILOX_PAIR; i++) {
-        list->numbers[i] = list->numbers[list->count - 1];
-        list->classes[i] = 0;
-    }
+    memset(list->numbers + list->count, 0, PHILOX_PAIR * sizeof *list->numbers);
+    memset(list->classes + list->count, 0, PHILOX_PAIR * sizeof *list->classes);
 }
 
 static inline philox_v philox_load_half(const uint32_t *from)
@@ -407,34 +491,25 @@ static inline philox_byte philox_below(philox_word words, const uint8_t *classes
 }
 #endif
 
-/* The rows of PHILOX_LANES blocks from the list's block `at` on. */
-static inline void philox_decide(const philox_block *block, const philox_list *list, uint32_t at,
-                                 philox_word last, uint8_t *happens)
+/* The rows of PHILOX_LANES blocks from the list's block `at` on. What stands behind the list's end is
+ * drawn and decided, too, and read by nobody. */
+static inline void philox_decide(const philox_block *block, philox_list *list, uint32_t at,
+                                 philox_word last)
 {
-    const uint32_t *numbers = list->numbers + at;
     const uint8_t *classes = (const uint8_t *)(list->classes + at);
+    uint8_t *happens = (uint8_t *)(list->happens + at);
     philox_word words[2];
-    uint32_t rows[PHILOX_LANES];
-    philox_v low = (block->w[0] & UINT32_MAX) | block->w[1] << 32;
-    philox_v high = (block->w[2] & UINT32_MAX) | block->w[3] << 32;
-    philox_byte first, second;
 
-    philox_store_pairs((uint32_t *)words, low, high);
-    first = philox_below(words[0], classes, last);
-    second = philox_below(words[1], classes + 2 * PHILOX_LANES, last);
-    if (at + PHILOX_LANES <= list->count && numbers[PHILOX_LANES - 1] - numbers[0] == PHILOX_LANES - 1) {
-        memcpy(happens + 4 * (size_t)numbers[0], &first, sizeof first);
-        memcpy(happens + 4 * (size_t)numbers[0] + sizeof first, &second, sizeof second);
-        return;
+    philox_store_pairs((uint32_t *)words, (block->w[0] & UINT32_MAX) | block->w[1] << 32,
+                       (block->w[2] & UINT32_MAX) | block->w[3] << 32);
+    for (uint32_t half = 0; half < 2; half++) {
+        philox_byte found = philox_below(words[half], classes + half * sizeof found, last);
+        memcpy(happens + half * sizeof found, &found, sizeof found);
     }
-    memcpy(rows, &first, sizeof first);
-    memcpy(rows + PHILOX_LANES / 2, &second, sizeof second);
-    for (uint32_t i = 0; i < PHILOX_LANES && at + i < list->count; i++)
-        memcpy(happens + 4 * (size_t)numbers[i], &rows[i], 4);
 }
 
-static void philox_decide_listed(const philox_plan *plan, uint64_t first_block,
-                                 const philox_list *list, philox_word last, uint8_t *happens)
+static inline void philox_decide_listed(const philox_plan *plan, const philox_start *start,
+                                        uint64_t first_block, philox_list *list, philox_word last)
 {
     for (uint32_t i = 0; i < list->count; i += PHILOX_PAIR) {
         philox_v row[2];
@@ -442,9 +517,12 @@ static void philox_decide_listed(const philox_plan *plan, uint64_t first_block,
 
         for (uint32_t k = 0; k < 2; k++)
             row[k] = philox_load_half(list->numbers + i + k * PHILOX_LANES) + first_block;
-        philox_lanes_twice(plan, row, block);
+        if (start != NULL)
+            philox_near_twice(plan, start, row, block);
+        else
+            philox_lanes_twice(plan, row, block);
         for (uint32_t k = 0; k < 2; k++)
-            philox_decide(&block[k], list, i + k * PHILOX_LANES, last, happens);
+            philox_decide(&block[k], list, i + k * PHILOX_LANES, last);
     }
 }
 
@@ -453,18 +531,21 @@ void kern_philox_events(uint64_t key, uint64_t first_block, const uint8_t *class
                         const uint32_t last[KERN_PHILOX_CLASSES], uint8_t *happens)
 {
     philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_ONE);
+    philox_start start = philox_begin(&plan, (uint32_t)(first_block >> 32));
+    bool near = (first_block + block_count) >> 32 == first_block >> 32;
     philox_word lasts = { 0 };
     philox_list list;
 
     memcpy(&lasts, last, KERN_PHILOX_CLASSES * sizeof *last);
-    memset(happens, 0, 4 * (size_t)block_count);
     for (uint32_t first = 0; first < block_count; first += PHILOX_LIST) {
         uint32_t end = block_count - first < PHILOX_LIST ? block_count : first + PHILOX_LIST;
 
-        philox_find(classes, first, end, &list);
-        if (list.count == 0)
-            continue;
-        philox_fill(&list);
-        philox_decide_listed(&plan, first_block, &list, lasts, happens);
+        philox_close_up(classes, first, end, &list);
+        philox_pad(&list);
+        if (near)
+            philox_decide_listed(&plan, &start, first_block, &list, lasts);
+        else
+            philox_decide_listed(&plan, NULL, first_block, &list, lasts);
+        philox_spread(classes, first, end, &list, happens);
     }
 }
