@@ -30,20 +30,45 @@ typedef struct philox_block {
     philox_v w[4]; /* high halves: anything */
 } philox_block;
 
-/* The three places that need the machine's own names. philox_mul is the product of the low halves:
+/* The places that need the machine's own names. philox_mul is the product of the low halves:
  * gcc does not find the instruction in (a & mask) * b and emits three multiplies (v3) or the slow
- * 64-bit one (v4). */
+ * 64-bit one (v4). philox_join is the upper half of p, changed by b and k, with the lower half of p above
+ * it: two words of a block after the last round. philox_widen is one instruction where gcc emits four. */
 #if defined(__AVX512F__)
 static inline philox_v philox_mul(philox_v a, uint32_t b)
 {
     return (philox_v)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64((long long)b));
 }
 
+static inline philox_v philox_join(philox_v p, philox_v b, uint64_t k)
+{
+    __m512i turned = _mm512_ror_epi64((__m512i)p, 32);
+
+    return (philox_v)_mm512_mask_ternarylogic_epi32(turned, 0x5555, (__m512i)b,
+                                                    _mm512_set1_epi64((long long)k), 0x96);
+}
+
+static inline philox_v philox_widen(philox_half a)
+{
+    return (philox_v)_mm512_cvtepu32_epi64((__m256i)a);
+}
+
 static inline int philox_is_zero(philox_v a)
 {
     return _mm512_test_epi64_mask((__m512i)a, (__m512i)a) == 0;
 }
-#elif defined(__AVX2__)
+#else
+static inline philox_v philox_join(philox_v p, philox_v b, uint64_t k)
+{
+    return (((p >> 32) ^ b ^ k) & UINT32_MAX) | p << 32;
+}
+
+static inline philox_v philox_widen(philox_half a)
+{
+    return __builtin_convertvector(a, philox_v);
+}
+
+#if defined(__AVX2__)
 static inline philox_v philox_mul(philox_v a, uint32_t b)
 {
     return (philox_v)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((long long)b));
@@ -67,6 +92,7 @@ static inline int philox_is_zero(philox_v a)
         any |= a[i];
     return any == 0;
 }
+#endif
 #endif
 
 static philox_plan philox_prepare(uint64_t key, uint32_t step, uint32_t block)
@@ -110,10 +136,17 @@ typedef struct philox_twice {
     philox_v a[2], b[2], c[2], d[2];
 } philox_twice;
 
+/* Blocks as pairs of words: 0 and 1, 2 and 3, little-endian. */
+typedef struct philox_pairs {
+    philox_v low, high;
+} philox_pairs;
+
 static inline void philox_rounds(const philox_plan *plan, int first, philox_twice *t,
-                                 philox_block out[2])
+                                 philox_pairs out[2])
 {
-    for (int round = first; round < KERN_PHILOX_ROUNDS; round++)
+    const int last = KERN_PHILOX_ROUNDS - 1;
+
+    for (int round = first; round < last; round++)
         for (int i = 0; i < 2; i++) {
             philox_v p0 = philox_mul(t->a[i], KERN_PHILOX_M0);
             philox_v p1 = philox_mul(t->c[i], KERN_PHILOX_M1);
@@ -123,12 +156,17 @@ static inline void philox_rounds(const philox_plan *plan, int first, philox_twic
             t->c[i] = (p0 >> 32) ^ t->d[i] ^ plan->k1[round];
             t->d[i] = p0;
         }
-    for (int i = 0; i < 2; i++)
-        out[i] = (philox_block){ { t->a[i], t->b[i], t->c[i], t->d[i] } };
+    for (int i = 0; i < 2; i++) {
+        philox_v p0 = philox_mul(t->a[i], KERN_PHILOX_M0);
+        philox_v p1 = philox_mul(t->c[i], KERN_PHILOX_M1);
+
+        out[i].low = philox_join(p1, t->b[i], plan->k0[last]);
+        out[i].high = philox_join(p0, t->d[i], plan->k1[last]);
+    }
 }
 
 static inline void philox_lanes_twice(const philox_plan *plan, const philox_v row[2],
-                                      philox_block out[2])
+                                      philox_pairs out[2])
 {
     philox_twice t;
 
@@ -160,7 +198,7 @@ static philox_start philox_begin(const philox_plan *plan, uint32_t upper)
 
 /* philox_lanes_twice for rows with that upper half: two rounds for the price of one. */
 static inline void philox_near_twice(const philox_plan *plan, const philox_start *start,
-                                     const philox_v row[2], philox_block out[2])
+                                     const philox_v row[2], philox_pairs out[2])
 {
     philox_twice t;
 
@@ -450,7 +488,7 @@ static inline philox_v philox_load_half(const uint32_t *from)
     philox_half v;
 
     memcpy(&v, from, sizeof v);
-    return __builtin_convertvector(v, philox_v);
+    return philox_widen(v);
 }
 
 /* 1 for each row, of those whose words and classes are given, to which it happens. gcc takes apart what
@@ -493,15 +531,14 @@ static inline philox_byte philox_below(philox_word words, const uint8_t *classes
 
 /* The rows of PHILOX_LANES blocks from the list's block `at` on. What stands behind the list's end is
  * drawn and decided, too, and read by nobody. */
-static inline void philox_decide(const philox_block *block, philox_list *list, uint32_t at,
+static inline void philox_decide(const philox_pairs *blocks, philox_list *list, uint32_t at,
                                  philox_word last)
 {
     const uint8_t *classes = (const uint8_t *)(list->classes + at);
     uint8_t *happens = (uint8_t *)(list->happens + at);
     philox_word words[2];
 
-    philox_store_pairs((uint32_t *)words, (block->w[0] & UINT32_MAX) | block->w[1] << 32,
-                       (block->w[2] & UINT32_MAX) | block->w[3] << 32);
+    philox_store_pairs((uint32_t *)words, blocks->low, blocks->high);
     for (uint32_t half = 0; half < 2; half++) {
         philox_byte found = philox_below(words[half], classes + half * sizeof found, last);
         memcpy(happens + half * sizeof found, &found, sizeof found);
@@ -513,7 +550,7 @@ static inline void philox_decide_listed(const philox_plan *plan, const philox_st
 {
     for (uint32_t i = 0; i < list->count; i += PHILOX_PAIR) {
         philox_v row[2];
-        philox_block block[2];
+        philox_pairs block[2];
 
         for (uint32_t k = 0; k < 2; k++)
             row[k] = philox_load_half(list->numbers + i + k * PHILOX_LANES) + first_block;
