@@ -66,32 +66,43 @@ static weir_status sir_plan(weir_plan *plan, void *options)
     return WEIR_OK;
 }
 
-static double sir_number(const weir_batch *batch, int column, weir_type type, uint32_t row)
-{
-    const void *values = batch->columns[column];
+#define SIR_WIDEN(type)                                                                            \
+    for (uint32_t i = 0; i < count; i++)                                                           \
+        to[i] = (double)((const type *)values)[i]
 
+/* A column's values as doubles. */
+static void sir_numbers(const void *values, weir_type type, uint32_t count, double *to)
+{
     switch (type) {
     case WEIR_F32:
-        return (double)((const float *)values)[row];
+        SIR_WIDEN(float);
+        break;
     case WEIR_F64:
-        return ((const double *)values)[row];
+        SIR_WIDEN(double);
+        break;
     case WEIR_I32:
-        return (double)((const int32_t *)values)[row];
+        SIR_WIDEN(int32_t);
+        break;
     case WEIR_I64:
-        return (double)((const int64_t *)values)[row];
+        SIR_WIDEN(int64_t);
+        break;
     case WEIR_U32:
-        return (double)((const uint32_t *)values)[row];
+        SIR_WIDEN(uint32_t);
+        break;
     case WEIR_U64:
-        return (double)((const uint64_t *)values)[row];
+        SIR_WIDEN(uint64_t);
+        break;
     default:
-        return (double)((const uint8_t *)values)[row];
+        SIR_WIDEN(uint8_t);
+        break;
     }
 }
 
 /* An event of this probability happens where word < limit; limit is at most 2^32. */
-static uint64_t sir_limit(double rate)
+static void sir_limits(const double *restrict rates, uint32_t count, int64_t *restrict limits)
 {
-    return (uint64_t)((1.0 - kern_exp(-rate)) * 0x1p32);
+    for (uint32_t i = 0; i < count; i++)
+        limits[i] = (int64_t)((1.0 - kern_exp(-rates[i])) * 0x1p32);
 }
 
 /* Limits as 32-bit words: `may` is 0 where nothing can happen, else word <= last decides. */
@@ -100,10 +111,8 @@ typedef struct sir_chance {
     uint32_t may;
 } sir_chance;
 
-static sir_chance sir_chance_of(double rate)
+static sir_chance sir_chance_of(int64_t limit)
 {
-    uint64_t limit = sir_limit(rate);
-
     return (sir_chance){ .last = limit > 0 ? (uint32_t)(limit - 1) : 0, .may = limit > 0 };
 }
 
@@ -212,32 +221,58 @@ static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t co
     }
 }
 
+/* Of each place: how many are ill, how many there are, the rate and the chance to fall ill. */
+typedef struct sir_places {
+    double *ill, *size, *rate;
+    int64_t *limit;
+} sir_places;
+
+static bool sir_read_places(weir_task *task, sir_places *p)
+{
+    const sir *self = task->options;
+    const weir_batch *places = task->inputs[1].batches[0];
+    uint32_t n = places->row_count;
+
+    p->ill = weir_scratch(task, n * sizeof *p->ill);
+    p->size = weir_scratch(task, n * sizeof *p->size);
+    p->rate = weir_scratch(task, n * sizeof *p->rate);
+    p->limit = weir_scratch(task, n * sizeof *p->limit);
+    if (p->ill == NULL || p->size == NULL || p->rate == NULL || p->limit == NULL)
+        return false;
+    sir_numbers(places->columns[self->place_ill], self->ill_type, n, p->ill);
+    sir_numbers(places->columns[self->place_size], self->size_type, n, p->size);
+    for (uint32_t i = 0; i < n; i++) {
+        double rate = self->infection * (p->ill[i] / p->size[i]) * task->job->dt;
+        p->rate[i] = rate >= 0 ? rate : 0; /* a place that makes no sense is an error if somebody is in it */
+    }
+    sir_limits(p->rate, n, p->limit);
+    return true;
+}
+
 /* The rows of each place, and the chance to fall ill there. Null after a failure. */
 static sir_part *sir_parts(weir_task *task, const weir_runs *runs)
 {
-    const sir *self = task->options;
-    const weir_batch *in = task->inputs[0].batches[0], *places = task->inputs[1].batches[0];
+    const weir_batch *in = task->inputs[0].batches[0];
     sir_part *parts = weir_scratch(task, (runs->count + 1) * sizeof *parts);
+    sir_places p;
 
-    for (uint32_t r = 0; parts != NULL && r < runs->count; r++) {
+    if (parts == NULL || !sir_read_places(task, &p))
+        return NULL;
+    for (uint32_t r = 0; r < runs->count; r++) {
         uint32_t begin = runs->begins[r], place = task->inputs[1].rows[begin];
-        double share, ill, size;
 
         if (place == WEIR_NO_ROW) {
             weir_fail(task, begin, "id %llu: its place is not among the places",
                       (unsigned long long)in->keys[begin]);
             return NULL;
         }
-        ill = sir_number(places, self->place_ill, self->ill_type, place);
-        size = sir_number(places, self->place_size, self->size_type, place);
-        share = ill / size;
-        if (!(share >= 0)) { /* NaN, too */
+        if (!(p.ill[place] / p.size[place] >= 0)) { /* NaN, too */
             weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
-                      (unsigned long long)in->keys[begin], ill, size);
+                      (unsigned long long)in->keys[begin], p.ill[place], p.size[place]);
             return NULL;
         }
         parts[r] = (sir_part){ .begin = begin, .end = runs->begins[r + 1],
-                               .catch = sir_chance_of(self->infection * share * task->job->dt) };
+                               .catch = sir_chance_of(p.limit[place]) };
     }
     return parts;
 }
@@ -248,6 +283,8 @@ static weir_status sir_process(weir_task *task)
     const weir_batch *in = task->inputs[0].batches[0];
     weir_batch *out = weir_output_like(task, 0, 0);
     weir_runs runs;
+    double recovery = self->recovery * task->job->dt;
+    int64_t recovers;
     sir_part *parts;
     sir_step s;
 
@@ -256,8 +293,9 @@ static weir_status sir_process(weir_task *task)
     parts = sir_parts(task, &runs);
     if (parts == NULL)
         return WEIR_FAILED;
+    sir_limits(&recovery, 1, &recovers);
     s = (sir_step){ .random_key = task->random_key, .step = (uint32_t)task->step,
-                    .recover = sir_chance_of(self->recovery * task->job->dt),
+                    .recover = sir_chance_of(recovers),
                     .keys = in->keys, .dense = weir_keys_dense(task, 0),
                     .ill = in->columns[self->ill], .immune = in->columns[self->immune],
                     .next_ill = out->columns[self->out_ill],
