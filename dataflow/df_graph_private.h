@@ -112,6 +112,7 @@ typedef struct graph_thread {
     graph_scratch scratch;
     df_batch **local;           /* [streams]: made by the running task */
     uint64_t random;            /* of the shuffling scheduler */
+    uint64_t clock;             /* nanoseconds when the running task's vertex began */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
