@@ -26,8 +26,8 @@ static const town small = { 23, 31 }, large = { 3, 2501 };
 
 static const double infection = 1.8, recovery = 0.45, dt = 0.25;
 
-static df_plan *outbreak(town in, uint32_t key_groups, const char *size_column, const weir_compute *items,
-                         uint32_t count)
+static df_draft *outbreak_draft(town in, uint32_t key_groups, const char *size_column,
+                                const weir_compute *items, uint32_t count)
 {
     static char population[256], aggregate[256], sir[256];
     df_draft *draft = job_new("outbreak", STEPS);
@@ -51,6 +51,14 @@ static df_plan *outbreak(town in, uint32_t key_groups, const char *size_column, 
     job_operator(draft, "born", job_kind("population"), population, NULL);
     job_operator(draft, "meet", job_kind("sir"), sir, "agents=people places=rooms");
     job_operator(draft, "rooms", job_kind("aggregate"), aggregate, "in=people");
+    return draft;
+}
+
+static df_plan *outbreak(town in, uint32_t key_groups, const char *size_column, const weir_compute *items,
+                         uint32_t count)
+{
+    df_draft *draft = outbreak_draft(in, key_groups, size_column, items, count);
+
     return job_plan(&draft);
 }
 
@@ -129,6 +137,101 @@ static void test_against_one_loop(void **state)
     }
 }
 
+/* ---- people whose ids have gaps, and who stand among those of other places ---- */
+
+enum { SCATTERED = 2600, SCATTERED_PLACES = 9 };
+
+static uint64_t scattered_key(uint32_t i)
+{
+    return 3 * (uint64_t)i + 1;
+}
+
+static uint32_t scattered_place(uint32_t i)
+{
+    return i % 11 == 0 ? 8 : i < 1500 ? 1 : i / 200 % 8;
+}
+
+static weir_status scattered_plan(weir_plan *plan, void *options)
+{
+    (void)options;
+    weir_plan_add(plan, 0, "place", WEIR_U32);
+    weir_plan_add(plan, 0, "ill", WEIR_U8);
+    weir_plan_add(plan, 0, "immune", WEIR_U8);
+    return WEIR_OK;
+}
+
+static weir_status scattered_process(weir_task *task)
+{
+    weir_batch *out = weir_output(task, 0, SCATTERED);
+
+    for (uint32_t i = 0; out != NULL && i < SCATTERED; i++) {
+        out->keys[i] = scattered_key(i);
+        ((uint32_t *)out->columns[0])[i] = scattered_place(i);
+        ((uint8_t *)out->columns[1])[i] = i % 50 == 3;
+        ((uint8_t *)out->columns[2])[i] = 0;
+    }
+    return out == NULL ? WEIR_FAILED : WEIR_OK;
+}
+
+static const weir_option no_options[] = { { 0 } };
+
+static const weir_operator scattered = {
+    .api_version = WEIR_API_VERSION, .name = "scattered", .help = "", .role = WEIR_SOURCE,
+    .outputs = { "out" }, .options = no_options, .options_size = sizeof(int), .plan = scattered_plan,
+    .process = scattered_process,
+};
+
+static void scattered_step(person *people, uint64_t step)
+{
+    uint64_t random_key = XXH3_64bits_withSeed("meet", 4, 5);
+    uint32_t ill[SCATTERED_PLACES] = { 0 }, size[SCATTERED_PLACES] = { 0 };
+
+    for (uint32_t i = 0; i < SCATTERED; i++) {
+        ill[scattered_place(i)] += people[i].ill;
+        size[scattered_place(i)]++;
+    }
+    for (uint32_t i = 0; i < SCATTERED; i++) {
+        uint32_t place = scattered_place(i);
+        uint32_t word = kern_philox_one_row(random_key, scattered_key(i), (uint32_t)step, 0);
+
+        if (people[i].ill && happens(recovery * dt, word)) {
+            people[i].ill = false;
+            people[i].immune = true;
+        } else if (!people[i].ill && !people[i].immune &&
+                   happens(infection * ((double)ill[place] / size[place]) * dt, word)) {
+            people[i].ill = true;
+        }
+    }
+}
+
+static void test_scattered(void **state)
+{
+    static person people[SCATTERED];
+
+    (void)state;
+    for (uint32_t key_groups = 1; key_groups < 4; key_groups++) {
+        df_draft *draft = outbreak_draft(small, key_groups, NULL, both, 2);
+        df_plan *plan;
+        table t;
+
+        draft->operators[0].kind = &scattered;
+        plan = job_plan(&draft);
+        for (uint32_t i = 0; i < SCATTERED; i++)
+            people[i] = (person){ .ill = i % 50 == 3 };
+        for (uint64_t step = 0; step < STEPS; step++)
+            scattered_step(people, step);
+        table_run(&t, plan, STEPS, "people", 3);
+        assert_int_equal(t.count, SCATTERED);
+        for (uint32_t i = 0; i < SCATTERED; i++) {
+            assert_int_equal(t.keys[i], scattered_key(i));
+            assert_int_equal(table_get(&t, "ill", i), people[i].ill);
+            assert_int_equal(table_get(&t, "immune", i), people[i].immune);
+        }
+        table_fini(&t);
+        df_plan_free(&plan);
+    }
+}
+
 /* ---- what makes no sense ---- */
 
 static void fails(const char *size_column, const weir_compute *items, const char *text)
@@ -189,8 +292,6 @@ static weir_status nowhere_process(weir_task *task)
     return WEIR_OK;
 }
 
-static const weir_option no_options[] = { { 0 } };
-
 static const weir_operator nowhere = {
     .api_version = WEIR_API_VERSION, .name = "nowhere", .help = "", .role = WEIR_SOURCE,
     .outputs = { "out" }, .options = no_options, .options_size = sizeof(int), .plan = nowhere_plan,
@@ -229,7 +330,7 @@ static void test_unknown_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_one_loop),
+        cmocka_unit_test(test_against_one_loop), cmocka_unit_test(test_scattered),
         cmocka_unit_test(test_senseless_places),
         cmocka_unit_test(test_unknown_place),
     };
