@@ -447,16 +447,48 @@ static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
     }
 }
 #else
+static inline uint32_t philox_any_slow(const uint8_t *classes, uint32_t blocks)
+{
+    uint32_t any = 0;
+
+    for (uint32_t b = 0; b < 8 && b < blocks; b++) {
+        uint32_t rows;
+        memcpy(&rows, classes + 4 * b, sizeof rows);
+        any |= (uint32_t)(rows != 0) << b;
+    }
+    return any;
+}
+
+/* The bits of the blocks, of eight at most, of which a row is in a class. */
+#if defined(__AVX2__)
+static inline uint32_t philox_any(const uint8_t *classes, uint32_t blocks)
+{
+    __m256i rows, none;
+
+    if (blocks < 8)
+        return philox_any_slow(classes, blocks);
+    rows = _mm256_loadu_si256((const __m256i *)classes);
+    none = _mm256_cmpeq_epi32(rows, _mm256_setzero_si256());
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(none)) ^ 0xff;
+}
+#else
+static inline uint32_t philox_any(const uint8_t *classes, uint32_t blocks)
+{
+    return philox_any_slow(classes, blocks);
+}
+#endif
+
 static void philox_close_up(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
     uint32_t count = 0;
 
-    for (uint32_t b = first; b < end; b++) {
-        uint32_t rows;
-        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
-        list->numbers[count] = b;
-        list->classes[count] = rows;
-        count += rows != 0;
+    for (uint32_t b = first; b < end; b += 8) {
+        uint32_t any = philox_any(classes + 4 * (size_t)b, end - b);
+        for (; any != 0; any &= any - 1, count++) {
+            uint32_t number = b + (uint32_t)__builtin_ctz(any);
+            list->numbers[count] = number;
+            memcpy(list->classes + count, classes + 4 * (size_t)number, sizeof *list->classes);
+        }
     }
     list->count = count;
 }
@@ -466,12 +498,12 @@ static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
 {
     uint32_t count = 0;
 
-    for (uint32_t b = first; b < end; b++) {
-        uint32_t rows, found;
-        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
-        found = rows != 0 ? list->happens[count] : 0;
-        memcpy(happens + 4 * (size_t)b, &found, sizeof found);
-        count += rows != 0;
+    memset(happens + 4 * (size_t)first, 0, 4 * (size_t)(end - first));
+    for (uint32_t b = first; b < end; b += 8) {
+        uint32_t any = philox_any(classes + 4 * (size_t)b, end - b);
+        for (; any != 0; any &= any - 1, count++)
+            memcpy(happens + 4 * (size_t)(b + (uint32_t)__builtin_ctz(any)), list->happens + count,
+                   sizeof *list->happens);
     }
 }
 #endif
