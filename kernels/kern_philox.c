@@ -447,65 +447,101 @@ static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
     }
 }
 #else
-static inline uint32_t philox_any_slow(const uint8_t *classes, uint32_t blocks)
+static void philox_close_up_each(const uint8_t *classes, uint32_t first, uint32_t end,
+                                 philox_list *list)
 {
-    uint32_t any = 0;
+    uint32_t count = list->count;
 
-    for (uint32_t b = 0; b < 8 && b < blocks; b++) {
+    for (uint32_t b = first; b < end; b++) {
         uint32_t rows;
-        memcpy(&rows, classes + 4 * b, sizeof rows);
-        any |= (uint32_t)(rows != 0) << b;
+        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
+        list->numbers[count] = b;
+        list->classes[count] = rows;
+        count += rows != 0;
     }
-    return any;
+    list->count = count;
 }
 
-/* The bits of the blocks, of eight at most, of which a row is in a class. */
+static void philox_spread_each(const uint8_t *classes, uint32_t first, uint32_t end,
+                               const uint32_t *found, uint8_t *happens)
+{
+    for (uint32_t b = first; b < end; b++) {
+        uint32_t rows, here;
+        memcpy(&rows, classes + 4 * (size_t)b, sizeof rows);
+        here = rows != 0 ? *found++ : 0;
+        memcpy(happens + 4 * (size_t)b, &here, sizeof here);
+    }
+}
+
 #if defined(__AVX2__)
-static inline uint32_t philox_any(const uint8_t *classes, uint32_t blocks)
-{
-    __m256i rows, none;
+/* Eight blocks at a time, without an instruction that closes up or spreads lanes: their numbers, a byte
+ * each, are moved in a general register and then choose the lanes. */
+static const uint64_t philox_lane_bytes = 0x0706050403020100;
 
-    if (blocks < 8)
-        return philox_any_slow(classes, blocks);
-    rows = _mm256_loadu_si256((const __m256i *)classes);
-    none = _mm256_cmpeq_epi32(rows, _mm256_setzero_si256());
-    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(none)) ^ 0xff;
-}
-#else
-static inline uint32_t philox_any(const uint8_t *classes, uint32_t blocks)
+/* A byte of ones for each of eight blocks of which a row is in a class. */
+static inline uint64_t philox_any(__m256i rows)
 {
-    return philox_any_slow(classes, blocks);
+    __m256i none = _mm256_cmpeq_epi32(rows, _mm256_setzero_si256());
+    uint32_t any = (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(none)) ^ 0xff;
+
+    return _pdep_u64(any, 0x0101010101010101) * 0xff;
 }
-#endif
+
+static inline __m256i philox_choose_lanes(__m256i from, uint64_t lane_bytes)
+{
+    __m256i lanes = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)lane_bytes));
+
+    return _mm256_permutevar8x32_epi32(from, lanes);
+}
 
 static void philox_close_up(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
 {
-    uint32_t count = 0;
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    uint32_t b = first, count = 0;
 
-    for (uint32_t b = first; b < end; b += 8) {
-        uint32_t any = philox_any(classes + 4 * (size_t)b, end - b);
-        for (; any != 0; any &= any - 1, count++) {
-            uint32_t number = b + (uint32_t)__builtin_ctz(any);
-            list->numbers[count] = number;
-            memcpy(list->classes + count, classes + 4 * (size_t)number, sizeof *list->classes);
-        }
+    for (; end - b >= 8; b += 8) {
+        __m256i rows = _mm256_loadu_si256((const __m256i *)(classes + 4 * (size_t)b));
+        __m256i numbers = _mm256_add_epi32(lanes, _mm256_set1_epi32((int)b));
+        uint64_t any = philox_any(rows), chosen = _pext_u64(philox_lane_bytes, any);
+
+        _mm256_storeu_si256((__m256i *)(list->numbers + count), philox_choose_lanes(numbers, chosen));
+        _mm256_storeu_si256((__m256i *)(list->classes + count), philox_choose_lanes(rows, chosen));
+        count += (uint32_t)__builtin_popcountll(any) / 8;
     }
     list->count = count;
+    philox_close_up_each(classes, b, end, list);
 }
 
 static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
                           const philox_list *list, uint8_t *happens)
 {
-    uint32_t count = 0;
+    uint32_t b = first, count = 0;
 
-    memset(happens + 4 * (size_t)first, 0, 4 * (size_t)(end - first));
-    for (uint32_t b = first; b < end; b += 8) {
-        uint32_t any = philox_any(classes + 4 * (size_t)b, end - b);
-        for (; any != 0; any &= any - 1, count++)
-            memcpy(happens + 4 * (size_t)(b + (uint32_t)__builtin_ctz(any)), list->happens + count,
-                   sizeof *list->happens);
+    for (; end - b >= 8; b += 8) {
+        __m256i rows = _mm256_loadu_si256((const __m256i *)(classes + 4 * (size_t)b));
+        __m256i found = _mm256_loadu_si256((const __m256i *)(list->happens + count));
+        __m256i none = _mm256_cmpeq_epi32(rows, _mm256_setzero_si256());
+        uint64_t any = philox_any(rows);
+
+        found = philox_choose_lanes(found, _pdep_u64(philox_lane_bytes, any));
+        _mm256_storeu_si256((__m256i *)(happens + 4 * (size_t)b), _mm256_andnot_si256(none, found));
+        count += (uint32_t)__builtin_popcountll(any) / 8;
     }
+    philox_spread_each(classes, b, end, list->happens + count, happens);
 }
+#else
+static void philox_close_up(const uint8_t *classes, uint32_t first, uint32_t end, philox_list *list)
+{
+    list->count = 0;
+    philox_close_up_each(classes, first, end, list);
+}
+
+static void philox_spread(const uint8_t *classes, uint32_t first, uint32_t end,
+                          const philox_list *list, uint8_t *happens)
+{
+    philox_spread_each(classes, first, end, list->happens, happens);
+}
+#endif
 #endif
 
 /* What fills the last vectors: rows in no class. */
