@@ -28,8 +28,10 @@ CFLAGS_ALL   = -std=c17 $(OPT) $(WARN) $(BASE) -I. -I$(B) $(CFLAGS)
 # Two of clang's C++ checks need a run-time library that a program linked as C has not.
 SANXX := $(if $(SAN),$(if $(findstring clang,$(CXX)),-fno-sanitize=function$(comma)vptr))
 CXXFLAGS_ALL = -std=c++17 $(OPT) -Wall -Wextra $(BASE) $(SANXX) -fno-exceptions -fno-rtti -I. $(CXXFLAGS)
-ARCH_v3 := -march=x86-64-v3
-ARCH_v4 := -march=x86-64-v4 -mprefer-vector-width=512
+# Within a file, the library calls and inlines its own functions though a program could replace them.
+LIBF    := -fno-semantic-interposition
+ARCH_v3 := -march=x86-64-v3 $(LIBF)
+ARCH_v4 := -march=x86-64-v4 -mprefer-vector-width=512 $(LIBF)
 HDF5_CFLAGS := $(shell pkg-config --cflags hdf5 2>/dev/null)
 HDF5_LIBS   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
 

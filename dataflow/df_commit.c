@@ -6,7 +6,6 @@
  * keeps the order of arrival, and a repair of the few places where keys are not ascending. */
 #include "dataflow/df_graph_private.h"
 #include "dataflow/df_space.h"
-#include "kernels/kern_runs.h"
 #include "kernels/kern_sort.h"
 
 #include <string.h>
@@ -504,7 +503,7 @@ static bool share_whole(merge *m)
     const weir_batch *from = m->large.batch;
 
     if (from == NULL || m->small_count > 0 || m->large.cells != NULL ||
-        !kern_ascending(from->keys, from->row_count))
+        !graph_keys_ascending(from))
         return false;
     m->out->view.row_count = from->row_count;
     df_batch_share(m->out, DF_KEYS, from, 0);

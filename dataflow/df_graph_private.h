@@ -147,6 +147,7 @@ typedef struct graph_thread {
     uint64_t random;            /* of the shuffling scheduler */
     bool held;                  /* what the running task made for the next tick is held back */
     uint32_t left_tasks;        /* run since it last told of what was left */
+    uint64_t clock;             /* nanoseconds when the running task's vertex began */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;
@@ -363,6 +364,19 @@ void graph_capture_rest(df_graph *graph);
 /* The bound rises. Under the graph's lock; the feeder. */
 void graph_capture_granted(df_graph *graph, uint64_t end);
 
+/* ---- df_facts.c ---- */
+/* Whether a batch's keys are strictly ascending. */
+bool graph_keys_ascending(const weir_batch *batch);
+/* A value of a column of whole numbers. */
+uint64_t graph_key_at(const weir_batch *batch, uint32_t column, uint32_t row);
+/* See weir_column_runs. Borrowed until the task's end. False: out of memory. */
+bool graph_column_runs(graph_thread *thread, const weir_batch *batch, uint32_t column,
+                       weir_runs *runs) DF_MUST_CHECK;
+/* to[i] is the value of the run that row i is in; values null: the run's number. */
+void graph_spread_runs(const weir_runs *runs, const uint32_t *values, uint32_t *to);
+/* For each row the number of its run, if that is remembered; else null. Borrowed as long as the batch. */
+const uint32_t *graph_run_numbers(graph_thread *thread, const weir_batch *batch, uint32_t column);
+
 /* ---- df_route.c ---- */
 /* What travels on an edge that routes rows; takes nothing, returns a batch of its own or null after
  * graph_fail. */
@@ -381,6 +395,22 @@ void graph_print_batch(df_graph *graph, uint32_t print, uint32_t slot, const wei
 /* Combine the hashes of a complete step: of the states that entered it (made a tick before) and of the
  * streams made in it. Fills the graph's fingerprint and returns the view. */
 df_step_print graph_print_step(df_graph *graph, uint64_t step);
+
+/* What an error says of rows that the plan has proved to stay in their key group. */
+#define GRAPH_NOT_AT_HOME "%llu is not the number of a run here: a kind has changed a column that it passes, " \
+                          "or made one that is not what it declared"
+
+/* The first of these keys that is not one of this key group's dense range, or count. */
+static inline uint32_t graph_find_stranger(const df_partition *part, uint32_t key_group,
+                                           const uint64_t *keys, uint32_t count)
+{
+    uint64_t begin = df_partition_begin(part, key_group), end = df_partition_begin(part, key_group + 1);
+    uint32_t i = 0;
+
+    while (i < count && keys[i] - begin < end - begin)
+        i++;
+    return i;
+}
 
 /* Add to a counter that only this thread writes. */
 static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)

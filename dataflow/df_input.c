@@ -3,7 +3,6 @@
  * Order: batches of several key groups reach a kind in ascending (key group, stream) order, whatever
  * order they arrived in; a looked-up table is in ascending key order. */
 #include "dataflow/df_task_private.h"
-#include "kernels/kern_runs.h"
 #include "kernels/kern_sort.h"
 
 #include <string.h>
@@ -147,6 +146,31 @@ static uint64_t take_mask(const task_frame *f, const graph_source *source, uint3
     return atomic_exchange_explicit(&e->masks[row * e->mask_words + w], 0, memory_order_relaxed);
 }
 
+static bool comes_from_home(const task_frame *f, const graph_source *source)
+{
+    return source->edge == DF_NONE ||
+           f->thread->graph->plan->edges[source->edge].fan == DF_FAN_SAME;
+}
+
+/* This key group's own partial rows, in the order of the streams; as below, only of who has any. */
+static bool read_keyed_at_home(task_frame *f, uint32_t port, const df_port *p,
+                               const graph_source *sources)
+{
+    const weir_batch **list = graph_scratch_get(f->thread, sizeof *list * p->stream_count);
+    uint32_t count = 0;
+
+    if (list == NULL)
+        return false;
+    for (uint32_t k = 0; k < p->stream_count; k++) {
+        const df_batch *batch = own_batch(f, &sources[k], f->task.key_group);
+        if (batch->view.row_count > 0)
+            list[count++] = &batch->view;
+    }
+    f->inputs[port].batches = list;
+    f->inputs[port].batch_count = count;
+    return true;
+}
+
 /* The rows that were sent here, by ascending (source key group, stream): only sources whose bit is
  * set. */
 static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const graph_source *sources)
@@ -156,6 +180,8 @@ static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const gra
     uint64_t bits[DF_UNION_MAX];
     const weir_batch **list;
 
+    if (comes_from_home(f, &sources[0]))
+        return read_keyed_at_home(f, port, p, sources);
     for (uint32_t k = 0; k < p->stream_count; k++) {
         const graph_edge *e = &g->edges[sources[k].edge];
         total += e->from_groups;
@@ -185,28 +211,6 @@ static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const gra
 
 /* ---- lookup ---- */
 
-static uint64_t key_at(const weir_batch *batch, uint32_t column, uint32_t row)
-{
-    const void *values = batch->columns[column];
-
-    switch (batch->schema->columns[column].type) {
-    case WEIR_U8:
-        return ((const uint8_t *)values)[row];
-    case WEIR_U32:
-        return ((const uint32_t *)values)[row];
-    case WEIR_I32:
-        return (uint64_t)(int64_t)((const int32_t *)values)[row];
-    default:
-        return ((const uint64_t *)values)[row];
-    }
-}
-
-/* Asking rows [begin, next run's begin) that ask for one key. */
-typedef struct lookup_run {
-    uint64_t key;
-    uint32_t begin;
-} lookup_run;
-
 /* The place of a key in an ascending list, or WEIR_NO_ROW. */
 static uint32_t find_key(const uint64_t *keys, uint32_t count, uint64_t key)
 {
@@ -222,46 +226,38 @@ static uint32_t find_key(const uint64_t *keys, uint32_t count, uint64_t key)
     return low < count && keys[low] == key ? low : WEIR_NO_ROW;
 }
 
-/* The runs of equal keys in the asking column. Null: out of memory. */
-static lookup_run *find_runs(task_frame *f, const weir_batch *asking, uint32_t column, uint32_t *count)
+/* The distinct keys of the runs, ascending, into keys, and how many. False: out of memory. */
+static bool distinct_keys(task_frame *f, const weir_batch *asking, uint32_t column,
+                          const weir_runs *runs, uint64_t *keys, uint32_t *distinct)
 {
-    size_t size = weir_type_size(asking->schema->columns[column].type);
-    uint32_t n = asking->row_count, runs = 0;
-    lookup_run *list = graph_scratch_get(f->thread, (n + 1) * sizeof *list);
+    uint32_t count = runs->count;
 
-    for (uint32_t i = 0; list != NULL && i < n; runs++) {
-        list[runs] = (lookup_run){ .key = key_at(asking, column, i), .begin = i };
-        i = kern_run_end(asking->columns[column], size, i, n);
-    }
-    *count = runs;
-    return list;
+    for (uint32_t r = 0; r < count; r++)
+        keys[r] = graph_key_at(asking, column, runs->begins[r]);
+    *distinct = count;
+    if (runs->ascending)
+        return true;
+    kern_pair *pairs = graph_scratch_get(f->thread, 2ull * count * sizeof *pairs);
+    if (pairs == NULL)
+        return false;
+    for (uint32_t r = 0; r < count; r++)
+        pairs[r] = (kern_pair){ .key = keys[r] };
+    kern_sort_pairs(pairs, pairs + count, count);
+    *distinct = 0;
+    for (uint32_t r = 0; r < count; r++)
+        if (r == 0 || pairs[r].key != pairs[r - 1].key)
+            keys[(*distinct)++] = pairs[r].key;
+    return true;
 }
 
-/* The distinct keys of the runs, ascending, into keys, and how many. False: out of memory. */
-static bool distinct_keys(task_frame *f, const lookup_run *runs, uint32_t count, uint64_t *keys,
-                          uint32_t *distinct)
+/* Whether all keys of rows that never left belong to this key group, as the plan has proved. */
+static bool check_at_home(task_frame *f, const df_partition *part, const uint64_t *keys, uint32_t count)
 {
-    bool sorted = true;
+    uint32_t stranger = graph_find_stranger(part, f->task.key_group, keys, count);
 
-    *distinct = 0;
-    for (uint32_t r = 0; r < count; r++) {
-        keys[r] = runs[r].key;
-        sorted &= r == 0 || keys[r] >= keys[r - 1];
-    }
-    if (!sorted) {
-        kern_pair *pairs = graph_scratch_get(f->thread, 2ull * count * sizeof *pairs);
-        if (pairs == NULL)
-            return false;
-        for (uint32_t r = 0; r < count; r++)
-            pairs[r] = (kern_pair){ .key = keys[r] };
-        kern_sort_pairs(pairs, pairs + count, count);
-        for (uint32_t r = 0; r < count; r++)
-            keys[r] = pairs[r].key;
-    }
-    for (uint32_t r = 0; r < count; r++)
-        if (r == 0 || keys[r] != keys[r - 1])
-            keys[(*distinct)++] = keys[r];
-    return true;
+    if (stranger < count)
+        weir_fail(&f->task, WEIR_NO_ROW, GRAPH_NOT_AT_HOME, (unsigned long long)keys[stranger]);
+    return stranger == count;
 }
 
 /* Copy the rows of the keys that exist into a batch; rows_of[i] is key i's row there. */
@@ -270,16 +266,21 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
 {
     const df_graph *g = f->thread->graph;
     const df_stream *stream = &g->plan->streams[source->stream];
-    df_batch *out = df_batch_new(f->memory, &stream->schema, f->task.step, f->task.key_group);
+    bool home = comes_from_home(f, source);
+    df_batch *out;
     uint32_t found = 0;
 
+    if (home && !check_at_home(f, &stream->partition, keys, count))
+        return NULL;
+    out = df_batch_new(f->memory, &stream->schema, f->task.step, f->task.key_group);
     if (out == NULL || !df_batch_alloc(f->memory, out, count)) {
         df_batch_unref(f->memory, out);
         task_fail_memory(f);
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const df_batch *from = own_batch(f, source, df_partition_of(&stream->partition, keys[i]));
+        const df_batch *from = own_batch(f, source, home ? f->task.key_group
+                                                         : df_partition_of(&stream->partition, keys[i]));
         uint32_t row = from == NULL ? WEIR_NO_ROW : find_key(from->view.keys, from->view.row_count, keys[i]);
 
         rows_of[i] = row == WEIR_NO_ROW ? WEIR_NO_ROW : found;
@@ -297,39 +298,72 @@ static df_batch *fetch_rows(task_frame *f, const graph_source *source, const uin
     return out;
 }
 
-static void fill(uint32_t *to, uint32_t count, uint32_t value)
+/* For each asking row its row among those that were fetched. Where every key is there, once and in order,
+ * that is the number of its run, which is remembered with the asking column. Null: out of memory. */
+static const uint32_t *rows_of_runs(task_frame *f, const weir_batch *asking, uint32_t column,
+                                    const weir_runs *runs, const uint64_t *keys, uint32_t count,
+                                    const uint32_t *rows_of)
 {
+    const uint32_t *numbers = NULL;
+    bool in_order = runs->ascending;
+    uint32_t *row_of_run, *rows;
+
     for (uint32_t i = 0; i < count; i++)
-        to[i] = value;
+        in_order &= rows_of[i] == i;
+    if (in_order)
+        numbers = graph_run_numbers(f->thread, asking, column);
+    if (numbers != NULL)
+        return numbers;
+    row_of_run = graph_scratch_get(f->thread, (runs->count + 1ull) * sizeof *row_of_run);
+    rows = graph_scratch_get(f->thread, (asking->row_count + 1ull) * sizeof *rows);
+    if (row_of_run == NULL || rows == NULL)
+        return NULL;
+    for (uint32_t r = 0; r < runs->count; r++)
+        row_of_run[r] = rows_of[find_key(keys, count, graph_key_at(asking, column, runs->begins[r]))];
+    graph_spread_runs(runs, row_of_run, rows);
+    return rows;
+}
+
+/* The table of this key group, if it holds the keys that are asked for and no others: it need not be copied. */
+static df_batch *whole_table(task_frame *f, const graph_source *source, const uint64_t *keys,
+                             uint32_t count)
+{
+    df_batch *table = comes_from_home(f, source) ? own_batch(f, source, f->task.key_group) : NULL;
+
+    if (table == NULL || table->view.row_count != count ||
+        memcmp(table->view.keys, keys, count * sizeof *keys) != 0)
+        return NULL;
+    return df_batch_ref(table);
 }
 
 static bool read_lookup(task_frame *f, uint32_t port, const df_port *p, const graph_source *source)
 {
     const weir_input *first = &f->inputs[0];
     const weir_batch *asking = first->batches[first->exchange == WEIR_HALO ? WEIR_HALO_CENTRE : 0];
-    uint32_t n = asking->row_count, run_count, count;
-    lookup_run *runs = find_runs(f, asking, (uint32_t)p->column, &run_count);
-    uint32_t *rows = graph_scratch_get(f->thread, (n + 1) * sizeof *rows);
-    uint64_t *keys = graph_scratch_get(f->thread, (run_count + 1) * sizeof *keys);
-    uint32_t *rows_of = graph_scratch_get(f->thread, (run_count + 1) * sizeof *rows_of);
+    uint32_t column = (uint32_t)p->column, count;
     const weir_batch **list = graph_scratch_get(f->thread, sizeof *list);
+    weir_runs runs;
+    uint64_t *keys;
+    uint32_t *rows_of;
 
-    if (runs == NULL || rows == NULL || keys == NULL || rows_of == NULL || list == NULL ||
-        !distinct_keys(f, runs, run_count, keys, &count))
+    if (list == NULL || !graph_column_runs(f->thread, asking, column, &runs))
         return false;
-    f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
+    keys = graph_scratch_get(f->thread, (runs.count + 1ull) * sizeof *keys);
+    rows_of = graph_scratch_get(f->thread, (runs.count + 1ull) * sizeof *rows_of);
+    if (keys == NULL || rows_of == NULL || !distinct_keys(f, asking, column, &runs, keys, &count))
+        return false;
+    f->unions[port] = whole_table(f, source, keys, count);
+    for (uint32_t i = 0; f->unions[port] != NULL && i < count; i++)
+        rows_of[i] = i;
+    if (f->unions[port] == NULL)
+        f->unions[port] = fetch_rows(f, source, keys, count, rows_of);
     if (f->unions[port] == NULL)
         return false;
-    for (uint32_t r = 0; r < run_count; r++) {
-        uint32_t row = rows_of[find_key(keys, count, runs[r].key)];
-        uint32_t end = r + 1 < run_count ? runs[r + 1].begin : n;
-        fill(rows + runs[r].begin, end - runs[r].begin, row);
-    }
     list[0] = &f->unions[port]->view;
     f->inputs[port].batches = list;
     f->inputs[port].batch_count = 1;
-    f->inputs[port].rows = rows;
-    return true;
+    f->inputs[port].rows = rows_of_runs(f, asking, column, &runs, keys, count, rows_of);
+    return f->inputs[port].rows != NULL;
 }
 
 bool task_read_inputs(task_frame *f)

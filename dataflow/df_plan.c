@@ -97,7 +97,7 @@ static void make_state(plan_build *b, uint32_t index)
     df_vertex *v = &p->vertices[index];
 
     *v = (df_vertex){ .name = d->name.text, .role = DF_COMMIT, .state = index, .every_steps = 1,
-                      .birth_number = DF_NONE, .rows = UINT64_MAX };
+                      .birth_number = DF_NONE, .rows = UINT64_MAX, .run_column = -1 };
     v->port_count = 2;
     v->ports[0] = (df_port){ .name = "first", .exchange = WEIR_FORWARD, .column = -1 };
     v->ports[1] = (df_port){ .name = "next", .exchange = WEIR_FORWARD, .column = -1 };
@@ -116,7 +116,8 @@ static void make_operator(plan_build *b, uint32_t vertex)
 
     *v = (df_vertex){ .name = d->name.text, .role = DF_OPERATOR, .kind = d->kind,
                       .options = d->options, .every_steps = d->every_steps, .at_end = d->at_end,
-                      .birth_number = DF_NONE, .rows = UINT64_MAX, .state = DF_NONE };
+                      .birth_number = DF_NONE, .rows = UINT64_MAX, .run_column = -1,
+                      .state = DF_NONE };
     for (uint32_t o = 0; o < WEIR_PORTS_MAX && d->kind->outputs[o] != NULL; o++)
         add_stream(b, vertex, d->name.text,
                    strcmp(d->kind->outputs[o], "out") == 0 ? NULL : d->kind->outputs[o]);

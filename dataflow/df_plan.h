@@ -65,6 +65,7 @@ typedef struct df_stream {
      * column's index there, else -1. */
     int16_t passed[WEIR_COLUMNS_MAX];
     uint32_t passed_port;
+    int16_t run_column;      /* holds key / partition.run in all rows (df_plan_align.c); -1: none */
 } df_stream;
 
 typedef struct df_port {
@@ -101,11 +102,12 @@ typedef struct df_vertex {
     struct df_reader *readers;
     uint32_t stage;
     uint64_t rows, run;        /* a source's, if it told; else rows is UINT64_MAX */
+    int16_t run_column;        /* of a source's first output: holds key / run; -1: none does */
 } df_vertex;
 
 /* An input that crosses stages. */
 typedef enum df_fan {
-    DF_FAN_SAME = 1,   /* key group g feeds key group g */
+    DF_FAN_SAME = 1,   /* key group g feeds key group g: forward, and what stays at home by its key */
     DF_FAN_NEIGHBOURS, /* a tile feeds itself and its neighbours */
     DF_FAN_ALL,        /* every key group feeds every key group */
 } df_fan;

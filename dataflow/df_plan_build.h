@@ -36,6 +36,15 @@ void plan_call_kind(plan_build *build, uint32_t vertex);
 /* What a state needs of time: `first` from sources, `next` at every step. */
 void plan_check_time(plan_build *build);
 
+/* Find for each stream the column that holds the number of its rows' runs. The states are spread. */
+void plan_find_run_columns(df_plan *plan);
+/* Where a vertex groups by such a column, *part becomes how its groups are spread: with their rows. */
+void plan_group_at_home(const df_plan *plan, const df_vertex *vertex, df_partition *part);
+/* Whether what a spread vertex reads at a port comes from its own key group only. A commit's ports are
+ * another matter. */
+bool plan_stays_home(const df_plan *plan, const df_vertex *vertex, const df_port *port);
+bool plan_same_partition(const df_partition *a, const df_partition *b);
+
 /* Cut the spaces, spread every stream over key groups, and join vertices to stages. False: an error
  * was reported. */
 bool plan_lay_out(plan_build *build);

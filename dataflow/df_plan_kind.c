@@ -182,6 +182,11 @@ void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run)
     vertex_of(plan)->run = run;
 }
 
+void weir_plan_run_column(weir_plan *plan, int column)
+{
+    vertex_of(plan)->run_column = (int16_t)column;
+}
+
 static int add_private(weir_plan *plan, weir_schema **schema, const char *name, weir_type type)
 {
     if (*schema == NULL)

@@ -1,9 +1,9 @@
 /* The layout of a checked plan: spaces cut into tiles, streams spread over key groups, vertices
  * joined to stages, and the edges between stages.
  *
- * A vertex joins the stage of its producers when all of its inputs are forward, at its own tick, from
- * that one stage: then nothing else can make it wait. Every other vertex begins a stage. So stages
- * form no loop where vertices form none. */
+ * A vertex joins the stage of its producers when all of its inputs come from its own key group, at its own
+ * tick from that one stage, or from commits of the tick before: then no task of this tick can make it
+ * wait. Every other vertex begins a stage. So stages form no loop where vertices form none. */
 #include "dataflow/df_plan_build.h"
 #include "dataflow/df_space.h"
 
@@ -96,7 +96,7 @@ static df_partition source_partition(const df_plan *p, uint32_t vertex)
     return part;
 }
 
-static bool same_partition(const df_partition *a, const df_partition *b)
+bool plan_same_partition(const df_partition *a, const df_partition *b)
 {
     return a->kind == b->kind && a->key_groups == b->key_groups && a->space == b->space &&
            a->rows == b->rows && a->run == b->run;
@@ -112,7 +112,7 @@ static bool check_forward(plan_build *b, uint32_t vertex)
             const df_stream *s = &p->streams[v->ports[q].streams[k]];
             if (v->ports[q].exchange != WEIR_FORWARD && v->ports[q].exchange != WEIR_HALO)
                 continue;
-            if (!same_partition(&s->partition, &v->partition)) {
+            if (!plan_same_partition(&s->partition, &v->partition)) {
                 df_report_add(b->report, plan_draft_of(b, vertex)->name.place,
                               "operator \"%s\": the rows of \"%s\" and \"%s\" live in different key "
                               "groups and cannot be joined row by row", v->name, s->name,
@@ -129,27 +129,35 @@ static bool check_forward(plan_build *b, uint32_t vertex)
     return true;
 }
 
+static df_partition vertex_partition(const df_plan *p, uint32_t vertex)
+{
+    const df_vertex *v = &p->vertices[vertex];
+    df_partition part = { .kind = DF_PART_HASH, .key_groups = p->key_groups, .space = DF_NONE };
+
+    if (v->port_count == 0)
+        return source_partition(p, vertex);
+    if (v->ports[0].exchange == WEIR_GATHER)
+        return (df_partition){ .kind = DF_PART_ONE, .key_groups = 1, .space = DF_NONE };
+    if (v->ports[0].exchange != WEIR_KEY_BY)
+        return p->streams[v->ports[0].streams[0]].partition;
+    plan_group_at_home(p, v, &part);
+    return part;
+}
+
 static bool spread(plan_build *b)
 {
     df_plan *p = b->plan;
 
     for (uint32_t i = 0; i < p->state_count; i++)
         spread_state(p, &p->states[i]);
+    plan_find_run_columns(p);
     for (uint32_t i = 0; i < p->vertex_count; i++) {
         uint32_t vertex = p->order[i];
         df_vertex *v = &p->vertices[vertex];
 
         if (v->role == DF_COMMIT)
             continue;
-        if (v->port_count == 0)
-            v->partition = source_partition(p, vertex);
-        else if (v->ports[0].exchange == WEIR_KEY_BY)
-            v->partition = (df_partition){ .kind = DF_PART_HASH, .key_groups = p->key_groups,
-                                           .space = DF_NONE };
-        else if (v->ports[0].exchange == WEIR_GATHER)
-            v->partition = (df_partition){ .kind = DF_PART_ONE, .key_groups = 1, .space = DF_NONE };
-        else
-            v->partition = p->streams[v->ports[0].streams[0]].partition;
+        v->partition = vertex_partition(p, vertex);
         for (uint32_t o = 0; o < v->out_count; o++)
             p->streams[v->outs[o]].partition = v->partition;
         if (!check_forward(b, vertex))
@@ -164,10 +172,20 @@ static bool spread(plan_build *b)
 static bool stays_in_task(const df_plan *p, const df_vertex *v, const df_port *port,
                           const df_stream *s)
 {
-    if (port->exchange != WEIR_FORWARD || p->vertices[s->vertex].role == DF_COMMIT)
+    if (p->vertices[s->vertex].role == DF_COMMIT)
         return false;
-    return v->role == DF_OPERATOR ||
-           (v->partition.kind != DF_PART_SPACE && same_partition(&s->partition, &v->partition));
+    if (v->role == DF_OPERATOR)
+        return port->exchange != WEIR_KEY_BY && plan_stays_home(p, v, port);
+    return
+           (v->partition.kind != DF_PART_SPACE && plan_same_partition(&s->partition, &v->partition));
+}
+
+/* Whether one input comes from this key group's commits of the tick before: it is there when the task of
+ * the stage that the vertex joins may begin, or that task waits for it. */
+static bool from_own_past(const df_plan *p, const df_vertex *v, const df_port *port, const df_stream *s)
+{
+    return v->role == DF_OPERATOR && p->vertices[s->vertex].role == DF_COMMIT &&
+           plan_stays_home(p, v, port);
 }
 
 /* The stage that a vertex can join, or DF_NONE. A commit's `first` is filled once, by a stage of its
@@ -183,6 +201,8 @@ static uint32_t stage_to_join(const df_plan *p, const df_vertex *v)
             const df_stream *s = &p->streams[v->ports[q].streams[k]];
             uint32_t of = p->vertices[s->vertex].stage;
 
+            if (from_own_past(p, v, &v->ports[q], s))
+                continue;
             if (!stays_in_task(p, v, &v->ports[q], s) || (stage != DF_NONE && stage != of))
                 return DF_NONE;
             stage = of;
@@ -224,14 +244,15 @@ static void describe_edge(const df_plan *p, df_edge *e)
 {
     const df_vertex *v = &p->vertices[e->vertex];
     const df_stream *s = &p->streams[e->stream];
-    weir_exchange exchange = v->ports[e->port].exchange;
+    const df_port *port = &v->ports[e->port];
+    bool home;
 
     e->from = p->vertices[s->vertex].stage;
     e->to = v->stage;
     e->ticks = p->vertices[s->vertex].role == DF_COMMIT ? 1 : 0;
     if (v->role == DF_COMMIT) {
         const df_state *state = &p->states[v->state];
-        bool same = same_partition(&s->partition, &v->partition);
+        bool same = plan_same_partition(&s->partition, &v->partition);
 
         e->routed = state->space != DF_NONE || !same;
         e->fan = !e->routed ? DF_FAN_SAME
@@ -239,10 +260,11 @@ static void describe_edge(const df_plan *p, df_edge *e)
                                                   : DF_FAN_ALL;
         return;
     }
-    e->routed = exchange == WEIR_KEY_BY;
-    e->fan = exchange == WEIR_FORWARD ? DF_FAN_SAME
-             : exchange == WEIR_HALO  ? DF_FAN_NEIGHBOURS
-                                      : DF_FAN_ALL;
+    home = plan_stays_home(p, v, port);
+    e->routed = port->exchange == WEIR_KEY_BY && !home;
+    e->fan = home                          ? DF_FAN_SAME
+             : port->exchange == WEIR_HALO ? DF_FAN_NEIGHBOURS
+                                           : DF_FAN_ALL;
 }
 
 static void visit_inputs(df_plan *p, uint32_t vertex, df_edge *edges)

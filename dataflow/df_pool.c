@@ -11,6 +11,7 @@
 #define POOL_ALIGN       64u
 #define POOL_SIZE_MIN    256u                /* of the smallest class, header included */
 #define POOL_STEPS       8u                  /* classes per doubling */
+#define POOL_STEP_SHIFT  5u                  /* of the smallest doubling: a step is 2^5 bytes */
 #define POOL_CLASSES     (POOL_STEPS * 32)   /* up to 2^40 bytes */
 #define POOL_CACHE_BYTES (256u << 10)        /* free bytes of a class that a thread keeps ... */
 #define POOL_CACHE_MIN   4u                  /* ... but at least so many buffers */
@@ -24,10 +25,14 @@ typedef struct pool_buffer {
     uint32_t class_index;
     struct pool_buffer *next; /* while free */
     df_pool *pool;
-    char pad[POOL_ALIGN - 24];
+    _Atomic uint64_t fact;
+    _Atomic(void *) note;
+    char pad[POOL_ALIGN - 40];
 } pool_buffer;
 
 _Static_assert(sizeof(pool_buffer) == POOL_ALIGN, "data follow the header at the alignment");
+
+_Static_assert(POOL_SIZE_MIN == POOL_STEPS << POOL_STEP_SHIFT, "a doubling has POOL_STEPS steps");
 
 typedef struct pool_list {
     pool_buffer *first;
@@ -73,15 +78,15 @@ static size_t class_size(uint32_t index)
 /* A class that holds `size` bytes: the smallest, but for the rounding to the alignment. */
 static uint32_t class_of(size_t size)
 {
-    uint32_t shift, step;
+    uint32_t shift, step_shift;
     size_t base;
 
     if (size <= POOL_SIZE_MIN)
         return 0;
     shift = (uint32_t)(63 - __builtin_clzll(size / POOL_SIZE_MIN));
+    step_shift = shift + POOL_STEP_SHIFT;
     base = (size_t)POOL_SIZE_MIN << shift;
-    step = (uint32_t)((size - base + base / POOL_STEPS - 1) / (base / POOL_STEPS));
-    return shift * POOL_STEPS + step;
+    return shift * POOL_STEPS + (uint32_t)((size - base + ((size_t)1 << step_shift) - 1) >> step_shift);
 }
 
 df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err)
@@ -223,6 +228,8 @@ static pool_buffer *carve(df_pool *pool, uint32_t index)
         pool->free_begin += size;
         buffer->class_index = index;
         buffer->pool = pool;
+        atomic_init(&buffer->fact, 0);
+        atomic_init(&buffer->note, NULL);
         pool->carved++;
     }
     pthread_mutex_unlock(&pool->chunk_lock);
@@ -283,12 +290,50 @@ bool df_pool_drop(void *data)
            atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
 }
 
+uint64_t df_pool_fact(const void *data)
+{
+    return atomic_load_explicit(&buffer_of(data)->fact, memory_order_relaxed);
+}
+
+void df_pool_set_fact(void *data, uint64_t fact)
+{
+    atomic_store_explicit(&buffer_of(data)->fact, fact, memory_order_relaxed);
+}
+
+void *df_pool_note(const void *data)
+{
+    return atomic_load_explicit(&buffer_of(data)->note, memory_order_acquire);
+}
+
+void df_pool_set_note(uint32_t thread, void *data, void **note)
+{
+    void *none = NULL;
+
+    if (!atomic_compare_exchange_strong_explicit(&buffer_of(data)->note, &none, *note,
+                                                 memory_order_acq_rel, memory_order_acquire))
+        df_pool_unref(thread, *note);
+    *note = NULL;
+}
+
+/* Nobody holds the buffer any more. */
+static void forget(uint32_t thread, pool_buffer *buffer)
+{
+    void *note = atomic_load_explicit(&buffer->note, memory_order_relaxed);
+
+    atomic_store_explicit(&buffer->fact, 0, memory_order_relaxed);
+    if (note == NULL)
+        return;
+    atomic_store_explicit(&buffer->note, NULL, memory_order_relaxed);
+    df_pool_unref(thread, note);
+}
+
 void df_pool_recycle(uint32_t thread, void *data)
 {
     pool_buffer *buffer = buffer_of(data);
     df_pool *pool = buffer->pool;
     pool_list *cache = &pool->caches[thread].lists[buffer->class_index];
 
+    forget(thread, buffer);
     list_push(cache, buffer);
     if (cache->count > cache_limit(buffer->class_index))
         spill(pool, cache, buffer->class_index);

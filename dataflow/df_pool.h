@@ -34,6 +34,16 @@ void df_pool_unref(uint32_t thread, void *buffer);
 bool df_pool_drop(void *buffer) DF_MUST_CHECK;
 void df_pool_recycle(uint32_t thread, void *buffer);
 
+/* What somebody has found out about the contents of a buffer that will not change any more, kept with it
+ * until it is recycled. Any thread may ask and tell at any time; all find the same.
+ * A fact is a number; 0: none was told. */
+uint64_t df_pool_fact(const void *buffer);
+void df_pool_set_fact(void *buffer, uint64_t fact);
+/* A note is another buffer; null: there is none. Whoever sets it gives it away (*note becomes null): if
+ * another thread was faster, that thread's note stays. */
+void *df_pool_note(const void *buffer);
+void df_pool_set_note(uint32_t thread, void *buffer, void **note);
+
 /* Whether no buffer is in use. Nobody may use the pool meanwhile. */
 bool df_pool_idle(const df_pool *pool);
 

@@ -325,6 +325,15 @@ static uint64_t rows_in(const task_frame *f)
     return rows;
 }
 
+/* A vertex has run; what follows in the task begins now. Asking for the time costs as much as a small batch. */
+static void count_time(graph_thread *t, graph_vertex_count *count)
+{
+    uint64_t now = nanoseconds();
+
+    graph_count(&count->nanoseconds, now - t->clock);
+    t->clock = now;
+}
+
 static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
 {
     df_graph *g = t->graph;
@@ -332,7 +341,6 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
     graph_vertex *gv = &g->vertices[vertex];
     graph_vertex_count *count = &t->vertices[vertex];
     task_frame f;
-    uint64_t begin = nanoseconds();
     bool ok;
 
     start_frame(&f, t, vertex, key_group, slot);
@@ -367,7 +375,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         }
         t->local[v->outs[o]] = f.outputs[o];
     }
-    graph_count(&count->nanoseconds, nanoseconds() - begin);
+    count_time(t, count);
     return true;
 }
 
@@ -403,7 +411,6 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
     df_graph *g = t->graph;
     const df_vertex *v = &g->plan->vertices[vertex];
     graph_vertex_count *count = &t->vertices[vertex];
-    uint64_t begin = nanoseconds();
     df_batch *batch = graph_commit(t, vertex, key_group, slot);
 
     if (batch == NULL)
@@ -420,7 +427,7 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
     graph_count(&t->rows, batch->view.row_count);
     graph_count(&count->calls, 1);
     graph_count(&count->rows_out, batch->view.row_count);
-    graph_count(&count->nanoseconds, nanoseconds() - begin);
+    count_time(t, count);
     return true;
 }
 
@@ -445,6 +452,37 @@ static df_batch *combine(graph_thread *t, const df_edge *e, uint32_t key_group, 
     if (!ok)
         drop_outputs(&f);
     return f.outputs[0];
+}
+
+/* Whether partial rows that are not routed are all this key group's own, as the plan has proved. */
+static bool check_partial(df_graph *g, const df_edge *e, uint32_t slot, const df_batch *partial)
+{
+    const df_vertex *v = &g->plan->vertices[e->vertex];
+    const weir_batch *rows = &partial->view;
+    uint32_t stranger;
+
+    if (v->ports[e->port].exchange != WEIR_KEY_BY)
+        return true;
+    stranger = graph_find_stranger(&v->partition, rows->key_group, rows->keys, rows->row_count);
+    if (stranger < rows->row_count)
+        graph_fail(g, g->ticks[slot].tick, e->vertex, rows->key_group, WEIR_NO_ROW, DF_EINVAL,
+                   GRAPH_NOT_AT_HOME, (unsigned long long)rows->keys[stranger]);
+    return stranger == rows->row_count;
+}
+
+/* What travels to an aggregate with partial rows. */
+static df_batch *make_partial(graph_thread *t, const df_edge *e, uint32_t key_group, uint32_t slot,
+                              df_batch *batch)
+{
+    df_batch *partial = combine(t, e, key_group, slot, batch), *payload = partial;
+
+    if (partial != NULL && e->routed)
+        payload = graph_route(t, e, slot, partial);
+    else if (partial != NULL && !check_partial(t->graph, e, slot, partial))
+        payload = NULL;
+    if (payload != partial)
+        df_batch_unref(t->memory, partial);
+    return payload;
 }
 
 static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
@@ -481,16 +519,10 @@ static df_batch *payload_of(graph_thread *t, uint32_t edge, uint32_t key_group, 
     const df_vertex *reader = &t->graph->plan->vertices[e->vertex];
     df_batch *batch = t->local[e->stream], *payload = batch;
 
-    if (batch != NULL && reader->partial != NULL && e->port == 0) {
-        df_batch *partial = combine(t, e, key_group, slot, batch);
-        payload = partial;
-        if (partial != NULL && e->routed) {
-            payload = graph_route(t, e, slot, partial);
-            df_batch_unref(t->memory, partial);
-        }
-    } else if (batch != NULL) {
+    if (batch != NULL && reader->partial != NULL && e->port == 0)
+        payload = make_partial(t, e, key_group, slot, batch);
+    else if (batch != NULL)
         payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
-    }
     return payload;
 }
 
@@ -576,9 +608,10 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
     df_graph *g = t->graph;
     const df_stage *s = &g->plan->stages[stage];
     const graph_tick *tick = &g->ticks[slot];
-    uint64_t begin = g->parted ? nanoseconds() : 0;
+    uint64_t begin = nanoseconds();
     bool ok = tick->tick <= atomic_load_explicit(&g->fail_tick, memory_order_relaxed);
 
+    t->clock = begin;
     for (uint32_t i = 0; ok && i < s->in_count; i++)
         ok = !tick->edges[s->in_edges[i]] || !input_failed(g, s->in_edges[i], key_group, slot);
     for (uint32_t i = 0; ok && i < s->vertex_count; i++) {

@@ -158,6 +158,15 @@ void kern_philox_rows(uint64_t key, const uint64_t *row_keys, uint32_t count, ui
 void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                      uint32_t draw, uint32_t *w);
 
+/* Events of few chances. Row i, of key 4 * first_block + i, has the class classes[i] below
+ * KERN_PHILOX_CLASSES; happens[i] becomes 1 where its one word is at most last[class], else 0. A row of
+ * class 0 needs no word, and nothing happens to it: where four rows share a block and none needs it, it
+ * is not drawn. All arrays have 4 * block_count rows. */
+enum { KERN_PHILOX_CLASSES = 8 };
+void kern_philox_events(uint64_t key, uint64_t first_block, const uint8_t *classes,
+                        uint32_t block_count, uint32_t step, uint32_t draw,
+                        const uint32_t last[KERN_PHILOX_CLASSES], uint8_t *happens);
+
 #endif
 
 #endif

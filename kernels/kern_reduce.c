@@ -157,24 +157,36 @@ static uint64_t reduce_sum_u32(const uint32_t *rows, uint32_t count)
     return sum;
 }
 
-/* At most 2^24 rows: their sum fits in 32 bits, of which a vector holds twice as many as of 64. */
-static uint32_t reduce_sum_u8_part(const uint8_t *rows, uint32_t count)
+/* Eight rows a word; their even and odd bytes are added up in four fields of 16 bits, which hold the sums
+ * of REDUCE_U8_WORDS words. */
+enum { REDUCE_U8_WORDS = 128 };
+static uint64_t reduce_sum_u8_words(const uint8_t *rows, uint32_t words)
 {
-    uint32_t sum = 0;
+    const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
+    uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < count; i++)
-        sum += rows[i];
+    for (uint32_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, rows + 8 * (size_t)i, sizeof word);
+        sum += (word & even) + (word >> 8 & even);
+    }
     return sum;
 }
 
 static uint64_t reduce_sum_u8(const uint8_t *rows, uint32_t count)
 {
-    const uint32_t part = 1 << 24;
+    const uint64_t even = UINT64_C(0x0000ffff0000ffff);
     uint64_t sum = 0;
 
-    for (; count > part; count -= part, rows += part)
-        sum += reduce_sum_u8_part(rows, part);
-    return sum + reduce_sum_u8_part(rows, count);
+    for (uint32_t words; count >= 8; count -= 8 * words, rows += 8 * (size_t)words) {
+        words = count / 8 < REDUCE_U8_WORDS ? count / 8 : REDUCE_U8_WORDS;
+        uint64_t fields = reduce_sum_u8_words(rows, words);
+        fields = (fields & even) + (fields >> 16 & even);
+        sum += (fields & UINT32_MAX) + (fields >> 32);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        sum += rows[i];
+    return sum;
 }
 
 /* Halves of 32 bits are summed apart: 2^32 of them fit in 64 bits. `flip` is the sign bit for

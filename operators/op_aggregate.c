@@ -8,7 +8,6 @@
  * list count as one key group each, in the list's order, before that tree. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_reduce.h"
-#include "kernels/kern_runs.h"
 #include "kernels/kern_sort.h"
 
 #include <ctype.h>
@@ -263,24 +262,22 @@ typedef struct aggregate_spans {
     const uint32_t *order;    /* the rows in order of group; null: as they are */
 } aggregate_spans;
 
-/* One span per run of equal groups. *sorted: the runs are in strictly ascending order of group. */
+/* One span per run of equal groups. */
 static bool aggregate_runs(weir_task *task, const aggregate *self, const weir_batch *in,
                            aggregate_spans *spans, bool *sorted)
 {
-    const void *column = in->columns[self->by_column];
-    size_t size = weir_type_size(self->by_type);
-    uint32_t n = in->row_count;
+    weir_runs runs;
 
-    spans->list = weir_scratch(task, (n + 1) * sizeof *spans->list);
+    if (!weir_column_runs(task, 0, (uint32_t)self->by_column, &runs))
+        return false;
+    spans->list = weir_scratch(task, (runs.count + 1) * sizeof *spans->list);
     if (spans->list == NULL)
         return false;
-    *sorted = true;
-    for (uint32_t i = 0, end; i < n; i = end, spans->count++) {
-        aggregate_span *span = &spans->list[spans->count];
-        end = kern_run_end(column, size, i, n);
-        *span = (aggregate_span){ .group = aggregate_group(self, in, i), .begin = i, .end = end };
-        *sorted &= spans->count == 0 || span[0].group > span[-1].group;
-    }
+    for (uint32_t r = 0; r < runs.count; r++)
+        spans->list[r] = (aggregate_span){ .group = aggregate_group(self, in, runs.begins[r]),
+                                           .begin = runs.begins[r], .end = runs.begins[r + 1] };
+    spans->count = runs.count;
+    *sorted = runs.ascending;
     return true;
 }
 
@@ -445,31 +442,61 @@ static bool aggregate_fits(kern_total t, weir_type type)
     return t.whole.high == 0 - (t.whole.low >> 63);
 }
 
-static weir_status aggregate_finish(weir_task *task, const aggregate *self, const uint64_t *w,
-                                    weir_batch *out, uint32_t row)
+/* The combined rows of all groups, ascending: words[k][row]. */
+typedef struct aggregate_rows {
+    uint32_t count;
+    const uint64_t *groups;
+    const uint64_t *words[WEIR_COLUMNS_MAX];
+} aggregate_rows;
+
+/* The result of an item from its words. False: it does not fit. */
+static bool aggregate_value(const aggregate_item *item, weir_type type, uint64_t count,
+                            const uint64_t w[3], uint64_t *bits)
 {
-    uint64_t count = w[0];
+    *bits = w[0];
+    if (item->function == AGGREGATE_COUNT)
+        *bits = count;
+    else if (item->function == AGGREGATE_MEAN)
+        *bits = aggregate_bits(kern_total_f64(aggregate_total(w), (kern_type)item->type) / (double)count);
+    else if (item->function == AGGREGATE_VAR)
+        *bits = aggregate_bits(aggregate_moments(w).m2 / (double)count);
+    else if (item->function == AGGREGATE_SUM && type != WEIR_F64)
+        *bits = w[1];
+    return item->function != AGGREGATE_SUM || aggregate_fits(aggregate_total(w), type);
+}
 
-    for (uint32_t i = 0; i < self->compute.count; i++) {
-        const aggregate_item *item = &self->items[i];
-        weir_type type = aggregate_result(item);
-        kern_total total = aggregate_total(w + 1 + 3 * i);
-        uint64_t bits = w[1 + 3 * i];
+static weir_status aggregate_finish_item(weir_task *task, const aggregate *self, uint32_t index,
+                                         const aggregate_rows *rows, weir_batch *out)
+{
+    const aggregate_item *item = &self->items[index];
+    const uint64_t *const *words = rows->words + 1 + 3 * (size_t)index;
+    weir_type type = aggregate_result(item);
 
-        if (item->function == AGGREGATE_COUNT)
-            bits = count;
-        else if (item->function == AGGREGATE_MEAN)
-            bits = aggregate_bits(kern_total_f64(total, (kern_type)item->type) / (double)count);
-        else if (item->function == AGGREGATE_VAR)
-            bits = aggregate_bits(aggregate_moments(w + 1 + 3 * i).m2 / (double)count);
-        else if (item->function == AGGREGATE_SUM && type != WEIR_F64)
-            bits = total.whole.low;
-        if (item->function == AGGREGATE_SUM && !aggregate_fits(total, type))
-            return weir_fail(task, row, "%s does not fit into %s", self->compute.items[i].name,
+    for (uint32_t row = 0; row < rows->count; row++) {
+        const uint64_t w[3] = { words[0][row], words[1][row], words[2][row] };
+        uint64_t bits;
+        if (!aggregate_value(item, type, rows->words[0][row], w, &bits))
+            return weir_fail(task, row, "%s does not fit into %s", self->compute.items[index].name,
                              weir_type_name(type));
         aggregate_store(out->columns[item->out], type, row, bits);
     }
     return WEIR_OK;
+}
+
+/* Column by column. All items are tried: of what fails, the first row is reported. */
+static weir_status aggregate_finish(weir_task *task, const aggregate *self,
+                                    const aggregate_rows *rows, weir_batch *out)
+{
+    weir_status status = WEIR_OK;
+
+    out->row_count = rows->count;
+    memcpy(out->keys, rows->groups, rows->count * sizeof *out->keys);
+    for (uint32_t row = 0; self->by_column >= 0 && row < rows->count; row++)
+        aggregate_store(out->columns[self->by_out], self->by_type, row, rows->groups[row]);
+    for (uint32_t i = 0; i < self->compute.count; i++)
+        if (aggregate_finish_item(task, self, i, rows, out) != WEIR_OK)
+            status = WEIR_FAILED;
+    return status;
 }
 
 typedef struct aggregate_partial {
@@ -543,6 +570,52 @@ static const uint64_t *aggregate_meet(weir_task *task, const aggregate *self,
     return kern_tree_end(&tree);
 }
 
+/* The partial rows of one key group are the groups already, if nobody else has any. */
+static bool aggregate_alone(const weir_input *in, aggregate_rows *rows)
+{
+    const weir_batch *only = in->batch_count == 1 ? in->batches[0] : NULL;
+
+    for (uint32_t i = 1; only != NULL && i < only->row_count; i++)
+        if (only->keys[i] <= only->keys[i - 1])
+            return false;
+    if (only == NULL)
+        return false;
+    rows->count = only->row_count;
+    rows->groups = only->keys;
+    for (uint32_t k = 0; k < only->schema->column_count; k++)
+        rows->words[k] = only->columns[k];
+    return true;
+}
+
+/* Combine the partial rows of each group. False: out of memory. */
+static bool aggregate_meet_all(weir_task *task, const aggregate *self, aggregate_rows *rows)
+{
+    uint32_t count = 0;
+    aggregate_partial *list = aggregate_list(task, &count);
+    uint64_t *values = weir_scratch(task, (KERN_TREE_DEPTH + 2) * self->words * sizeof *values);
+    uint64_t *groups = weir_scratch(task, count * sizeof *groups), *words[WEIR_COLUMNS_MAX];
+
+    for (uint32_t k = 0; k < self->words; k++) {
+        rows->words[k] = words[k] = weir_scratch(task, count * sizeof *words[k]);
+        if (words[k] == NULL)
+            return false;
+    }
+    if (list == NULL || values == NULL || groups == NULL)
+        return false;
+    rows->count = 0;
+    rows->groups = groups;
+    for (uint32_t begin = 0, end; begin < count; begin = end, rows->count++) {
+        const uint64_t *sum;
+        for (end = begin + 1; end < count && list[end].group == list[begin].group; end++)
+            ;
+        sum = aggregate_meet(task, self, list, begin, end, values);
+        groups[rows->count] = list[begin].group;
+        for (uint32_t k = 0; k < self->words; k++)
+            words[k][rows->count] = sum[k];
+    }
+    return true;
+}
+
 /* Whether "no rows at all" has an answer: a count and a sum are 0, a mean is nothing. */
 static bool aggregate_zero_is_answer(const aggregate *self)
 {
@@ -554,35 +627,21 @@ static bool aggregate_zero_is_answer(const aggregate *self)
 
 static weir_status aggregate_process(weir_task *task)
 {
+    static const uint64_t zero;
     const aggregate *self = task->options;
-    uint32_t count = 0, rows = 0;
-    aggregate_partial *list = aggregate_list(task, &count);
-    uint64_t *values = weir_scratch(task, (KERN_TREE_DEPTH + 2) * self->words * sizeof *values);
+    aggregate_rows rows;
     weir_batch *out;
 
-    if (list == NULL || values == NULL)
+    if (!aggregate_alone(&task->inputs[0], &rows) && !aggregate_meet_all(task, self, &rows))
         return WEIR_FAILED;
-    out = weir_output(task, 0, count > 0 ? count : 1);
-    if (out == NULL)
-        return WEIR_FAILED;
-    for (uint32_t begin = 0, end; begin < count; begin = end, rows++) {
-        for (end = begin + 1; end < count && list[end].group == list[begin].group; end++)
-            ;
-        out->keys[rows] = list[begin].group;
-        if (self->by_column >= 0)
-            aggregate_store(out->columns[self->by_out], self->by_type, rows, list[begin].group);
-        if (aggregate_finish(task, self, aggregate_meet(task, self, list, begin, end, values), out,
-                             rows) != WEIR_OK)
-            return WEIR_FAILED;
+    if (rows.count == 0 && aggregate_zero_is_answer(self)) {
+        rows.count = 1;
+        rows.groups = &zero;
+        for (uint32_t k = 0; k < self->words; k++)
+            rows.words[k] = &zero;
     }
-    if (count == 0 && aggregate_zero_is_answer(self)) {
-        memset(values, 0, self->words * sizeof *values);
-        out->keys[0] = 0;
-        if (aggregate_finish(task, self, values, out, rows++) != WEIR_OK)
-            return WEIR_FAILED;
-    }
-    out->row_count = rows;
-    return WEIR_OK;
+    out = weir_output(task, 0, rows.count);
+    return out == NULL ? WEIR_FAILED : aggregate_finish(task, self, &rows, out);
 }
 
 const weir_operator op_aggregate = {

@@ -30,6 +30,7 @@ static weir_status population_plan(weir_plan *plan, void *options)
     self->ill_column = weir_plan_add(plan, 0, "ill", WEIR_U8);
     self->immune_column = weir_plan_add(plan, 0, "immune", WEIR_U8);
     weir_plan_rows(plan, (uint64_t)self->places * self->size, self->size);
+    weir_plan_run_column(plan, self->place_column);
     return WEIR_OK;
 }
 

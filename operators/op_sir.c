@@ -3,10 +3,10 @@
  * infected with probability 1 - exp(-infection * I / N * dt), and an ill one becomes immune with
  * probability 1 - exp(-recovery * dt). All agents see the place as it was before the step.
  *
- * One word of random bits decides about an agent: it is either susceptible or ill. */
+ * One word of random bits decides about an agent: it is either susceptible or ill. A word that decides
+ * nothing, because the agent is immune or nobody in its place is ill, is not drawn. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_philox.h"
-#include "kernels/kern_runs.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ typedef struct sir {
     const char *place, *ill_name, *size_name;
     double infection, recovery;
     /* from the plan */
-    int ill, immune, out_ill, out_immune;
+    int place_column, ill, immune, out_ill, out_immune;
     int place_ill, place_size;
     weir_type ill_type, size_type;
 } sir;
@@ -50,6 +50,7 @@ static weir_status sir_plan(weir_plan *plan, void *options)
     const weir_schema *places = weir_plan_input(plan, 1);
     int place = weir_plan_column(plan, 0, self->place, 0);
 
+    self->place_column = place;
     self->ill = weir_plan_column(plan, 0, "ill", WEIR_U8);
     self->immune = weir_plan_column(plan, 0, "immune", WEIR_U8);
     self->place_ill = weir_plan_column(plan, 1, self->ill_name, 0);
@@ -65,32 +66,43 @@ static weir_status sir_plan(weir_plan *plan, void *options)
     return WEIR_OK;
 }
 
-static double sir_number(const weir_batch *batch, int column, weir_type type, uint32_t row)
-{
-    const void *values = batch->columns[column];
+#define SIR_WIDEN(type)                                                                            \
+    for (uint32_t i = 0; i < count; i++)                                                           \
+        to[i] = (double)((const type *)values)[i]
 
+/* A column's values as doubles. */
+static void sir_numbers(const void *values, weir_type type, uint32_t count, double *to)
+{
     switch (type) {
     case WEIR_F32:
-        return (double)((const float *)values)[row];
+        SIR_WIDEN(float);
+        break;
     case WEIR_F64:
-        return ((const double *)values)[row];
+        SIR_WIDEN(double);
+        break;
     case WEIR_I32:
-        return (double)((const int32_t *)values)[row];
+        SIR_WIDEN(int32_t);
+        break;
     case WEIR_I64:
-        return (double)((const int64_t *)values)[row];
+        SIR_WIDEN(int64_t);
+        break;
     case WEIR_U32:
-        return (double)((const uint32_t *)values)[row];
+        SIR_WIDEN(uint32_t);
+        break;
     case WEIR_U64:
-        return (double)((const uint64_t *)values)[row];
+        SIR_WIDEN(uint64_t);
+        break;
     default:
-        return (double)((const uint8_t *)values)[row];
+        SIR_WIDEN(uint8_t);
+        break;
     }
 }
 
 /* An event of this probability happens where word < limit; limit is at most 2^32. */
-static uint64_t sir_limit(double rate)
+static void sir_limits(const double *restrict rates, uint32_t count, int64_t *restrict limits)
 {
-    return (uint64_t)((1.0 - kern_exp(-rate)) * 0x1p32);
+    for (uint32_t i = 0; i < count; i++)
+        limits[i] = (int64_t)((1.0 - kern_exp(-rates[i])) * 0x1p32);
 }
 
 /* Limits as 32-bit words: `may` is 0 where nothing can happen, else word <= last decides. */
@@ -99,62 +111,196 @@ typedef struct sir_chance {
     uint32_t may;
 } sir_chance;
 
-static sir_chance sir_chance_of(double rate)
+static sir_chance sir_chance_of(int64_t limit)
 {
-    uint64_t limit = sir_limit(rate);
-
     return (sir_chance){ .last = limit > 0 ? (uint32_t)(limit - 1) : 0, .may = limit > 0 };
 }
 
-/* The next state of rows that share one place. */
-static void sir_rows(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                     const uint32_t *restrict words, uint32_t count, sir_chance catch,
-                     sir_chance recover, uint8_t *restrict next_ill, uint8_t *restrict next_immune)
+/* The rows [begin, end) of one place. */
+typedef struct sir_part {
+    uint32_t begin, end;
+    sir_chance catch;
+} sir_part;
+
+/* What all places of a task have in common. */
+typedef struct sir_step {
+    uint64_t random_key;
+    uint32_t step;
+    sir_chance recover;
+    const uint64_t *keys; /* of the row 0 */
+    bool dense;           /* keys count up by one */
+    const uint8_t *ill, *immune;
+    uint8_t *next_ill, *next_immune;
+} sir_step;
+
+/* Rows that are decided at a time, so that they stay in the first cache, and of how many places: what may
+ * happen to a row is its class (kern_philox_events). */
+enum {
+    SIR_ROWS = 1024,
+    SIR_ROOM = SIR_ROWS + 128,
+    SIR_RECOVER = 1,
+    SIR_CATCH, /* of the first part; of the next it is one more */
+    SIR_PARTS = KERN_PHILOX_CLASSES - SIR_CATCH,
+};
+
+/* What may happen to rows of one place. Whole vectors: up to SIR_OVER - 1 rows more than count are read
+ * (a column allows that) and written. */
+enum { SIR_OVER = 64 };
+static void sir_classes(const uint8_t *restrict ill, const uint8_t *restrict immune, uint32_t count,
+                        uint8_t catch, uint8_t recover, uint8_t *restrict classes)
+{
+    uint32_t whole = (count + SIR_OVER - 1) / SIR_OVER * SIR_OVER;
+
+    for (uint32_t i = 0; i < whole; i++) {
+        uint8_t well = immune[i] != 0 ? 0 : catch;
+        classes[i] = ill[i] != 0 ? recover : well;
+    }
+}
+
+static void sir_change(const uint8_t *restrict ill, const uint8_t *restrict immune,
+                       const uint8_t *restrict happens, uint32_t count, uint8_t *restrict next_ill,
+                       uint8_t *restrict next_immune)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t catches = (words[i] <= catch.last) & catch.may;
-        uint32_t recovers = (words[i] <= recover.last) & recover.may;
-        uint32_t was = ill[i] != 0, safe = immune[i] != 0;
-
-        next_ill[i] = (uint8_t)((was & (recovers ^ 1)) | ((was ^ 1) & (safe ^ 1) & catches));
-        next_immune[i] = (uint8_t)(safe | (was & recovers));
+        uint8_t was = ill[i] != 0, safe = immune[i] != 0;
+        next_ill[i] = was ^ happens[i];
+        next_immune[i] = safe | (was & happens[i]);
     }
+}
+
+/* The same as kern_philox_events for keys that do not count up. */
+static void sir_events(const sir_step *s, uint32_t begin, uint32_t count, const uint8_t *classes,
+                       const uint32_t *last, uint8_t *happens)
+{
+    uint32_t words[SIR_ROOM];
+
+    kern_philox_one(s->random_key, s->keys + begin, count, s->step, 0, words);
+    for (uint32_t i = 0; i < count; i++)
+        happens[i] = classes[i] != 0 && words[i] <= last[classes[i]];
+}
+
+/* The rows [begin, end), at most SIR_ROWS, of at most SIR_PARTS parts. */
+static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count, uint32_t begin,
+                       uint32_t end)
+{
+    uint8_t classes[SIR_ROOM], happens[SIR_ROOM];
+    uint32_t last[KERN_PHILOX_CLASSES] = { [SIR_RECOVER] = s->recover.last };
+    uint32_t before = s->dense ? (uint32_t)s->keys[begin] & 3 : 0; /* others' rows of the first block */
+
+    memset(classes, 0, 4);
+    for (uint32_t p = 0; p < count; p++) {
+        uint32_t first = parts[p].begin > begin ? parts[p].begin : begin;
+        uint32_t behind = parts[p].end < end ? parts[p].end : end;
+
+        last[SIR_CATCH + p] = parts[p].catch.last;
+        sir_classes(s->ill + first, s->immune + first, behind - first,
+                    (uint8_t)(parts[p].catch.may != 0 ? SIR_CATCH + p : 0),
+                    s->recover.may != 0 ? SIR_RECOVER : 0, classes + before + (first - begin));
+    }
+    memset(classes + before + (end - begin), 0, 4);
+    if (s->dense)
+        kern_philox_events(s->random_key, s->keys[begin] >> 2, classes,
+                           (before + (end - begin) + 3) / 4, s->step, 0, last, happens);
+    else
+        sir_events(s, begin, end - begin, classes, last, happens);
+    sir_change(s->ill + begin, s->immune + begin, happens + before, end - begin, s->next_ill + begin,
+               s->next_immune + begin);
+}
+
+static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t count)
+{
+    uint32_t rows = count == 0 ? 0 : parts[count - 1].end;
+
+    for (uint32_t begin = 0, end, p = 0, q; begin < rows; begin = end) {
+        end = rows - begin < SIR_ROWS ? rows : begin + SIR_ROWS;
+        for (q = p; q < count && q - p < SIR_PARTS && parts[q].begin < end; q++)
+            ;
+        end = parts[q - 1].end < end ? parts[q - 1].end : end;
+        sir_decide(s, parts + p, q - p, begin, end);
+        p = parts[q - 1].end > end ? q - 1 : q;
+    }
+}
+
+/* Of each place: how many are ill, how many there are, the rate and the chance to fall ill. */
+typedef struct sir_places {
+    double *ill, *size, *rate;
+    int64_t *limit;
+} sir_places;
+
+static bool sir_read_places(weir_task *task, sir_places *p)
+{
+    const sir *self = task->options;
+    const weir_batch *places = task->inputs[1].batches[0];
+    uint32_t n = places->row_count;
+
+    p->ill = weir_scratch(task, n * sizeof *p->ill);
+    p->size = weir_scratch(task, n * sizeof *p->size);
+    p->rate = weir_scratch(task, n * sizeof *p->rate);
+    p->limit = weir_scratch(task, n * sizeof *p->limit);
+    if (p->ill == NULL || p->size == NULL || p->rate == NULL || p->limit == NULL)
+        return false;
+    sir_numbers(places->columns[self->place_ill], self->ill_type, n, p->ill);
+    sir_numbers(places->columns[self->place_size], self->size_type, n, p->size);
+    for (uint32_t i = 0; i < n; i++) {
+        double rate = self->infection * (p->ill[i] / p->size[i]) * task->job->dt;
+        p->rate[i] = rate >= 0 ? rate : 0; /* a place that makes no sense is an error if somebody is in it */
+    }
+    sir_limits(p->rate, n, p->limit);
+    return true;
+}
+
+/* The rows of each place, and the chance to fall ill there. Null after a failure. */
+static sir_part *sir_parts(weir_task *task, const weir_runs *runs)
+{
+    const weir_batch *in = task->inputs[0].batches[0];
+    sir_part *parts = weir_scratch(task, (runs->count + 1) * sizeof *parts);
+    sir_places p;
+
+    if (parts == NULL || !sir_read_places(task, &p))
+        return NULL;
+    for (uint32_t r = 0; r < runs->count; r++) {
+        uint32_t begin = runs->begins[r], place = task->inputs[1].rows[begin];
+
+        if (place == WEIR_NO_ROW) {
+            weir_fail(task, begin, "id %llu: its place is not among the places",
+                      (unsigned long long)in->keys[begin]);
+            return NULL;
+        }
+        if (!(p.ill[place] / p.size[place] >= 0)) { /* NaN, too */
+            weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
+                      (unsigned long long)in->keys[begin], p.ill[place], p.size[place]);
+            return NULL;
+        }
+        parts[r] = (sir_part){ .begin = begin, .end = runs->begins[r + 1],
+                               .catch = sir_chance_of(p.limit[place]) };
+    }
+    return parts;
 }
 
 static weir_status sir_process(weir_task *task)
 {
     const sir *self = task->options;
-    const weir_batch *in = task->inputs[0].batches[0], *places = task->inputs[1].batches[0];
-    const uint32_t *place_of = task->inputs[1].rows;
+    const weir_batch *in = task->inputs[0].batches[0];
     weir_batch *out = weir_output_like(task, 0, 0);
-    uint32_t *words = weir_scratch(task, (in->row_count + 1) * sizeof *words);
-    sir_chance recover = sir_chance_of(self->recovery * task->job->dt);
+    weir_runs runs;
+    double recovery = self->recovery * task->job->dt;
+    int64_t recovers;
+    sir_part *parts;
+    sir_step s;
 
-    if (out == NULL || words == NULL)
+    if (out == NULL || !weir_column_runs(task, 0, (uint32_t)self->place_column, &runs))
         return WEIR_FAILED;
-    kern_philox_one(task->random_key, in->keys, in->row_count, (uint32_t)task->step, 0, words);
-    for (uint32_t begin = 0, end; begin < in->row_count; begin = end) {
-        uint32_t place = place_of[begin];
-        double share = 0;
-        sir_chance catch;
-        const uint8_t *ill = (const uint8_t *)in->columns[self->ill] + begin;
-
-        end = kern_run_end(place_of, sizeof *place_of, begin, in->row_count);
-        if (place == WEIR_NO_ROW)
-            return weir_fail(task, begin, "id %llu: its place is not among the places",
-                             (unsigned long long)in->keys[begin]);
-        share = sir_number(places, self->place_ill, self->ill_type, place) /
-                sir_number(places, self->place_size, self->size_type, place);
-        if (!(share >= 0)) /* NaN, too */
-            return weir_fail(task, begin, "id %llu: %g of the %g agents of its place are ill",
-                             (unsigned long long)in->keys[begin],
-                             sir_number(places, self->place_ill, self->ill_type, place),
-                             sir_number(places, self->place_size, self->size_type, place));
-        catch = sir_chance_of(self->infection * share * task->job->dt);
-        sir_rows(ill, (const uint8_t *)in->columns[self->immune] + begin, words + begin, end - begin, catch,
-                 recover, (uint8_t *)out->columns[self->out_ill] + begin,
-                 (uint8_t *)out->columns[self->out_immune] + begin);
-    }
+    parts = sir_parts(task, &runs);
+    if (parts == NULL)
+        return WEIR_FAILED;
+    sir_limits(&recovery, 1, &recovers);
+    s = (sir_step){ .random_key = task->random_key, .step = (uint32_t)task->step,
+                    .recover = sir_chance_of(recovers),
+                    .keys = in->keys, .dense = weir_keys_dense(task, 0),
+                    .ill = in->columns[self->ill], .immune = in->columns[self->immune],
+                    .next_ill = out->columns[self->out_ill],
+                    .next_immune = out->columns[self->out_immune] };
+    sir_decide_all(&s, parts, runs.count);
     return WEIR_OK;
 }
 

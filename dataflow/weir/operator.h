@@ -182,7 +182,8 @@ const weir_schema *weir_plan_target(const weir_plan *plan);
  * reported and -1 is returned. */
 int weir_plan_column(weir_plan *plan, uint32_t port, const char *name, int type);
 /* Declare output `out`: every column of input `port`, whose values are shared and not copied
- * (see weir_output_like). */
+ * (see weir_output_like). Each row keeps in them what the input's row of the same key has; a row whose key
+ * the input has not is a birth. Rows may be left out. */
 void weir_plan_pass(weir_plan *plan, uint32_t out, uint32_t port);
 /* Declare one more column of output `out`, or, where the column was passed, that this kind writes
  * it anew. Returns its index. */
@@ -196,6 +197,9 @@ void weir_plan_radius(weir_plan *plan, uint32_t port, double radius);
  * belong together (a school's boys). It is then asked for ranges of them, in parallel. A source
  * that does not call this is asked once, for everything, and makes its own keys. */
 void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run);
+/* For such a source: this column of its first output holds the number of the row's run, key / run.
+ * Rows that are grouped or looked up by it need not leave their key group. */
+void weir_plan_run_column(weir_plan *plan, int column);
 /* For a kind with `combine`: a column of the partial rows that travel. */
 int weir_plan_partial(weir_plan *plan, const char *name, weir_type type);
 /* A column that the engine carries from step to step, one row per key group, zero at first. */
@@ -246,6 +250,17 @@ weir_batch *weir_output(weir_task *task, uint32_t out, uint32_t row_count);
 weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port);
 /* For a spatial phase: `count` keys for rows that are born in this task. */
 weir_status weir_new_keys(weir_task *task, uint32_t count, uint64_t *keys);
+/* Rows of equal values that stand together: run r is the rows [begins[r], begins[r + 1]). */
+typedef struct weir_runs {
+    uint32_t count;
+    bool ascending;         /* strictly, by run: no value has two runs */
+    const uint32_t *begins; /* [count + 1] */
+} weir_runs;
+/* The runs of a column of whole numbers of a forward (or halo) input. For a column that does not
+ * change they are found once, not at each step. False: out of memory, return WEIR_FAILED. */
+bool weir_column_runs(weir_task *task, uint32_t port, uint32_t column, weir_runs *runs);
+/* Whether the keys of a forward (or halo) input count up by one. Costs nothing if keys do not change. */
+bool weir_keys_dense(const weir_task *task, uint32_t port);
 /* Memory until `process` returns, 64-byte aligned, not zeroed. Null: out of memory. */
 void *weir_scratch(weir_task *task, size_t size);
 /* Fail the step. `row` is the row at fault, WEIR_NO_ROW for none. Returns WEIR_FAILED. */

@@ -31,7 +31,7 @@ kind_row kind_made(const kind_options *o, uint32_t axis_count, const double *siz
     kind_row row = { .key = key, .tag = kind_hash((uint32_t)key, 0, o->p[3]) };
 
     row.a = row.tag % 1000;
-    row.g = row.tag / 1000 % 7;
+    row.g = o->p[1] == KIND_RUNS ? (uint32_t)(key / o->p[2]) : row.tag / 1000 % 7;
     for (uint32_t i = 0; i < axis_count; i++)
         row.at[i] = o->p[1] == KIND_CORNER ? 0.0
                                            : any_place(kind_hash(row.tag, 1 + i, 5), size[i], periodic[i]);
@@ -58,7 +58,7 @@ bool kind_drifted(const kind_options *o, uint32_t axis_count, const double *size
     if (o->p[1] != 0 && random % o->p[1] == 0)
         return false;
     row->a = (row->a * 5 + random) & 0xfffff;
-    row->g = (row->g + (random >> 30)) % 7;
+    row->g = o->p[0] == KIND_KEEP_G ? row->g : (row->g + (random >> 30)) % 7;
     for (uint32_t i = 0; i < axis_count; i++)
         row->at[i] = moved(row->at[i], kind_hash(random, i, 3), o->p[0], size[i], periodic[i]);
     return true;
@@ -189,6 +189,8 @@ static weir_status make_plan(weir_plan *plan, void *options)
     }
     if (o->p[1] != KIND_OWN_KEYS)
         weir_plan_rows(plan, o->p[0], o->p[2]);
+    if (o->p[1] == KIND_RUNS)
+        weir_plan_run_column(plan, o->out.g);
     return WEIR_OK;
 }
 
@@ -328,11 +330,12 @@ static weir_status drift_plan(weir_plan *plan, void *options)
     o->space = weir_plan_space(plan, 0);
     kind_find(in, o->space, &o->in);
     o->out = o->in;
-    if (o->p[1] != 0 || o->p[2] != 0) {
+    if (o->p[0] != KIND_KEEP_G && (o->p[1] != 0 || o->p[2] != 0)) {
         add_all(plan, 0, in);
     } else {
         kind_pass_but_a(plan, o);
-        weir_plan_add(plan, 0, "g", WEIR_U32);
+        if (o->p[0] != KIND_KEEP_G)
+            weir_plan_add(plan, 0, "g", WEIR_U32);
         for (uint32_t i = 0; o->space != NULL && i < o->space->axis_count; i++)
             weir_plan_add(plan, 0, o->space->axes[i], WEIR_F32);
     }
@@ -367,7 +370,8 @@ static weir_status drift_all_stay(weir_task *task)
         drift_row(task, i, &row, &child, &tag);
         put_place(out, &o->out, i, row.at);
         kind_put_a(out, &o->out, i, row.a);
-        kind_put_u32(out, o->out.g, i, row.g);
+        if (o->p[0] != KIND_KEEP_G)
+            kind_put_u32(out, o->out.g, i, row.g);
         kind_put_u32(out, o->out.h, i, row.h);
     }
     return WEIR_OK;
@@ -418,8 +422,8 @@ static weir_status split_plan(weir_plan *plan, void *options)
     kind_options *o = options;
 
     kind_find(weir_plan_input(plan, 0), weir_plan_space(plan, 0), &o->in);
-    add_all(plan, 0, weir_plan_input(plan, 0));
-    add_all(plan, 1, weir_plan_input(plan, 0));
+    weir_plan_pass(plan, 0, 0);
+    weir_plan_pass(plan, 1, 0);
     return WEIR_OK;
 }
 

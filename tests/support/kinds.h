@@ -35,8 +35,10 @@ typedef struct kind_log {
     bool open;
 } kind_log;
 
-enum { KIND_PLACE = 0, KIND_CORNER, KIND_OWN_KEYS };      /* p[1] of kind_make */
-enum { KIND_TELEPORT = 0xffff };                          /* p[0] of kind_drift */
+enum { KIND_PLACE = 0, KIND_CORNER, KIND_OWN_KEYS,
+       KIND_RUNS /* g is the number of the run, and declared so */ }; /* p[1] of kind_make */
+enum { KIND_TELEPORT = 0xffff, KIND_KEEP_G = 0xfffe /* passes g; no space */ }; /* p[0] of kind_drift */
+enum { KIND_GROUPS_MAX = 128 };                           /* g is below this */
 
 typedef struct kind_options {
     /* make: rows, mode, run, salt.  see: the radius in sixteenths.  drift: reach in sixteenths, one in

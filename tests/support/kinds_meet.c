@@ -47,8 +47,6 @@ static bool partial_row(const kind_options *o, const weir_batch *in, bool by, ui
     return true;
 }
 
-enum { KIND_GROUPS_MAX = 8 }; /* g is below this */
-
 static weir_status tally_combine(weir_task *task)
 {
     weir_batch *out = weir_output(task, 0, KIND_GROUPS_MAX);

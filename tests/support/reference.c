@@ -408,7 +408,7 @@ static void run_tally(world *w, uint32_t index)
     const df_partition *part = &plan_vertex(w, false, index)->partition;
 
     for (uint32_t group = 0; group < part->key_groups; group++)
-        for (uint32_t g = 0; g < 8; g++) {
+        for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++) {
             ref_row r = { .key_group = group };
             if (group_of_key(part, g) == group &&
                 fold_groups(w, &w->ref->model->ops[index].in[0], true, g, &r.row))

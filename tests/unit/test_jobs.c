@@ -21,6 +21,7 @@ enum { JOBS_COUNT = 150 };
 
 typedef struct dice {
     uint32_t seed, rolls;
+    bool home; /* make what is grouped and looked up in its own key group likely */
 } dice;
 
 static uint32_t roll(dice *d, uint32_t below)
@@ -51,6 +52,8 @@ static model_stream add_make(model *m, dice *d, bool spatial)
         p[1] = KIND_CORNER;
     else if (chance(d, 4))
         p[1] = KIND_OWN_KEYS;
+    if (chance(d, 8) || (d->home && !spatial))
+        p[1] = KIND_RUNS;
     return model_add_op(m, KIND_MAKE, no_stream, p);
 }
 
@@ -83,6 +86,8 @@ static void add_next(model *m, dice *d, model_stream state, model_stream from, u
                       roll(d, 1000) };
     model_stream drift = model_add_op(m, KIND_DRIFT, from, p), odd;
 
+    if (reach == KIND_KEEP_G && !chance(d, 8))
+        m->ops[drift.index].p[2] = 0; /* a child has the number of a run, but not its key */
     if (chance(d, 2)) {
         m->states[state.index].next = one(drift);
         return;
@@ -134,11 +139,18 @@ static void add_spatial(model *m, dice *d, model_stream state, model_stream tabl
                  !m->states[state.index].anywhere ? roll(d, radius) : chance(d, 2) ? KIND_TELEPORT : 60);
 }
 
+/* A state whose g holds the number of the run may keep it: then it is grouped and looked up at home. */
+static uint32_t keyed_reach(const model *m, dice *d, model_stream first)
+{
+    return m->ops[first.index].p[1] == KIND_RUNS && !chance(d, d->home ? 8 : 3) ? KIND_KEEP_G : 0;
+}
+
 static void add_keyed(model *m, dice *d, model_stream state, model_stream table, model_stream news)
 {
     model_stream at = state, *first = &m->states[state.index].first;
+    uint32_t reach = keyed_reach(m, d, *first);
 
-    if (chance(d, 4)) /* what fills it remembers, too, and goes on afterwards */
+    if (chance(d, d->home ? 16 : 4)) /* what fills it remembers, too, and goes on afterwards */
         *first = model_add_op(m, KIND_COUNT, *first, (uint32_t[4]){ 0 });
     if (chance(d, 2))
         at = add_second(m, KIND_ASK, at, table);
@@ -149,7 +161,7 @@ static void add_keyed(model *m, dice *d, model_stream state, model_stream table,
     if (chance(d, 6))
         m->states[state.index].next = one(m->states[state.index].first);
     else
-        add_next(m, d, state, at, 0);
+        add_next(m, d, state, at, reach);
 }
 
 /* One spatial state (or none), one keyed state, perhaps a second of each; tallies and totals of them. */
@@ -167,18 +179,22 @@ static void random_model(model *m, uint32_t seed)
         m->periodic[a] = chance(&d, 2);
     }
     spatial = m->axis_count > 0;
+    d.home = chance(&d, 3);
     space = model_add_state(m, spatial, false);
     keyed = model_add_state(m, false, false);
     m->states[space.index].first = add_make(m, &d, spatial);
     m->states[keyed.index].first = add_make(m, &d, false);
-    tally = add_tally(m, space, keyed, !spatial && chance(&d, 2));
+    if (!spatial && chance(&d, 2))
+        tally = add_tally(m, space, keyed, true);
+    else
+        tally = add_tally(m, d.home || chance(&d, 2) ? keyed : space, keyed, false);
     total = chance(&d, 2) ? model_add_op(m, KIND_TOTAL, space, (uint32_t[4]){ 0 })
                           : model_add_op(m, KIND_SUM, keyed, (uint32_t[4]){ 0 });
     if (chance(&d, 2)) { /* a state that is made of an aggregate */
         groups = model_add_state(m, false, false);
         m->states[groups.index].first = add_make(m, &d, false);
         m->states[groups.index].next = one(add_tally(m, space, space, false));
-        tally = chance(&d, 2) ? groups : tally;
+        tally = !d.home && chance(&d, 2) ? groups : tally;
     }
     if (spatial)
         add_spatial(m, &d, space, chance(&d, 2) ? tally : keyed, total);
@@ -355,6 +371,24 @@ static void run_parts(const reference *ref, const model *m, kind_log *logs, uint
     parts_snapshot_free(&snapshot);
 }
 
+/* Exchanges that stay in their key group, by kind, of all jobs. */
+static uint32_t at_home[WEIR_GATHER + 1];
+
+static void count_at_home(const df_plan *plan)
+{
+    for (uint32_t e = 0; e < plan->edge_count; e++) {
+        const df_vertex *v = &plan->vertices[plan->edges[e].vertex];
+        at_home[v->ports[plan->edges[e].port].exchange] += plan->edges[e].fan == DF_FAN_SAME;
+    }
+    for (uint32_t i = 0; i < plan->vertex_count; i++) { /* within a task */
+        const df_vertex *v = &plan->vertices[i];
+        for (uint32_t q = 1; q < v->port_count; q++)
+            if (v->ports[q].exchange == WEIR_LOOKUP)
+                at_home[WEIR_LOOKUP] +=
+                    plan->vertices[plan->streams[v->ports[q].streams[0]].vertex].stage == v->stage;
+    }
+}
+
 static void run_job(uint32_t seed)
 {
     static const uint32_t threads[] = { 2, 3, 8 };
@@ -371,6 +405,7 @@ static void run_job(uint32_t seed)
     plan = model_plan(&m, seed % 3 == 0);
     if (getenv("TEST_JOBS_SHOW") != NULL)
         df_plan_print_text(plan, stdout);
+    count_at_home(plan);
     reference_run(&ref, &m, plan);
     for (uint32_t i = 0; i < 4; i++) {
         way w = { .threads = i == 0 ? 1 : threads[(i + seed) % 3], .shuffle = i < 2 ? 0 : seed + i,
@@ -401,6 +436,8 @@ static void test_random_jobs(void **state)
     }
     for (uint32_t seed = 1; seed <= jobs; seed++)
         run_job(seed);
+    /* Or the dice are loaded against them. */
+    assert_true(at_home[WEIR_KEY_BY] * 5 >= jobs && at_home[WEIR_LOOKUP] * 10 >= jobs);
 }
 
 int main(void)

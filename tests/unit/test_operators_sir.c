@@ -15,19 +15,26 @@
 #include "kernels/kern_philox.h"
 #include "tests/support/table.h"
 
-enum { PLACES = 23, SIZE = 31, PEOPLE = PLACES * SIZE, STEPS = 40 };
+enum { STEPS = 40 };
+
+/* Many small places, and few with more people than are decided at a time. */
+typedef struct town {
+    uint32_t places, size;
+} town;
+
+static const town small = { 23, 31 }, large = { 3, 2501 };
 
 static const double infection = 1.8, recovery = 0.45, dt = 0.25;
 
-static df_plan *outbreak(uint32_t key_groups, const char *size_column, const weir_compute *items,
-                         uint32_t count)
+static df_draft *outbreak_draft(town in, uint32_t key_groups, const char *size_column,
+                                const weir_compute *items, uint32_t count)
 {
     static char population[256], aggregate[256], sir[256];
     df_draft *draft = job_new("outbreak", STEPS);
 
     job_defaults(job_kind("population"), population);
-    job_set(job_kind("population"), population, "places", PLACES);
-    job_set(job_kind("population"), population, "size", SIZE);
+    job_set(job_kind("population"), population, "places", in.places);
+    job_set(job_kind("population"), population, "size", in.size);
     job_set(job_kind("population"), population, "ill", 2);
     job_defaults(job_kind("aggregate"), aggregate);
     job_set_text(job_kind("aggregate"), aggregate, "by", "place");
@@ -44,6 +51,14 @@ static df_plan *outbreak(uint32_t key_groups, const char *size_column, const wei
     job_operator(draft, "born", job_kind("population"), population, NULL);
     job_operator(draft, "meet", job_kind("sir"), sir, "agents=people places=rooms");
     job_operator(draft, "rooms", job_kind("aggregate"), aggregate, "in=people");
+    return draft;
+}
+
+static df_plan *outbreak(town in, uint32_t key_groups, const char *size_column, const weir_compute *items,
+                         uint32_t count)
+{
+    df_draft *draft = outbreak_draft(in, key_groups, size_column, items, count);
+
     return job_plan(&draft);
 }
 
@@ -58,24 +73,24 @@ static bool happens(double rate, uint32_t word)
     return (double)word < floor((1.0 - kern_exp(-rate)) * 0x1p32);
 }
 
-static void one_step(person *people, uint64_t step)
+static void one_step(town in, person *people, uint64_t step)
 {
     uint64_t random_key = XXH3_64bits_withSeed("meet", 4, 5);
 
-    for (uint32_t place = 0; place < PLACES; place++) {
-        person *here = people + place * SIZE;
+    for (uint32_t place = 0; place < in.places; place++) {
+        person *here = people + place * in.size;
         uint32_t ill = 0;
 
-        for (uint32_t i = 0; i < SIZE; i++)
+        for (uint32_t i = 0; i < in.size; i++)
             ill += here[i].ill;
-        for (uint32_t i = 0; i < SIZE; i++) {
-            uint32_t word = kern_philox_one_row(random_key, place * SIZE + i, (uint32_t)step, 0);
+        for (uint32_t i = 0; i < in.size; i++) {
+            uint32_t word = kern_philox_one_row(random_key, place * in.size + i, (uint32_t)step, 0);
 
             if (here[i].ill && happens(recovery * dt, word)) {
                 here[i].ill = false;
                 here[i].immune = true;
             } else if (!here[i].ill && !here[i].immune &&
-                       happens(infection * ((double)ill / SIZE) * dt, word)) {
+                       happens(infection * ((double)ill / in.size) * dt, word)) {
                 here[i].ill = true;
             }
         }
@@ -84,31 +99,134 @@ static void one_step(person *people, uint64_t step)
 
 static const weir_compute both[] = { { "ill", "sum(ill)" }, { "size", "count()" } };
 
+static void compare_town(town in, uint32_t key_groups)
+{
+    df_plan *plan = outbreak(in, key_groups, NULL, both, 2);
+    uint32_t immune = 0, count = in.places * in.size;
+    person *people = calloc(count, sizeof *people);
+    table t;
+
+    assert_non_null(people);
+    for (uint32_t i = 0; i < count; i++)
+        people[i].ill = i % in.size < 2;
+    for (uint64_t step = 0; step < STEPS; step++)
+        one_step(in, people, step);
+    table_run(&t, plan, STEPS, "people", 3);
+    assert_int_equal(t.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(t.keys[i], i);
+        assert_int_equal(table_get(&t, "ill", i), people[i].ill);
+        assert_int_equal(table_get(&t, "immune", i), people[i].immune);
+        assert_int_equal(table_get(&t, "place", i), i / in.size);
+        immune += people[i].immune;
+    }
+    assert_true(immune > count / 5 && immune < count); /* it was an epidemic */
+    free(people);
+    table_fini(&t);
+    df_plan_free(&plan);
+}
+
 static void test_against_one_loop(void **state)
 {
     static const uint32_t key_groups[] = { 1, 4, 23, 64 };
 
     (void)state;
     for (uint32_t k = 0; k < 4; k++) {
-        df_plan *plan = outbreak(key_groups[k], NULL, both, 2);
-        person people[PEOPLE] = { { 0 } };
-        uint32_t immune = 0;
+        compare_town(small, key_groups[k]);
+        compare_town(large, key_groups[k]);
+    }
+}
+
+/* ---- people whose ids have gaps, and who stand among those of other places ---- */
+
+enum { SCATTERED = 2600, SCATTERED_PLACES = 9 };
+
+static uint64_t scattered_key(uint32_t i)
+{
+    return 3 * (uint64_t)i + 1;
+}
+
+static uint32_t scattered_place(uint32_t i)
+{
+    return i % 11 == 0 ? 8 : i < 1500 ? 1 : i / 200 % 8;
+}
+
+static weir_status scattered_plan(weir_plan *plan, void *options)
+{
+    (void)options;
+    weir_plan_add(plan, 0, "place", WEIR_U32);
+    weir_plan_add(plan, 0, "ill", WEIR_U8);
+    weir_plan_add(plan, 0, "immune", WEIR_U8);
+    return WEIR_OK;
+}
+
+static weir_status scattered_process(weir_task *task)
+{
+    weir_batch *out = weir_output(task, 0, SCATTERED);
+
+    for (uint32_t i = 0; out != NULL && i < SCATTERED; i++) {
+        out->keys[i] = scattered_key(i);
+        ((uint32_t *)out->columns[0])[i] = scattered_place(i);
+        ((uint8_t *)out->columns[1])[i] = i % 50 == 3;
+        ((uint8_t *)out->columns[2])[i] = 0;
+    }
+    return out == NULL ? WEIR_FAILED : WEIR_OK;
+}
+
+static const weir_option no_options[] = { { 0 } };
+
+static const weir_operator scattered = {
+    .api_version = WEIR_API_VERSION, .name = "scattered", .help = "", .role = WEIR_SOURCE,
+    .outputs = { "out" }, .options = no_options, .options_size = sizeof(int), .plan = scattered_plan,
+    .process = scattered_process,
+};
+
+static void scattered_step(person *people, uint64_t step)
+{
+    uint64_t random_key = XXH3_64bits_withSeed("meet", 4, 5);
+    uint32_t ill[SCATTERED_PLACES] = { 0 }, size[SCATTERED_PLACES] = { 0 };
+
+    for (uint32_t i = 0; i < SCATTERED; i++) {
+        ill[scattered_place(i)] += people[i].ill;
+        size[scattered_place(i)]++;
+    }
+    for (uint32_t i = 0; i < SCATTERED; i++) {
+        uint32_t place = scattered_place(i);
+        uint32_t word = kern_philox_one_row(random_key, scattered_key(i), (uint32_t)step, 0);
+
+        if (people[i].ill && happens(recovery * dt, word)) {
+            people[i].ill = false;
+            people[i].immune = true;
+        } else if (!people[i].ill && !people[i].immune &&
+                   happens(infection * ((double)ill[place] / size[place]) * dt, word)) {
+            people[i].ill = true;
+        }
+    }
+}
+
+static void test_scattered(void **state)
+{
+    static person people[SCATTERED];
+
+    (void)state;
+    for (uint32_t key_groups = 1; key_groups < 4; key_groups++) {
+        df_draft *draft = outbreak_draft(small, key_groups, NULL, both, 2);
+        df_plan *plan;
         table t;
 
-        for (uint32_t i = 0; i < PEOPLE; i++)
-            people[i].ill = i % SIZE < 2;
+        draft->operators[0].kind = &scattered;
+        plan = job_plan(&draft);
+        for (uint32_t i = 0; i < SCATTERED; i++)
+            people[i] = (person){ .ill = i % 50 == 3 };
         for (uint64_t step = 0; step < STEPS; step++)
-            one_step(people, step);
+            scattered_step(people, step);
         table_run(&t, plan, STEPS, "people", 3);
-        assert_int_equal(t.count, PEOPLE);
-        for (uint32_t i = 0; i < PEOPLE; i++) {
-            assert_int_equal(t.keys[i], i);
+        assert_int_equal(t.count, SCATTERED);
+        for (uint32_t i = 0; i < SCATTERED; i++) {
+            assert_int_equal(t.keys[i], scattered_key(i));
             assert_int_equal(table_get(&t, "ill", i), people[i].ill);
             assert_int_equal(table_get(&t, "immune", i), people[i].immune);
-            assert_int_equal(table_get(&t, "place", i), i / SIZE);
-            immune += people[i].immune;
         }
-        assert_true(immune > PEOPLE / 5 && immune < PEOPLE); /* it was an epidemic */
         table_fini(&t);
         df_plan_free(&plan);
     }
@@ -118,7 +236,7 @@ static void test_against_one_loop(void **state)
 
 static void fails(const char *size_column, const weir_compute *items, const char *text)
 {
-    df_plan *plan = outbreak(1, size_column, items, 2);
+    df_plan *plan = outbreak(small, 1, size_column, items, 2);
     df_graph_options options = { .threads = 1, .directory = "." };
     df_graph *graph;
     df_error err = { 0 };
@@ -138,12 +256,12 @@ static void test_senseless_places(void **state)
     (void)state;
     /* 2 of 0 are ill: more than all, so whoever can falls ill at once; in words, infinity is a rate */
     {
-        df_plan *plan = outbreak(1, "size", none, 2);
+        df_plan *plan = outbreak(small, 1, "size", none, 2);
         table t;
 
         table_run(&t, plan, 0, "people", 1);
-        for (uint32_t i = 0; i < PEOPLE; i++)
-            assert_true(i % SIZE < 2 || table_get(&t, "ill", i) == 1);
+        for (uint32_t i = 0; i < small.places * small.size; i++)
+            assert_true(i % small.size < 2 || table_get(&t, "ill", i) == 1);
         table_fini(&t);
         df_plan_free(&plan);
     }
@@ -173,8 +291,6 @@ static weir_status nowhere_process(weir_task *task)
     }
     return WEIR_OK;
 }
-
-static const weir_option no_options[] = { { 0 } };
 
 static const weir_operator nowhere = {
     .api_version = WEIR_API_VERSION, .name = "nowhere", .help = "", .role = WEIR_SOURCE,
@@ -214,7 +330,7 @@ static void test_unknown_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_one_loop),
+        cmocka_unit_test(test_against_one_loop), cmocka_unit_test(test_scattered),
         cmocka_unit_test(test_senseless_places),
         cmocka_unit_test(test_unknown_place),
     };

@@ -135,6 +135,43 @@ static void test_arrays_equal_rows(void **state)
         }
 }
 
+/* Classes in ways that make whole, broken and short lists of blocks. */
+static void fill_classes(uint8_t *classes, uint32_t count, uint32_t shape, uint64_t seed)
+{
+    uint64_t state = seed + shape;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t class = (uint8_t)(1 + ulp_next(&state) % (KERN_PHILOX_CLASSES - 1));
+        classes[i] = shape == 0   ? class
+                     : shape == 1 ? 0
+                     : shape == 2 ? (i / 4 % 7 < 2 ? class : 0) /* 8 blocks from end to end, not all of them */
+                                  : (ulp_next(&state) % (2u << shape) == 0 ? class : 0);
+    }
+}
+
+static void test_events(void **state)
+{
+    enum { BLOCKS_MAX = 600 };
+    static uint8_t classes[4 * BLOCKS_MAX], happens[4 * BLOCKS_MAX + GUARD];
+    const uint64_t key = UINT64_C(0x0123456789abcdef), first = (UINT64_C(1) << 32) - 100;
+    const uint32_t last[KERN_PHILOX_CLASSES] = { UINT32_MAX, 0, 1u << 20, 1u << 29, 1u << 31,
+                                                 (1u << 31) - 1, UINT32_MAX, UINT32_MAX - (1u << 20) };
+
+    (void)state;
+    for (uint32_t shape = 0; shape < 9; shape++)
+        for (uint32_t blocks = 0; blocks <= BLOCKS_MAX; blocks += blocks < 40 ? 1 : 37) {
+            fill_classes(classes, 4 * blocks, shape, blocks);
+            memset(happens, 0xaa, sizeof happens);
+            kern_philox_events(key, first, classes, blocks, 9, shape, last, happens);
+            for (uint32_t i = 0; i < 4 * blocks; i++)
+                assert_int_equal(happens[i],
+                                 classes[i] != 0 && kern_philox_one_row(key, 4 * first + i, 9, shape) <=
+                                                        last[classes[i]]);
+            for (uint32_t i = 4 * blocks; i < 4 * blocks + GUARD; i++)
+                assert_int_equal(happens[i], 0xaa);
+        }
+}
+
 static void test_uniforms(void **state)
 {
     (void)state;
@@ -260,7 +297,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),     cmocka_unit_test(test_one_is_a_shared_block),
-        cmocka_unit_test(test_arrays_equal_rows), cmocka_unit_test(test_uniforms),
+        cmocka_unit_test(test_arrays_equal_rows), cmocka_unit_test(test_events),
+        cmocka_unit_test(test_uniforms),
         cmocka_unit_test(test_normals_accuracy),  cmocka_unit_test(test_normals_shape),
         cmocka_unit_test(test_normals_same_bits),
     };

@@ -101,6 +101,36 @@ static void test_references(void **state)
     df_pool_free(&pool);
 }
 
+/* What is known of a buffer goes with it, and so does what is known of that; the next user finds nothing. */
+static void test_facts_and_notes(void **state)
+{
+    df_pool *pool = new_pool(2);
+    void *data = df_pool_get(pool, 0, 1000), *note = df_pool_get(pool, 1, 2000);
+    void *late = df_pool_get(pool, 1, 2000), *inner = df_pool_get(pool, 1, 4000);
+    void *first = note, *second = late, *gift = inner;
+
+    (void)state;
+    assert_true(df_pool_fact(data) == 0);
+    assert_null(df_pool_note(data));
+    df_pool_set_fact(data, UINT64_MAX);
+    assert_true(df_pool_fact(data) == UINT64_MAX);
+    df_pool_set_note(1, data, &first);
+    assert_null(first);
+    df_pool_set_note(1, data, &second); /* too late: the pool has it back */
+    assert_null(second);
+    assert_ptr_equal(df_pool_note(data), note);
+    assert_ptr_equal(df_pool_get(pool, 1, 2000), late);
+    df_pool_set_note(1, note, &gift);
+    df_pool_unref(1, late);
+    assert_false(df_pool_idle(pool));
+    df_pool_unref(0, data);
+    assert_true(df_pool_idle(pool)); /* with both notes */
+    assert_ptr_equal(df_pool_get(pool, 0, 1000), data);
+    assert_true(df_pool_fact(data) == 0);
+    assert_null(df_pool_note(data));
+    df_pool_free(&pool);
+}
+
 /* ---- batches ---- */
 
 static void test_batches_share(void **state)
@@ -208,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_room), cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
+        cmocka_unit_test(test_facts_and_notes),
         cmocka_unit_test(test_batches_share),      cmocka_unit_test(test_threads_pass_buffers),
     };
 
