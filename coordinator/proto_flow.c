@@ -234,7 +234,7 @@ static void flow_events(const proto_worker *w, proto_task *task)
 
     while (i < w->event_count && w->events[i].step < task->step)
         i++;
-    task->events = w->events + i;
+    task->events = w->events == NULL ? NULL : w->events + i;
     task->event_count = 0;
     while (i < w->event_count && w->events[i].step == task->step) {
         i++;
