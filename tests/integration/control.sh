@@ -5,29 +5,6 @@ jobs=$TOP/config/jobs
 flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 120"
 paced="--set run.pace=40 --set snapshot.every_steps=10"
 
-print_of()
-{
-    sed -n 's/^done. fingerprint //p' "$1"
-}
-
-# pid_of STATE LABEL: the process of a worker, from the coordinator's status.
-pid_of()
-{
-    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
-}
-
-# has_step STATE N: the job has come so far.
-has_step()
-{
-    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$2" ]
-}
-
-phase_is()
-{
-    "$WEIR" status "$1" --json | grep -q "\"phase\":\"$2\""
-}
-
 # ---- the same bits as in one process ----
 exits 0 "in one process" "$WEIR" run $flock --directory one --quiet
 "$WEIR" run $flock --directory one 2>/dev/null >one.out

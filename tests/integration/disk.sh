@@ -11,20 +11,6 @@ SHIM=$(dirname "$WEIR")/../tests/shim_disk.so
 SEED=${WEIR_SEED:-$(date +%Y%j)}
 echo "seed $SEED"
 
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_print() # the run said it, or an earlier one whose last words were lost
-{
-    cat out $STATE/finished 2>/dev/null | grep -q "$REFERENCE"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
 count_of() # INDEX: a number that the shim keeps; 0 calls, 1 failures, 2 syncs that were tried again
 {
     od -An -t u8 -j $((8 * $1)) -N 8 counts | tr -d ' '
@@ -68,7 +54,7 @@ trial() # N ERROR [on]
     fi
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err.first err; return 0; }
-    is "$what: with the same fingerprint" same_print
+    is "$what: with the same fingerprint" same_print "$REFERENCE" $STATE
     is "$what: and files" same_files one runs/flock
     exits 0 "$what: and whole snapshots" "$WEIR" snapshot verify $STATE/store
 }
