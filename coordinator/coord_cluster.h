@@ -19,6 +19,7 @@ typedef struct coord_cluster_options {
     bool streams;
     const char *metrics;          /* where to show numbers over HTTP; null: nowhere */
     coord_server_begin begin;
+    uint64_t snapshot;            /* to return to first; 0: none */
     bool json, quiet;
     /* `weir coordinator`: workers outlive this process, which may end and be started again. */
     bool survive;

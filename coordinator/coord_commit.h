@@ -9,13 +9,18 @@
 
 typedef struct coord_commit coord_commit;
 
+typedef struct coord_commit_options {
+    uint32_t retain;
+    bool accept_loss; /* the newest snapshot may be damaged, or lost: an older one will be returned to */
+} coord_commit_options;
+
 /* Opens the store in `folder`, which is made; its parent is not. Parts that were never committed are
  * removed, those of an attempt that an earlier coordinator began among them. `shape` is copied, what it
  * points to is borrowed until close. `wake` is called from another thread when a commit has ended. On
  * success *out is owned by the caller. */
 df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folder,
-                            const coord_shape *shape, uint32_t retain, void (*wake)(void *user),
-                            void *user, df_error *err) DF_MUST_CHECK;
+                            const coord_shape *shape, const coord_commit_options *options,
+                            void (*wake)(void *user), void *user, df_error *err) DF_MUST_CHECK;
 /* Waits for a commit under way. Null is allowed. */
 void coord_commit_close(coord_commit **commit);
 
@@ -37,5 +42,11 @@ void coord_commit_begin(coord_commit *commit, const proto_commit *what);
 /* Take the end of a commit: true once. *ok false: it failed for the reason in *err, what is durable is
  * not known, and the process must end. */
 bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
+
+/* A snapshot that can be read; 0: the newest. Not while a commit is under way. */
+bool coord_commit_find(const coord_commit *commit, uint64_t snapshot, proto_head *head);
+/* Begin to make it the head, when nothing else is under way; take the end of that, as of a commit. */
+void coord_commit_restore(coord_commit *commit, uint64_t snapshot);
+bool coord_commit_restored(coord_commit *commit, uint64_t *snapshot, bool *ok, df_error *err);
 
 #endif

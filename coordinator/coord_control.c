@@ -1,4 +1,4 @@
-/* weir status, snapshots, suspend, resume, drain, cancel, list, logs: what another terminal asks of a
+/* weir status, suspend, resume, drain, cancel, list, logs: what another terminal asks of a
  * job that runs with workers. */
 #include "coordinator/coord_client.h"
 #include "coordinator/coord_times.h"
@@ -137,8 +137,6 @@ const coord_verb coord_verb_status = {
     .run = status_run,
 };
 
-/* ---- snapshots ---- */
-
 typedef struct control_options {
     coord_reach reach;
     bool json;
@@ -149,37 +147,6 @@ static const coord_option control_table[] = {
       .offset = offsetof(control_options, json) },
     COORD_REACH_OPTIONS(control_options),
     { 0 },
-};
-
-static int snapshots_run(const coord_args *args, const void *options)
-{
-    const coord_question question = { .what = "snapshots" };
-    const control_options *o = options;
-    coord_client *client;
-    const char *reply;
-    size_t size;
-    df_error err = { 0 };
-    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
-
-    if (s == DF_OK)
-        s = coord_client_ask(client, &question, &reply, &size, &err);
-    if (s == DF_OK && o->json)
-        printf("%.*s\n", (int)size, reply);
-    else if (s == DF_OK && !coord_json_snapshots_print(stdout, reply, size, &err))
-        s = DF_EIO;
-    coord_client_close(&client);
-    return s == DF_OK ? COORD_DONE : control_failed("snapshots", s, &err);
-}
-
-const coord_verb coord_verb_snapshots = {
-    .name = "snapshots",
-    .arguments = "JOB",
-    .help = "list the snapshots of a job that runs",
-    .options = control_table,
-    .options_size = sizeof(control_options),
-    .argument_min = 1,
-    .argument_max = 1,
-    .run = snapshots_run,
 };
 
 /* ---- commands ---- */

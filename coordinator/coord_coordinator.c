@@ -12,7 +12,7 @@
 
 typedef struct coordinator_options {
     coord_texts set;
-    coord_number steps, workers, threads, expect;
+    coord_number steps, workers, threads, expect, snapshot;
     const char *directory, *state, *bind, *keys, *metrics;
     bool insecure, fresh, json, quiet;
 } coordinator_options;
@@ -43,6 +43,9 @@ static const coord_option coordinator_table[] = {
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, directory) },
     { .name = "state", .value = "DIR", .help = "of log and snapshots (runs/NAME/state)",
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, state) },
+    { .name = "snapshot", .value = "N", .help = "go back to snapshot N first; once, not whenever it is started again",
+      .type = COORD_NUMBER, .least = 1, .most = UINT64_MAX,
+      .offset = offsetof(coordinator_options, snapshot) },
     { .name = "fresh", .help = "remove what is left of a run, and begin anew", .type = COORD_FLAG,
       .offset = offsetof(coordinator_options, fresh) },
     { .name = "json", .help = "print one JSON object at the end", .type = COORD_FLAG,
@@ -106,7 +109,7 @@ static int coordinator_run(const coord_args *args, const void *options)
         .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
         .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
-        .signals = &coordinator_signals, .metrics = o->metrics,
+        .snapshot = o->snapshot.value, .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
     if (code != COORD_DONE)

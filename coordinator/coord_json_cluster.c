@@ -110,6 +110,7 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "generation", json_count(s->generation));
     json_object_set_new(object, "incarnation", json_count(s->incarnation));
     json_object_set_new(object, "restarts", json_count(s->restarts));
+    json_object_set_new(object, "restores", json_count(s->restores));
     json_object_set_new(object, "step", s->begun ? json_count(s->step) : json_null());
     json_object_set_new(object, "steps", json_count(s->steps));
     json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
@@ -199,6 +200,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "metrics", s->metrics, sizeof s->metrics);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
+    s->restores = get_count(object, "restores");
     s->begun = json_is_integer(json_object_get(object, "step"));
     s->step = get_count(object, "step");
     s->steps = get_count(object, "steps");

@@ -177,6 +177,8 @@ df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, 
             return s;
         if (record.kind == PROTO_RECORD_END)
             *end = (proto_end)record.number;
+        if (record.kind == PROTO_RECORD_RESTORE)
+            *end = PROTO_END_NOT;
         if (coord != NULL)
             proto_coord_recover(coord, &record);
     }

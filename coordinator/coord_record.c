@@ -43,10 +43,12 @@ void coord_record_put(df_writer *writer, const proto_record *record)
         return;
     }
     df_put_u64(writer, record->number);
-    if (record->kind != PROTO_RECORD_GENERATION)
+    if (record->kind != PROTO_RECORD_GENERATION && record->kind != PROTO_RECORD_RESTORE)
         return;
     df_put_u64(writer, record->snapshot);
     df_put_u64(writer, record->step);
+    if (record->kind == PROTO_RECORD_RESTORE)
+        return;
     df_put_u64(writer, record->floor);
     put_list(writer, &record->members);
     put_list(writer, &record->owners);
@@ -118,8 +120,12 @@ static void get_number(df_cursor *c, proto_record *record)
     uint64_t n = record->number = df_get_u64(c);
 
     if ((record->kind == PROTO_RECORD_END && (n == 0 || n > PROTO_END_FAILED)) ||
-        (record->kind == PROTO_RECORD_PAUSE && n > 1))
+        ((record->kind == PROTO_RECORD_PAUSE || record->kind == PROTO_RECORD_RESTORE) && n > 1))
         df_get_refuse(c);
+    if (record->kind != PROTO_RECORD_RESTORE)
+        return;
+    record->snapshot = df_get_u64(c);
+    record->step = df_get_u64(c);
 }
 
 df_status coord_record_get(coord_record_reader *reader, const snap_record *from, proto_record *record,
@@ -131,7 +137,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     *record = (proto_record){ 0 };
     if (from->type == COORD_RECORD_JOB)
         get_job(reader, &c);
-    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_DRAIN)
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_RESTORE)
         df_get_refuse(&c);
     else
         record->kind = (proto_record_kind)from->type;

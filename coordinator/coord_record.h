@@ -4,6 +4,7 @@
  *   job         u16 version  u64 job  u128 plan  u32 key groups      the first record, and only that
  *   generation  u64 number  u64 snapshot  u64 step  u64 floor  blob members  blob owners
  *   order       u64 index  u64 made  u8 kind  u64 step  u64 first  u64 second  blob payload
+ *   restore     u64 number  u64 snapshot  u64 step
  *   the others  u64 number
  *
  * A record's type in the history is its proto_record_kind; the job's has a number of its own. */

@@ -28,7 +28,7 @@
 typedef struct run_options {
     coord_texts set;
     coord_number steps, threads, warmup, shuffle;
-    coord_number workers;
+    coord_number workers, snapshot;
     const char *fingerprints, *verify, *directory, *state, *metrics;
     bool streams, json, quiet, resume, fresh;
 } run_options;
@@ -46,6 +46,8 @@ static const coord_option run_table[] = {
       .offset = offsetof(run_options, workers) },
     { .name = "resume", .help = "with --workers: go on with a run that has not ended",
       .type = COORD_FLAG, .offset = offsetof(run_options, resume) },
+    { .name = "snapshot", .value = "N", .help = "with --resume: go back to snapshot N first, also from a run that has ended",
+      .type = COORD_NUMBER, .least = 1, .most = UINT64_MAX, .offset = offsetof(run_options, snapshot) },
     { .name = "fresh", .help = "with --workers: remove what is left of one, and begin anew",
       .type = COORD_FLAG, .offset = offsetof(run_options, fresh) },
     { .name = "state", .value = "DIR", .help = "with --workers: of log and snapshots (runs/NAME/state)",
@@ -426,7 +428,7 @@ static int run_check_workers(const run *r)
     df_error err;
 
     if (!run_has_workers(r)) {
-        if (o->resume || o->fresh || o->state != NULL || o->metrics != NULL) {
+        if (o->resume || o->snapshot.given || o->fresh || o->state != NULL || o->metrics != NULL) {
             fputs("weir run: --resume, --fresh, --state and --metrics go with --workers, or with a job "
                   "that has a [snapshot]\n", stderr);
             return COORD_USAGE;
@@ -437,6 +439,8 @@ static int run_check_workers(const run *r)
         wrong = "--warmup and --shuffle";
     else if (o->resume && o->fresh)
         wrong = "--resume and --fresh together";
+    else if (o->snapshot.given && !o->resume)
+        wrong = "--snapshot without --resume";
     if (o->metrics != NULL && coord_http_check(o->metrics, &err) != DF_OK) {
         fprintf(stderr, "weir run: --metrics: %s\n", err.text);
         return COORD_USAGE;
@@ -458,6 +462,7 @@ static int run_workers(run *r, const coord_texts *sets)
         .metrics = o->metrics,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
+        .snapshot = o->snapshot.value,
         .signals = &run_signals,
     };
     int code;

@@ -72,6 +72,21 @@ static void env_commit(void *user, const proto_commit *commit)
     coord_commit_begin(s->commit, commit);
 }
 
+static bool env_find(void *user, uint64_t snapshot, proto_head *head)
+{
+    coord_server *s = user;
+
+    return coord_commit_find(s->commit, snapshot, head);
+}
+
+static void env_restore(void *user, uint64_t snapshot)
+{
+    coord_server *s = user;
+
+    server_forget_end(s);
+    coord_commit_restore(s->commit, snapshot);
+}
+
 /* Who holds a lock is what somebody says: only a process of our own kind on this machine is killed. */
 static void env_kill(void *user, uint64_t process)
 {
@@ -224,6 +239,27 @@ static bool server_leave(coord_server *s, uint64_t now_us)
 
 /* ---- the loop ---- */
 
+static void server_commits_take(coord_server *s)
+{
+    uint64_t number;
+    df_error err;
+    bool ok;
+
+    if (coord_commit_ended(s->commit, &number, &ok, &err)) {
+        if (!ok)
+            server_fail(s, err.status, &err);
+        else
+            server_metrics_committed(s, server_now_us(), number);
+        proto_coord_committed(s->coord, server_now_us(), number, ok);
+        df_failpoint_pass(DF_FAILPOINT_commit_told);
+    }
+    if (coord_commit_restored(s->commit, &number, &ok, &err)) {
+        if (!ok)
+            server_fail(s, err.status, &err);
+        proto_coord_restored(s->coord, server_now_us(), number, ok);
+    }
+}
+
 static void server_ends_take(coord_server *s)
 {
     uint64_t number;
@@ -236,14 +272,7 @@ static void server_ends_take(coord_server *s)
         server_room(s);
         proto_coord_synced(s->coord, server_now_us(), number, ok);
     }
-    if (coord_commit_ended(s->commit, &number, &ok, &err)) {
-        if (!ok)
-            server_fail(s, err.status, &err);
-        else
-            server_metrics_committed(s, server_now_us(), number);
-        proto_coord_committed(s->coord, server_now_us(), number, ok);
-        df_failpoint_pass(DF_FAILPOINT_commit_told);
-    }
+    server_commits_take(s);
 }
 
 static void server_watch(coord_server *s, uint64_t now_us)
@@ -455,7 +484,8 @@ static df_status server_check(const coord_server_options *o, df_error *err)
 df_status coord_server_open(coord_server **out, const coord_server_options *options, df_error *err)
 {
     coord_server *s = calloc(1, sizeof *s);
-    proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_kill, env_stop };
+    proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_find, env_restore, env_kill,
+                            env_stop };
     df_status status = DF_OK;
 
     *out = NULL;

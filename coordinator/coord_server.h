@@ -40,6 +40,7 @@ typedef struct coord_server_options {
     const coord_server_job *job;
     const char *state;       /* folder; it is made */
     coord_server_begin begin;
+    uint64_t snapshot;       /* with COORD_BEGIN_RESUME: return to this one first, ended or not; 0: go on */
     const char *bind;        /* null: a local socket */
     const char *keys;        /* for tcp; null: the user's */
     bool insecure;

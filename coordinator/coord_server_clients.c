@@ -123,6 +123,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->generation = stats.generation;
     status->incarnation = stats.incarnation;
     status->restarts = stats.restarts;
+    status->restores = stats.restores;
     status->begun = step_of(stats.low, &status->step);
     status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
     if (status->step > status->steps)

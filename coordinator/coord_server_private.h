@@ -73,6 +73,8 @@ void server_send(coord_server *server, uint64_t to, const proto_msg *msg);
 /* Log, store and state machine from the state folder, as the options say. */
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
     DF_MUST_CHECK;
+/* How the job had ended means nothing any more. */
+void server_forget_end(coord_server *server);
 
 /* ---- coord_server_peers.c ---- */
 /* What a worker said; messages of the state machine go there. */

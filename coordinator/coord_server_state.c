@@ -78,10 +78,13 @@ static df_status log_begin_anew(coord_server *s, df_error *err)
 static df_status log_judge(const coord_server *s, bool same_plan, bool begun, proto_end end, df_error *err)
 {
     const char *state = s->options.state;
+    bool back = s->options.snapshot != 0;
 
-    if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
+    if (back && !begun)
+        return df_fail(err, DF_EINVAL, "%s holds no run, and no snapshot to go back to", state);
+    if (!back && s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
         return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
-    if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
+    if ((end != PROTO_END_NOT && !back) || s->options.begin == COORD_BEGIN_FRESH)
         return DF_END;
     if (!begun)
         return same_plan ? DF_OK : DF_END;
@@ -134,8 +137,42 @@ static void state_read_finished(coord_server *s)
     free(text);
 }
 
+void server_forget_end(coord_server *server)
+{
+    coord_state_remove(server->options.state, "finished");
+    server->fingerprint[0] = '\0';
+    server->failed[0] = '\0';
+    memset(server->failed_at, 0, sizeof server->failed_at);
+}
+
+/* What it costs is said before it is done. */
+static df_status state_return(coord_server *s, df_error *err)
+{
+    uint32_t count;
+    const snap_entry *entries = coord_commit_entries(s->commit, &count);
+    proto_head to;
+
+    if (s->options.snapshot == 0)
+        return DF_OK;
+    if (!coord_commit_find(s->commit, s->options.snapshot, &to))
+        return df_fail(err, DF_EINVAL, "%s: there is no snapshot %" PRIu64 " that can be read",
+                       s->options.state, s->options.snapshot);
+    fprintf(stderr, "weir: back to snapshot %" PRIu64 ", step %" PRIu64 "; all later steps run again\n",
+            to.attempt, to.step == 0 ? 0 : to.step - 1);
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i].snapshot > to.attempt && entries[i].damaged)
+            fprintf(stderr, "weir: snapshot %" PRIu64 " is dropped; it is damaged\n", entries[i].snapshot);
+        else if (entries[i].snapshot > to.attempt)
+            fprintf(stderr, "weir: snapshot %" PRIu64 ", step %" PRIu64 ", is dropped\n",
+                    entries[i].snapshot, entries[i].step == 0 ? 0 : entries[i].step - 1);
+    proto_coord_return(s->coord, to, false);
+    return DF_OK;
+}
+
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
 {
+    const coord_commit_options committing = { .retain = server->job.policy->snapshot_retain,
+                                              .accept_loss = server->options.snapshot != 0 };
     proto_coord_config config;
     proto_coord_stats stats;
     char store[DF_PATH_MAX];
@@ -153,7 +190,7 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
         s = coord_state_nonce_write(server->nonce, server->options.state, err);
     if (s == DF_OK)
         s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
-                              server->job.policy->snapshot_retain, state_wake, server, err);
+                              &committing, state_wake, server, err);
     if (s != DF_OK)
         return s;
     config = state_config(server);
@@ -162,5 +199,5 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     proto_coord_stats_get(server->coord, &stats);
     server->attempts_lost = stats.orders;
     state_read_finished(server);
-    return s;
+    return s == DF_OK ? state_return(server, err) : s;
 }

@@ -26,6 +26,7 @@ typedef struct coord_status {
     char fingerprint[64];  /* of the last step; "": not known yet */
     char metrics[32];      /* where numbers are shown over HTTP, "127.0.0.1:9464"; "": nowhere */
     uint64_t generation, incarnation, restarts;
+    uint64_t restores;     /* returns to a snapshot that somebody asked for */
     bool begun;            /* step 0 is done */
     uint64_t step, steps;
     double steps_per_second;

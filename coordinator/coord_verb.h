@@ -25,7 +25,7 @@ typedef struct coord_verb {
 } coord_verb;
 
 #define COORD_VERBS(X) X(run) X(worker) X(check) X(graph) X(operators) X(snapshot) X(keys) X(sim) \
-    X(status) X(snapshots) X(suspend) X(resume) X(drain) X(cancel) X(list) X(logs) X(coordinator) \
+    X(status) X(snapshots) X(suspend) X(resume) X(restore) X(drain) X(cancel) X(list) X(logs) X(coordinator) \
     X(failpoints) X(version) X(help)
 
 #define COORD_VERB_DECLARE(name) extern const coord_verb coord_verb_##name;

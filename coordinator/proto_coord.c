@@ -68,7 +68,7 @@ static void coord_advance(proto_coord *c)
     if (c->phase == COORD_STARTING && c->incarnation_at <= c->synced) {
         if (c->end != PROTO_END_NOT)
             coord_enter(c, COORD_ENDED);
-        else if (c->generation == 0)
+        else if (c->generation == 0 || c->restoring != COORD_RESTORING_NOT)
             coord_enter(c, COORD_FENCED);
         else
             coord_attach_begin(c);
@@ -260,6 +260,9 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
         break;
     case PROTO_RECORD_END:
         c->end = (proto_end)record->number;
+        break;
+    case PROTO_RECORD_RESTORE:
+        coord_restore_recover(c, record);
         break;
     }
 }

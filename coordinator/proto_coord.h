@@ -19,7 +19,8 @@ typedef enum proto_record_kind {
     PROTO_RECORD_ORDER,
     PROTO_RECORD_END,             /* number: a proto_end */
     PROTO_RECORD_PAUSE,           /* number: 1 paused, 0 not */
-    PROTO_RECORD_DRAIN,           /* number: the step at which the job ends */
+    PROTO_RECORD_DRAIN,         /* number: the step at which the job ends */
+    PROTO_RECORD_RESTORE,       /* number: 1 inputs are kept, 0 not; snapshot, step: what is returned to */
 } proto_record_kind;
 
 typedef struct proto_record {
@@ -56,6 +57,7 @@ typedef enum proto_verb {
     PROTO_VERB_DRAIN,        /* a barrier, a commit, the end */
     PROTO_VERB_CANCEL,
     PROTO_VERB_MOVE,         /* first: key group, second: place of its new owner */
+    PROTO_VERB_RESTORE,      /* first: a snapshot, 0 the newest; second: 1 inputs behind it are kept */
 } proto_verb;
 
 typedef enum proto_answer_status {
@@ -71,6 +73,9 @@ typedef struct proto_coord_env {
     void (*append)(void *user, const proto_record *record);      /* to the log, not synced */
     void (*sync)(void *user);  /* all that was appended; ends in _synced */
     void (*commit)(void *user, const proto_commit *commit);      /* ends in _committed */
+    /* A question: a committed snapshot that can be returned to; 0: the newest. No commit is under way. */
+    bool (*find)(void *user, uint64_t snapshot, proto_head *head);
+    void (*restore)(void *user, uint64_t snapshot); /* make it the head; ends in _restored */
     void (*kill)(void *user, uint64_t process);
     void (*stop)(void *user);  /* a sync failed: end the process, recover from the log */
 } proto_coord_env;
@@ -104,6 +109,7 @@ typedef struct proto_coord_config {
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
+    uint64_t restores;        /* returns to a snapshot that somebody asked for */
     uint64_t skipped;         /* snapshots that were due while another one ran */
     proto_head head;
     uint64_t attempt, attempt_step; /* the snapshot that runs; 0: none */
@@ -143,6 +149,8 @@ proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *c
 void proto_coord_free(proto_coord **coord);
 /* Each record of the log, in order, before start. */
 void proto_coord_recover(proto_coord *coord, const proto_record *record);
+/* Between the log and start: return to this snapshot first, even if the job has ended. */
+void proto_coord_return(proto_coord *coord, proto_head to, bool keep_inputs);
 void proto_coord_start(proto_coord *coord, uint64_t now_us, proto_head head);
 
 void proto_coord_receive(proto_coord *coord, uint64_t now_us, const proto_msg *msg);
@@ -151,6 +159,7 @@ uint64_t proto_coord_deadline(const proto_coord *coord);
 /* `records`: appended by this process and now synced. ok false: the sync failed. */
 void proto_coord_synced(proto_coord *coord, uint64_t now_us, uint64_t records, bool ok);
 void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt, bool ok);
+void proto_coord_restored(proto_coord *coord, uint64_t now_us, uint64_t snapshot, bool ok);
 /* A worker's process ended, or its connection closed. */
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 

@@ -1,5 +1,6 @@
 /* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, generations,
- * heartbeats), proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
+ * heartbeats), proto_history.c (the log, orders, clients), proto_grants.c, proto_snapshots.c and
+ * proto_restore.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
 
@@ -37,6 +38,7 @@ typedef struct coord_client {
     uint64_t id, number, index, step; /* the newest input */
     uint64_t command;                 /* the newest command, and its answer */
     uint8_t command_status;
+    uint64_t command_index, command_step;
     uint64_t answer_at;               /* the record that must be synced before; 0: answered */
 } coord_client;
 
@@ -46,6 +48,13 @@ typedef struct coord_attempt {
     bool committing;
     bool final;
 } coord_attempt;
+
+typedef enum coord_restoring {
+    COORD_RESTORING_NOT,
+    COORD_RESTORING_ASKED,    /* its record is being synced */
+    COORD_RESTORING_MADE,     /* the store's head is being moved */
+    COORD_RESTORING_DONE,     /* the next generation begins from it */
+} coord_restoring;
 
 #define COORD_ASKED_MAX 16 /* clients that wait for a snapshot */
 typedef struct coord_asked {
@@ -89,6 +98,9 @@ struct proto_coord {
     uint64_t pace_since_us, pace_base;
     /* snapshots */
     proto_head head;
+    coord_restoring restoring;
+    proto_head restore_to;
+    uint64_t restore_at;        /* its record's number; 0: recovered */
     coord_attempt attempt;
     uint64_t last_attempt;      /* of this generation; open or decided */
     uint64_t snapshot_step;     /* of the last barrier */
@@ -112,7 +124,8 @@ void coord_finish(proto_coord *c, proto_end end);
 coord_worker *coord_worker_find(proto_coord *c, uint64_t id);
 coord_worker *coord_worker_add(proto_coord *c, uint64_t id);
 bool coord_is_member(const proto_coord *c, uint64_t id);
-void coord_fence(proto_coord *c);          /* end the generation */
+void coord_fence(proto_coord *c);          /* end the generation, for a failure */
+void coord_fence_until(proto_coord *c, uint64_t at_us); /* end it; the next one begins then at the earliest */
 void coord_attach_begin(proto_coord *c);
 void coord_members_advance(proto_coord *c);
 void coord_members_tick(proto_coord *c);
@@ -162,5 +175,13 @@ void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_attempt_abort(proto_coord *c);
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok);
 void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number);
+
+/* ---- proto_restore.c ---- */
+void coord_restore_recover(proto_coord *c, const proto_record *record);
+/* Whether a command to restore must be said again later. */
+bool coord_restore_waits(const proto_coord *c);
+uint8_t coord_restore(proto_coord *c, const proto_command *command, proto_head *to);
+/* Goes on with one that was asked for. True: the next generation may begin from the head. */
+bool coord_restore_advance(proto_coord *c);
 
 #endif

@@ -266,7 +266,8 @@ static void command_pause(proto_coord *c, bool paused)
     coord_append(c, &record);
 }
 
-static uint8_t command_do(proto_coord *c, const proto_command *command)
+/* *at: what the answer says. */
+static uint8_t command_do(proto_coord *c, const proto_command *command, proto_head *at)
 {
     switch (command->verb) {
     case PROTO_VERB_PAUSE:
@@ -281,6 +282,8 @@ static uint8_t command_do(proto_coord *c, const proto_command *command)
         return PROTO_ANSWER_OK;
     case PROTO_VERB_MOVE:
         return command_move(c, command->first, command->second);
+    case PROTO_VERB_RESTORE:
+        return coord_restore(c, command, at);
     default:
         return PROTO_ANSWER_REFUSED;
     }
@@ -296,8 +299,23 @@ void coord_clients_synced(proto_coord *c)
         if (client->answer_at == 0 || client->answer_at > c->synced)
             continue;
         client->answer_at = 0;
-        coord_answer(c, client->id, client->command, client->command_status, 0, c->bound);
+        coord_answer(c, client->id, client->command, client->command_status, client->command_index,
+                     client->command_step);
     }
+}
+
+static void command_take(proto_coord *c, coord_client *client, const proto_command *command)
+{
+    proto_head at = { 0, c->bound };
+
+    client->command_status = command_do(c, command, &at);
+    client->command_index = at.attempt;
+    client->command_step = at.step;
+    client->command = command->number;
+    client->answer_at = c->appended;
+    if (client->command_status != PROTO_ANSWER_OK || c->appended == 0)
+        client->answer_at = 1; /* refused: the first sync was long ago */
+    coord_clients_synced(c);
 }
 
 /* A command that arrives late, after its client's next one, does nothing; a repeat is answered. */
@@ -317,14 +335,11 @@ void coord_take_command(proto_coord *c, const proto_msg *msg)
     } else if (command->verb == PROTO_VERB_SNAPSHOT) {
         client->command = number;
         coord_snapshot_ask(c, id, number);
-    } else if (number != client->command) {
-        client->command_status = command_do(c, command);
-        client->command = number;
-        client->answer_at = c->appended;
-        if (client->command_status != PROTO_ANSWER_OK || c->appended == 0)
-            client->answer_at = 1; /* refused: the first sync was long ago */
-        coord_clients_synced(c);
-    } else if (client->answer_at == 0) {
-        coord_answer(c, id, number, client->command_status, 0, c->bound);
+    } else if (number == client->command) {
+        if (client->answer_at == 0)
+            coord_answer(c, id, number, client->command_status, client->command_index,
+                         client->command_step);
+    } else if (command->verb != PROTO_VERB_RESTORE || !coord_restore_waits(c)) {
+        command_take(c, client, command);
     }
 }

@@ -257,6 +257,7 @@ static void generation_begin(proto_coord *c, uint64_t *chosen, uint32_t count)
     owners_place(c, old, old_count);
     free(old);
     c->generation++;
+    c->restoring = COORD_RESTORING_NOT;
     c->base_snapshot = c->head.attempt;
     c->base_step = c->head.step;
     c->base_history = coord_history_below(c, c->base_step);
@@ -287,10 +288,19 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
     c->base_step = r->step;
     c->base_history = coord_history_below(c, r->step);
     c->floor = r->floor;
+    c->restoring = COORD_RESTORING_NOT;
 }
 
-/* End the generation: nothing of it is granted, ordered or committed any more. A commit that is
- * being made is waited for, because the next generation begins from it. */
+/* Nothing of the generation is granted, ordered or committed any more. A commit that is being made is
+ * waited for, because the next generation begins from it. */
+void coord_fence_until(proto_coord *c, uint64_t at_us)
+{
+    c->fence_at_us = at_us;
+    if (!c->attempt.committing)
+        c->attempt = (coord_attempt){ 0 };
+    coord_enter(c, COORD_FENCED);
+}
+
 void coord_fence(proto_coord *c)
 {
     uint32_t doubled = c->restarts < 7 ? c->restarts : 7;
@@ -304,19 +314,18 @@ void coord_fence(proto_coord *c)
     }
     c->restarts++;
     c->stats.restarts++;
-    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled) / 2;
     if (doubled == 0)
-        c->fence_at_us = c->now_us; /* the first time at once */
-    if (!c->attempt.committing)
-        c->attempt = (coord_attempt){ 0 };
-    coord_enter(c, COORD_FENCED);
+        coord_fence_until(c, c->now_us); /* the first time at once */
+    else
+        coord_fence_until(c, c->now_us + (c->config.backoff_us << doubled) / 2);
 }
 
 void coord_members_advance(proto_coord *c)
 {
     bool all = true;
 
-    if (c->phase == COORD_FENCED && c->now_us >= c->fence_at_us && !c->attempt.committing) {
+    if (c->phase == COORD_FENCED && c->now_us >= c->fence_at_us && !c->attempt.committing &&
+        coord_restore_advance(c)) {
         uint64_t *chosen = proto_zero(PROTO_WORKERS_MAX, sizeof *chosen);
         uint32_t count = members_choose(c, chosen);
 

@@ -38,7 +38,9 @@
     X(28, sinksync, "prepared is sent before the sinks are synced (rule 18)") \
     X(29, logsync, "orders are acknowledged before they are synced (rule 2)") \
     X(30, noceiling, "grants run past the synced ceiling (rule 4)") \
-    X(31, noclient, "an input that is sent again is applied again (rule 4)")
+    X(31, noclient, "an input that is sent again is applied again (rule 4)") \
+    X(32, headstays, "a return to an older snapshot leaves the head where it was (rule 16)") \
+    X(33, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

@@ -9,6 +9,7 @@ typedef enum proto_order_kind {
     PROTO_ORDER_INPUT = 1, /* first: client, second: its number; payload: what enters the step */
     PROTO_ORDER_BARRIER,   /* first: the base snapshot; second: 1 if nothing runs from `step` on */
     PROTO_ORDER_OWNERS,    /* payload: pairs of u32 (key group, member) */
+    PROTO_ORDER_VOID,      /* an input that a return to an older snapshot has dropped; never in a log */
 } proto_order_kind;
 
 typedef struct proto_order_record {

@@ -73,6 +73,8 @@ sinksync 1..500
 logsync 1..1000
 noceiling 1..1000
 noclient 1..500
+headstays 1..500
+olddropped 1..500
 stalegrant 27001..28000
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all

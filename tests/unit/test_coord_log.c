@@ -114,6 +114,7 @@ static void test_round_trip(void **state)
     fake_disk *fake = disk_new();
     coord_log *log, *other;
     proto_coord_stats stats;
+    const proto_record back = { .kind = PROTO_RECORD_RESTORE, .number = 1, .snapshot = 1, .step = 7 };
     uint64_t records;
     proto_end end;
 
@@ -146,6 +147,13 @@ static void test_round_trip(void **state)
     assert_int_equal(stats.members, 2);
     assert_true(stats.paused);
     assert_int_equal(end, PROTO_END_DRAINED);
+
+    append(log, back); /* an end is forgotten when somebody returns to an older snapshot */
+    assert_true(log_sync(log, &records));
+    coord_log_close(&log);
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    recover(log, &end);
+    assert_int_equal(end, PROTO_END_NOT);
     coord_log_close(&log);
     fake_disk_free(&fake);
 }
@@ -280,7 +288,8 @@ static void test_refused(void **state)
         number(PROTO_RECORD_END, 0),
         number(PROTO_RECORD_END, 9),
         number(PROTO_RECORD_PAUSE, 2),
-        number((proto_record_kind)8, 0),
+        number(PROTO_RECORD_RESTORE, 2),
+        number((proto_record_kind)9, 0),
         generation(3),
         generation(3),
         generation(3),
