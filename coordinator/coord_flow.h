@@ -22,6 +22,7 @@ typedef struct coord_flow_options {
     uint32_t threads;
     void *console;             /* FILE *, or null */
     snap_codec codec;
+    bool verify;          /* read parts back */
     bool fingerprint_steps, fingerprint_streams;
     /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);

@@ -247,6 +247,7 @@ void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
         .folder = f->options.store,
         .id = coord_part_id(attempt, generation, f->part.member),
         .codec = f->options.codec,
+        .verify = f->options.verify,
         .base = f->base,
         .stop = &f->write.stop,
     };

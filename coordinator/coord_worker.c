@@ -280,6 +280,7 @@ static bool begin(worker *w)
                                 .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
                                 .codec = codec_of(&w->plan->draft->policy),
+                                .verify = w->plan->draft->policy.snapshot_verify,
                                 .wake = flow_wake, .user = w };
     proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
                                    .host = coord_process_host(), .credit_size = WORKER_CREDIT,

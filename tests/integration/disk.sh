@@ -82,3 +82,25 @@ while [ $n -le "$most" ]; do
     done
     n=$((n + stride))
 done
+
+# ---- a byte that is written wrong, and no call fails ----
+flipped() # OPTION...: a run of its own in which a part is written wrong
+{
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FLIP=/incoming/ \
+        LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --set snapshot.retain=20 --workers 2 "$@" >out 2>err
+    CODE=$?
+    cp err err.flipped
+}
+flipped --set snapshot.verify=false
+is "a part that is written wrong: the run ends well" test $CODE -eq 0
+is "it struck" test "$(count_of 1)" -eq 1
+exits 1 "and a snapshot is damaged" "$WEIR" snapshot verify $STATE/store
+flipped --set snapshot.verify=true
+is "it is read back: the run ends well" test $CODE -eq 0
+is "it struck" test "$(count_of 1)" -eq 1
+is "the worker says so" sh -c "cat $STATE/worker-*.log | grep -q 'read back'"
+exits 0 "and all snapshots are whole" "$WEIR" snapshot verify $STATE/store
+is "with the same fingerprint" same_print "$REFERENCE" $STATE

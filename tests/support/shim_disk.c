@@ -5,6 +5,8 @@
  *   SHIM_DISK_FAIL     N; 0 or nothing: calls are only counted
  *   SHIM_DISK_ERROR    ENOSPC, else EIO
  *   SHIM_DISK_ONWARD   set: all later calls fail, too
+ *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
+ *                      one byte wrong, and succeeds; it counts as the failure
  *
  * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync,
  * ftruncate, fallocate, rename and link. Of a write that fails the first half may be there (for every
@@ -44,6 +46,7 @@ static size_t shim_folder_size;
 static uint64_t shim_fail_at;
 static int shim_error;
 static bool shim_onward;
+static const char *shim_flip;
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
 
 #define SHIM_REAL(type, name, ...)                                                                 \
@@ -104,6 +107,7 @@ __attribute__((constructor)) static void shim_start(void)
     shim_fail_at = fail == NULL ? 0 : strtoull(fail, NULL, 10);
     shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
+    shim_flip = getenv("SHIM_DISK_FLIP");
     shim_shared = at;
 }
 
@@ -176,12 +180,42 @@ static size_t torn(size_t size)
     return shim_fail_at % 2 == 0 ? size / 2 : 0;
 }
 
+/* Whether it is this write's turn to be wrong. */
+static bool shim_flips(int fd, size_t size)
+{
+    char path[PATH_MAX];
+    int saved = errno;
+    uint64_t none = 0;
+    bool flips = shim_flip != NULL && size >= 512 && fd_counts(fd, path) &&
+                 strstr(path, shim_flip) != NULL &&
+                 atomic_compare_exchange_strong(&shim_shared->failures, &none, 1);
+
+    errno = saved;
+    return flips;
+}
+
+static ssize_t write_flipped(int fd, const uint8_t *bytes, size_t size)
+{
+    uint8_t *wrong = malloc(size);
+    ssize_t written;
+
+    if (wrong == NULL)
+        return -1;
+    memcpy(wrong, bytes, size);
+    wrong[size / 3] ^= 0x10;
+    written = real_write(fd, wrong, size);
+    free(wrong);
+    return written;
+}
+
 /* ---- the calls ---- */
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
     if (real_write == NULL)
         shim_find();
+    if (shim_flips(fd, size))
+        return write_flipped(fd, bytes, size);
     if (!shim_fd_fails("write", fd))
         return real_write(fd, bytes, size);
     if (torn(size) > 0 && real_write(fd, bytes, torn(size)) < 0)
