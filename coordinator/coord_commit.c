@@ -24,6 +24,7 @@ typedef struct commit_work {
     uint32_t count;
     gather *parts;        /* [count], by place of member */
     char label[WEIR_NAME_MAX];
+    bool declined;        /* there was no room: nothing was begun */
     df_status status;
     df_error error;
 } commit_work;
@@ -242,6 +243,19 @@ static void work_retain(coord_commit *c)
         fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err.text);
 }
 
+static df_status work_room(coord_commit *c)
+{
+    commit_work *w = &c->work;
+    uint64_t size = 0;
+    df_status s;
+
+    for (uint32_t i = 0; i < w->count; i++)
+        size += w->parts[i].size;
+    s = snap_store_has_room(c->store, size, &w->error);
+    w->declined = s == DF_ELIMIT;
+    return s;
+}
+
 static void work_do(void *arg)
 {
     coord_commit *c = arg;
@@ -250,6 +264,8 @@ static void work_do(void *arg)
 
     w->status = parts == NULL ? df_fail(&w->error, DF_ENOMEM, "snapshot: out of memory")
                               : work_decode(w, parts, &w->error);
+    if (w->status == DF_OK)
+        w->status = work_room(c);
     if (w->status == DF_OK)
         w->status = work_commit(c, parts, &w->error);
     if (w->status == DF_OK) {
@@ -311,18 +327,40 @@ static void commit_look(coord_commit *c)
     }
 }
 
-bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err)
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_end *end, df_error *err)
 {
     commit_work *w = &commit->work;
 
     if (commit->restoring != 0 || !coord_hand_done(commit->hand))
         return false;
     *attempt = w->attempt;
-    *ok = w->status == DF_OK;
-    if (!*ok)
+    *end = w->declined ? COORD_COMMIT_DECLINED : w->status == DF_OK ? COORD_COMMIT_MADE : COORD_COMMIT_FAILED;
+    if (*end != COORD_COMMIT_MADE)
         *err = w->error;
     work_clear(w);
     commit_look(commit);
+    return true;
+}
+
+df_status coord_commit_has_room(coord_commit *commit, df_error *err)
+{
+    uint64_t size = 0;
+
+    if (coord_hand_busy(commit->hand))
+        return DF_OK;
+    for (uint32_t i = 0; i < commit->entry_count; i++)
+        size = commit->entries[i].size_own;
+    return snap_store_has_room(commit->store, size / 4, err);
+}
+
+bool coord_commit_clear(coord_commit *commit, uint64_t last)
+{
+    df_error err;
+
+    if (coord_hand_busy(commit->hand))
+        return false;
+    if (snap_store_clear(commit->store, last, &err) != DF_OK)
+        fprintf(stderr, "weir: parts of a snapshot that was given up could not be removed: %s\n", err.text);
     return true;
 }
 

@@ -39,9 +39,20 @@ void coord_commit_label(coord_commit *commit, const char *label, uint64_t after)
 
 /* Begin; coord_commit_has must be true for every member. */
 void coord_commit_begin(coord_commit *commit, const proto_commit *what);
-/* Take the end of a commit: true once. *ok false: it failed for the reason in *err, what is durable is
- * not known, and the process must end. */
-bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
+typedef enum coord_commit_end {
+    COORD_COMMIT_MADE,
+    COORD_COMMIT_DECLINED, /* the disk is too full: nothing was changed */
+    COORD_COMMIT_FAILED,   /* what is durable is not known, and the process must end */
+} coord_commit_end;
+
+/* Take the end of a commit: true once. *err says why it was not made. */
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_end *end, df_error *err);
+
+/* Whether the disk has room for another snapshot like the newest one, its parts and its commit. DF_ELIMIT: no,
+ * the text says what is missing. While a commit is under way nobody can say, and it is DF_OK. */
+df_status coord_commit_has_room(coord_commit *commit, df_error *err) DF_MUST_CHECK;
+/* Remove parts of attempts up to `last` that were given up. False: not while a commit is under way. */
+bool coord_commit_clear(coord_commit *commit, uint64_t last);
 
 /* A snapshot that can be read; 0: the newest. Not while a commit is under way. */
 bool coord_commit_find(const coord_commit *commit, uint64_t snapshot, proto_head *head);

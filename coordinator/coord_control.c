@@ -45,6 +45,8 @@ static void status_print_line(const coord_status *s)
         printf("  %" PRIu64 " restart%s", s->restarts, s->restarts == 1 ? "" : "s");
     if (s->waiting[0] != '\0')
         printf("  waiting for %s", s->waiting);
+    if (s->degraded[0] != '\0')
+        printf("  degraded");
     if (s->error[0] != '\0')
         printf("  %s", s->error);
     putchar('\n');
@@ -59,6 +61,8 @@ static void status_print(const coord_status *s)
         printf("  no snapshot");
     printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
+    if (s->degraded[0] != '\0')
+        printf("  degraded: no snapshots: %s\n", s->degraded);
     if (s->metrics[0] != '\0')
         printf("  http://%s/metrics\n", s->metrics);
     for (uint32_t i = 0; i < s->worker_count; i++) {

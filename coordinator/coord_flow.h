@@ -46,6 +46,8 @@ void coord_flow_poll(coord_flow *flow, proto_worker *worker, uint64_t now_us);
 /* The worker's actions that concern snapshots; see proto_worker_env. */
 void coord_flow_part(coord_flow *flow, uint64_t generation, uint64_t attempt);
 /* What is to be said before `prepared`: the description of the part. Null: there is none. */
+/* Why the last part was not written; "": it was. */
+const char *coord_flow_failure(const coord_flow *flow);
 const uint8_t *coord_flow_said(const coord_flow *flow, uint64_t attempt, size_t *size);
 /* An attempt was decided. */
 void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);

@@ -300,6 +300,11 @@ const uint8_t *coord_flow_said(const coord_flow *f, uint64_t attempt, size_t *si
     return f->attempt == attempt && !f->write.running ? f->result.bytes : NULL;
 }
 
+const char *coord_flow_failure(const coord_flow *f)
+{
+    return f->write.running || f->write.status == DF_OK ? "" : f->write.error.text;
+}
+
 void coord_flow_decided(coord_flow *f, uint64_t attempt, bool committed)
 {
     if (!committed || f->attempt != attempt || f->result.base == NULL)

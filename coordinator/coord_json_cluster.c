@@ -115,6 +115,8 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "steps", json_count(s->steps));
     json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
     status_snapshots(object, s);
+    json_object_set_new(object, "degraded",
+                        s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
@@ -198,6 +200,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "error", s->error, sizeof s->error);
     get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
     get_text(object, "metrics", s->metrics, sizeof s->metrics);
+    get_text(object, "degraded", s->degraded, sizeof s->degraded);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
     s->restores = get_count(object, "restores");

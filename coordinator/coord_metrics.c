@@ -73,6 +73,8 @@ static void expose_job(expose *e)
     one(e, "weir_bound", COORD_GAUGE, "Steps below it may start.", step_of(e->from->bound));
     one(e, "weir_ceiling", COORD_GAUGE, "No step from here on may start before the log was synced again.",
         step_of(e->from->ceiling));
+    one(e, "weir_degraded", COORD_GAUGE, "1 while snapshots do not get through; the status says why.",
+        s->degraded[0] != '\0');
     one(e, "weir_history_orders", COORD_GAUGE, "Orders in the history.", s->orders);
     one(e, "weir_history_full", COORD_GAUGE, "1 if the history takes no more orders, snapshots' among them.",
         s->history_full);

@@ -241,16 +241,22 @@ static bool server_leave(coord_server *s, uint64_t now_us)
 
 static void server_commits_take(coord_server *s)
 {
+    coord_commit_end end;
     uint64_t number;
     df_error err;
     bool ok;
 
-    if (coord_commit_ended(s->commit, &number, &ok, &err)) {
-        if (!ok)
+    if (coord_commit_ended(s->commit, &number, &end, &err)) {
+        if (end == COORD_COMMIT_FAILED)
             server_fail(s, err.status, &err);
+        else if (end == COORD_COMMIT_DECLINED)
+            server_degrade(s, err.text);
         else
-            server_metrics_committed(s, server_now_us(), number);
-        proto_coord_committed(s->coord, server_now_us(), number, ok);
+            server_committed(s, number);
+        if (end == COORD_COMMIT_DECLINED)
+            proto_coord_declined(s->coord, server_now_us(), number);
+        else
+            proto_coord_committed(s->coord, server_now_us(), number, end == COORD_COMMIT_MADE);
         df_failpoint_pass(DF_FAILPOINT_commit_told);
     }
     if (coord_commit_restored(s->commit, &number, &ok, &err)) {
@@ -283,6 +289,7 @@ static void server_watch(coord_server *s, uint64_t now_us)
     proto_coord_stats_get(s->coord, &stats);
     if (stats.attempt != 0)
         server_metrics_watch(s, now_us, stats.attempt);
+    server_disk_turn(s, now_us, &stats);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
         s->ended_us = now_us;
     if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {

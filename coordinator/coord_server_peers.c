@@ -205,6 +205,17 @@ static void take_part(coord_server *s, const proto_msg *msg)
         s->wire.rejected[PROTO_REJECT_field]++;
 }
 
+/* "w2: cannot write ...: No space left on device" */
+static void unprepared(coord_server *s, const proto_msg *msg)
+{
+    char label[WEIR_NAME_MAX], why[PROTO_TEXT_SIZE_MAX], text[PROTO_TEXT_SIZE_MAX + WEIR_NAME_MAX + 2];
+
+    server_label(s, msg->header.sender, label);
+    text_take(why, sizeof why, msg->prepared.text);
+    snprintf(text, sizeof text, "%s: %s", label, why[0] == '\0' ? "a part was not written" : why);
+    server_degrade(s, text);
+}
+
 /* `prepared` reaches the state machine only when the part is here; it is said again until then. Of an
  * attempt that an earlier coordinator began, the parts were cleared away when the store was opened: it
  * is given up. False: the message is not for the state machine. */
@@ -215,6 +226,8 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
     proto_coord_stats_get(s->coord, &stats);
     if (msg->prepared.attempt <= s->attempts_lost && msg->prepared.attempt > stats.head.attempt)
         msg->prepared.ok = 0;
+    else if (!msg->prepared.ok && msg->prepared.attempt == stats.attempt)
+        unprepared(s, msg);
     return !msg->prepared.ok || coord_commit_has(s->commit, msg->header.sender, msg->header.generation,
                                                  msg->prepared.attempt);
 }

@@ -1,6 +1,6 @@
 /* A server's insides, shared by coord_server.c (life, the loop), coord_server_peers.c (messages of
- * workers), coord_server_clients.c (questions, status), coord_server_metrics.c (numbers) and
- * coord_server_state.c (opening a state). */
+ * workers), coord_server_clients.c (questions, status), coord_server_metrics.c (numbers),
+ * coord_server_state.c (opening a state) and coord_server_disk.c (a full disk). */
 #ifndef COORD_SERVER_PRIVATE_H
 #define COORD_SERVER_PRIVATE_H
 
@@ -48,6 +48,10 @@ struct coord_server {
     uint64_t command_number; /* of our own */
     uint64_t skipped_told, skipped_us;
     bool full_told;
+    char degraded[PROTO_TEXT_SIZE_MAX]; /* why no snapshots get through; "": they do */
+    uint64_t room_us;        /* when the disk's room was looked at */
+    uint64_t given_up;       /* attempts and generations that were given up, as was seen last */
+    uint64_t uncleared;      /* parts of attempts up to it lie about; 0: none */
     char failed[PROTO_TEXT_SIZE_MAX]; /* the smallest task error, in words */
     uint64_t failed_at[4];
     char fingerprint[64];
@@ -99,6 +103,13 @@ void server_take_metrics(coord_server *server, const proto_msg *msg);
 void server_peer_uncount(server_peer *peer);
 /* Show the numbers to whoever waits for them. */
 void server_metrics_turn(coord_server *server);
+
+/* ---- coord_server_disk.c ---- */
+/* Snapshots do not get through, and why; one was made. */
+void server_degrade(coord_server *server, const char *why);
+void server_committed(coord_server *server, uint64_t attempt);
+/* Look whether there is room, and clear away what was given up. */
+void server_disk_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
 
 /* ---- coord_server_clients.c ---- */
 void server_take_query(coord_server *server, const proto_msg *msg);

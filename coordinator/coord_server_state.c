@@ -44,7 +44,8 @@ static proto_coord_config state_config(const coord_server *s)
         .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
         .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
-        .attempt_us = COORD_ATTEMPT_US, .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
+        .attempt_us = COORD_ATTEMPT_US, .retry_us = COORD_RETRY_US,
+        .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
     };
 }
 

@@ -33,6 +33,7 @@ typedef struct coord_status {
     uint64_t snapshot, snapshot_step; /* the newest; 0: none */
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
+    char degraded[512];    /* why no snapshots get through; "": they do */
     uint64_t orders;       /* in the history */
     bool history_full;
     uint64_t rejected[PROTO_REJECT_COUNT];

@@ -160,9 +160,23 @@ static void say_part(worker *w, const proto_header *header, uint64_t attempt)
     }
 }
 
+/* Not prepared, and why. */
+static void say_unprepared(worker *w, const proto_msg *msg)
+{
+    proto_msg out = *msg;
+
+    out.prepared.text = bytes_of(coord_flow_failure(w->flow));
+    worker_say(w, 0, &out);
+}
+
 static void env_send(void *user, uint64_t to, const proto_msg *msg)
 {
     worker *w = user;
+
+    if (msg->header.type == PROTO_TYPE_prepared && !msg->prepared.ok) {
+        say_unprepared(w, msg);
+        return;
+    }
 
     if (msg->header.type == PROTO_TYPE_join || msg->header.type == PROTO_TYPE_report)
         say_hello(w);

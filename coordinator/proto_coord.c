@@ -193,6 +193,13 @@ void proto_coord_synced(proto_coord *c, uint64_t now_us, uint64_t records, bool 
     coord_advance(c);
 }
 
+void proto_coord_declined(proto_coord *c, uint64_t now_us, uint64_t attempt)
+{
+    c->now_us = now_us;
+    coord_commit_declined(c, attempt);
+    coord_advance(c);
+}
+
 void proto_coord_committed(proto_coord *c, uint64_t now_us, uint64_t attempt, bool ok)
 {
     c->now_us = now_us;
@@ -365,4 +372,9 @@ void proto_coord_expect(proto_coord *c, uint32_t member_min)
 void proto_coord_room(proto_coord *c, proto_room room)
 {
     c->room = room;
+}
+
+void proto_coord_hold(proto_coord *c, bool hold)
+{
+    c->hold = hold;
 }

@@ -101,6 +101,7 @@ typedef struct proto_coord_config {
     uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */
     uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
     uint64_t attach_us, install_us, attempt_us; /* deadlines */
+    uint64_t retry_us;        /* after an attempt that was aborted; doubled up to 16 times */
     double steps_per_second;  /* pace; 0: none */
     proto_mode mode;
     uint64_t mutants;
@@ -159,6 +160,8 @@ uint64_t proto_coord_deadline(const proto_coord *coord);
 /* `records`: appended by this process and now synced. ok false: the sync failed. */
 void proto_coord_synced(proto_coord *coord, uint64_t now_us, uint64_t records, bool ok);
 void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt, bool ok);
+/* The commit was not begun, and nothing is changed: the attempt is aborted, and tried again. */
+void proto_coord_declined(proto_coord *coord, uint64_t now_us, uint64_t attempt);
 void proto_coord_restored(proto_coord *coord, uint64_t now_us, uint64_t snapshot, bool ok);
 /* A worker's process ended, or its connection closed. */
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
@@ -172,5 +175,7 @@ uint32_t proto_coord_workers_get(const proto_coord *coord, proto_coord_worker *w
 void proto_coord_expect(proto_coord *coord, uint32_t member_min);
 /* Holds until it is said again; ALL at the start. */
 void proto_coord_room(proto_coord *coord, proto_room room);
+/* As long as it holds no snapshot is begun: they are due, and wait. */
+void proto_coord_hold(proto_coord *coord, bool hold);
 
 #endif

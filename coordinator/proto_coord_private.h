@@ -108,6 +108,9 @@ struct proto_coord {
     coord_asked asked[COORD_ASKED_MAX];
     uint32_t asked_count;
     proto_room room;
+    bool hold;
+    uint32_t aborted;           /* attempts, one after the other */
+    uint64_t retry_at_us;       /* no barrier before */
     uint32_t restarts;
     uint64_t failing_us;        /* since when the job is failing; 0: it is not */
     proto_coord_stats stats;
@@ -173,6 +176,7 @@ void coord_snapshots_tick(proto_coord *c);
 void coord_snapshots_advance(proto_coord *c);
 void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_attempt_abort(proto_coord *c);
+void coord_commit_declined(proto_coord *c, uint64_t attempt);
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok);
 void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number);
 

@@ -34,6 +34,8 @@ void coord_attempt_abort(proto_coord *c)
     if (c->attempt.index == 0 || c->attempt.committing)
         return;
     c->stats.aborts++;
+    c->retry_at_us = c->now_us + (c->config.retry_us << (c->aborted < 4 ? c->aborted : 4));
+    c->aborted++;
     attempt_decided(c);
 }
 
@@ -119,6 +121,8 @@ static void barrier_advance(proto_coord *c)
         }
         return;
     }
+    if (c->hold || c->now_us < c->retry_at_us)
+        return;
     due = (due || c->asked_count > 0) && c->room != PROTO_ROOM_NO_ORDERS;
     if (c->bound >= c->final_step)
         barrier_order(c, c->final_step, true);
@@ -201,6 +205,18 @@ static void asked_answer(proto_coord *c)
     c->asked_count = left;
 }
 
+/* A generation that has ended meanwhile has waited for it. */
+void coord_commit_declined(proto_coord *c, uint64_t attempt)
+{
+    if (attempt != c->attempt.index || !c->attempt.committing)
+        return;
+    c->attempt.committing = false;
+    if (c->phase == COORD_RUNNING)
+        coord_attempt_abort(c);
+    else
+        c->attempt = (coord_attempt){ 0 };
+}
+
 /* A commit that failed may have been made: the process ends, and the head is read again. */
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
 {
@@ -214,6 +230,7 @@ void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
     }
     c->head = (proto_head){ attempt, c->attempt.step };
     c->stats.commits++;
+    c->aborted = 0;
     c->restarts = 0;
     attempt_decided(c);
     asked_answer(c);

@@ -190,7 +190,8 @@ void sim_coord_start(sim_world *w)
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
-        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .mutants = w->options.mutants,
+        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
+        .mutants = w->options.mutants,
     };
 
     if (p == NULL)
@@ -260,6 +261,11 @@ static void shell_commit_end(sim_world *w, sim_process *p, sim_event *e)
 {
     bool ok = !p->revoked && !sim_chance(&w->rng, w->config.disk_fails);
 
+    if (!ok && !p->revoked && e->a % 2 == 0) { /* a full disk: it was not begun */
+        free(e->data);
+        proto_coord_declined(p->coord, sim_local(p), e->a);
+        return;
+    }
     if (!p->revoked && (ok || sim_chance(&w->rng, 500000))) /* a failed commit may have landed */
         sim_commit_land(w, e->data);
     free(e->data);

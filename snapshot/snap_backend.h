@@ -84,8 +84,8 @@ typedef struct snap_backend_calls {
     /* The ingested parts, in any order. */
     df_status (*each_part)(snap_backend *backend, void (*each)(void *user, const snap_part_id *id),
                            void *user, df_error *err);
-    /* Remove finished parts that were never ingested. */
-    df_status (*clear_incoming)(snap_backend *backend, df_error *err);
+    /* Remove finished parts that were never ingested, of snapshots up to `last`. */
+    df_status (*clear_incoming)(snap_backend *backend, uint64_t last, df_error *err);
     /* DF_END: it is not there. Threads may read at the same time. */
     df_status (*get_chunk)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
                            snap_blob *out, df_error *err);

@@ -211,13 +211,13 @@ static df_status memory_each_part(snap_backend *backend,
     return DF_OK;
 }
 
-static df_status memory_clear_incoming(snap_backend *backend, df_error *err)
+static df_status memory_clear_incoming(snap_backend *backend, uint64_t last, df_error *err)
 {
     snap_memory *m = memory_of(backend);
 
     (void)err;
     for (size_t i = m->file_count; i-- > 0;)
-        if (!m->files[i].ingested)
+        if (!m->files[i].ingested && m->files[i].id.snapshot <= last)
             file_remove(m, &m->files[i]);
     return DF_OK;
 }

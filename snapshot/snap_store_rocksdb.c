@@ -396,7 +396,7 @@ static df_status rocks_ingest(snap_backend *backend, const snap_part_id *ids, ui
     return rocks_result(text, "take in parts", b->folder, err);
 }
 
-static df_status rocks_clear_incoming(snap_backend *backend, df_error *err)
+static df_status rocks_clear_incoming(snap_backend *backend, uint64_t last, df_error *err)
 {
     rocks_backend *b = (rocks_backend *)backend;
     char incoming[DF_PATH_MAX], path[DF_PATH_MAX];
@@ -410,8 +410,12 @@ static df_status rocks_clear_incoming(snap_backend *backend, df_error *err)
     for (size_t i = 0; s == DF_OK && i < names.count; i++) {
         int length = snprintf(path, sizeof path, "%s/incoming/%s", b->folder, names.names[i]);
 
+        if (strtoull(names.names[i], NULL, 10) > last)
+            continue;
         if (length > 0 && (size_t)length < sizeof path)
             s = df_disk_remove(&disk, path, err);
+        if (s == DF_END) /* its worker was faster */
+            s = DF_OK;
     }
     df_names_fini(&names);
     return s;

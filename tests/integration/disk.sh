@@ -104,3 +104,15 @@ is "it struck" test "$(count_of 1)" -eq 1
 is "the worker says so" sh -c "cat $STATE/worker-*.log | grep -q 'read back'"
 exits 0 "and all snapshots are whole" "$WEIR" snapshot verify $STATE/store
 is "with the same fingerprint" same_print "$REFERENCE" $STATE
+
+# ---- a disk that is found full when all parts are written ----
+rm -rf runs counts
+mkdir runs
+: >counts
+exits 0 "no room for a commit: the run ends well" env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" \
+    SHIM_DISK_ROOM=2 LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
+is "it struck" test "$(count_of 1)" -eq 1
+holds "it is said" err "0 MiB are free, a commit needs"
+holds "and that it is over" err "snapshots are taken again"
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store

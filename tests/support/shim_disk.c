@@ -8,6 +8,8 @@
  *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
  *                      one byte wrong, and succeeds; it counts as the failure
  *
+ *   SHIM_DISK_ROOM     N: the N-th time that somebody asks what is free, nothing is; it counts as the failure
+ *
  * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync,
  * ftruncate, fallocate, rename and link. Of a write that fails the first half may be there (for every
  * other N).
@@ -29,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -36,7 +39,8 @@
 
 typedef struct shim_counts {
     _Atomic uint64_t calls, failures, retried;
-    char first[232]; /* what failed first: "write PATH" */
+    char first[224]; /* what failed first: "write PATH" */
+    _Atomic uint64_t rooms;
 } shim_counts;
 _Static_assert(sizeof(shim_counts) == 256, "the layout that the test reads");
 
@@ -47,6 +51,7 @@ static uint64_t shim_fail_at;
 static int shim_error;
 static bool shim_onward;
 static const char *shim_flip;
+static uint64_t shim_room_at;
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
 
 #define SHIM_REAL(type, name, ...)                                                                 \
@@ -64,6 +69,7 @@ SHIM_REAL(int, fallocate, int, int, off_t, off_t);
 SHIM_REAL(int, posix_fallocate, int, off_t, off_t);
 SHIM_REAL(int, rename, const char *, const char *);
 SHIM_REAL(int, link, const char *, const char *);
+SHIM_REAL(int, statvfs, const char *, struct statvfs *);
 
 #define SHIM_FIND(name) (*(void **)&real_##name = dlsym(RTLD_NEXT, #name))
 
@@ -82,12 +88,14 @@ static void shim_find(void)
     SHIM_FIND(posix_fallocate);
     SHIM_FIND(rename);
     SHIM_FIND(link);
+    SHIM_FIND(statvfs);
 }
 
 __attribute__((constructor)) static void shim_start(void)
 {
     const char *folder = getenv("SHIM_DISK_FOLDER"), *counts = getenv("SHIM_DISK_COUNTS");
     const char *fail = getenv("SHIM_DISK_FAIL"), *error = getenv("SHIM_DISK_ERROR");
+    const char *room = getenv("SHIM_DISK_ROOM");
     void *at = MAP_FAILED;
     int fd;
 
@@ -108,6 +116,7 @@ __attribute__((constructor)) static void shim_start(void)
     shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
     shim_flip = getenv("SHIM_DISK_FLIP");
+    shim_room_at = room == NULL ? 0 : strtoull(room, NULL, 10);
     shim_shared = at;
 }
 
@@ -328,4 +337,16 @@ int rename(const char *from, const char *to)
 int link(const char *from, const char *to)
 {
     return shim_path_fails("link", to) ? -1 : real_link(from, to);
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    int result = real_statvfs(path, out);
+
+    if (result != 0 || shim_room_at == 0 || !path_counts(path) ||
+        atomic_fetch_add(&shim_shared->rooms, 1) + 1 != shim_room_at)
+        return result;
+    atomic_fetch_add(&shim_shared->failures, 1);
+    out->f_bavail = 0;
+    return 0;
 }
