@@ -23,6 +23,8 @@ typedef struct coord_flow_options {
     void *console;             /* FILE *, or null */
     snap_codec codec;
     bool verify;          /* read parts back */
+    uint32_t retries;     /* see df_graph_options */
+    uint64_t retry_ns;
     bool fingerprint_steps, fingerprint_streams;
     /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);

@@ -64,7 +64,8 @@ static df_status flow_on_step(void *user, const df_step_print *print, df_error *
 static df_status load_graph(coord_flow *f, df_error *err)
 {
     df_graph_options options = { .threads = f->options.threads, .directory = f->options.directory,
-                                 .console = f->options.console,
+                                 .console = f->options.console, .retries = f->options.retries,
+                                 .retry_ns = f->options.retry_ns,
                                  .fingerprint_steps = f->options.fingerprint_steps,
                                  .fingerprint_streams = f->options.fingerprint_streams,
                                  .on_step = flow_on_step, .user = f, .part = &f->part };

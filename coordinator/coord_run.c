@@ -163,6 +163,7 @@ static df_status run_open_recordings(run *r, df_error *err)
 static df_status run_open(run *r, df_error *err)
 {
     const run_options *o = r->options;
+    const df_policy *policy = &r->plan->draft->policy;
     coord_progress_options progress = { .quiet = o->quiet, .console = !o->json,
                                         .steps = r->plan->job.steps };
     df_graph_options graph = { .threads = r->result.threads,
@@ -170,6 +171,8 @@ static df_status run_open(run *r, df_error *err)
                                .fingerprint_steps = o->fingerprints != NULL || o->verify != NULL,
                                .fingerprint_streams = o->streams,
                                .shuffle_seed = o->shuffle.value,
+                               .retries = policy->fault_mode == DF_FAULT_RETRY ? policy->fault_retries : 0,
+                               .retry_ns = (uint64_t)(policy->fault_backoff_seconds * 1e9),
                                .on_step = run_on_step,
                                .user = r };
     df_status s = run_open_recordings(r, err);

@@ -179,10 +179,11 @@ static void child_print(void *user, const char *text, size_t size)
     s->options.print(s->options.user, text, size);
 }
 
-static void child_ended(void *user, uint64_t worker)
+static void child_ended(void *user, uint64_t worker, uint32_t slot)
 {
     coord_server *s = user;
 
+    server_peer_lost(s, worker, slot + 1);
     proto_coord_gone(s->coord, server_now_us(), worker);
     server_peer_forget(s, worker);
 }

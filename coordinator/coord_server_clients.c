@@ -90,6 +90,29 @@ static void status_workers(coord_server *s, coord_status *status)
     status->worker_count = count;
 }
 
+/* "worker w2 was lost", and where to look. */
+static void status_lost(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    const df_policy *p = s->job.policy;
+    char label[WEIR_NAME_MAX], why[96] = "", where[DF_PATH_MAX] = "";
+    uint32_t log = s->lost.log, slot;
+
+    if (stats->missing == s->lost.id) {
+        snprintf(label, sizeof label, "%s", s->lost.label);
+    } else {
+        server_label(s, stats->missing, label);
+        log = coord_children_has(s->children, stats->missing, &slot) ? slot + 1 : 0;
+    }
+    if (p->fault_mode == DF_FAULT_NONE)
+        snprintf(why, sizeof why, "the job has mode = \"none\"");
+    else
+        snprintf(why, sizeof why, "after %llu restarts without a new snapshot, and max_restarts is %u",
+                 (unsigned long long)stats->restarts_in_a_row, p->fault_max_restarts);
+    if (log != 0)
+        snprintf(where, sizeof where, "; %.200s/worker-%u.log says more", s->options.state, log);
+    snprintf(status->error, sizeof status->error, "worker %s was lost: %s%.240s", label, why, where);
+}
+
 static void status_error(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
 {
     if (s->status != DF_OK)
@@ -100,9 +123,7 @@ static void status_error(const coord_server *s, const proto_coord_stats *stats, 
         snprintf(status->error, sizeof status->error, "a task failed at step %llu",
                  (unsigned long long)(stats->failed_step == 0 ? 0 : stats->failed_step - 1));
     else if (stats->end == PROTO_END_FAILED)
-        snprintf(status->error, sizeof status->error,
-                 "workers were lost %llu times, which is more than the job allows",
-                 (unsigned long long)stats->restarts + 1);
+        status_lost(s, stats, status);
 }
 
 void coord_server_status(coord_server *server, coord_status *status)

@@ -30,6 +30,18 @@ void server_peer_forget(coord_server *server, uint64_t id)
     *peer = server->peers[--server->peer_count];
 }
 
+void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
+{
+    if (server->ended_us != 0 || !proto_coord_has_member(server->coord, id))
+        return;
+    server->lost.id = id;
+    server->lost.log = place;
+    if (place != 0)
+        snprintf(server->lost.label, WEIR_NAME_MAX, "w%u", place);
+    else
+        server_label(server, id, server->lost.label);
+}
+
 /* A local worker is there as long as its process is. */
 void server_peer_gone(coord_server *server, uint64_t id)
 {
@@ -39,8 +51,10 @@ void server_peer_gone(coord_server *server, uint64_t id)
     if (peer == NULL)
         return;
     peer->here = false;
-    if (!coord_children_has(server->children, id, &slot))
-        proto_coord_gone(server->coord, server_now_us(), id);
+    if (coord_children_has(server->children, id, &slot))
+        return;
+    server_peer_lost(server, id, 0);
+    proto_coord_gone(server->coord, server_now_us(), id);
 }
 
 bool server_peers_are_here(const coord_server *server)

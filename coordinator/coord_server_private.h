@@ -54,6 +54,11 @@ struct coord_server {
     uint64_t uncleared;      /* parts of attempts up to it lie about; 0: none */
     char failed[PROTO_TEXT_SIZE_MAX]; /* the smallest task error, in words */
     uint64_t failed_at[4];
+    struct {
+        uint64_t id;         /* of the worker that was lost last; 0: none was */
+        char label[WEIR_NAME_MAX];
+        uint32_t log;        /* its place, which names its log; 0: it is not ours */
+    } lost;
     char fingerprint[64];
     uint64_t ended_us;       /* 0: not ended */
     bool told_to_leave;
@@ -91,6 +96,8 @@ void server_peer_gone(coord_server *server, uint64_t id);
 bool server_peers_are_here(const coord_server *server);
 /* Tell a worker where the others are. */
 void server_tell_peers(coord_server *server, uint64_t to);
+/* Remember whose it was; place: of a local worker, from 1, which names its log; else 0. */
+void server_peer_lost(coord_server *server, uint64_t id, uint32_t place);
 /* "w2", or what the worker calls itself. */
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
 

@@ -290,11 +290,14 @@ static uint32_t threads_of(const worker *w)
 
 static bool begin(worker *w)
 {
+    const df_policy *policy = &w->plan->draft->policy;
     coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
                                 .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
-                                .codec = codec_of(&w->plan->draft->policy),
-                                .verify = w->plan->draft->policy.snapshot_verify,
+                                .codec = codec_of(policy),
+                                .verify = policy->snapshot_verify,
+                                .retries = policy->fault_mode == DF_FAULT_RETRY ? policy->fault_retries : 0,
+                                .retry_ns = (uint64_t)(policy->fault_backoff_seconds * 1e9),
                                 .wake = flow_wake, .user = w };
     proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
                                    .host = coord_process_host(), .credit_size = WORKER_CREDIT,

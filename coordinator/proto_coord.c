@@ -301,6 +301,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     *stats = c->stats;
     stats->generation = c->generation;
     stats->incarnation = c->incarnation;
+    stats->restarts_in_a_row = c->restarts;
     stats->bound = c->bound;
     stats->low = coord_low(c);
     stats->ceiling = c->ceiling_synced;

@@ -110,6 +110,7 @@ typedef struct proto_coord_config {
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
+    uint64_t restarts_in_a_row; /* without a commit between them */
     uint64_t restores;        /* returns to a snapshot that somebody asked for */
     uint64_t skipped;         /* snapshots that were due while another one ran */
     proto_head head;

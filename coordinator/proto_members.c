@@ -443,7 +443,7 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     if (w == NULL || w->gone)
         return;
     w->gone = true;
-    if (coord_is_member(c, worker) && c->generation > 0) {
+    if (coord_is_member(c, worker) && c->generation > 0 && c->phase != COORD_ENDED) {
         c->stats.missing = worker;
         coord_fence(c);
     }

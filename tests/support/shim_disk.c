@@ -5,6 +5,8 @@
  *   SHIM_DISK_FAIL     N; 0 or nothing: calls are only counted
  *   SHIM_DISK_ERROR    ENOSPC, else EIO
  *   SHIM_DISK_ONWARD   set: all later calls fail, too
+ *   SHIM_DISK_TIMES    so many calls fail, from the N-th on; 1
+ *   SHIM_DISK_FILE     only writes to files of this name are counted and fail
  *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
  *                      one byte wrong, and succeeds; it counts as the failure
  *
@@ -50,6 +52,8 @@ static size_t shim_folder_size;
 static uint64_t shim_fail_at;
 static int shim_error;
 static bool shim_onward;
+static uint64_t shim_times = 1;
+static const char *shim_file;
 static const char *shim_flip;
 static uint64_t shim_room_at;
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
@@ -95,7 +99,7 @@ __attribute__((constructor)) static void shim_start(void)
 {
     const char *folder = getenv("SHIM_DISK_FOLDER"), *counts = getenv("SHIM_DISK_COUNTS");
     const char *fail = getenv("SHIM_DISK_FAIL"), *error = getenv("SHIM_DISK_ERROR");
-    const char *room = getenv("SHIM_DISK_ROOM");
+    const char *room = getenv("SHIM_DISK_ROOM"), *times = getenv("SHIM_DISK_TIMES");
     void *at = MAP_FAILED;
     int fd;
 
@@ -116,17 +120,25 @@ __attribute__((constructor)) static void shim_start(void)
     shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
     shim_flip = getenv("SHIM_DISK_FLIP");
+    shim_file = getenv("SHIM_DISK_FILE");
+    if (times != NULL)
+        shim_times = strtoull(times, NULL, 10);
     shim_room_at = room == NULL ? 0 : strtoull(room, NULL, 10);
     shim_shared = at;
 }
 
 /* ---- what is counted ---- */
 
+static bool is_chosen(const char *path)
+{
+    return shim_file == NULL || strcmp(strrchr(path, '/') + 1, shim_file) == 0;
+}
+
 /* Logs are no part of what is promised. */
 static bool path_counts(const char *path)
 {
     return shim_shared != NULL && strncmp(path, shim_folder, shim_folder_size) == 0 &&
-           path[shim_folder_size] == '/' && strstr(path, "/worker-") == NULL;
+           path[shim_folder_size] == '/' && strstr(path, "/worker-") == NULL && is_chosen(path);
 }
 
 static bool fd_counts(int fd, char path[PATH_MAX])
@@ -147,9 +159,12 @@ static bool fd_counts(int fd, char path[PATH_MAX])
 /* Count a call; whether it has to fail. */
 static bool shim_fails(const char *what, const char *path)
 {
-    uint64_t call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
+    uint64_t call;
 
-    if (shim_fail_at == 0 || call < shim_fail_at || (call > shim_fail_at && !shim_onward))
+    if (shim_file != NULL && strcmp(what, "write") != 0)
+        return false;
+    call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
+    if (shim_fail_at == 0 || call < shim_fail_at || (call >= shim_fail_at + shim_times && !shim_onward))
         return false;
     if (atomic_fetch_add(&shim_shared->failures, 1) == 0)
         snprintf(shim_shared->first, sizeof shim_shared->first, "%s %.200s", what,
