@@ -55,14 +55,6 @@ static void engine_open_again(proto_worker *w)
         flow_load_begin(f);
 }
 
-static void drop_pieces(coord_flow *f)
-{
-    for (flow_piece *p; (p = f->pieces) != NULL;) {
-        f->pieces = p->next;
-        free(p);
-    }
-}
-
 static void engine_close(proto_worker *w)
 {
     coord_flow *f = flow_of(w);
@@ -74,7 +66,7 @@ static void engine_close(proto_worker *w)
     flow_counts_end(f, w);
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
     f->notes.count = f->taken.count = f->empty.count = 0;
-    drop_pieces(f);
+    coord_pieces_free(&f->pieces);
     snap_manifest_free(&f->base);
     free(f->owners);
     free(f->marks);
@@ -150,16 +142,6 @@ static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_
         worker_reject(w, PROTO_REJECT_range);
 }
 
-static flow_piece **find_piece(coord_flow *f, uint32_t member, const proto_data *d)
-{
-    flow_piece **at = &f->pieces;
-
-    while (*at != NULL && ((*at)->member != member || (*at)->edge != d->edge ||
-                           (*at)->tick != d->step || (*at)->src != d->src))
-        at = &(*at)->next;
-    return at;
-}
-
 static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, uint32_t size)
 {
     df_error err;
@@ -170,28 +152,20 @@ static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, ui
 static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
 {
     coord_flow *f = flow_of(w);
-    flow_piece **at, *p;
-    bool ok = true;
+    coord_piece *whole;
+    coord_piece_end end;
+    bool ok;
 
-    f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
-    if (d->payload.size == d->total)
-        return deliver(f, d, d->payload.data, d->total);
-    at = find_piece(f, member, d);
-    if (d->offset == 0 && *at == NULL) {
-        *at = p = proto_zero(1, sizeof *p + d->total);
-        *p = (flow_piece){ .member = member, .edge = d->edge, .src = d->src, .tick = d->step,
-                           .size = d->total };
+    if (d->payload.size == d->total) {
+        ok = deliver(f, d, d->payload.data, d->total);
+    } else {
+        end = coord_piece_put(&f->pieces, member, d, &whole);
+        ok = end == COORD_PIECE_MORE ||
+             (end == COORD_PIECE_WHOLE && deliver(f, d, whole->bytes, whole->size));
+        coord_piece_free(&whole);
     }
-    p = *at;
-    if (p == NULL || p->have != d->offset || p->size != d->total)
-        return false;
-    memcpy(p->bytes + p->have, d->payload.data, d->payload.size);
-    p->have += d->payload.size;
-    if (p->have == p->size) {
-        ok = deliver(f, d, p->bytes, p->size);
-        *at = p->next;
-        free(p);
-    }
+    if (ok)
+        f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
     return ok;
 }
 

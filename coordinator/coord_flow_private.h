@@ -5,6 +5,7 @@
 
 #include "coordinator/coord_flow.h"
 #include "coordinator/coord_part_file.h"
+#include "coordinator/coord_piece.h"
 #include "coordinator/proto_worker_private.h"
 
 #include <pthread.h>
@@ -23,15 +24,6 @@ typedef struct flow_notes {
     flow_note *list;
     size_t count, room;
 } flow_notes;
-
-/* A parcel of which pieces are missing. */
-typedef struct flow_piece {
-    struct flow_piece *next;
-    uint32_t member, edge, src;
-    uint64_t tick;
-    uint32_t size, have;
-    uint8_t bytes[];
-} flow_piece;
 
 /* A thread that does one thing; its end is polled. */
 typedef struct flow_job {
@@ -54,7 +46,7 @@ struct coord_flow {
     df_progress seen;
     bool failure_told, failure_ended;
     uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */
-    flow_piece *pieces;
+    coord_piece *pieces;  /* parcels of which some are missing */
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
     /* what the graph's threads leave */
     pthread_mutex_t lock;
