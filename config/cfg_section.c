@@ -101,6 +101,9 @@ static const weir_option fault_options[] = {
       NULL, offsetof(cfg_fault_tolerance, backoff_seconds) },
     { "retries", "how often a task is run again with mode = \"retry\", before the job fails", WEIR_U32, NULL, "3",
       "1..100", NULL, offsetof(cfg_fault_tolerance, retries) },
+    { "stall_seconds", "a job in which no step is done for so long, although it could, begins anew from the last "
+      "snapshot; 0: never", WEIR_F64, "s", "300", "0..86400", NULL,
+      offsetof(cfg_fault_tolerance, stall_seconds) },
     { 0 },
 };
 

@@ -70,7 +70,8 @@ static void status_print(const coord_status *s)
 
         printf("  %-8s pid %-8" PRId64, w->label, w->pid);
         if (w->member)
-            printf(" %5u key groups  step %" PRIu64 "\n", w->key_groups, w->step);
+            printf(" %5u key groups  step %" PRIu64 "%s%s\n", w->key_groups, w->step,
+                   w->behind[0] == '\0' ? "" : "  ", w->behind);
         else
             puts(" spare");
     }

@@ -279,6 +279,8 @@ static void look(coord_flow *f, proto_worker *w, uint64_t now_us)
         moved = now.done != f->seen.done || now.worked != f->seen.worked ||
                 (now.captured && !f->seen.captured);
         give_credit(f, w, f->seen.done, now.done);
+        if (moved || f->seen.done >= w->bound)
+            f->moved_us = now_us;
         f->seen = now;
         if ((now.failed && !f->failure_told) || (now.ended && !f->failure_ended))
             tell_failure(f, w, now_us);
@@ -299,6 +301,27 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     df_graph_help(f->graph);
     if (flow_send_notes(f, w))
         worker_flush(w);
+}
+
+bool coord_flow_behind(coord_flow *f, const proto_worker *w, uint64_t now_us, uint64_t *step, uint32_t *member,
+                       char text[PROTO_TEXT_SIZE_MAX])
+{
+    const df_plan *p = f->options.plan;
+    df_waits waits;
+
+    if (f->graph == NULL || w->phase != WORKER_RUNNING || f->seen.done >= w->bound ||
+        f->seen.done >= f->final_tick || now_us - f->moved_us < FLOW_BEHIND_US)
+        return false;
+    df_graph_waits(f->graph, &waits);
+    *step = waits.tick == 0 ? 0 : waits.tick - 1;
+    *member = waits.remote ? waits.member : UINT32_MAX;
+    if (waits.remote)
+        snprintf(text, PROTO_TEXT_SIZE_MAX, "step %llu: \"%s\" waits for key group %u of \"%s\"",
+                 (unsigned long long)*step, p->vertices[p->edges[waits.edge].vertex].name, waits.key_group,
+                 p->streams[p->edges[waits.edge].stream].name);
+    else
+        snprintf(text, PROTO_TEXT_SIZE_MAX, "step %llu: tasks of its own are not done", (unsigned long long)*step);
+    return true;
 }
 
 bool coord_flow_fingerprint(coord_flow *f, char text[33])

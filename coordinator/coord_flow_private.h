@@ -25,6 +25,8 @@ typedef struct flow_notes {
     size_t count, room;
 } flow_notes;
 
+#define FLOW_BEHIND_US 1000000u /* without a step for so long, it is said what is waited for */
+
 /* A thread that does one thing; its end is polled. */
 typedef struct flow_job {
     pthread_t thread;
@@ -44,6 +46,7 @@ struct coord_flow {
     weir_mark *marks;
     uint64_t generation, snapshot, final_tick;
     df_progress seen;
+    uint64_t moved_us;    /* when it got on last, or had nothing to do */
     bool failure_told, failure_ended;
     uint64_t *bytes;      /* [member][FLOW_RING]: that arrived for a tick */
     coord_piece *pieces;  /* parcels of which some are missing */

@@ -68,12 +68,14 @@ static json_t *status_workers(const coord_status *s)
     for (uint32_t i = 0; i < s->worker_count; i++) {
         const coord_status_worker *w = &s->workers[i];
 
+        json_t *behind = w->behind[0] == '\0' ? json_null() : json_string(w->behind);
+
         json_array_append_new(
-            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o}", "label", w->label, "id",
+            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:o}", "label", w->label, "id",
                             json_count(w->id), "pid", (json_int_t)w->pid, "host", json_count(w->host),
                             "member", w->member, "here", w->here, "key_groups", (int)w->key_groups,
                             "step", w->begun ? json_count(w->step) : json_null(), "silent_ms",
-                            json_count(w->silent_us / 1000)));
+                            json_count(w->silent_us / 1000), "behind", behind));
     }
     return list;
 }
@@ -111,6 +113,7 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "incarnation", json_count(s->incarnation));
     json_object_set_new(object, "restarts", json_count(s->restarts));
     json_object_set_new(object, "restores", json_count(s->restores));
+    json_object_set_new(object, "stalls", json_count(s->stalls));
     json_object_set_new(object, "step", s->begun ? json_count(s->step) : json_null());
     json_object_set_new(object, "steps", json_count(s->steps));
     json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
@@ -183,6 +186,7 @@ static void read_worker(coord_status_worker *w, const json_t *from)
     w->begun = json_is_integer(json_object_get(from, "step"));
     w->step = get_count(from, "step");
     w->silent_us = 1000 * get_count(from, "silent_ms");
+    get_text(from, "behind", w->behind, sizeof w->behind);
 }
 
 bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)
@@ -204,6 +208,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
     s->restores = get_count(object, "restores");
+    s->stalls = get_count(object, "stalls");
     s->begun = json_is_integer(json_object_get(object, "step"));
     s->step = get_count(object, "step");
     s->steps = get_count(object, "steps");

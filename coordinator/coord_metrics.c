@@ -64,6 +64,7 @@ static void expose_job(expose *e)
         s->incarnation);
     one(e, "weir_restarts_total", COORD_COUNTER, "Returns to a snapshot because workers were lost.",
         s->restarts);
+    one(e, "weir_stalls_total", COORD_COUNTER, "Restarts because no step was done for too long.", s->stalls);
     one(e, "weir_restores_total", COORD_COUNTER, "Returns to a snapshot that somebody asked for.",
         s->restores);
     coord_expose_family(&e->out, "weir_step", COORD_GAUGE, "The last step that is complete.");

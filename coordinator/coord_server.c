@@ -282,6 +282,20 @@ static void server_ends_take(coord_server *s)
     server_commits_take(s);
 }
 
+/* Who was behind is told before the next generation makes it forgotten. */
+static void server_tell_stall(coord_server *s, uint64_t now_us, const proto_coord_stats *stats)
+{
+    char label[WEIR_NAME_MAX], text[PROTO_TEXT_SIZE_MAX + 2 * WEIR_NAME_MAX];
+
+    if (stats->stalls == s->stalls_told)
+        return;
+    s->stalls_told = stats->stalls;
+    server_label(s, stats->missing, label);
+    server_behind(s, stats->missing, now_us, text, sizeof text);
+    fprintf(stderr, "weir: no step was done for %.0f s; farthest behind is %s%s%s; back to the last snapshot\n",
+            s->job.policy->fault_stall_seconds, label, text[0] == '\0' ? "" : ": ", text);
+}
+
 static void server_watch(coord_server *s, uint64_t now_us)
 {
     uint32_t last = (s->sample_count - 1) % SERVER_SAMPLES;
@@ -291,6 +305,7 @@ static void server_watch(coord_server *s, uint64_t now_us)
     if (stats.attempt != 0)
         server_metrics_watch(s, now_us, stats.attempt);
     server_disk_turn(s, now_us, &stats);
+    server_tell_stall(s, now_us, &stats);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
         s->ended_us = now_us;
     if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {

@@ -86,6 +86,7 @@ static void status_workers(coord_server *s, coord_status *status)
         w->key_groups = list[i].groups;
         w->begun = step_of(list[i].done, &w->step);
         w->silent_us = list[i].silent_us;
+        server_behind(s, list[i].id, server_now_us(), w->behind, sizeof w->behind);
     }
     status->worker_count = count;
 }
@@ -145,6 +146,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->incarnation = stats.incarnation;
     status->restarts = stats.restarts;
     status->restores = stats.restores;
+    status->stalls = stats.stalls;
     status->begun = step_of(stats.low, &status->step);
     status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
     if (status->step > status->steps)

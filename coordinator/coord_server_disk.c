@@ -4,6 +4,8 @@
  * removed. When there is room again the next attempt succeeds by itself. */
 #include "coordinator/coord_server_private.h"
 
+#include "coordinator/coord_times.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -49,9 +51,22 @@ static void disk_clear(coord_server *s, const proto_coord_stats *stats)
         s->uncleared = 0;
 }
 
+static void disk_late(coord_server *s, const proto_coord_stats *stats)
+{
+    char label[WEIR_NAME_MAX], text[WEIR_NAME_MAX + 64];
+
+    if (stats->late == s->late_told)
+        return;
+    s->late_told = stats->late;
+    server_label(s, stats->late_worker, label);
+    snprintf(text, sizeof text, "%s has not written its part in %llu s", label, COORD_ATTEMPT_US / 1000000);
+    server_degrade(s, text);
+}
+
 void server_disk_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats)
 {
     disk_clear(server, stats);
+    disk_late(server, stats);
     if (now_us < server->room_us)
         return;
     server->room_us = now_us + DISK_LOOK_US;

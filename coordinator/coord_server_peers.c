@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVER_BEHIND_US 3000000u /* so long holds what a worker has said */
+
 /* ---- the table ---- */
 
 server_peer *server_peer_find(const coord_server *server, uint64_t id)
@@ -138,6 +140,30 @@ void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_
         snprintf(label, WEIR_NAME_MAX, "%s", peer->label);
     else
         snprintf(label, WEIR_NAME_MAX, "worker %llx", (unsigned long long)id);
+}
+
+static void take_behind(coord_server *s, const proto_msg *msg)
+{
+    server_peer *peer = server_peer_find(s, msg->header.sender);
+
+    if (peer == NULL)
+        return;
+    text_take(peer->behind, sizeof peer->behind, msg->behind.text);
+    peer->behind_worker = msg->behind.worker;
+    peer->behind_us = server_now_us();
+}
+
+void server_behind(const coord_server *server, uint64_t id, uint64_t now_us, char *text, size_t size)
+{
+    const server_peer *peer = server_peer_find(server, id);
+    char label[WEIR_NAME_MAX];
+
+    text[0] = '\0';
+    if (peer == NULL || peer->behind_us == 0 || now_us - peer->behind_us > SERVER_BEHIND_US)
+        return;
+    server_label(server, peer->behind_worker, label);
+    snprintf(text, size, "%s%s%s", peer->behind, peer->behind_worker == 0 ? "" : " from ",
+             peer->behind_worker == 0 ? "" : label);
 }
 
 void server_tell_peers(coord_server *server, uint64_t to)
@@ -288,6 +314,9 @@ void server_take_worker(coord_server *server, const proto_msg *msg)
         return;
     case PROTO_TYPE_part:
         take_part(server, msg);
+        return;
+    case PROTO_TYPE_behind:
+        take_behind(server, msg);
         return;
     case PROTO_TYPE_metrics:
         server_take_metrics(server, msg);

@@ -24,6 +24,8 @@ typedef struct server_peer {
     bool here; /* its connection is there */
     char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
     coord_counts *counts;    /* as it told last; owned; null: it has not */
+    char behind[PROTO_TEXT_SIZE_MAX]; /* what it waits for, as it told last, and whom, and when */
+    uint64_t behind_worker, behind_us;
 } server_peer;
 
 struct coord_server {
@@ -46,7 +48,7 @@ struct coord_server {
     uint32_t peer_count, peer_room;
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
     uint64_t command_number; /* of our own */
-    uint64_t skipped_told, skipped_us;
+    uint64_t skipped_told, skipped_us, stalls_told, late_told;
     bool full_told;
     char degraded[PROTO_TEXT_SIZE_MAX]; /* why no snapshots get through; "": they do */
     uint64_t room_us;        /* when the disk's room was looked at */
@@ -94,6 +96,8 @@ void server_peer_forget(coord_server *server, uint64_t id);
 void server_peer_gone(coord_server *server, uint64_t id);
 /* Whether anybody's is there. */
 bool server_peers_are_here(const coord_server *server);
+/* "step 7: ... waits for ... from w2", if it has said so lately; else "". */
+void server_behind(const coord_server *server, uint64_t id, uint64_t now_us, char *text, size_t size);
 /* Tell a worker where the others are. */
 void server_tell_peers(coord_server *server, uint64_t to);
 /* Remember whose it was; place: of a local worker, from 1, which names its log; else 0. */

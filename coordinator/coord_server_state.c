@@ -45,6 +45,7 @@ static proto_coord_config state_config(const coord_server *s)
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
         .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
         .attempt_us = COORD_ATTEMPT_US, .retry_us = COORD_RETRY_US,
+        .stall_us = (uint64_t)(p->fault_stall_seconds * 1e6),
         .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
     };
 }

@@ -15,6 +15,7 @@ typedef struct coord_status_worker {
     uint32_t key_groups;
     uint64_t step, silent_us;
     bool begun;            /* step 0 is done there */
+    char behind[256];      /* what it waits for, if it has not got on for a second; else "" */
 } coord_status_worker;
 
 typedef struct coord_status {
@@ -26,6 +27,7 @@ typedef struct coord_status {
     char fingerprint[64];  /* of the last step; "": not known yet */
     char metrics[32];      /* where numbers are shown over HTTP, "127.0.0.1:9464"; "": nowhere */
     uint64_t generation, incarnation, restarts;
+    uint64_t stalls;       /* restarts because nobody got on */
     uint64_t restores;     /* returns to a snapshot that somebody asked for */
     bool begun;            /* step 0 is done */
     uint64_t step, steps;

@@ -108,6 +108,19 @@ static void say_hello(worker *w)
     worker_say(w, 0, &msg);
 }
 
+static void say_behind(worker *w, uint64_t now)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_behind, .job = w->job, .sender = w->id } };
+    char text[PROTO_TEXT_SIZE_MAX];
+    uint32_t member;
+
+    if (!coord_flow_behind(w->flow, w->proto, now, &msg.behind.step, &member, text))
+        return;
+    msg.behind.worker = proto_worker_member(w->proto, member);
+    msg.behind.text = bytes_of(text);
+    worker_say(w, 0, &msg);
+}
+
 /* About once a second, with a heartbeat: it makes no deadline of its own. */
 static void say_metrics(worker *w, uint64_t now)
 {
@@ -118,6 +131,7 @@ static void say_metrics(worker *w, uint64_t now)
     if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
         return;
     w->metrics_at_us = now + WORKER_METRICS_US;
+    say_behind(w, now);
     for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
         counts.rejected[i] += w->wire.rejected[i];
     df_writer_init_growing(&out, PROTO_PAYLOAD_SIZE_MAX);

@@ -166,6 +166,7 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
         coord_members_tick(c);
         coord_grants_tick(c);
         coord_snapshots_tick(c);
+        coord_stall_tick(c);
     }
     coord_advance(c);
 }

@@ -101,6 +101,7 @@ typedef struct proto_coord_config {
     uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */
     uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
     uint64_t attach_us, install_us, attempt_us; /* deadlines */
+    uint64_t stall_us;        /* a generation in which nobody gets on for so long, although it might, ends; 0: never */
     uint64_t retry_us;        /* after an attempt that was aborted; doubled up to 16 times */
     double steps_per_second;  /* pace; 0: none */
     proto_mode mode;
@@ -111,7 +112,9 @@ typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
     uint64_t restarts_in_a_row; /* without a commit between them */
+    uint64_t stalls;          /* generations that were ended because nobody got on */
     uint64_t restores;        /* returns to a snapshot that somebody asked for */
+    uint64_t late, late_worker; /* attempts that had no more time, and who had not prepared the last of them */
     uint64_t skipped;         /* snapshots that were due while another one ran */
     proto_head head;
     uint64_t attempt, attempt_step; /* the snapshot that runs; 0: none */

@@ -95,6 +95,7 @@ struct proto_coord {
     uint64_t bound, final_step;
     uint64_t complete;          /* steps below it are computed everywhere */
     bool paused;
+    uint64_t moved_us;          /* when somebody got on last, or had nothing to do */
     uint64_t pace_since_us, pace_base;
     /* snapshots */
     proto_head head;
@@ -167,6 +168,8 @@ void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t stat
 uint64_t coord_low(const proto_coord *c);
 void coord_grants_advance(proto_coord *c);
 void coord_grants_tick(proto_coord *c);
+/* A generation in which nobody gets on is ended. */
+void coord_stall_tick(proto_coord *c);
 
 /* ---- proto_snapshots.c ---- */
 void coord_snapshots_recover(proto_coord *c);

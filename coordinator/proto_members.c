@@ -365,6 +365,8 @@ void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg)
 
     if (c->phase != COORD_RUNNING)
         return;
+    if (s->worked > w->worked || s->done > w->done)
+        c->moved_us = c->now_us;
     w->bound = s->bound > w->bound ? s->bound : w->bound;
     w->applied = s->applied > w->applied ? s->applied : w->applied;
     w->worked = s->worked > w->worked ? s->worked : w->worked;

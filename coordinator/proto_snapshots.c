@@ -147,6 +147,15 @@ static void commit_advance(proto_coord *c)
     c->env.commit(c->env.user, &commit);
 }
 
+static void attempt_late(proto_coord *c)
+{
+    c->stats.late++;
+    for (uint32_t i = c->member_count; i > 0; i--)
+        if (!coord_worker_find(c, c->members[i - 1])->prepared)
+            c->stats.late_worker = c->members[i - 1];
+    coord_attempt_abort(c);
+}
+
 void coord_snapshots_advance(proto_coord *c)
 {
     if (c->phase != COORD_RUNNING)
@@ -154,8 +163,8 @@ void coord_snapshots_advance(proto_coord *c)
     commit_advance(c);
     if (c->attempt.index != 0 && c->bound <= c->attempt.step) /* not yet where the barrier is */
         c->attempt.deadline_us = c->now_us + c->config.attempt_us;
-    if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us)
-        coord_attempt_abort(c);
+    if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us && !c->attempt.committing)
+        attempt_late(c);
     barrier_advance(c);
 }
 

@@ -22,6 +22,7 @@ typedef struct sim_options {
     uint64_t seed;
     uint64_t mutants;
     bool faults;   /* false: a kind world */
+    bool stall;    /* a generation that stands still is ended: what a mutant breaks may heal */
     void *log;     /* FILE * for every event; null: none */
 } sim_options;
 

@@ -86,6 +86,7 @@ typedef struct df_policy {
     uint32_t fault_max_restarts;
     double fault_backoff_seconds;  /* 0 .. 3600 */
     uint32_t fault_retries;        /* 1 .. 100 */
+    double fault_stall_seconds;    /* 0 .. 86400; 0: never */
 } df_policy;
 
 typedef struct df_draft_worker {

@@ -96,6 +96,16 @@ typedef struct df_progress {
 
 void df_graph_progress(df_graph *graph, df_progress *progress);
 
+/* What the lowest unfinished tick waits for, for people. */
+typedef struct df_waits {
+    uint64_t tick;
+    bool remote;                /* for another member's key group; else for own tasks */
+    uint32_t edge;              /* of the plan; its reader is the first stage that waits */
+    uint32_t key_group, member; /* whose rows have not come */
+} df_waits;
+
+void df_graph_waits(const df_graph *graph, df_waits *waits);
+
 /* ---- snapshots ---- */
 
 /* What enters a tick: references, and copies of what is small. */

@@ -92,3 +92,84 @@ for step in 20 60 100; do
     kill -9 "$(pid_of spaced w1)"
 done
 ends_alike "losses with snapshots between them" spaced
+
+# ---- a job that stands still: a task that does not end, once ----
+cat >stuck.c <<'C'
+#include "dataflow/weir/operator.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static weir_status stuck_plan(weir_plan *plan, void *options)
+{
+    (void)options;
+    weir_plan_pass(plan, 0, 0);
+    return WEIR_OK;
+}
+
+static weir_status stuck_process(weir_task *task)
+{
+    /* A worker's first thread would fall silent, which is another failure. */
+    if (task->step >= 40 && syscall(SYS_gettid) != getpid() && unlink("stick") == 0)
+        pause();
+    return weir_output_like(task, 0, 0) == NULL ? WEIR_FAILED : WEIR_OK;
+}
+
+static const weir_option no_options[] = { { 0 } };
+const weir_operator stuck_kind = {
+    .api_version = WEIR_API_VERSION, .name = "stuck", .help = "", .role = WEIR_PHASE,
+    .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" }, .options = no_options,
+    .options_size = sizeof(int), .plan = stuck_plan, .process = stuck_process,
+};
+C
+is "a kind that blocks" "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -fPIC -shared -I"$TOP" -o stuck.so stuck.c
+cat >stuck.toml <<'JOB'
+[job]
+name  = "stuck"
+steps = 80
+dt    = 0.01
+
+[space.room]
+axes  = ["x", "y"]
+size  = 10
+edges = "periodic"
+
+[state.dots]
+space       = "room"
+columns.f32 = ["x", "y", "vx", "vy"]
+first       = "seed"
+next        = "hold"
+
+[operator.seed]
+kind  = "uniform"
+rows  = 2000
+speed = [0.5, 1.0]
+
+[operator.walk]
+kind   = "boids"
+in     = "dots"
+radius = 0.5
+speed  = [0.5, 1.0]
+
+[operator.hold]
+kind = "./stuck.so:stuck_kind"
+in   = "walk"
+
+[snapshot]
+every_steps = 10
+
+[fault_tolerance]
+stall_seconds = 3
+JOB
+exits 0 "in one process" "$WEIR" run stuck.toml --workers 1 --directory smooth
+REFERENCE=$(print_of out)
+touch stick
+"$WEIR" run stuck.toml --workers 2 --directory stuck >stuck.out 2>stuck.err &
+RUNNER=$!
+is "it is said what is waited for" wait_for 20 says stuck '"behind":"step [0-9]+: tasks of its own are not done"'
+exits 0 "status" "$WEIR" status stuck
+holds "says it, too" out "tasks of its own are not done"
+wait $RUNNER
+is "a job that stood still ends well" test $? -eq 0
+is "who was behind is said" grep -qE "no step was done for 3 s; farthest behind is w[12]: step [0-9]+: " stuck.err
+is "with the same fingerprint" test "$(print_of stuck.out)" = "$REFERENCE"

@@ -26,6 +26,13 @@ else
     exits 0 "2,000 schedules" "$WEIR" sim --seeds 1..2000
 fi
 
+# ---- a generation that stands still is ended ----
+exits 1 "a rule without which jobs hang" "$WEIR" sim --mutant markrows --seeds 1..500
+is "its generation waits for ever" sh -c '! grep -q "restarts [1-9][0-9]" out'
+exits 1 "the same, with a deadline" "$WEIR" sim --mutant markrows --seeds 1..500 --stall
+is "others are begun" grep -q "restarts [1-9][0-9]" out
+exits 0 "500 schedules with it" "$WEIR" sim --seeds 1..500 --stall
+
 # ---- a rule that is left out is noticed: the mutant, and schedules within which it must be caught ----
 # minattach and stalegrant are noticed about once in 1,000 to 30,000 schedules. Where, changes with the
 # protocol: look for the place with weir sim --mutant stalegrant --seeds 1..500000.
