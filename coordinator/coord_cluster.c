@@ -117,6 +117,8 @@ static df_status cluster_job(cluster *c, df_error *err)
                                  .fingerprints = c->options->fingerprints,
                                  .verify = c->options->verify, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
+                                 .workers = plan->draft->workers,
+                                 .worker_count = plan->draft->worker_count,
                                  .window = plan->window, .pace = plan->draft->pace };
     return DF_OK;
 }
@@ -205,6 +207,7 @@ static df_status cluster_open(cluster *c, df_error *err)
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
                                      .snapshot = o->snapshot,
                                      .workers = o->workers, .threads = o->threads,
+                                     .threads_all = o->threads_all,
                                      .expect = o->expect,
                                      .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
                                      .insecure = o->insecure, .user = c,

@@ -14,6 +14,7 @@ typedef struct coord_cluster_options {
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */
+    bool threads_all;             /* whatever the job says of some */
     uint32_t expect;              /* workers to wait for at first, joined ones too */
     const char *fingerprints, *verify; /* null: none */
     bool streams;

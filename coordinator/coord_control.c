@@ -68,7 +68,7 @@ static void status_print(const coord_status *s)
     for (uint32_t i = 0; i < s->worker_count; i++) {
         const coord_status_worker *w = &s->workers[i];
 
-        printf("  %-8s pid %-8" PRId64, w->label, w->pid);
+        printf("  %-8s pid %-8" PRId64 " %3u cores", w->label, w->pid, w->cores);
         if (w->member)
             printf(" %5u key groups  step %" PRIu64 "%s%s\n", w->key_groups, w->step,
                    w->behind[0] == '\0' ? "" : "  ", w->behind);

@@ -101,6 +101,7 @@ static int coordinator_run(const coord_args *args, const void *options)
     const coordinator_options *o = options;
     char directory[DF_PATH_MAX], steps[48];
     coord_texts sets;
+    df_error err;
     df_plan *plan = NULL;
     int code = coordinator_load(&plan, &sets, steps, args->items[0], o);
     coord_cluster_options cluster = {
@@ -109,9 +110,14 @@ static int coordinator_run(const coord_args *args, const void *options)
         .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
         .insecure = o->insecure, .begin = o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME,
-        .snapshot = o->snapshot.value, .signals = &coordinator_signals, .metrics = o->metrics,
+        .snapshot = o->snapshot.value, .threads_all = o->threads.given, .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
+    if (code == COORD_DONE && coord_job_devices(plan, &err) != DF_OK) {
+        fprintf(stderr, "%s: %s\n", args->items[0], err.text);
+        df_plan_free(&plan);
+        code = COORD_USAGE;
+    }
     if (code != COORD_DONE)
         return code;
     if (o->directory != NULL)

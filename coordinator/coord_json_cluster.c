@@ -71,11 +71,12 @@ static json_t *status_workers(const coord_status *s)
         json_t *behind = w->behind[0] == '\0' ? json_null() : json_string(w->behind);
 
         json_array_append_new(
-            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:o}", "label", w->label, "id",
+            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:o, s:i, s:o, s:[]}", "label", w->label, "id",
                             json_count(w->id), "pid", (json_int_t)w->pid, "host", json_count(w->host),
                             "member", w->member, "here", w->here, "key_groups", (int)w->key_groups,
                             "step", w->begun ? json_count(w->step) : json_null(), "silent_ms",
-                            json_count(w->silent_us / 1000), "behind", behind));
+                            json_count(w->silent_us / 1000), "behind", behind,
+                            "cores", (int)w->cores, "memory_bytes", json_count(w->memory), "devices"));
     }
     return list;
 }
@@ -187,6 +188,8 @@ static void read_worker(coord_status_worker *w, const json_t *from)
     w->step = get_count(from, "step");
     w->silent_us = 1000 * get_count(from, "silent_ms");
     get_text(from, "behind", w->behind, sizeof w->behind);
+    w->cores = (uint32_t)get_count(from, "cores");
+    w->memory = get_count(from, "memory_bytes");
 }
 
 bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)

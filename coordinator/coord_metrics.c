@@ -173,6 +173,18 @@ static void expose_worker_steps(expose *e)
         coord_expose_nanoseconds(&e->out, "weir_worker_silent_seconds", labels,
                                  e->status->workers[i].silent_us * 1000);
     }
+    coord_expose_family(&e->out, "weir_worker_cores", COORD_GAUGE, "Processors of a worker's machine.");
+    for (uint32_t i = 0; i < e->status->worker_count; i++) {
+        const coord_label labels[] = { { "worker", e->labels[i] }, { 0 } };
+
+        coord_expose_count(&e->out, "weir_worker_cores", labels, e->status->workers[i].cores);
+    }
+    coord_expose_family(&e->out, "weir_worker_memory_bytes", COORD_GAUGE, "Memory of a worker's machine.");
+    for (uint32_t i = 0; i < e->status->worker_count; i++) {
+        const coord_label labels[] = { { "worker", e->labels[i] }, { 0 } };
+
+        coord_expose_count(&e->out, "weir_worker_memory_bytes", labels, e->status->workers[i].memory);
+    }
     coord_expose_family(&e->out, "weir_worker_key_groups", COORD_GAUGE, "Key groups that a worker owns.");
     for (uint32_t i = 0; i < e->status->worker_count; i++) {
         const coord_label labels[] = { { "worker", e->labels[i] }, { 0 } };

@@ -424,6 +424,16 @@ static bool run_has_workers(const run *r)
     return r->options->workers.given || r->plan->draft->policy.snapshot;
 }
 
+static int run_check_devices(const run *r)
+{
+    df_error err;
+
+    if (coord_job_devices(r->plan, &err) == DF_OK)
+        return COORD_DONE;
+    fprintf(stderr, "%s: %s\n", r->job, err.text);
+    return COORD_USAGE;
+}
+
 static int run_check_workers(const run *r)
 {
     const run_options *o = r->options;
@@ -465,7 +475,7 @@ static int run_workers(run *r, const coord_texts *sets)
         .metrics = o->metrics,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
-        .snapshot = o->snapshot.value,
+        .snapshot = o->snapshot.value, .threads_all = o->threads.given,
         .signals = &run_signals,
     };
     int code;
@@ -495,7 +505,9 @@ static int run_run(const coord_args *args, const void *options)
     code = run_load(&r, &sets);
     if (code != COORD_DONE)
         return code;
-    code = run_check_workers(&r);
+    code = run_check_devices(&r);
+    if (code == COORD_DONE)
+        code = run_check_workers(&r);
     if (code != COORD_DONE) {
         df_plan_free(&r.plan);
         return code;

@@ -23,6 +23,8 @@ typedef struct coord_server_job {
     const proto_plan *plan;
     const coord_shape *shape;
     const df_policy *policy;
+    const df_draft_worker *workers; /* [worker_count]: the job's [worker.LABEL]s; local ones take them in order */
+    uint32_t worker_count;
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
     bool streams;
     uint32_t window;
@@ -46,6 +48,7 @@ typedef struct coord_server_options {
     bool insecure;
     uint32_t workers;        /* local ones to start, up to COORD_CHILDREN_MAX */
     uint32_t threads;        /* of each */
+    bool threads_all;        /* also of those for which the job says something else */
     uint32_t expect;         /* workers that are waited for before it begins; fewer than `workers`: those */
     bool workers_survive;    /* they outlive the coordinator */
     const char *program;     /* of the workers; null: this one */

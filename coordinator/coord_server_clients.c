@@ -76,6 +76,7 @@ static void status_workers(coord_server *s, coord_status *status)
 
     for (uint32_t i = 0; i < count; i++) {
         coord_status_worker *w = &status->workers[i];
+        const server_peer *peer = server_peer_find(s, list[i].id);
 
         server_label(s, list[i].id, w->label);
         w->id = list[i].id;
@@ -86,6 +87,8 @@ static void status_workers(coord_server *s, coord_status *status)
         w->key_groups = list[i].groups;
         w->begun = step_of(list[i].done, &w->step);
         w->silent_us = list[i].silent_us;
+        w->cores = peer == NULL ? 0 : peer->cores;
+        w->memory = peer == NULL ? 0 : peer->memory;
         server_behind(s, list[i].id, server_now_us(), w->behind, sizeof w->behind);
     }
     status->worker_count = count;

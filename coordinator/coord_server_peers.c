@@ -32,6 +32,27 @@ void server_peer_forget(coord_server *server, uint64_t id)
     *peer = server->peers[--server->peer_count];
 }
 
+/* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
+static void text_take(char *to, size_t capacity, proto_bytes from)
+{
+    size_t size = from.size < capacity ? from.size : capacity - 1;
+
+    for (size_t i = 0; i < size; i++)
+        to[i] = from.data[i] >= ' ' && from.data[i] < 127 ? (char)from.data[i] : '?';
+    to[size] = '\0';
+}
+
+/* Local workers take the job's [worker.LABEL]s in order. */
+static void place_label(const coord_server *s, uint32_t place, char label[WEIR_NAME_MAX])
+{
+    const char *text = place <= s->job.worker_count ? s->job.workers[place - 1].label.text : NULL;
+
+    if (text != NULL)
+        text_take(label, WEIR_NAME_MAX, (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) });
+    else
+        snprintf(label, WEIR_NAME_MAX, "w%u", place);
+}
+
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
 {
     if (server->ended_us != 0 || !proto_coord_has_member(server->coord, id))
@@ -39,7 +60,7 @@ void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
     server->lost.id = id;
     server->lost.log = place;
     if (place != 0)
-        snprintf(server->lost.label, WEIR_NAME_MAX, "w%u", place);
+        place_label(server, place, server->lost.label);
     else
         server_label(server, id, server->lost.label);
 }
@@ -101,16 +122,6 @@ static server_peer *peer_add(coord_server *s, uint64_t id)
     return peer;
 }
 
-/* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
-static void text_take(char *to, size_t capacity, proto_bytes from)
-{
-    size_t size = from.size < capacity ? from.size : capacity - 1;
-
-    for (size_t i = 0; i < size; i++)
-        to[i] = from.data[i] >= ' ' && from.data[i] < 127 ? (char)from.data[i] : '?';
-    to[size] = '\0';
-}
-
 static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint64_t process,
                       proto_bytes label, proto_bytes address, proto_bytes key)
 {
@@ -129,13 +140,27 @@ static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint
         text_take(peer->key, sizeof peer->key, key);
 }
 
+/* What the job says of a worker; null: nothing. */
+static const df_draft_worker *peer_entry(const coord_server *s, uint64_t id)
+{
+    const server_peer *peer = server_peer_find(s, id);
+    uint32_t slot;
+
+    if (coord_children_has(s->children, id, &slot))
+        return slot < s->job.worker_count ? &s->job.workers[slot] : NULL;
+    for (uint32_t i = 0; peer != NULL && i < s->job.worker_count; i++)
+        if (strcmp(s->job.workers[i].label.text, peer->label) == 0)
+            return &s->job.workers[i];
+    return NULL;
+}
+
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX])
 {
     const server_peer *peer = server_peer_find(server, id);
     uint32_t slot;
 
     if (coord_children_has(server->children, id, &slot))
-        snprintf(label, WEIR_NAME_MAX, "w%u", slot + 1);
+        place_label(server, slot + 1, label);
     else if (peer != NULL && peer->label[0] != '\0')
         snprintf(label, WEIR_NAME_MAX, "%s", peer->label);
     else
@@ -193,7 +218,11 @@ static void assign(coord_server *s, uint64_t to)
     coord_worker_options o = { .threads = s->options.threads, .console = s->options.print != NULL,
                                .sink_host = coord_process_host() };
     proto_msg msg = { .header = { .type = PROTO_TYPE_assign, .job = s->number } };
+    const df_draft_worker *entry = peer_entry(s, to);
     char *options;
+
+    if (entry != NULL && entry->threads > 0 && !s->options.threads_all)
+        o.threads = entry->threads;
 
     server_label(s, to, o.label);
     if (s->job.fingerprints != NULL)
@@ -212,6 +241,16 @@ static void assign(coord_server *s, uint64_t to)
     free(options);
 }
 
+static void peer_can(coord_server *s, uint64_t id, const proto_hello *h)
+{
+    server_peer *peer = server_peer_find(s, id);
+
+    if (peer == NULL)
+        return;
+    peer->cores = h->cores;
+    peer->memory = h->memory;
+}
+
 /* One that has a job, and is not known here, only says who it is. */
 static void take_hello(coord_server *s, const proto_msg *msg)
 {
@@ -223,6 +262,7 @@ static void take_hello(coord_server *s, const proto_msg *msg)
         return;
     }
     peer_note(s, msg, h->host, h->process, h->label, h->address, h->key);
+    peer_can(s, msg->header.sender, h);
     if (s->ended_us != 0) {
         stop.stop.reason = (uint8_t)coord_server_end(s);
         server_send(s, msg->header.sender, &stop);

@@ -22,6 +22,8 @@ typedef struct server_peer {
     uint32_t host;
     char label[WEIR_NAME_MAX];
     bool here; /* its connection is there */
+    uint32_t cores;
+    uint64_t memory;         /* of its host, in bytes */
     char address[PROTO_TEXT_SIZE_MAX + 1], key[PROTO_TEXT_SIZE_MAX + 1];
     coord_counts *counts;    /* as it told last; owned; null: it has not */
     char behind[PROTO_TEXT_SIZE_MAX]; /* what it waits for, as it told last, and whom, and when */

@@ -12,7 +12,8 @@ typedef struct coord_status_worker {
     int64_t pid;           /* on its host */
     uint32_t host;
     bool member, here;     /* here: of a member, that it is not waited for */
-    uint32_t key_groups;
+    uint32_t key_groups, cores;
+    uint64_t memory;       /* of its host, in bytes */
     uint64_t step, silent_us;
     bool begun;            /* step 0 is done there */
     char behind[256];      /* what it waits for, if it has not got on for a second; else "" */
