@@ -115,13 +115,16 @@ static void get_order(coord_record_reader *r, df_cursor *c, proto_order_record *
         df_get_refuse(c);
 }
 
-static void get_number(df_cursor *c, proto_record *record)
+static void get_number(coord_record_reader *r, df_cursor *c, proto_record *record)
 {
     uint64_t n = record->number = df_get_u64(c);
 
     if ((record->kind == PROTO_RECORD_END && (n == 0 || n > PROTO_END_FAILED)) ||
         ((record->kind == PROTO_RECORD_PAUSE || record->kind == PROTO_RECORD_RESTORE) && n > 1))
         df_get_refuse(c);
+    if (record->kind == PROTO_RECORD_SKIP && (n == 0 || n > PROTO_ORDERS_MAX - r->orders))
+        df_get_refuse(c);
+    r->orders += record->kind == PROTO_RECORD_SKIP && !c->failed ? n : 0;
     if (record->kind != PROTO_RECORD_RESTORE)
         return;
     record->snapshot = df_get_u64(c);
@@ -137,7 +140,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     *record = (proto_record){ 0 };
     if (from->type == COORD_RECORD_JOB)
         get_job(reader, &c);
-    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_RESTORE)
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_SKIP)
         df_get_refuse(&c);
     else
         record->kind = (proto_record_kind)from->type;
@@ -146,7 +149,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     else if (record->kind == PROTO_RECORD_ORDER)
         get_order(reader, &c, &record->order);
     else if (record->kind != 0)
-        get_number(&c, record);
+        get_number(reader, &c, record);
     if (!df_get_end(&c))
         return df_fail(err, DF_ECORRUPT, "history: record %" PRIu64 " (type %u) makes no sense at byte %zu",
                        from->index, from->type, c.offset);

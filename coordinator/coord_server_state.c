@@ -13,6 +13,7 @@
 #define STATE_ORDER_AHEAD  4u     /* steps granted while an order is synced */
 #define STATE_CEILING_SPAN 16u
 #define STATE_CEILING_MAX  65536u
+#define STATE_ORDERS_KEPT  4096u
 
 static void state_wake(void *user)
 {
@@ -41,7 +42,7 @@ static proto_coord_config state_config(const coord_server *s)
         .ceiling_span_max = STATE_CEILING_MAX,
         .snapshot_every = p->snapshot ? state_capped(p->snapshot_every_steps) : 0,
         .snapshot_every_us = p->snapshot ? (uint64_t)(p->snapshot_every_seconds * 1e6) : 0,
-        .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
+        .orders_kept = STATE_ORDERS_KEPT, .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
         .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
         .attempt_us = COORD_ATTEMPT_US, .retry_us = COORD_RETRY_US,

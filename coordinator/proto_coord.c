@@ -233,7 +233,7 @@ void proto_coord_free(proto_coord **coord)
     *coord = NULL;
     if (c == NULL)
         return;
-    for (uint32_t i = 0; i < c->order_count; i++)
+    for (uint32_t i = 0; i < c->order_count - c->order_gone; i++)
         free((void *)(uintptr_t)c->orders[i].payload.data);
     free(c->orders);
     free(c->order_at);
@@ -268,6 +268,9 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
         break;
     case PROTO_RECORD_END:
         c->end = (proto_end)record->number;
+        break;
+    case PROTO_RECORD_SKIP:
+        coord_orders_skip(c, record->number);
         break;
     case PROTO_RECORD_RESTORE:
         coord_restore_recover(c, record);

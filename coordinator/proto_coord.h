@@ -21,6 +21,7 @@ typedef enum proto_record_kind {
     PROTO_RECORD_PAUSE,           /* number: 1 paused, 0 not */
     PROTO_RECORD_DRAIN,         /* number: the step at which the job ends */
     PROTO_RECORD_RESTORE,       /* number: 1 inputs are kept, 0 not; snapshot, step: what is returned to */
+    PROTO_RECORD_SKIP,          /* number: so many orders follow that mean nothing any more */
 } proto_record_kind;
 
 typedef struct proto_record {
@@ -96,6 +97,7 @@ typedef struct proto_coord_config {
     uint32_t ceiling_span_max; /* it is doubled up to here while it lasts less than half a second */
     uint32_t snapshot_every;  /* steps; 0: by time, or only when asked */
     uint64_t snapshot_every_us; /* counts if snapshot_every is 0; 0: only when asked */
+    uint32_t orders_kept;     /* in memory at least, when those that mean nothing any more are let go */
     uint32_t restarts_max;
     uint32_t sink_host;       /* where sinks are pinned */
     uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */

@@ -85,9 +85,10 @@ struct proto_coord {
     uint64_t ceiling, ceiling_synced, floor;
     uint64_t ceiling_us;        /* when the last one was asked for */
     uint32_t ceiling_span;
-    proto_order_record *orders; /* [order_count], index i + 1; payloads owned */
+    /* Orders 1 .. order_count; those up to order_gone mean nothing any more and are not kept. */
+    proto_order_record *orders; /* [order_count - order_gone], by coord_order_get; payloads owned */
     uint64_t *order_at;         /* the record's number; 0: recovered */
-    uint32_t order_count, order_room, order_synced;
+    uint32_t order_count, order_gone, order_room, order_synced;
     uint64_t input_step;        /* of the last input */
     coord_client *clients;
     uint32_t client_count;
@@ -144,12 +145,17 @@ void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
 
 /* ---- proto_history.c ---- */
+/* The order after the first `index`, which must be kept. */
+proto_order_record *coord_order_get(const proto_coord *c, uint32_t index);
+/* So many that mean nothing follow in the log. */
+void coord_orders_skip(proto_coord *c, uint64_t count);
 uint64_t coord_append(proto_coord *c, const proto_record *record);
 void coord_sync(proto_coord *c);
 /* Returns the index. Copies the payload. */
 uint64_t coord_order(proto_coord *c, const proto_order_record *order);
 void coord_order_recover(proto_coord *c, const proto_order_record *order);
 void coord_orders_synced(proto_coord *c);
+void coord_orders_trim(proto_coord *c);
 void coord_orders_send(proto_coord *c);
 /* Orders that may be sent: all synced ones. */
 uint32_t coord_orders_sendable(const proto_coord *c);

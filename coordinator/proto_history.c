@@ -21,19 +21,30 @@ void coord_sync(proto_coord *c)
     c->env.sync(c->env.user);
 }
 
+proto_order_record *coord_order_get(const proto_coord *c, uint32_t index)
+{
+    assert(index >= c->order_gone && index < c->order_count);
+    return &c->orders[index - c->order_gone];
+}
+
+static uint64_t order_at(const proto_coord *c, uint32_t index)
+{
+    return c->order_at[index - c->order_gone];
+}
+
 static void order_keep(proto_coord *c, const proto_order_record *order, uint64_t at)
 {
     proto_order_record *kept;
     uint8_t *payload = NULL;
 
-    if (c->order_count == c->order_room) {
+    if (c->order_count - c->order_gone == c->order_room) {
         c->order_room = c->order_room * 2 + 64;
         c->orders = realloc(c->orders, c->order_room * sizeof *c->orders);
         c->order_at = realloc(c->order_at, c->order_room * sizeof *c->order_at);
         assert(c->orders != NULL && c->order_at != NULL);
     }
-    kept = &c->orders[c->order_count];
-    c->order_at[c->order_count++] = at;
+    kept = &c->orders[c->order_count - c->order_gone];
+    c->order_at[c->order_count++ - c->order_gone] = at;
     *kept = *order;
     if (order->payload.size > 0) {
         payload = proto_zero(order->payload.size, 1);
@@ -99,12 +110,50 @@ void coord_order_recover(proto_coord *c, const proto_order_record *order)
                             proto_get_u32(order->payload.data + i + 4));
 }
 
+/* Those before what is kept are not kept either; among them they are void. */
+void coord_orders_skip(proto_coord *c, uint64_t count)
+{
+    proto_order_record order = { .kind = PROTO_ORDER_VOID };
+
+    if (c->order_count == c->order_gone) {
+        c->order_count += (uint32_t)count;
+        c->order_gone = c->order_count;
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        order.index = c->order_count + 1u;
+        order_keep(c, &order, 0);
+    }
+}
+
+/* What may go: applied by all members, and void, or a barrier that is decided. Kept in memory are the last few
+ * thousand, so that a job that takes snapshots for months does not grow. */
+void coord_orders_trim(proto_coord *c)
+{
+    uint32_t end = c->order_synced, gone = 0, kept = c->config.orders_kept;
+
+    if (c->order_count - c->order_gone <= 2 * kept)
+        return;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        end = w->applied < end ? (uint32_t)w->applied : end;
+    }
+    end = end < c->order_count - kept ? end : c->order_count - kept;
+    while (c->order_gone + gone < end && c->orders[gone].kind != PROTO_ORDER_INPUT &&
+           (c->orders[gone].kind != PROTO_ORDER_OWNERS || c->orders[gone].made < c->generation))
+        free((void *)(uintptr_t)c->orders[gone++].payload.data);
+    c->order_gone += gone;
+    memmove(c->orders, c->orders + gone, (c->order_count - c->order_gone) * sizeof *c->orders);
+    memmove(c->order_at, c->order_at + gone, (c->order_count - c->order_gone) * sizeof *c->order_at);
+}
+
 void coord_orders_synced(proto_coord *c)
 {
-    while (c->order_synced < c->order_count && c->order_at[c->order_synced] <= c->synced) {
-        const proto_order_record *o = &c->orders[c->order_synced++];
+    while (c->order_synced < c->order_count && order_at(c, c->order_synced) <= c->synced) {
+        const proto_order_record *o = coord_order_get(c, c->order_synced++);
 
-        if (o->kind == PROTO_ORDER_INPUT && c->order_at[c->order_synced - 1] != 0)
+        if (o->kind == PROTO_ORDER_INPUT && order_at(c, c->order_synced - 1) != 0)
             coord_answer(c, o->first, o->second, PROTO_ANSWER_OK, o->index, o->step);
     }
 }
@@ -118,9 +167,12 @@ uint64_t coord_orders_hold(const proto_coord *c)
 {
     uint64_t hold = UINT64_MAX;
 
-    for (uint32_t i = coord_orders_sendable(c); i < c->order_count; i++)
-        if (c->orders[i].step < hold && c->orders[i].made == c->generation)
-            hold = c->orders[i].step;
+    for (uint32_t i = coord_orders_sendable(c); i < c->order_count; i++) {
+        const proto_order_record *o = coord_order_get(c, i);
+
+        if (o->step < hold && o->made == c->generation)
+            hold = o->step;
+    }
     return hold;
 }
 
@@ -129,18 +181,27 @@ uint64_t coord_history_below(const proto_coord *c, uint64_t step)
 {
     uint64_t index = c->order_count;
 
-    for (uint32_t i = c->order_count; i > 0; i--)
-        if (c->orders[i - 1].kind == PROTO_ORDER_INPUT && c->orders[i - 1].step >= step)
+    for (uint32_t i = c->order_count; i > c->order_gone; i--) {
+        const proto_order_record *o = coord_order_get(c, i - 1);
+
+        if (o->kind == PROTO_ORDER_INPUT && o->step >= step)
             index = i - 1u;
+    }
     return index;
 }
 
 static void orders_send_to(proto_coord *c, coord_worker *w, uint32_t sendable)
 {
     while (w->sent_order < sendable && w->sent_order < w->applied + PROTO_ORDERS_BURST) {
-        const proto_order_record *o = &c->orders[w->sent_order++];
-        proto_msg msg = { .order = { o->index, o->made, o->kind, o->step, o->first, o->second,
-                                     o->payload } };
+        proto_msg msg = { .order = { .index = w->sent_order + 1, .kind = PROTO_ORDER_VOID } };
+
+        if (w->sent_order >= c->order_gone) {
+            const proto_order_record *o = coord_order_get(c, (uint32_t)w->sent_order);
+
+            msg.order = (proto_order){ o->index, o->made, o->kind, o->step, o->first, o->second,
+                                       o->payload };
+        }
+        w->sent_order++;
 
         coord_send(c, w->id, &msg, PROTO_TYPE_order);
     }

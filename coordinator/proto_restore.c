@@ -13,8 +13,8 @@
 
 static void inputs_drop(proto_coord *c, uint64_t step)
 {
-    for (uint32_t i = 0; i < c->order_count; i++) {
-        proto_order_record *o = &c->orders[i];
+    for (uint32_t i = c->order_gone; i < c->order_count; i++) {
+        proto_order_record *o = coord_order_get(c, i);
 
         if (o->kind != PROTO_ORDER_INPUT || o->step < step || MUTANT(c, olddropped))
             continue;

@@ -62,9 +62,12 @@ void coord_snapshots_recover(proto_coord *c)
 {
     const proto_order_record *last = NULL;
 
-    for (uint32_t i = c->order_count; i > 0 && last == NULL; i--)
-        if (c->orders[i - 1].kind == PROTO_ORDER_BARRIER && c->orders[i - 1].made == c->generation)
-            last = &c->orders[i - 1];
+    for (uint32_t i = c->order_count; i > c->order_gone && last == NULL; i--) {
+        const proto_order_record *o = coord_order_get(c, i - 1);
+
+        if (o->kind == PROTO_ORDER_BARRIER && o->made == c->generation)
+            last = o;
+    }
     if (last == NULL)
         return;
     c->last_attempt = last->index;
@@ -243,6 +246,7 @@ void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
     c->restarts = 0;
     attempt_decided(c);
     asked_answer(c);
+    coord_orders_trim(c);
     if (final)
         coord_finish(c, c->ending == PROTO_END_NOT ? PROTO_END_DONE : c->ending);
 }

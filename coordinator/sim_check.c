@@ -78,7 +78,7 @@ void sim_check_generation(sim_world *w, const proto_record *record)
     for (uint32_t i = 0; i + 1 < w->log_count; i++) {
         const proto_record *r = &w->log[i];
 
-        orders += r->kind == PROTO_RECORD_ORDER;
+        orders += r->kind == PROTO_RECORD_ORDER ? 1 : r->kind == PROTO_RECORD_SKIP ? r->number : 0;
         if (r->kind == PROTO_RECORD_RESTORE) {
             restore = r;
             newest = orders;

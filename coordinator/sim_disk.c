@@ -1,5 +1,6 @@
 /* The virtual disks: the coordinator's log, the store of snapshots, the sink's file. A crash loses
  * or keeps any prefix of what was not synced. */
+#include "coordinator/proto_log.h"
 #include "coordinator/sim_world.h"
 
 #include <assert.h>
@@ -59,8 +60,29 @@ void sim_log_crash(sim_world *w)
     w->log_synced = w->log_count;
 }
 
+/* A log that is copied without what means nothing any more. All of it is synced. */
+static void log_compact(sim_world *w)
+{
+    bool *dead = proto_zero(w->log_count + 1, sizeof *dead);
+    proto_record *kept = proto_zero(w->log_count + 1, sizeof *kept);
+    uint32_t count;
+
+    proto_log_mark(w->log, w->log_count, dead);
+    count = proto_log_copy(w->log, w->log_count, dead, kept);
+    for (uint32_t i = 0; i < w->log_count; i++)
+        if (dead[i])
+            record_free(&w->log[i]);
+    free(dead);
+    free(w->log);
+    w->log = kept;
+    w->log_room = w->log_count + 1;
+    w->log_count = w->log_synced = count;
+}
+
 void sim_log_recover(sim_world *w, sim_process *p)
 {
+    if (w->log_count % 3 == 0)
+        log_compact(w);
     p->log_base = w->log_count;
     for (uint32_t i = 0; i < w->log_count; i++)
         proto_coord_recover(p->coord, &w->log[i]);

@@ -27,6 +27,7 @@
 #define DF_FAILPOINTS(X)                                                                           \
     X(history_make, 1, "one copy of a new history is there, the other is not")                    \
     X(history_copy, 1, "a change of the history is durable in its first copy")                    \
+    X(history_replace, 1, "one copy of a shorter history has its name, the other has not")        \
     X(log_append, 1, "before records are appended to the log")                                    \
     X(log_append_synced, 1, "records are durable and have not been told")                         \
     X(log_generation, 1, "the record of a generation is durable and has not been told")           \

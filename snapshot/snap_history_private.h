@@ -28,6 +28,8 @@ typedef struct history_image {
 /* An image without records; owned by the caller, emptied by fini. */
 df_status history_image_new(history_image *image, df_hash identity, uint64_t size,
                             const snap_marks *marks, df_error *err) DF_MUST_CHECK;
+/* The identity of what replaces a history. */
+df_hash history_identity_next(df_hash identity);
 /* The image that two copies, as read, should both be. `copies` may be null or shorter than they were. */
 df_status history_image_recover(history_image *image, const uint8_t *const copies[2],
                                 const size_t sizes[2], snap_recovery *recovery, df_error *err)
