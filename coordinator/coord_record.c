@@ -113,6 +113,18 @@ static void get_order(coord_record_reader *r, df_cursor *c, proto_order_record *
     if (c->failed || o->index != ++r->orders || o->made > r->generation || o->kind == 0 ||
         o->kind > PROTO_ORDER_OWNERS || (o->kind == PROTO_ORDER_OWNERS && !owners_are_right(r, o)))
         df_get_refuse(c);
+    r->kept = true;
+}
+
+/* Those at the beginning take no memory. */
+static void get_skip(coord_record_reader *r, df_cursor *c, uint64_t n)
+{
+    if (n == 0 || n > PROTO_ORDERS_MAX - r->orders || (r->kept && n > PROTO_VOID_MAX - r->voids)) {
+        df_get_refuse(c);
+        return;
+    }
+    r->orders += n;
+    r->voids += r->kept ? n : 0;
 }
 
 static void get_number(coord_record_reader *r, df_cursor *c, proto_record *record)
@@ -122,9 +134,8 @@ static void get_number(coord_record_reader *r, df_cursor *c, proto_record *recor
     if ((record->kind == PROTO_RECORD_END && (n == 0 || n > PROTO_END_FAILED)) ||
         ((record->kind == PROTO_RECORD_PAUSE || record->kind == PROTO_RECORD_RESTORE) && n > 1))
         df_get_refuse(c);
-    if (record->kind == PROTO_RECORD_SKIP && (n == 0 || n > PROTO_ORDERS_MAX - r->orders))
-        df_get_refuse(c);
-    r->orders += record->kind == PROTO_RECORD_SKIP && !c->failed ? n : 0;
+    if (record->kind == PROTO_RECORD_SKIP)
+        get_skip(r, c, n);
     if (record->kind != PROTO_RECORD_RESTORE)
         return;
     record->snapshot = df_get_u64(c);

@@ -30,7 +30,9 @@ typedef struct coord_record_reader {
     bool begun;
     coord_record_job job;
     uint64_t orders, generation;
+    uint64_t voids;    /* orders that mean nothing any more, behind ones that do */
     uint32_t member_count;
+    bool kept;         /* an order was read */
 } coord_record_reader;
 
 void coord_record_put_job(df_writer *writer, const coord_record_job *job);

@@ -20,15 +20,27 @@ void proto_log_mark(const proto_record *records, uint32_t count, bool *dead)
         dead[i] = r->kind == PROTO_RECORD_SKIP || (r->kind == PROTO_RECORD_GENERATION && i != generation) ||
                   (r->kind == PROTO_RECORD_ORDER && !input && (r->order.made < number || passed));
     }
+    /* An order stands behind the generation that made it. */
+    for (uint32_t i = count, live = 0; i > 0; i--) {
+        const proto_record *r = &records[i - 1];
+
+        live = r->kind == PROTO_RECORD_ORDER && !dead[i - 1] ? 1 : live;
+        dead[i - 1] &= r->kind != PROTO_RECORD_GENERATION || live == 0;
+        live = r->kind == PROTO_RECORD_GENERATION ? 0 : live;
+    }
 }
 
 uint32_t proto_log_copy(const proto_record *records, uint32_t count, const bool *dead, proto_record *out)
 {
     proto_record skip = { .kind = PROTO_RECORD_SKIP };
+    uint64_t voids = 0;
     uint32_t kept = 0;
+    bool order = false;
 
     for (uint32_t i = 0; i < count; i++) {
         if (dead[i]) {
+            voids += !order ? 0 : records[i].kind == PROTO_RECORD_SKIP ? records[i].number
+                                  : records[i].kind == PROTO_RECORD_ORDER;
             skip.number += records[i].kind == PROTO_RECORD_SKIP    ? records[i].number
                            : records[i].kind == PROTO_RECORD_ORDER ? 1
                                                                    : 0;
@@ -38,9 +50,10 @@ uint32_t proto_log_copy(const proto_record *records, uint32_t count, const bool 
             out[kept++] = skip;
             skip.number = 0;
         }
+        order |= records[i].kind == PROTO_RECORD_ORDER;
         out[kept++] = records[i];
     }
     if (skip.number > 0)
         out[kept++] = skip;
-    return kept;
+    return voids > PROTO_VOID_MAX ? 0 : kept;
 }
