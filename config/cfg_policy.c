@@ -89,6 +89,7 @@ static void read_fault_tolerance(cfg_ctx *ctx, const cfg_node *root)
     policy->fault_max_restarts = given.max_restarts;
     policy->fault_backoff_seconds = given.backoff_seconds;
     policy->fault_retries = given.retries;
+    policy->fault_stall_seconds = given.stall_seconds;
 }
 
 /* ---- [worker.LABEL] ---- */

@@ -211,7 +211,7 @@ typedef struct cfg_snapshot {
 typedef struct cfg_fault_tolerance {
     const cfg_node *mode;
     uint32_t max_restarts, retries;
-    double backoff_seconds;
+    double backoff_seconds, stall_seconds;
 } cfg_fault_tolerance;
 
 typedef struct cfg_worker {

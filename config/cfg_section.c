@@ -90,15 +90,20 @@ static const weir_option snapshot_options[] = {
 };
 
 static const weir_option fault_options[] = {
-    { "mode", "what follows the loss of a worker: all return to the last snapshot; or a task is "
-      "run again elsewhere, where that is possible; or the job fails", CFG_OPTION_NODE, NULL,
+    { "mode", "what follows a failure: all return to the last snapshot; or a task that failed for a "
+      "reason that may pass is run again in its place, and a lost worker's on others, from the last "
+      "snapshot; or the job fails", CFG_OPTION_NODE, NULL,
       "snapshot", NULL, "`snapshot`, `retry` or `none`", offsetof(cfg_fault_tolerance, mode) },
     { "max_restarts", "returns to one snapshot before the job fails", WEIR_U32, NULL, "10", NULL,
       NULL, offsetof(cfg_fault_tolerance, max_restarts) },
-    { "backoff_seconds", "what is waited before such a return", WEIR_F64, "s", "0.1", "0..3600",
+    { "backoff_seconds", "what is waited before such a return (but the first), and before a task is run "
+      "again; doubled each time", WEIR_F64, "s", "0.1", "0..3600",
       NULL, offsetof(cfg_fault_tolerance, backoff_seconds) },
-    { "retries", "how often a task is run again, with mode = \"retry\"", WEIR_U32, NULL, "3",
+    { "retries", "how often a task is run again with mode = \"retry\", before the job fails", WEIR_U32, NULL, "3",
       "1..100", NULL, offsetof(cfg_fault_tolerance, retries) },
+    { "stall_seconds", "a job in which no step is done for so long, although it could, begins anew from the last "
+      "snapshot; 0: never", WEIR_F64, "s", "300", "0..86400", NULL,
+      offsetof(cfg_fault_tolerance, stall_seconds) },
     { 0 },
 };
 

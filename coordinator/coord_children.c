@@ -225,7 +225,7 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
                   .vacated = c->vacated };
     children_save(l);
     if (worker != 0)
-        l->options.ended(l->options.user, worker);
+        l->options.ended(l->options.user, worker, (uint32_t)(c - l->list));
 }
 
 void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
@@ -239,7 +239,7 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
             uint64_t worker = c->worker;
 
             c->worker = 0;
-            children->options.ended(children->options.user, worker);
+            children->options.ended(children->options.user, worker, i);
         }
         if (c->process != 0) {
             child_print(children, c);

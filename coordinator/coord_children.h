@@ -30,7 +30,7 @@ typedef struct coord_children_options {
     /* What workers print (not with survive); null: it goes to the log. */
     void (*print)(void *user, const char *text, size_t size);
     /* The process of a worker has ended. */
-    void (*ended)(void *user, uint64_t worker);
+    void (*ended)(void *user, uint64_t worker, uint32_t slot);
     void *user;
 } coord_children_options;
 

@@ -31,7 +31,7 @@ typedef struct cluster {
     coord_progress *progress;
     coord_status *status;
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
-    uint64_t restarts;
+    uint64_t restarts, restores;
     double looked;         /* when */
     bool cancelled, left;  /* by the user, here */
     double begin;
@@ -152,20 +152,26 @@ static void cluster_print(void *user, const char *text, size_t size)
 static void cluster_watch(cluster *c)
 {
     const coord_status *s = c->status;
+    bool lost, asked;
     char line[256];
 
     c->looked = coord_machine_seconds();
     coord_server_status(c->server, c->status);
     atomic_store(&c->step, s->begun ? s->step + 1 : 0);
-    if (s->restarts > c->restarts && !c->options->quiet) {
+    lost = s->restarts > c->restarts;
+    asked = s->restores > c->restores;
+    if ((lost || asked) && !c->options->quiet) {
+        const char *why = asked ? "as asked" : "a worker was lost";
+
         if (s->snapshot != 0)
-            snprintf(line, sizeof line, "a worker was lost; back to snapshot %" PRIu64 ", step %" PRIu64,
-                     s->snapshot, s->snapshot_step);
+            snprintf(line, sizeof line, "%s; back to snapshot %" PRIu64 ", step %" PRIu64, why, s->snapshot,
+                     s->snapshot_step);
         else
-            snprintf(line, sizeof line, "a worker was lost; back to the beginning");
+            snprintf(line, sizeof line, "%s; back to the beginning", why);
         coord_progress_say(c->progress, line);
     }
     c->restarts = s->restarts;
+    c->restores = s->restores;
 }
 
 static df_status cluster_loop(cluster *c, df_error *err)
@@ -203,7 +209,9 @@ static df_status cluster_open(cluster *c, df_error *err)
     coord_progress_options progress = { .quiet = o->quiet, .console = !o->json,
                                         .steps = o->plan->job.steps };
     coord_server_options options = { .job = &c->job, .state = c->state, .begin = o->begin,
+                                     .snapshot = o->snapshot,
                                      .workers = o->workers, .threads = o->threads,
+                                     .threads_all = o->threads_all,
                                      .expect = o->expect,
                                      .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
                                      .insecure = o->insecure, .user = c,

@@ -16,11 +16,13 @@ typedef struct coord_cluster_options {
     const df_plan *plan;          /* of the job with its overrides */
     const coord_texts *sets;
     uint32_t workers, threads;    /* threads: of each */
+    bool threads_all;             /* whatever the job says of some */
     uint32_t expect;              /* workers to wait for at first, joined ones too */
     const char *fingerprints, *verify; /* null: none */
     bool streams;
     const char *metrics;          /* where to show numbers over HTTP; null: nowhere */
     coord_server_begin begin;
+    uint64_t snapshot;            /* to return to first; 0: none */
     bool json, quiet;
     /* `weir coordinator`: workers outlive this process, which may end and be started again. */
     bool survive;

@@ -25,6 +25,7 @@ typedef struct commit_work {
     gather *parts;        /* [count] */
     uint32_t *places;     /* [count]: of the members that they are from */
     char label[WEIR_NAME_MAX];
+    bool declined;        /* there was no room: nothing was begun */
     df_status status;
     df_error error;
 } commit_work;
@@ -37,6 +38,7 @@ struct coord_commit {
     gather *gathers;
     uint32_t gather_count, gather_room;
     uint64_t begun;    /* attempts up to it have begun to be committed */
+    uint64_t restoring; /* the snapshot that the hand makes the head; 0: none */
     char label[WEIR_NAME_MAX];
     uint64_t label_after;
     commit_work work;
@@ -242,6 +244,19 @@ static void work_retain(coord_commit *c)
         fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err.text);
 }
 
+static df_status work_room(coord_commit *c)
+{
+    commit_work *w = &c->work;
+    uint64_t size = 0;
+    df_status s;
+
+    for (uint32_t i = 0; i < w->count; i++)
+        size += w->parts[i].size;
+    s = snap_store_has_room(c->store, size, &w->error);
+    w->declined = s == DF_ELIMIT;
+    return s;
+}
+
 static void work_do(void *arg)
 {
     coord_commit *c = arg;
@@ -250,6 +265,8 @@ static void work_do(void *arg)
 
     w->status = parts == NULL ? df_fail(&w->error, DF_ENOMEM, "snapshot: out of memory")
                               : work_decode(w, parts, &w->error);
+    if (w->status == DF_OK)
+        w->status = work_room(c);
     if (w->status == DF_OK)
         w->status = work_commit(c, parts, &w->error);
     if (w->status == DF_OK) {
@@ -315,17 +332,85 @@ static void commit_look(coord_commit *c)
     }
 }
 
-bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err)
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_end *end, df_error *err)
 {
     commit_work *w = &commit->work;
 
-    if (!coord_hand_done(commit->hand))
+    if (commit->restoring != 0 || !coord_hand_done(commit->hand))
         return false;
     *attempt = w->attempt;
-    *ok = w->status == DF_OK;
-    if (!*ok)
+    *end = w->declined ? COORD_COMMIT_DECLINED : w->status == DF_OK ? COORD_COMMIT_MADE : COORD_COMMIT_FAILED;
+    if (*end != COORD_COMMIT_MADE)
         *err = w->error;
     work_clear(w);
+    commit_look(commit);
+    return true;
+}
+
+df_status coord_commit_has_room(coord_commit *commit, df_error *err)
+{
+    uint64_t size = 0;
+
+    if (coord_hand_busy(commit->hand))
+        return DF_OK;
+    for (uint32_t i = 0; i < commit->entry_count; i++)
+        size = commit->entries[i].size_own;
+    return snap_store_has_room(commit->store, size / 4, err);
+}
+
+bool coord_commit_clear(coord_commit *commit, uint64_t last)
+{
+    df_error err;
+
+    if (coord_hand_busy(commit->hand))
+        return false;
+    if (snap_store_clear(commit->store, last, &err) != DF_OK)
+        fprintf(stderr, "weir: parts of a snapshot that was given up could not be removed: %s\n", err.text);
+    return true;
+}
+
+/* ---- returning to an older one ---- */
+
+bool coord_commit_find(const coord_commit *commit, uint64_t snapshot, proto_head *head)
+{
+    if (snapshot == 0)
+        snapshot = commit->head.attempt;
+    for (uint32_t i = 0; i < commit->entry_count; i++)
+        if (commit->entries[i].snapshot == snapshot && !commit->entries[i].damaged) {
+            *head = (proto_head){ snapshot, commit->entries[i].step };
+            return true;
+        }
+    return false;
+}
+
+static void restore_do(void *arg)
+{
+    coord_commit *c = arg;
+    commit_work *w = &c->work;
+
+    w->status = df_failpoint(DF_FAILPOINT_restore_begun, &w->error);
+    if (w->status == DF_OK)
+        w->status = snap_store_set_head(c->store, c->restoring, &w->error);
+    if (w->status == DF_OK)
+        w->status = df_failpoint(DF_FAILPOINT_restore_made, &w->error);
+}
+
+void coord_commit_restore(coord_commit *commit, uint64_t snapshot)
+{
+    assert(!coord_hand_busy(commit->hand) && snapshot != 0);
+    commit->restoring = snapshot;
+    coord_hand_give(commit->hand, restore_do, commit);
+}
+
+bool coord_commit_restored(coord_commit *commit, uint64_t *snapshot, bool *ok, df_error *err)
+{
+    if (commit->restoring == 0 || !coord_hand_done(commit->hand))
+        return false;
+    *snapshot = commit->restoring;
+    *ok = commit->work.status == DF_OK;
+    if (!*ok)
+        *err = commit->work.error;
+    commit->restoring = 0;
     commit_look(commit);
     return true;
 }
@@ -343,33 +428,47 @@ const snap_entry *coord_commit_entries(const coord_commit *commit, uint32_t *cou
 
 /* ---- life ---- */
 
+/* The newest that can be read; null: none can. */
+static const snap_entry *newest_whole(const coord_commit *c)
+{
+    for (uint32_t i = c->entry_count; i > 0; i--)
+        if (!c->entries[i - 1].damaged)
+            return &c->entries[i - 1];
+    return NULL;
+}
+
 static df_status head_check(const coord_commit *c, df_error *err)
 {
+    const snap_entry *whole = newest_whole(c);
+
     for (uint32_t i = 0; i < c->entry_count; i++)
         if (c->entries[i].damaged && c->entries[i].snapshot == snap_store_head(c->store))
             return df_fail(err, DF_ECORRUPT, "snapshot %" PRIu64 ", the newest, is damaged; an older one "
-                           "is used only when you say so", c->entries[i].snapshot);
+                           "is used only when you say so, with --resume --snapshot N; the newest that can "
+                           "be read is %" PRIu64 " of step %" PRIu64, c->entries[i].snapshot,
+                           whole == NULL ? 0 : whole->snapshot,
+                           whole == NULL || whole->step == 0 ? 0 : whole->step - 1);
     return DF_OK;
 }
 
 df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folder,
-                            const coord_shape *shape, uint32_t retain, void (*wake)(void *user),
-                            void *user, df_error *err)
+                            const coord_shape *shape, const coord_commit_options *options,
+                            void (*wake)(void *user), void *user, df_error *err)
 {
     coord_commit *c = calloc(1, sizeof *c);
-    const snap_store_options options = { 0 };
+    const snap_store_options opening = { .accept_loss = options->accept_loss };
     df_status s;
 
     *out = NULL;
     if (c == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", folder);
     c->shape = *shape;
-    c->retain = retain < SNAP_RETAIN_MIN ? SNAP_RETAIN_MIN : retain;
-    s = snap_store_open_rocksdb(&c->store, disk, folder, &options, err);
-    if (s == DF_OK) {
+    c->retain = options->retain < SNAP_RETAIN_MIN ? SNAP_RETAIN_MIN : options->retain;
+    s = snap_store_open_rocksdb(&c->store, disk, folder, &opening, err);
+    if (s == DF_OK)
         commit_look(c);
+    if (s == DF_OK && !options->accept_loss)
         s = head_check(c, err);
-    }
     if (s == DF_OK)
         s = coord_hand_new(&c->hand, wake, user, err);
     if (s != DF_OK) {

@@ -9,13 +9,18 @@
 
 typedef struct coord_commit coord_commit;
 
+typedef struct coord_commit_options {
+    uint32_t retain;
+    bool accept_loss; /* the newest snapshot may be damaged, or lost: an older one will be returned to */
+} coord_commit_options;
+
 /* Opens the store in `folder`, which is made; its parent is not. Parts that were never committed are
  * removed, those of an attempt that an earlier coordinator began among them. `shape` is copied, what it
  * points to is borrowed until close. `wake` is called from another thread when a commit has ended. On
  * success *out is owned by the caller. */
 df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folder,
-                            const coord_shape *shape, uint32_t retain, void (*wake)(void *user),
-                            void *user, df_error *err) DF_MUST_CHECK;
+                            const coord_shape *shape, const coord_commit_options *options,
+                            void (*wake)(void *user), void *user, df_error *err) DF_MUST_CHECK;
 /* Waits for a commit under way. Null is allowed. */
 void coord_commit_close(coord_commit **commit);
 
@@ -34,8 +39,25 @@ void coord_commit_label(coord_commit *commit, const char *label, uint64_t after)
 
 /* Begin; coord_commit_has must be true for every member. */
 void coord_commit_begin(coord_commit *commit, const proto_commit *what);
-/* Take the end of a commit: true once. *ok false: it failed for the reason in *err, what is durable is
- * not known, and the process must end. */
-bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, bool *ok, df_error *err);
+typedef enum coord_commit_end {
+    COORD_COMMIT_MADE,
+    COORD_COMMIT_DECLINED, /* the disk is too full: nothing was changed */
+    COORD_COMMIT_FAILED,   /* what is durable is not known, and the process must end */
+} coord_commit_end;
+
+/* Take the end of a commit: true once. *err says why it was not made. */
+bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_end *end, df_error *err);
+
+/* Whether the disk has room for another snapshot like the newest one, its parts and its commit. DF_ELIMIT: no,
+ * the text says what is missing. While a commit is under way nobody can say, and it is DF_OK. */
+df_status coord_commit_has_room(coord_commit *commit, df_error *err) DF_MUST_CHECK;
+/* Remove parts of attempts up to `last` that were given up. False: not while a commit is under way. */
+bool coord_commit_clear(coord_commit *commit, uint64_t last);
+
+/* A snapshot that can be read; 0: the newest. Not while a commit is under way. */
+bool coord_commit_find(const coord_commit *commit, uint64_t snapshot, proto_head *head);
+/* Begin to make it the head, when nothing else is under way; take the end of that, as of a commit. */
+void coord_commit_restore(coord_commit *commit, uint64_t snapshot);
+bool coord_commit_restored(coord_commit *commit, uint64_t *snapshot, bool *ok, df_error *err);
 
 #endif

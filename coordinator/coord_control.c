@@ -1,5 +1,4 @@
-/* weir status, snapshots, suspend, resume, drain, cancel: what another terminal asks of a job that runs
- * with workers. */
+/* weir status, suspend, resume, drain, cancel: what another terminal asks of a job that runs with workers. */
 #include "coordinator/coord_client.h"
 #include "coordinator/coord_times.h"
 #include "coordinator/coord_verb.h"
@@ -44,6 +43,8 @@ void coord_status_print_line(const coord_status *s, const char *more)
         printf("  %" PRIu64 " restart%s", s->restarts, s->restarts == 1 ? "" : "s");
     if (s->waiting[0] != '\0')
         printf("  waiting for %s", s->waiting);
+    if (s->degraded[0] != '\0')
+        printf("  degraded");
     if (s->error[0] != '\0')
         printf("  %s", s->error);
     printf("%s\n", more);
@@ -60,14 +61,17 @@ static void status_print(const coord_status *s)
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
     if (s->fingerprint[0] != '\0')
         printf("  fingerprint %s\n", s->fingerprint);
+    if (s->degraded[0] != '\0')
+        printf("  degraded: no snapshots: %s\n", s->degraded);
     if (s->metrics[0] != '\0')
         printf("  http://%s/metrics\n", s->metrics);
     for (uint32_t i = 0; i < s->worker_count; i++) {
         const coord_status_worker *w = &s->workers[i];
 
-        printf("  %-8s pid %-8" PRId64, w->label, w->pid);
+        printf("  %-8s pid %-8" PRId64 " %3u cores", w->label, w->pid, w->cores);
         if (w->member)
-            printf(" %5u key groups  step %" PRIu64 "\n", w->key_groups, w->step);
+            printf(" %5u key groups  step %" PRIu64 "%s%s\n", w->key_groups, w->step,
+                   w->behind[0] == '\0' ? "" : "  ", w->behind);
         else
             puts(" spare");
     }
@@ -141,8 +145,6 @@ const coord_verb coord_verb_status = {
     .run = status_run,
 };
 
-/* ---- snapshots ---- */
-
 typedef struct control_options {
     coord_reach reach;
     bool json;
@@ -153,37 +155,6 @@ static const coord_option control_table[] = {
       .offset = offsetof(control_options, json) },
     COORD_REACH_OPTIONS(control_options),
     { 0 },
-};
-
-static int snapshots_run(const coord_args *args, const void *options)
-{
-    const coord_question question = { .what = "snapshots" };
-    const control_options *o = options;
-    coord_client *client;
-    const char *reply;
-    size_t size;
-    df_error err = { 0 };
-    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
-
-    if (s == DF_OK)
-        s = coord_client_ask(client, &question, &reply, &size, &err);
-    if (s == DF_OK && o->json)
-        printf("%.*s\n", (int)size, reply);
-    else if (s == DF_OK && !coord_json_snapshots_print(stdout, reply, size, &err))
-        s = DF_EIO;
-    coord_client_close(&client);
-    return s == DF_OK ? COORD_DONE : control_failed("snapshots", s, &err);
-}
-
-const coord_verb coord_verb_snapshots = {
-    .name = "snapshots",
-    .arguments = "JOB",
-    .help = "list the snapshots of a job that runs",
-    .options = control_table,
-    .options_size = sizeof(control_options),
-    .argument_min = 1,
-    .argument_max = 1,
-    .run = snapshots_run,
 };
 
 /* ---- commands ---- */

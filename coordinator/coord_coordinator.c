@@ -16,7 +16,7 @@
 
 typedef struct coordinator_options {
     coord_texts set;
-    coord_number steps, workers, threads, expect, ticket;
+    coord_number steps, workers, threads, expect, ticket, snapshot;
     const char *directory, *state, *bind, *keys, *metrics, *config, *as;
     bool insecure, fresh, json, quiet;
 } coordinator_options;
@@ -49,6 +49,9 @@ static const coord_option coordinator_table[] = {
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, directory) },
     { .name = "state", .value = "DIR", .help = "of log and snapshots (runs/NAME/state)",
       .type = COORD_TEXT, .offset = offsetof(coordinator_options, state) },
+    { .name = "snapshot", .value = "N", .help = "go back to snapshot N first; once, not whenever it is started again",
+      .type = COORD_NUMBER, .least = 1, .most = UINT64_MAX,
+      .offset = offsetof(coordinator_options, snapshot) },
     { .name = "fresh", .help = "remove what is left of a run, and begin anew", .type = COORD_FLAG,
       .offset = offsetof(coordinator_options, fresh) },
     { .name = "as", .value = "FILE", .help = "JOB is a copy of it: its name and its input files are FILE's",
@@ -149,6 +152,7 @@ static int coordinator_job(const char *job, const coordinator_options *o)
 {
     char directory[DF_PATH_MAX], steps[48];
     coord_texts sets;
+    df_error err;
     df_plan *plan = NULL;
     int code = coordinator_load(&plan, &sets, steps, job, o);
     coord_cluster_options cluster = {
@@ -157,9 +161,15 @@ static int coordinator_job(const char *job, const coordinator_options *o)
         .workers = (uint32_t)o->workers.value, .expect = (uint32_t)o->expect.value,
         .json = o->json, .quiet = o->quiet, .survive = true,
         .threads = o->threads.given ? (uint32_t)o->threads.value : 1, .bind = o->bind, .keys = o->keys,
-        .insecure = o->insecure, .signals = &coordinator_signals, .metrics = o->metrics,
+        .insecure = o->insecure, .snapshot = o->snapshot.value, .threads_all = o->threads.given,
+        .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
+    if (code == COORD_DONE && coord_job_devices(plan, &err) != DF_OK) {
+        fprintf(stderr, "%s: %s\n", cluster.file, err.text);
+        df_plan_free(&plan);
+        code = COORD_USAGE;
+    }
     if (code != COORD_DONE)
         return code;
     if (o->directory != NULL)

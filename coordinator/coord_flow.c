@@ -58,14 +58,6 @@ static void engine_open_again(proto_worker *w)
         flow_load_begin(f);
 }
 
-static void drop_pieces(coord_flow *f)
-{
-    for (flow_piece *p; (p = f->pieces) != NULL;) {
-        f->pieces = p->next;
-        free(p);
-    }
-}
-
 static void engine_close(proto_worker *w)
 {
     coord_flow *f = flow_of(w);
@@ -77,7 +69,7 @@ static void engine_close(proto_worker *w)
     flow_counts_end(f, w);
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
     f->notes.count = f->taken.count = f->empty.count = 0;
-    drop_pieces(f);
+    coord_pieces_free(&f->pieces);
     snap_manifest_free(&f->base);
     free(f->owners);
     free(f->marks);
@@ -184,17 +176,6 @@ static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_
         worker_reject(w, PROTO_REJECT_range);
 }
 
-/* Pieces of one parcel come in their order; those of two with one name, one after the other. */
-static flow_piece **find_piece(coord_flow *f, uint32_t member, const proto_data *d)
-{
-    flow_piece **at = &f->pieces;
-
-    while (*at != NULL && ((*at)->member != member || (*at)->edge != d->edge ||
-                           (*at)->tick != d->step || (*at)->src != d->src))
-        at = &(*at)->next;
-    return at;
-}
-
 static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, uint32_t size)
 {
     df_error err;
@@ -204,36 +185,27 @@ static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, ui
 
 static bool take_piece(coord_flow *f, uint32_t member, const proto_data *d)
 {
-    flow_piece **at, *p;
-    bool ok = true;
+    coord_piece *whole;
+    coord_piece_end end;
+    bool ok;
 
     if (d->payload.size == d->total)
         return deliver(f, d, d->payload.data, d->total);
-    at = find_piece(f, member, d);
-    if (d->offset == 0 && *at == NULL) {
-        *at = p = proto_zero(1, sizeof *p + d->total);
-        *p = (flow_piece){ .member = member, .edge = d->edge, .src = d->src, .tick = d->step,
-                           .size = d->total };
-    }
-    p = *at;
-    if (p == NULL || p->have != d->offset || p->size != d->total)
-        return false;
-    memcpy(p->bytes + p->have, d->payload.data, d->payload.size);
-    p->have += d->payload.size;
-    if (p->have == p->size) {
-        ok = deliver(f, d, p->bytes, p->size);
-        *at = p->next;
-        free(p);
-    }
+    end = coord_piece_put(&f->pieces, member, d, &whole);
+    ok = end == COORD_PIECE_MORE ||
+         (end == COORD_PIECE_WHOLE && deliver(f, d, whole->bytes, whole->size));
+    coord_piece_free(&whole);
     return ok;
 }
 
 static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
 {
     coord_flow *f = flow_of(w);
+    bool ok = take_piece(f, member, d);
 
-    f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
-    return take_piece(f, member, d);
+    if (ok)
+        f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
+    return ok;
 }
 
 static bool engine_state(proto_worker *w, uint32_t member, const proto_state *s)
@@ -353,6 +325,8 @@ static void look(coord_flow *f, proto_worker *w, uint64_t now_us)
         give_credit(f, w, f->seen.done, now.done);
         for (; f->seen.refused < now.refused; f->seen.refused++)
             worker_reject(w, PROTO_REJECT_range);
+        if (moved || f->seen.done >= w->bound)
+            f->moved_us = now_us;
         f->seen = now;
         if ((now.failed && !f->failure_told) || (now.ended && !f->failure_ended))
             tell_failure(f, w, now_us);
@@ -373,6 +347,27 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     df_graph_help(f->graph);
     if (flow_send_notes(f, w))
         worker_flush(w);
+}
+
+bool coord_flow_behind(coord_flow *f, const proto_worker *w, uint64_t now_us, uint64_t *step, uint32_t *member,
+                       char text[PROTO_TEXT_SIZE_MAX])
+{
+    const df_plan *p = f->options.plan;
+    df_waits waits;
+
+    if (f->graph == NULL || w->phase != WORKER_RUNNING || f->seen.done >= w->bound ||
+        f->seen.done >= f->final_tick || now_us - f->moved_us < FLOW_BEHIND_US)
+        return false;
+    df_graph_waits(f->graph, &waits);
+    *step = waits.tick == 0 ? 0 : waits.tick - 1;
+    *member = waits.remote ? waits.member : UINT32_MAX;
+    if (waits.remote)
+        snprintf(text, PROTO_TEXT_SIZE_MAX, "step %llu: \"%s\" waits for key group %u of \"%s\"",
+                 (unsigned long long)*step, p->vertices[p->edges[waits.edge].vertex].name, waits.key_group,
+                 p->streams[p->edges[waits.edge].stream].name);
+    else
+        snprintf(text, PROTO_TEXT_SIZE_MAX, "step %llu: tasks of its own are not done", (unsigned long long)*step);
+    return true;
 }
 
 bool coord_flow_fingerprint(coord_flow *f, char text[33])

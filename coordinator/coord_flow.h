@@ -23,6 +23,9 @@ typedef struct coord_flow_options {
     uint32_t threads;
     void *console;             /* FILE *, or null */
     snap_codec codec;
+    bool verify;          /* read parts back */
+    uint32_t retries;     /* see df_graph_options */
+    uint64_t retry_ns;
     bool fingerprint_steps, fingerprint_streams;
     /* See df_graph_options; on the sinks' worker only, by a thread of the graph. */
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
@@ -46,6 +49,12 @@ void coord_flow_poll(coord_flow *flow, proto_worker *worker, uint64_t now_us);
 /* The worker's actions that concern snapshots; see proto_worker_env. */
 void coord_flow_part(coord_flow *flow, uint64_t generation, uint64_t attempt);
 /* What is to be said before `prepared`: the description of the part. Null: there is none. */
+/* What its lowest unfinished step waits for, in words. False: nothing is granted, or it has got on in the last second.
+ * *member: whom it waits for; UINT32_MAX: itself. */
+bool coord_flow_behind(coord_flow *flow, const proto_worker *worker, uint64_t now_us, uint64_t *step,
+                       uint32_t *member, char text[PROTO_TEXT_SIZE_MAX]);
+/* Why the last part was not written; "": it was. */
+const char *coord_flow_failure(const coord_flow *flow);
 const uint8_t *coord_flow_said(const coord_flow *flow, uint64_t attempt, size_t *size);
 /* An attempt was decided. */
 void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);

@@ -64,7 +64,8 @@ static df_status flow_on_step(void *user, const df_step_print *print, df_error *
 static df_status load_graph(coord_flow *f, df_error *err)
 {
     df_graph_options options = { .threads = f->options.threads, .directory = f->options.directory,
-                                 .console = f->options.console,
+                                 .console = f->options.console, .retries = f->options.retries,
+                                 .retry_ns = f->options.retry_ns,
                                  .fingerprint_steps = f->options.fingerprint_steps,
                                  .fingerprint_streams = f->options.fingerprint_streams,
                                  .on_step = flow_on_step, .user = f, .part = &f->part };
@@ -247,6 +248,7 @@ void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
         .folder = f->options.store,
         .id = coord_part_id(attempt, generation, f->part.member),
         .codec = f->options.codec,
+        .verify = f->options.verify,
         .base = f->base,
         .stop = &f->write.stop,
     };
@@ -297,6 +299,11 @@ const uint8_t *coord_flow_said(const coord_flow *f, uint64_t attempt, size_t *si
 {
     *size = f->result.size;
     return f->attempt == attempt && !f->write.running ? f->result.bytes : NULL;
+}
+
+const char *coord_flow_failure(const coord_flow *f)
+{
+    return f->write.running || f->write.status == DF_OK ? "" : f->write.error.text;
 }
 
 void coord_flow_decided(coord_flow *f, uint64_t attempt, bool committed)

@@ -5,6 +5,7 @@
 
 #include "coordinator/coord_flow.h"
 #include "coordinator/coord_part_file.h"
+#include "coordinator/coord_piece.h"
 #include "coordinator/proto_worker_private.h"
 
 #include <pthread.h>
@@ -24,14 +25,7 @@ typedef struct flow_notes {
     size_t count, room;
 } flow_notes;
 
-/* A parcel of which pieces are missing. */
-typedef struct flow_piece {
-    struct flow_piece *next;
-    uint32_t member, edge, src;
-    uint64_t tick;
-    uint32_t size, have;
-    uint8_t bytes[];
-} flow_piece;
+#define FLOW_BEHIND_US 1000000u /* without a step for so long, it is said what is waited for */
 
 /* A thread that does one thing; its end is polled. */
 typedef struct flow_job {
@@ -52,10 +46,11 @@ struct coord_flow {
     weir_mark *marks;
     uint64_t generation, snapshot, final_tick;
     df_progress seen;
+    uint64_t moved_us;    /* when it got on last, or had nothing to do */
     bool failure_told, failure_ended;
     uint64_t *bytes;      /* [places][FLOW_RING]: that arrived for a tick, by the member's place */
     uint32_t places;
-    flow_piece *pieces;
+    coord_piece *pieces;  /* parcels of which some are missing */
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
     /* what the graph's threads leave */
     pthread_mutex_t lock;

@@ -80,3 +80,17 @@ void coord_job_files(const df_plan *plan, char *text, size_t size)
         }
     }
 }
+
+df_status coord_job_devices(const df_plan *plan, df_error *err)
+{
+    const df_draft *draft = plan->draft;
+
+    for (uint32_t i = 0; i < draft->worker_count; i++) {
+        const df_draft_worker *w = &draft->workers[i];
+
+        if (w->backend.text != NULL && strncmp(w->backend.text, "cuda:", 5) == 0)
+            return df_fail(err, DF_ENOTSUP, "worker \"%.64s\": backend = \"%s\": this build has no CUDA back "
+                           "end", w->label.text, w->backend.text);
+    }
+    return DF_OK;
+}

@@ -16,4 +16,7 @@ df_status coord_job_load(df_plan **out, const char *path, const coord_texts *set
 /* "a.csv  b.png": the files that the job's sinks write, below their directory. Empty: none. */
 void coord_job_files(const df_plan *plan, char *text, size_t size);
 
+/* Whether this build has the devices that the job's workers want. DF_ENOTSUP: it has not, the text says which. */
+df_status coord_job_devices(const df_plan *plan, df_error *err) DF_MUST_CHECK;
+
 #endif

@@ -70,12 +70,15 @@ static json_t *status_workers(const coord_status *s)
     for (uint32_t i = 0; i < s->worker_count; i++) {
         const coord_status_worker *w = &s->workers[i];
 
+        json_t *behind = w->behind[0] == '\0' ? json_null() : json_string(w->behind);
+
         json_array_append_new(
-            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o}", "label", w->label, "id",
+            list, json_pack("{s:s, s:o, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:o, s:i, s:o, s:[]}", "label", w->label, "id",
                             json_count(w->id), "pid", (json_int_t)w->pid, "host", json_count(w->host),
                             "member", w->member, "here", w->here, "key_groups", (int)w->key_groups,
                             "step", w->begun ? json_count(w->step) : json_null(), "silent_ms",
-                            json_count(w->silent_us / 1000)));
+                            json_count(w->silent_us / 1000), "behind", behind,
+                            "cores", (int)w->cores, "memory_bytes", json_count(w->memory), "devices"));
     }
     return list;
 }
@@ -112,10 +115,14 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "generation", json_count(s->generation));
     json_object_set_new(object, "incarnation", json_count(s->incarnation));
     json_object_set_new(object, "restarts", json_count(s->restarts));
+    json_object_set_new(object, "restores", json_count(s->restores));
+    json_object_set_new(object, "stalls", json_count(s->stalls));
     json_object_set_new(object, "step", s->begun ? json_count(s->step) : json_null());
     json_object_set_new(object, "steps", json_count(s->steps));
     json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
     status_snapshots(object, s);
+    json_object_set_new(object, "degraded",
+                        s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
@@ -182,6 +189,9 @@ static void read_worker(coord_status_worker *w, const json_t *from)
     w->begun = json_is_integer(json_object_get(from, "step"));
     w->step = get_count(from, "step");
     w->silent_us = 1000 * get_count(from, "silent_ms");
+    get_text(from, "behind", w->behind, sizeof w->behind);
+    w->cores = (uint32_t)get_count(from, "cores");
+    w->memory = get_count(from, "memory_bytes");
 }
 
 bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)
@@ -199,8 +209,11 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "error", s->error, sizeof s->error);
     get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
     get_text(object, "metrics", s->metrics, sizeof s->metrics);
+    get_text(object, "degraded", s->degraded, sizeof s->degraded);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
+    s->restores = get_count(object, "restores");
+    s->stalls = get_count(object, "stalls");
     s->begun = json_is_integer(json_object_get(object, "step"));
     s->step = get_count(object, "step");
     s->steps = get_count(object, "steps");

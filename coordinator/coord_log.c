@@ -1,12 +1,14 @@
 #include "coordinator/coord_log.h"
 
 #include "coordinator/coord_hand.h"
+#include "coordinator/proto_log.h"
 #include "dataflow/df_failpoint.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #define LOG_RECORD_OVERHEAD 128u /* bytes around a record's: its own head and its frame's */
@@ -31,6 +33,7 @@ struct coord_log {
     coord_hand *hand;
     uint64_t generation;
     uint64_t room_input, room_order; /* after the last sync */
+    uint64_t crowded;    /* with less room than that it is shortened */
     log_batch waiting, flying;
     uint64_t appended;
 };
@@ -131,6 +134,7 @@ df_status coord_log_open(coord_log **out, df_disk *disk, const char *folder, coo
         return s;
     }
     log_tell(folder, &recovery);
+    log->crowded = SNAP_HISTORY_SIZE / 2;
     log->waiting.marks = snap_history_marks(log->history);
     log_measure(log);
     *out = log;
@@ -177,6 +181,8 @@ df_status coord_log_recover(coord_log *log, proto_coord *coord, proto_end *end, 
             return s;
         if (record.kind == PROTO_RECORD_END)
             *end = (proto_end)record.number;
+        if (record.kind == PROTO_RECORD_RESTORE)
+            *end = PROTO_END_NOT;
         if (coord != NULL)
             proto_coord_recover(coord, &record);
     }
@@ -230,6 +236,93 @@ void coord_log_append(coord_log *log, const proto_record *record)
     b->failed |= !batch_add(b, record, log->generation);
 }
 
+/* ---- shortening ---- */
+
+/* What is in the history, as records of the state machine; the first is the job's, which has no kind. Null: memory is
+ * out, or one makes no sense, which is told when it is opened again. */
+static proto_record *log_read(const snap_history *history, uint32_t count)
+{
+    proto_record *records = calloc((size_t)count + 1, sizeof *records);
+    coord_record_reader reader = { 0 };
+    df_status s = DF_OK;
+    df_error err;
+
+    for (uint32_t i = 0; records != NULL && i < count && (s == DF_OK || s == DF_END); i++) {
+        snap_record from = snap_history_get(history, i + 1u);
+
+        s = coord_record_get(&reader, &from, &records[i], &err);
+    }
+    if (s == DF_OK)
+        return records;
+    free(records);
+    return NULL;
+}
+
+/* The records that are left, encoded into the batch. The job's comes first, as it is. */
+static bool log_encode(log_batch *b, const proto_record *kept, uint32_t count)
+{
+    uint64_t generation = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept[i].kind == PROTO_RECORD_GENERATION)
+            generation = kept[i].number;
+        if (!batch_add(b, &kept[i], generation))
+            return false;
+    }
+    return true;
+}
+
+static df_status log_replace(coord_log *log, const log_batch *b, df_error *err)
+{
+    snap_record *all = calloc((size_t)b->count + 1, sizeof *all);
+    snap_record job = snap_history_get(log->history, 1);
+    bool begun = false;
+    df_status s = all == NULL ? df_fail(err, DF_ENOMEM, "history: out of memory") : DF_OK;
+
+    if (s == DF_OK) {
+        all[0] = job;
+        memcpy(all + 1, b->records, b->count * sizeof *all);
+        s = snap_history_replace(log->history, all, b->count + 1, &begun, err);
+    }
+    free(all);
+    return s == DF_OK || begun ? s : DF_END;
+}
+
+/* When half of the history is used it is replaced by what still means something. Without room on the disk, or if little
+ * would go, it stays as it is; the next try is when another eighth of it is used. DF_OK also then. */
+static df_status log_shorten(coord_log *log, df_error *err)
+{
+    uint32_t count = (uint32_t)snap_history_count(log->history), kept = 0;
+    proto_record *records, *left = NULL;
+    bool *dead = NULL;
+    log_batch b = { 0 };
+    df_status s = DF_END;
+
+    if (snap_history_room_order(log->history) >= log->crowded)
+        return DF_OK;
+    records = log_read(log->history, count);
+    left = calloc((size_t)count + 1, sizeof *left);
+    dead = calloc((size_t)count + 1, sizeof *dead);
+    if (records != NULL && left != NULL && dead != NULL) {
+        proto_log_mark(records + 1, count - 1, dead);
+        kept = proto_log_copy(records + 1, count - 1, dead, left);
+    }
+    if (kept > 0 && kept < count / 2 && log_encode(&b, left, kept))
+        s = log_replace(log, &b, err);
+    log->crowded = snap_history_room_order(log->history);
+    log->crowded -= log->crowded < SNAP_HISTORY_SIZE / 8 ? log->crowded : SNAP_HISTORY_SIZE / 8;
+    if (s == DF_OK)
+        log->crowded = SNAP_HISTORY_SIZE / 2;
+    batch_clear(&b);
+    free(b.records);
+    free(records);
+    free(left);
+    free(dead);
+    return s == DF_END ? DF_OK : s;
+}
+
+/* ---- writing ---- */
+
 static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
 {
     bool generation = false;
@@ -258,7 +351,9 @@ static void log_write(void *arg)
     log_batch *b = &log->flying;
 
     b->status = b->failed ? df_fail(&b->error, DF_ENOMEM, "history: out of memory")
-                          : log_write_records(log, b, &b->error);
+                          : log_shorten(log, &b->error);
+    if (b->status == DF_OK)
+        b->status = log_write_records(log, b, &b->error);
     if (b->status != DF_OK || !b->marked)
         return;
     b->status = snap_history_mark(log->history, &b->marks, &b->error);

@@ -64,6 +64,9 @@ static void expose_job(expose *e)
         s->incarnation);
     one(e, "weir_restarts_total", COORD_COUNTER, "Returns to a snapshot because workers were lost.",
         s->restarts);
+    one(e, "weir_stalls_total", COORD_COUNTER, "Restarts because no step was done for too long.", s->stalls);
+    one(e, "weir_restores_total", COORD_COUNTER, "Returns to a snapshot that somebody asked for.",
+        s->restores);
     coord_expose_family(&e->out, "weir_step", COORD_GAUGE, "The last step that is complete.");
     if (s->begun)
         coord_expose_count(&e->out, "weir_step", NULL, s->step);
@@ -71,6 +74,8 @@ static void expose_job(expose *e)
     one(e, "weir_bound", COORD_GAUGE, "Steps below it may start.", step_of(e->from->bound));
     one(e, "weir_ceiling", COORD_GAUGE, "No step from here on may start before the log was synced again.",
         step_of(e->from->ceiling));
+    one(e, "weir_degraded", COORD_GAUGE, "1 while snapshots do not get through; the status says why.",
+        s->degraded[0] != '\0');
     one(e, "weir_history_orders", COORD_GAUGE, "Orders in the history.", s->orders);
     one(e, "weir_history_full", COORD_GAUGE, "1 if the history takes no more orders, snapshots' among them.",
         s->history_full);
@@ -170,6 +175,18 @@ static void expose_worker_steps(expose *e)
 
         coord_expose_nanoseconds(&e->out, "weir_worker_silent_seconds", labels,
                                  e->status->workers[i].silent_us * 1000);
+    }
+    coord_expose_family(&e->out, "weir_worker_cores", COORD_GAUGE, "Processors of a worker's machine.");
+    for (uint32_t i = 0; i < e->status->worker_count; i++) {
+        const coord_label labels[] = { { "worker", e->labels[i] }, { 0 } };
+
+        coord_expose_count(&e->out, "weir_worker_cores", labels, e->status->workers[i].cores);
+    }
+    coord_expose_family(&e->out, "weir_worker_memory_bytes", COORD_GAUGE, "Memory of a worker's machine.");
+    for (uint32_t i = 0; i < e->status->worker_count; i++) {
+        const coord_label labels[] = { { "worker", e->labels[i] }, { 0 } };
+
+        coord_expose_count(&e->out, "weir_worker_memory_bytes", labels, e->status->workers[i].memory);
     }
     coord_expose_family(&e->out, "weir_worker_key_groups", COORD_GAUGE, "Key groups that a worker owns.");
     for (uint32_t i = 0; i < e->status->worker_count; i++) {

@@ -331,6 +331,8 @@ df_status coord_part_write(const coord_part_job *job, coord_part_result *out, df
     coord_part_begin(&w.said);
     if (s == DF_OK)
         s = snap_rocksdb_part_open(&part, job->folder, &job->id, err);
+    if (s == DF_OK && job->verify)
+        snap_part_verify(part);
     if (s == DF_OK) {
         s = snap_writer_init(&w.writer, part, coder, job->codec, COORD_CHUNK_SIZE, job->base, err);
         writing = s == DF_OK;

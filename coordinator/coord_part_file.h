@@ -30,6 +30,7 @@ typedef struct coord_part_job {
     const char *folder;           /* of the store */
     snap_part_id id;
     snap_codec codec;
+    bool verify;                  /* read it back */
     const snap_manifest *base;    /* null: none */
     const _Atomic bool *stop;     /* give up */
 } coord_part_job;

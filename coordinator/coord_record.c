@@ -55,13 +55,17 @@ void coord_record_put(df_writer *writer, const proto_record *record)
     df_put_u64(writer, record->number);
     if (record->kind == PROTO_RECORD_RESCALE)
         put_rescale(writer, record);
-    if (record->kind != PROTO_RECORD_GENERATION)
+    if (record->kind != PROTO_RECORD_GENERATION && record->kind != PROTO_RECORD_RESTORE)
         return;
     df_put_u64(writer, record->snapshot);
     df_put_u64(writer, record->step);
+    if (record->kind == PROTO_RECORD_RESTORE)
+        return;
     df_put_u64(writer, record->floor);
     put_list(writer, &record->members);
     put_list(writer, &record->owners);
+    df_put_u32(writer, record->size);
+    df_put_u64(writer, record->rescale);
 }
 
 /* ---- reading ---- */
@@ -88,14 +92,18 @@ static void get_generation(coord_record_reader *r, df_cursor *c, proto_record *r
     record->floor = df_get_u64(c);
     record->members = get_list(c, 8 * PROTO_MEMBERS_MAX);
     record->owners = get_list(c, 4 * PROTO_GROUPS_MAX);
+    record->size = df_get_u32(c);
+    record->rescale = df_get_u64(c);
     count = record->members.size / 8;
     if (record->members.size % 8 != 0 || count == 0 || record->number <= r->generation ||
-        record->owners.size != 4 * r->job.group_count)
+        record->owners.size != 4 * r->job.group_count || record->size > PROTO_MEMBERS_MAX ||
+        record->rescale < r->rescale)
         df_get_refuse(c);
     for (uint32_t g = 0; !c->failed && g < r->job.group_count; g++)
         if (proto_get_u32(record->owners.data + 4 * g) >= count)
             df_get_refuse(c);
     r->generation = record->number;
+    r->rescale = record->rescale;
     r->member_count = c->failed ? 0 : count;
     for (uint32_t i = 0; i < r->member_count; i++) {
         r->members[i] = proto_get_u64(record->members.data + 8 * i);
@@ -151,6 +159,7 @@ static void get_order(coord_record_reader *r, df_cursor *c, proto_order_record *
         o->kind > PROTO_ORDER_MEMBERS || (o->kind == PROTO_ORDER_OWNERS && !owners_are_right(r, o)) ||
         (o->kind == PROTO_ORDER_MEMBERS && !members_are_right(r, o)))
         df_get_refuse(c);
+    r->kept = true;
 }
 
 /* Ids ascend, so a list of them can be searched; key groups are there, and move to one of them. */
@@ -190,13 +199,30 @@ static void get_rescale(coord_record_reader *r, df_cursor *c, proto_record *reco
     r->rescale = record->number;
 }
 
-static void get_number(df_cursor *c, proto_record *record)
+/* Those at the beginning take no memory. */
+static void get_skip(coord_record_reader *r, df_cursor *c, uint64_t n)
+{
+    if (n == 0 || n > PROTO_ORDERS_MAX - r->orders || (r->kept && n > PROTO_VOID_MAX - r->voids)) {
+        df_get_refuse(c);
+        return;
+    }
+    r->orders += n;
+    r->voids += r->kept ? n : 0;
+}
+
+static void get_number(coord_record_reader *r, df_cursor *c, proto_record *record)
 {
     uint64_t n = record->number = df_get_u64(c);
 
     if ((record->kind == PROTO_RECORD_END && (n == 0 || n > PROTO_END_FAILED)) ||
-        (record->kind == PROTO_RECORD_PAUSE && n > 1))
+        ((record->kind == PROTO_RECORD_PAUSE || record->kind == PROTO_RECORD_RESTORE) && n > 1))
         df_get_refuse(c);
+    if (record->kind == PROTO_RECORD_SKIP)
+        get_skip(r, c, n);
+    if (record->kind != PROTO_RECORD_RESTORE)
+        return;
+    record->snapshot = df_get_u64(c);
+    record->step = df_get_u64(c);
 }
 
 df_status coord_record_get(coord_record_reader *reader, const snap_record *from, proto_record *record,
@@ -208,7 +234,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     *record = (proto_record){ 0 };
     if (from->type == COORD_RECORD_JOB)
         get_job(reader, &c);
-    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_RESCALE)
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_SKIP)
         df_get_refuse(&c);
     else
         record->kind = (proto_record_kind)from->type;
@@ -219,7 +245,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     else if (record->kind == PROTO_RECORD_ORDER)
         get_order(reader, &c, &record->order);
     else if (record->kind != 0)
-        get_number(&c, record);
+        get_number(reader, &c, record);
     if (!df_get_end(&c))
         return df_fail(err, DF_ECORRUPT, "history: record %" PRIu64 " (type %u) makes no sense at byte %zu",
                        from->index, from->type, c.offset);

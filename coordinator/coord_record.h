@@ -5,6 +5,7 @@
  *   generation  u64 number  u64 snapshot  u64 step  u64 floor  blob members  blob owners
  *   rescale     u64 number  u8 phase; of its beginning: u64 deadline  blob members  blob moves
  *   order       u64 index  u64 made  u8 kind  u64 step  u64 first  u64 second  blob payload
+ *   restore     u64 number  u64 snapshot  u64 step
  *   the others  u64 number
  *
  * A record's type in the history is its proto_record_kind; the job's has a number of its own. */
@@ -33,6 +34,8 @@ typedef struct coord_record_reader {
     uint64_t members[PROTO_MEMBERS_MAX]; /* of the generation, by place; 0: vacant */
     uint32_t member_count;               /* places */
     uint64_t rescale;                    /* the last one's number */
+    uint64_t voids;    /* orders that mean nothing any more, behind ones that do */
+    bool kept;         /* an order was read */
 } coord_record_reader;
 
 void coord_record_put_job(df_writer *writer, const coord_record_job *job);

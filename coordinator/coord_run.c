@@ -28,7 +28,7 @@
 typedef struct run_options {
     coord_texts set;
     coord_number steps, threads, warmup, shuffle;
-    coord_number workers;
+    coord_number workers, snapshot;
     const char *fingerprints, *verify, *directory, *state, *metrics;
     bool streams, json, quiet, resume, fresh;
 } run_options;
@@ -46,6 +46,8 @@ static const coord_option run_table[] = {
       .offset = offsetof(run_options, workers) },
     { .name = "resume", .help = "with --workers: go on with a run that has not ended",
       .type = COORD_FLAG, .offset = offsetof(run_options, resume) },
+    { .name = "snapshot", .value = "N", .help = "with --resume: go back to snapshot N first, also from a run that has ended",
+      .type = COORD_NUMBER, .least = 1, .most = UINT64_MAX, .offset = offsetof(run_options, snapshot) },
     { .name = "fresh", .help = "with --workers: remove what is left of one, and begin anew",
       .type = COORD_FLAG, .offset = offsetof(run_options, fresh) },
     { .name = "state", .value = "DIR", .help = "with --workers: of log and snapshots (runs/NAME/state)",
@@ -161,6 +163,7 @@ static df_status run_open_recordings(run *r, df_error *err)
 static df_status run_open(run *r, df_error *err)
 {
     const run_options *o = r->options;
+    const df_policy *policy = &r->plan->draft->policy;
     coord_progress_options progress = { .quiet = o->quiet, .console = !o->json,
                                         .steps = r->plan->job.steps };
     df_graph_options graph = { .threads = r->result.threads,
@@ -168,6 +171,8 @@ static df_status run_open(run *r, df_error *err)
                                .fingerprint_steps = o->fingerprints != NULL || o->verify != NULL,
                                .fingerprint_streams = o->streams,
                                .shuffle_seed = o->shuffle.value,
+                               .retries = policy->fault_mode == DF_FAULT_RETRY ? policy->fault_retries : 0,
+                               .retry_ns = (uint64_t)(policy->fault_backoff_seconds * 1e9),
                                .on_step = run_on_step,
                                .user = r };
     df_status s = run_open_recordings(r, err);
@@ -419,6 +424,16 @@ static bool run_has_workers(const run *r)
     return r->options->workers.given || r->plan->draft->policy.snapshot;
 }
 
+static int run_check_devices(const run *r)
+{
+    df_error err;
+
+    if (coord_job_devices(r->plan, &err) == DF_OK)
+        return COORD_DONE;
+    fprintf(stderr, "%s: %s\n", r->job, err.text);
+    return COORD_USAGE;
+}
+
 static int run_check_workers(const run *r)
 {
     const run_options *o = r->options;
@@ -426,7 +441,7 @@ static int run_check_workers(const run *r)
     df_error err;
 
     if (!run_has_workers(r)) {
-        if (o->resume || o->fresh || o->state != NULL || o->metrics != NULL) {
+        if (o->resume || o->snapshot.given || o->fresh || o->state != NULL || o->metrics != NULL) {
             fputs("weir run: --resume, --fresh, --state and --metrics go with --workers, or with a job "
                   "that has a [snapshot]\n", stderr);
             return COORD_USAGE;
@@ -437,6 +452,8 @@ static int run_check_workers(const run *r)
         wrong = "--warmup and --shuffle";
     else if (o->resume && o->fresh)
         wrong = "--resume and --fresh together";
+    else if (o->snapshot.given && !o->resume)
+        wrong = "--snapshot without --resume";
     if (o->metrics != NULL && coord_http_check(o->metrics, &err) != DF_OK) {
         fprintf(stderr, "weir run: --metrics: %s\n", err.text);
         return COORD_USAGE;
@@ -458,6 +475,7 @@ static int run_workers(run *r, const coord_texts *sets)
         .metrics = o->metrics,
         .threads = o->threads.given ? (uint32_t)o->threads.value : cores > workers ? cores / workers : 1,
         .begin = o->resume ? COORD_BEGIN_RESUME : o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_NEW,
+        .snapshot = o->snapshot.value, .threads_all = o->threads.given,
         .signals = &run_signals,
     };
     int code;
@@ -487,7 +505,9 @@ static int run_run(const coord_args *args, const void *options)
     code = run_load(&r, &sets);
     if (code != COORD_DONE)
         return code;
-    code = run_check_workers(&r);
+    code = run_check_devices(&r);
+    if (code == COORD_DONE)
+        code = run_check_workers(&r);
     if (code != COORD_DONE) {
         df_plan_free(&r.plan);
         return code;

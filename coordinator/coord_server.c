@@ -74,6 +74,21 @@ static void env_commit(void *user, const proto_commit *commit)
     coord_commit_begin(s->commit, commit);
 }
 
+static bool env_find(void *user, uint64_t snapshot, proto_head *head)
+{
+    coord_server *s = user;
+
+    return coord_commit_find(s->commit, snapshot, head);
+}
+
+static void env_restore(void *user, uint64_t snapshot)
+{
+    coord_server *s = user;
+
+    server_forget_end(s);
+    coord_commit_restore(s->commit, snapshot);
+}
+
 /* Who holds a lock is what somebody says: only a process of our own kind on this machine is killed. */
 static void env_kill(void *user, uint64_t process)
 {
@@ -174,10 +189,11 @@ static void child_print(void *user, const char *text, size_t size)
     s->options.print(s->options.user, text, size);
 }
 
-static void child_ended(void *user, uint64_t worker)
+static void child_ended(void *user, uint64_t worker, uint32_t slot)
 {
     coord_server *s = user;
 
+    server_peer_lost(s, worker, slot + 1);
     proto_coord_gone(s->coord, server_now_us(), worker);
     server_peer_forget(s, worker);
 }
@@ -234,6 +250,33 @@ static bool server_leave(coord_server *s, uint64_t now_us)
 
 /* ---- the loop ---- */
 
+static void server_commits_take(coord_server *s)
+{
+    coord_commit_end end;
+    uint64_t number;
+    df_error err;
+    bool ok;
+
+    if (coord_commit_ended(s->commit, &number, &end, &err)) {
+        if (end == COORD_COMMIT_FAILED)
+            server_fail(s, err.status, &err);
+        else if (end == COORD_COMMIT_DECLINED)
+            server_degrade(s, err.text);
+        else
+            server_committed(s, number);
+        if (end == COORD_COMMIT_DECLINED)
+            proto_coord_declined(s->coord, server_now_us(), number);
+        else
+            proto_coord_committed(s->coord, server_now_us(), number, end == COORD_COMMIT_MADE);
+        df_failpoint_pass(DF_FAILPOINT_commit_told);
+    }
+    if (coord_commit_restored(s->commit, &number, &ok, &err)) {
+        if (!ok)
+            server_fail(s, err.status, &err);
+        proto_coord_restored(s->coord, server_now_us(), number, ok);
+    }
+}
+
 static void server_ends_take(coord_server *s)
 {
     uint64_t number;
@@ -246,14 +289,21 @@ static void server_ends_take(coord_server *s)
         server_room(s);
         proto_coord_synced(s->coord, server_now_us(), number, ok);
     }
-    if (coord_commit_ended(s->commit, &number, &ok, &err)) {
-        if (!ok)
-            server_fail(s, err.status, &err);
-        else
-            server_metrics_committed(s, server_now_us(), number);
-        proto_coord_committed(s->coord, server_now_us(), number, ok);
-        df_failpoint_pass(DF_FAILPOINT_commit_told);
-    }
+    server_commits_take(s);
+}
+
+/* Who was behind is told before the next generation makes it forgotten. */
+static void server_tell_stall(coord_server *s, uint64_t now_us, const proto_coord_stats *stats)
+{
+    char label[WEIR_NAME_MAX], text[PROTO_TEXT_SIZE_MAX + 2 * WEIR_NAME_MAX];
+
+    if (stats->stalls == s->stalls_told)
+        return;
+    s->stalls_told = stats->stalls;
+    server_label(s, stats->missing, label);
+    server_behind(s, stats->missing, now_us, text, sizeof text);
+    fprintf(stderr, "weir: no step was done for %.0f s; farthest behind is %s%s%s; back to the last snapshot\n",
+            s->job.policy->fault_stall_seconds, label, text[0] == '\0' ? "" : ": ", text);
 }
 
 static void server_watch(coord_server *s, uint64_t now_us)
@@ -264,6 +314,8 @@ static void server_watch(coord_server *s, uint64_t now_us)
     proto_coord_stats_get(s->coord, &stats);
     if (stats.attempt != 0)
         server_metrics_watch(s, now_us, stats.attempt);
+    server_disk_turn(s, now_us, &stats);
+    server_tell_stall(s, now_us, &stats);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)
         s->ended_us = now_us;
     if (stats.skipped > s->skipped_told && (s->skipped_us == 0 || now_us - s->skipped_us > SERVER_TELL_US)) {
@@ -476,7 +528,8 @@ static df_status server_check(const coord_server_options *o, df_error *err)
 df_status coord_server_open(coord_server **out, const coord_server_options *options, df_error *err)
 {
     coord_server *s = calloc(1, sizeof *s);
-    proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_kill, env_stop };
+    proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_find, env_restore, env_kill,
+                            env_stop };
     df_status status = DF_OK;
 
     *out = NULL;

@@ -23,7 +23,7 @@ typedef struct coord_server_job {
     const proto_plan *plan;
     const coord_shape *shape;
     const df_policy *policy;
-    const df_draft_worker *workers; /* [worker.LABEL] of the job */
+    const df_draft_worker *workers; /* [worker_count]: the job's [worker.LABEL]s; local ones take them in order */
     uint32_t worker_count;
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
     bool streams;
@@ -43,11 +43,13 @@ typedef struct coord_server_options {
     const coord_server_job *job;
     const char *state;       /* folder; it is made */
     coord_server_begin begin;
+    uint64_t snapshot;       /* with COORD_BEGIN_RESUME: return to this one first, ended or not; 0: go on */
     const char *bind;        /* null: a local socket */
     const char *keys;        /* for tcp; null: the user's */
     bool insecure;
     uint32_t workers;        /* local ones to start, up to COORD_CHILDREN_MAX */
     uint32_t threads;        /* of each */
+    bool threads_all;        /* also of those for which the job says something else */
     uint32_t expect;         /* workers that are waited for before it begins; fewer than `workers`: those */
     bool workers_survive;    /* they outlive the coordinator */
     const char *program;     /* of the workers; null: this one */

@@ -76,6 +76,7 @@ static void status_workers(coord_server *s, coord_status *status)
 
     for (uint32_t i = 0; i < count; i++) {
         coord_status_worker *w = &status->workers[i];
+        const server_peer *peer = server_peer_find(s, list[i].id);
 
         server_label(s, list[i].id, w->label);
         w->id = list[i].id;
@@ -86,8 +87,34 @@ static void status_workers(coord_server *s, coord_status *status)
         w->key_groups = list[i].groups;
         w->begun = step_of(list[i].done, &w->step);
         w->silent_us = list[i].silent_us;
+        w->cores = peer == NULL ? 0 : peer->cores;
+        w->memory = peer == NULL ? 0 : peer->memory;
+        server_behind(s, list[i].id, server_now_us(), w->behind, sizeof w->behind);
     }
     status->worker_count = count;
+}
+
+/* "worker w2 was lost", and where to look. */
+static void status_lost(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    const df_policy *p = s->job.policy;
+    char label[WEIR_NAME_MAX], why[96] = "", where[DF_PATH_MAX] = "";
+    uint32_t log = s->lost.log, slot;
+
+    if (stats->missing == s->lost.id) {
+        snprintf(label, sizeof label, "%s", s->lost.label);
+    } else {
+        server_label(s, stats->missing, label);
+        log = coord_children_has(s->children, stats->missing, &slot) ? slot + 1 : 0;
+    }
+    if (p->fault_mode == DF_FAULT_NONE)
+        snprintf(why, sizeof why, "the job has mode = \"none\"");
+    else
+        snprintf(why, sizeof why, "after %llu restarts without a new snapshot, and max_restarts is %u",
+                 (unsigned long long)stats->restarts_in_a_row, p->fault_max_restarts);
+    if (log != 0)
+        snprintf(where, sizeof where, "; %.200s/worker-%u.log says more", s->options.state, log);
+    snprintf(status->error, sizeof status->error, "worker %s was lost: %s%.240s", label, why, where);
 }
 
 static void status_error(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
@@ -100,9 +127,7 @@ static void status_error(const coord_server *s, const proto_coord_stats *stats, 
         snprintf(status->error, sizeof status->error, "a task failed at step %llu",
                  (unsigned long long)(stats->failed_step == 0 ? 0 : stats->failed_step - 1));
     else if (stats->end == PROTO_END_FAILED)
-        snprintf(status->error, sizeof status->error,
-                 "workers were lost %llu times, which is more than the job allows",
-                 (unsigned long long)stats->restarts + 1);
+        status_lost(s, stats, status);
 }
 
 void coord_server_status(coord_server *server, coord_status *status)
@@ -123,6 +148,8 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->generation = stats.generation;
     status->incarnation = stats.incarnation;
     status->restarts = stats.restarts;
+    status->restores = stats.restores;
+    status->stalls = stats.stalls;
     status->begun = step_of(stats.low, &status->step);
     status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
     if (status->step > status->steps)
@@ -136,6 +163,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->snapshots_taken = stats.commits;
     status->snapshots_aborted = stats.aborts;
     status->snapshots_skipped = stats.skipped;
+    snprintf(status->degraded, sizeof status->degraded, "%s", server->degraded);
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVER_BEHIND_US 3000000u /* so long holds what a worker has said */
+
 /* ---- the table ---- */
 
 server_peer *server_peer_find(const coord_server *server, uint64_t id)
@@ -30,6 +32,39 @@ void server_peer_forget(coord_server *server, uint64_t id)
     *peer = server->peers[--server->peer_count];
 }
 
+/* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
+static void text_take(char *to, size_t capacity, proto_bytes from)
+{
+    size_t size = from.size < capacity ? from.size : capacity - 1;
+
+    for (size_t i = 0; i < size; i++)
+        to[i] = from.data[i] >= ' ' && from.data[i] < 127 ? (char)from.data[i] : '?';
+    to[size] = '\0';
+}
+
+/* Local workers take the job's [worker.LABEL]s in order. */
+static void place_label(const coord_server *s, uint32_t place, char label[WEIR_NAME_MAX])
+{
+    const char *text = place <= s->job.worker_count ? s->job.workers[place - 1].label.text : NULL;
+
+    if (text != NULL)
+        text_take(label, WEIR_NAME_MAX, (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) });
+    else
+        snprintf(label, WEIR_NAME_MAX, "w%u", place);
+}
+
+void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
+{
+    if (server->ended_us != 0 || !proto_coord_has_member(server->coord, id))
+        return;
+    server->lost.id = id;
+    server->lost.log = place;
+    if (place != 0)
+        place_label(server, place, server->lost.label);
+    else
+        server_label(server, id, server->lost.label);
+}
+
 /* A local worker is there as long as its process is. */
 void server_peer_gone(coord_server *server, uint64_t id)
 {
@@ -39,8 +74,10 @@ void server_peer_gone(coord_server *server, uint64_t id)
     if (peer == NULL)
         return;
     peer->here = false;
-    if (!coord_children_has(server->children, id, &slot))
-        proto_coord_gone(server->coord, server_now_us(), id);
+    if (coord_children_has(server->children, id, &slot))
+        return;
+    server_peer_lost(server, id, 0);
+    proto_coord_gone(server->coord, server_now_us(), id);
 }
 
 bool server_peers_are_here(const coord_server *server)
@@ -85,16 +122,6 @@ static server_peer *peer_add(coord_server *s, uint64_t id)
     return peer;
 }
 
-/* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
-static void text_take(char *to, size_t capacity, proto_bytes from)
-{
-    size_t size = from.size < capacity ? from.size : capacity - 1;
-
-    for (size_t i = 0; i < size; i++)
-        to[i] = from.data[i] >= ' ' && from.data[i] < 127 ? (char)from.data[i] : '?';
-    to[size] = '\0';
-}
-
 static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint64_t process,
                       proto_bytes label, proto_bytes address, proto_bytes key)
 {
@@ -113,17 +140,55 @@ static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint
         text_take(peer->key, sizeof peer->key, key);
 }
 
+/* What the job says of a worker; null: nothing. */
+static const df_draft_worker *peer_entry(const coord_server *s, uint64_t id)
+{
+    const server_peer *peer = server_peer_find(s, id);
+    uint32_t slot;
+
+    if (coord_children_has(s->children, id, &slot))
+        return slot < s->job.worker_count ? &s->job.workers[slot] : NULL;
+    for (uint32_t i = 0; peer != NULL && i < s->job.worker_count; i++)
+        if (strcmp(s->job.workers[i].label.text, peer->label) == 0)
+            return &s->job.workers[i];
+    return NULL;
+}
+
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX])
 {
     const server_peer *peer = server_peer_find(server, id);
     uint32_t slot;
 
     if (coord_children_has(server->children, id, &slot))
-        snprintf(label, WEIR_NAME_MAX, "w%u", slot + 1);
+        place_label(server, slot + 1, label);
     else if (peer != NULL && peer->label[0] != '\0')
         snprintf(label, WEIR_NAME_MAX, "%s", peer->label);
     else
         snprintf(label, WEIR_NAME_MAX, "worker %llx", (unsigned long long)id);
+}
+
+static void take_behind(coord_server *s, const proto_msg *msg)
+{
+    server_peer *peer = server_peer_find(s, msg->header.sender);
+
+    if (peer == NULL)
+        return;
+    text_take(peer->behind, sizeof peer->behind, msg->behind.text);
+    peer->behind_worker = msg->behind.worker;
+    peer->behind_us = server_now_us();
+}
+
+void server_behind(const coord_server *server, uint64_t id, uint64_t now_us, char *text, size_t size)
+{
+    const server_peer *peer = server_peer_find(server, id);
+    char label[WEIR_NAME_MAX];
+
+    text[0] = '\0';
+    if (peer == NULL || peer->behind_us == 0 || now_us - peer->behind_us > SERVER_BEHIND_US)
+        return;
+    server_label(server, peer->behind_worker, label);
+    snprintf(text, size, "%s%s%s", peer->behind, peer->behind_worker == 0 ? "" : " from ",
+             peer->behind_worker == 0 ? "" : label);
 }
 
 void server_tell_peers(coord_server *server, uint64_t to)
@@ -153,7 +218,11 @@ static void assign(coord_server *s, uint64_t to)
     coord_worker_options o = { .threads = s->options.threads, .console = s->options.print != NULL,
                                .sink_host = coord_process_host() };
     proto_msg msg = { .header = { .type = PROTO_TYPE_assign, .job = s->number } };
+    const df_draft_worker *entry = peer_entry(s, to);
     char *options;
+
+    if (entry != NULL && entry->threads > 0 && !s->options.threads_all)
+        o.threads = entry->threads;
 
     server_label(s, to, o.label);
     if (s->job.fingerprints != NULL)
@@ -172,6 +241,16 @@ static void assign(coord_server *s, uint64_t to)
     free(options);
 }
 
+static void peer_can(coord_server *s, uint64_t id, const proto_hello *h)
+{
+    server_peer *peer = server_peer_find(s, id);
+
+    if (peer == NULL)
+        return;
+    peer->cores = h->cores;
+    peer->memory = h->memory;
+}
+
 /* One that has a job, and is not known here, only says who it is. */
 static void take_hello(coord_server *s, const proto_msg *msg)
 {
@@ -183,6 +262,7 @@ static void take_hello(coord_server *s, const proto_msg *msg)
         return;
     }
     peer_note(s, msg, h->host, h->process, h->label, h->address, h->key);
+    peer_can(s, msg->header.sender, h);
     if (s->ended_us != 0) {
         stop.stop.reason = (uint8_t)coord_server_end(s);
         server_send(s, msg->header.sender, &stop);
@@ -205,6 +285,17 @@ static void take_part(coord_server *s, const proto_msg *msg)
         s->wire.rejected[PROTO_REJECT_field]++;
 }
 
+/* "w2: cannot write ...: No space left on device" */
+static void unprepared(coord_server *s, const proto_msg *msg)
+{
+    char label[WEIR_NAME_MAX], why[PROTO_TEXT_SIZE_MAX], text[PROTO_TEXT_SIZE_MAX + WEIR_NAME_MAX + 2];
+
+    server_label(s, msg->header.sender, label);
+    text_take(why, sizeof why, msg->prepared.text);
+    snprintf(text, sizeof text, "%s: %s", label, why[0] == '\0' ? "a part was not written" : why);
+    server_degrade(s, text);
+}
+
 /* `prepared` reaches the state machine only when the part is here; it is said again until then. Of an
  * attempt that an earlier coordinator began, the parts were cleared away when the store was opened: it
  * is given up. False: the message is not for the state machine. */
@@ -215,6 +306,8 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
     proto_coord_stats_get(s->coord, &stats);
     if (msg->prepared.attempt <= s->attempts_lost && msg->prepared.attempt > stats.head.attempt)
         msg->prepared.ok = 0;
+    else if (!msg->prepared.ok && msg->prepared.attempt == stats.attempt)
+        unprepared(s, msg);
     return !msg->prepared.ok || coord_commit_has(s->commit, msg->header.sender, msg->header.generation,
                                                  msg->prepared.attempt);
 }
@@ -261,6 +354,9 @@ void server_take_worker(coord_server *server, const proto_msg *msg)
         return;
     case PROTO_TYPE_part:
         take_part(server, msg);
+        return;
+    case PROTO_TYPE_behind:
+        take_behind(server, msg);
         return;
     case PROTO_TYPE_metrics:
         server_take_metrics(server, msg);

@@ -13,6 +13,7 @@
 #define STATE_ORDER_AHEAD  4u     /* steps granted while an order is synced */
 #define STATE_CEILING_SPAN 16u
 #define STATE_CEILING_MAX  65536u
+#define STATE_ORDERS_KEPT  4096u
 
 static void state_wake(void *user)
 {
@@ -41,10 +42,12 @@ static proto_coord_config state_config(const coord_server *s)
         .ceiling_span_max = STATE_CEILING_MAX,
         .snapshot_every = p->snapshot ? state_capped(p->snapshot_every_steps) : 0,
         .snapshot_every_us = p->snapshot ? (uint64_t)(p->snapshot_every_seconds * 1e6) : 0,
-        .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
+        .orders_kept = STATE_ORDERS_KEPT, .restarts_max = p->fault_max_restarts, .sink_host = coord_process_host(),
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
         .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
-        .attempt_us = COORD_ATTEMPT_US, .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
+        .attempt_us = COORD_ATTEMPT_US, .retry_us = COORD_RETRY_US,
+        .stall_us = (uint64_t)(p->fault_stall_seconds * 1e6),
+        .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
     };
 }
 
@@ -84,12 +87,15 @@ static df_status log_refuse_plan(const char *state, df_error *err)
 static df_status log_judge(const coord_server *s, bool same_plan, bool begun, proto_end end, df_error *err)
 {
     const char *state = s->options.state;
+    bool back = s->options.snapshot != 0;
 
-    if (s->options.begin == COORD_BEGIN_TAKE && (begun || end != PROTO_END_NOT))
+    if (back && !begun)
+        return df_fail(err, DF_EINVAL, "%s holds no run, and no snapshot to go back to", state);
+    if (!back && s->options.begin == COORD_BEGIN_TAKE && (begun || end != PROTO_END_NOT))
         return same_plan ? DF_OK : log_refuse_plan(state, err);
-    if (s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
+    if (!back && s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
         return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
-    if (end != PROTO_END_NOT || s->options.begin == COORD_BEGIN_FRESH)
+    if ((end != PROTO_END_NOT && !back) || s->options.begin == COORD_BEGIN_FRESH)
         return DF_END;
     if (!begun)
         return same_plan ? DF_OK : DF_END;
@@ -139,8 +145,42 @@ static void state_read_finished(coord_server *s)
     free(text);
 }
 
+void server_forget_end(coord_server *server)
+{
+    coord_state_remove(server->options.state, "finished");
+    server->fingerprint[0] = '\0';
+    server->failed[0] = '\0';
+    memset(server->failed_at, 0, sizeof server->failed_at);
+}
+
+/* What it costs is said before it is done. */
+static df_status state_return(coord_server *s, df_error *err)
+{
+    uint32_t count;
+    const snap_entry *entries = coord_commit_entries(s->commit, &count);
+    proto_head to;
+
+    if (s->options.snapshot == 0)
+        return DF_OK;
+    if (!coord_commit_find(s->commit, s->options.snapshot, &to))
+        return df_fail(err, DF_EINVAL, "%s: there is no snapshot %" PRIu64 " that can be read",
+                       s->options.state, s->options.snapshot);
+    fprintf(stderr, "weir: back to snapshot %" PRIu64 ", step %" PRIu64 "; all later steps run again\n",
+            to.attempt, to.step == 0 ? 0 : to.step - 1);
+    for (uint32_t i = 0; i < count; i++)
+        if (entries[i].snapshot > to.attempt && entries[i].damaged)
+            fprintf(stderr, "weir: snapshot %" PRIu64 " is dropped; it is damaged\n", entries[i].snapshot);
+        else if (entries[i].snapshot > to.attempt)
+            fprintf(stderr, "weir: snapshot %" PRIu64 ", step %" PRIu64 ", is dropped\n",
+                    entries[i].snapshot, entries[i].step == 0 ? 0 : entries[i].step - 1);
+    proto_coord_return(s->coord, to, false);
+    return DF_OK;
+}
+
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
 {
+    const coord_commit_options committing = { .retain = server->job.policy->snapshot_retain,
+                                              .accept_loss = server->options.snapshot != 0 };
     proto_coord_config config;
     proto_coord_stats stats;
     char store[DF_PATH_MAX];
@@ -158,7 +198,7 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
         s = coord_state_nonce_write(server->nonce, server->options.state, err);
     if (s == DF_OK)
         s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
-                              server->job.policy->snapshot_retain, state_wake, server, err);
+                              &committing, state_wake, server, err);
     if (s != DF_OK)
         return s;
     config = state_config(server);
@@ -169,5 +209,5 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     proto_coord_stats_get(server->coord, &stats);
     server->attempts_lost = stats.orders;
     state_read_finished(server);
-    return s;
+    return s == DF_OK ? state_return(server, err) : s;
 }

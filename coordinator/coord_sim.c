@@ -11,7 +11,7 @@
 typedef struct sim_verb_options {
     coord_number seed;
     const char *seeds, *mutant;
-    bool trace_hash, json, kind, log, list;
+    bool trace_hash, json, kind, stall, log, list;
 } sim_verb_options;
 
 static const coord_option sim_table[] = {
@@ -25,6 +25,8 @@ static const coord_option sim_table[] = {
       .offset = offsetof(sim_verb_options, list) },
     { .name = "no-faults", .help = "a kind world: nothing fails", .type = COORD_FLAG,
       .offset = offsetof(sim_verb_options, kind) },
+    { .name = "stall", .help = "a generation that stands still is ended: what a mutant breaks may heal",
+      .type = COORD_FLAG, .offset = offsetof(sim_verb_options, stall) },
     { .name = "trace-hash", .help = "print the hash of each schedule's events",
       .type = COORD_FLAG, .offset = offsetof(sim_verb_options, trace_hash) },
     { .name = "log", .help = "print every message that arrives, on standard error",
@@ -130,7 +132,7 @@ static int sim_verb_run(const coord_args *args, const void *options)
 {
     const sim_verb_options *o = options;
     uint64_t first = o->seed.given ? o->seed.value : 1, last = first;
-    sim_options run = { .faults = !o->kind, .log = o->log ? stderr : NULL };
+    sim_options run = { .faults = !o->kind, .stall = o->stall, .log = o->log ? stderr : NULL };
     sim_totals totals = { 0 };
     struct timespec begin, end;
 

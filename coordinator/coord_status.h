@@ -12,9 +12,11 @@ typedef struct coord_status_worker {
     int64_t pid;           /* on its host */
     uint32_t host;
     bool member, here;     /* here: of a member, that it is not waited for */
-    uint32_t key_groups;
+    uint32_t key_groups, cores;
+    uint64_t memory;       /* of its host, in bytes */
     uint64_t step, silent_us;
     bool begun;            /* step 0 is done there */
+    char behind[256];      /* what it waits for, if it has not got on for a second; else "" */
 } coord_status_worker;
 
 typedef struct coord_status {
@@ -26,12 +28,15 @@ typedef struct coord_status {
     char fingerprint[64];  /* of the last step; "": not known yet */
     char metrics[32];      /* where numbers are shown over HTTP, "127.0.0.1:9464"; "": nowhere */
     uint64_t generation, incarnation, restarts;
+    uint64_t stalls;       /* restarts because nobody got on */
+    uint64_t restores;     /* returns to a snapshot that somebody asked for */
     bool begun;            /* step 0 is done */
     uint64_t step, steps;
     double steps_per_second;
     uint64_t snapshot, snapshot_step; /* the newest; 0: none */
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
+    char degraded[512];    /* why no snapshots get through; "": they do */
     uint64_t orders;       /* in the history */
     bool history_full;
     uint64_t rejected[PROTO_REJECT_COUNT];

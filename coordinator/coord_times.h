@@ -10,6 +10,8 @@
 #define COORD_INSTALL_US  60000000ull /* for members to load a snapshot */
 #define COORD_ATTEMPT_US  300000000ull /* for members to write one, from when its step has begun */
 
+#define COORD_RETRY_US    500000ull  /* after a snapshot that was given up; doubled up to 16 times */
+
 /* ---- local workers ---- */
 #define COORD_START_PAUSE_US 200000ull  /* before a worker that ended badly is started again; doubled up to 64 times */
 #define COORD_START_GOOD_US  10000000ull /* a worker that lived so long was started well */

@@ -114,6 +114,19 @@ static void say_hello(worker *w)
     worker_say(w, 0, &msg);
 }
 
+static void say_behind(worker *w, uint64_t now)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_behind, .job = w->job, .sender = w->id } };
+    char text[PROTO_TEXT_SIZE_MAX];
+    uint32_t member;
+
+    if (!coord_flow_behind(w->flow, w->proto, now, &msg.behind.step, &member, text))
+        return;
+    msg.behind.worker = proto_worker_member(w->proto, member);
+    msg.behind.text = bytes_of(text);
+    worker_say(w, 0, &msg);
+}
+
 /* About once a second, with a heartbeat: it makes no deadline of its own. */
 static void say_metrics(worker *w, uint64_t now)
 {
@@ -124,6 +137,7 @@ static void say_metrics(worker *w, uint64_t now)
     if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
         return;
     w->metrics_at_us = now + WORKER_METRICS_US;
+    say_behind(w, now);
     for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
         counts.rejected[i] += w->wire.rejected[i];
     df_writer_init_growing(&out, PROTO_PAYLOAD_SIZE_MAX);
@@ -195,9 +209,23 @@ static void say_part(worker *w, const proto_header *header, uint64_t attempt)
     }
 }
 
+/* Not prepared, and why. */
+static void say_unprepared(worker *w, const proto_msg *msg)
+{
+    proto_msg out = *msg;
+
+    out.prepared.text = bytes_of(coord_flow_failure(w->flow));
+    worker_say(w, 0, &out);
+}
+
 static void env_send(void *user, uint64_t to, const proto_msg *msg)
 {
     worker *w = user;
+
+    if (msg->header.type == PROTO_TYPE_prepared && !msg->prepared.ok) {
+        say_unprepared(w, msg);
+        return;
+    }
 
     if (msg->header.type == PROTO_TYPE_join || msg->header.type == PROTO_TYPE_report)
         say_hello(w);
@@ -304,10 +332,14 @@ static snap_codec codec_of(const df_policy *policy)
 
 static bool begin(worker *w)
 {
+    const df_policy *policy = &w->plan->draft->policy;
     coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
                                 .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
-                                .codec = codec_of(&w->plan->draft->policy),
+                                .codec = codec_of(policy),
+                                .verify = policy->snapshot_verify,
+                                .retries = policy->fault_mode == DF_FAULT_RETRY ? policy->fault_retries : 0,
+                                .retry_ns = (uint64_t)(policy->fault_backoff_seconds * 1e9),
                                 .wake = flow_wake, .user = w };
     proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
                                    .host = coord_process_host(), .credit_size = WORKER_CREDIT,

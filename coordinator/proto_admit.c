@@ -157,7 +157,7 @@ void coord_dismiss(proto_coord *c, const uint64_t *ids, uint32_t count)
 
 static const proto_order_record *admitting_order(const proto_coord *c, uint32_t place)
 {
-    return &c->orders[c->since[place] - 1];
+    return coord_order_get(c, (uint32_t)c->since[place] - 1);
 }
 
 /* Inputs of the steps that may run there are not in any list. */

@@ -257,6 +257,19 @@ static void channel_buffer(proto_worker *w, uint32_t member, uint64_t size)
         c->consumed += size;
 }
 
+/* More than the credit above the low-water mark: a sender that keeps to the rules never comes to that, for the mark
+ * that it was told is not above ours. So memory per channel is bounded whatever a peer sends. */
+static bool channel_exceeds(const proto_worker *w, uint32_t member, const proto_data *d)
+{
+    uint64_t low = w->calls->low(w);
+
+    if (w->channels[member].buffered + d->payload.size <= w->config.credit_size || d->step < low)
+        return false;
+    if (d->step == low && w->plan->edges[d->edge].to <= w->calls->low_stage(w))
+        return false;
+    return w->calls->above_mark(w, member) + d->payload.size > w->config.credit_size;
+}
+
 static void channel_take_data(proto_worker *w, uint32_t member, const proto_msg *msg)
 {
     const proto_data *d = &msg->data;
@@ -265,6 +278,10 @@ static void channel_take_data(proto_worker *w, uint32_t member, const proto_msg 
         d->total > PROTO_BATCH_SIZE_MAX || d->offset > d->total - d->payload.size ||
         !w->calls->fits(w, d)) {
         worker_reject(w, PROTO_REJECT_range);
+        return;
+    }
+    if (channel_exceeds(w, member, d) && !MUTANT(w, nocredit)) {
+        worker_reject(w, PROTO_REJECT_credit);
         return;
     }
     if (MUTANT(w, reject) && proto_owner_at(&w->owners, d->dst, d->step) != w->self)

@@ -69,7 +69,7 @@ static void coord_advance(proto_coord *c)
     if (c->phase == COORD_STARTING && c->incarnation_at <= c->synced) {
         if (c->end != PROTO_END_NOT)
             coord_enter(c, COORD_ENDED);
-        else if (c->generation == 0)
+        else if (c->generation == 0 || c->restoring != COORD_RESTORING_NOT)
             coord_enter(c, COORD_FENCED);
         else
             coord_attach_begin(c);
@@ -179,6 +179,7 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
         coord_admit_tick(c);
         coord_grants_tick(c);
         coord_snapshots_tick(c);
+        coord_stall_tick(c);
     }
     coord_advance(c);
 }
@@ -203,6 +204,13 @@ void proto_coord_synced(proto_coord *c, uint64_t now_us, uint64_t records, bool 
     c->synced = records;
     coord_orders_synced(c);
     coord_clients_synced(c);
+    coord_advance(c);
+}
+
+void proto_coord_declined(proto_coord *c, uint64_t now_us, uint64_t attempt)
+{
+    c->now_us = now_us;
+    coord_commit_declined(c, attempt);
     coord_advance(c);
 }
 
@@ -238,7 +246,7 @@ void proto_coord_free(proto_coord **coord)
     *coord = NULL;
     if (c == NULL)
         return;
-    for (uint32_t i = 0; i < c->order_count; i++)
+    for (uint32_t i = 0; i < c->order_count - c->order_gone; i++)
         free((void *)(uintptr_t)c->orders[i].payload.data);
     free(c->orders);
     free(c->order_at);
@@ -277,6 +285,12 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
     case PROTO_RECORD_END:
         c->end = (proto_end)record->number;
         break;
+    case PROTO_RECORD_SKIP:
+        coord_orders_skip(c, record->number);
+        break;
+    case PROTO_RECORD_RESTORE:
+        coord_restore_recover(c, record);
+        break;
     }
 }
 
@@ -308,6 +322,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     *stats = c->stats;
     stats->generation = c->generation;
     stats->incarnation = c->incarnation;
+    stats->restarts_in_a_row = c->restarts;
     stats->bound = c->bound;
     stats->low = coord_low(c);
     stats->ceiling = c->ceiling_synced;
@@ -396,4 +411,9 @@ void proto_coord_size(proto_coord *c, uint32_t member_min, uint32_t member_max)
 void proto_coord_room(proto_coord *c, proto_room room)
 {
     c->room = room;
+}
+
+void proto_coord_hold(proto_coord *c, bool hold)
+{
+    c->hold = hold;
 }

@@ -15,12 +15,14 @@ typedef struct proto_coord proto_coord;
 typedef enum proto_record_kind {
     PROTO_RECORD_INCARNATION = 1, /* number */
     PROTO_RECORD_CEILING,         /* number: no grant goes beyond it */
-    PROTO_RECORD_GENERATION,      /* number, snapshot, step, floor, members (u64), owners (u32) */
+    PROTO_RECORD_GENERATION,      /* number, snapshot, step, floor, members (u64), owners (u32), size, rescale */
     PROTO_RECORD_ORDER,
     PROTO_RECORD_END,             /* number: a proto_end */
     PROTO_RECORD_PAUSE,           /* number: 1 paused, 0 not */
     PROTO_RECORD_DRAIN,           /* number: the step at which the job ends */
     PROTO_RECORD_RESCALE,         /* number, phase; of BEGIN: deadline_us, members (u64), moves */
+    PROTO_RECORD_RESTORE,         /* number: 1 inputs are kept, 0 not; snapshot, step: what is returned to */
+    PROTO_RECORD_SKIP,            /* number: so many orders follow that mean nothing any more */
 } proto_record_kind;
 
 typedef enum proto_rescale_phase {
@@ -36,6 +38,8 @@ typedef struct proto_record {
     proto_record_kind kind;
     uint64_t number, snapshot, step, floor;
     proto_bytes members, owners;
+    uint32_t size;    /* members that generations have since the last rescale that changed it; 0: any */
+    uint64_t rescale; /* the last one's number: those before a generation are over */
     uint8_t phase; /* a proto_rescale_phase */
     uint64_t deadline_us;
     proto_bytes moves;
@@ -70,6 +74,7 @@ typedef enum proto_verb {
     PROTO_VERB_DRAIN,        /* a barrier, a commit, the end */
     PROTO_VERB_CANCEL,
     PROTO_VERB_MOVE,         /* first: key group, second: place of its new owner: a rescale of one move */
+    PROTO_VERB_RESTORE,      /* first: a snapshot, 0 the newest; second: 1 inputs behind it are kept */
 } proto_verb;
 
 typedef enum proto_answer_status {
@@ -85,6 +90,9 @@ typedef struct proto_coord_env {
     void (*append)(void *user, const proto_record *record);      /* to the log, not synced */
     void (*sync)(void *user);  /* all that was appended; ends in _synced */
     void (*commit)(void *user, const proto_commit *commit);      /* ends in _committed */
+    /* A question: a committed snapshot that can be returned to; 0: the newest. No commit is under way. */
+    bool (*find)(void *user, uint64_t snapshot, proto_head *head);
+    void (*restore)(void *user, uint64_t snapshot); /* make it the head; ends in _restored */
     void (*kill)(void *user, uint64_t process);
     void (*stop)(void *user);  /* a sync failed: end the process, recover from the log */
 } proto_coord_env;
@@ -105,11 +113,14 @@ typedef struct proto_coord_config {
     uint32_t ceiling_span_max; /* it is doubled up to here while it lasts less than half a second */
     uint32_t snapshot_every;  /* steps; 0: by time, or only when asked */
     uint64_t snapshot_every_us; /* counts if snapshot_every is 0; 0: only when asked */
+    uint32_t orders_kept;     /* in memory at least, when those that mean nothing any more are let go */
     uint32_t restarts_max;
     uint32_t sink_host;       /* where sinks are pinned */
     uint64_t backoff_us;      /* before the next generation; doubled up to 64 times */
     uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
     uint64_t attach_us, install_us, attempt_us; /* deadlines */
+    uint64_t stall_us;        /* a generation in which nobody gets on for so long, although it might, ends; 0: never */
+    uint64_t retry_us;        /* after an attempt that was aborted; doubled up to 16 times */
     double steps_per_second;  /* pace; 0: none */
     proto_mode mode;
     uint64_t mutants;
@@ -160,6 +171,10 @@ typedef struct proto_rescale_stats {
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
     uint64_t commits, aborts, restarts;
+    uint64_t restarts_in_a_row; /* without a commit between them */
+    uint64_t stalls;          /* generations that were ended because nobody got on */
+    uint64_t restores;        /* returns to a snapshot that somebody asked for */
+    uint64_t late, late_worker; /* attempts that had no more time, and who had not prepared the last of them */
     uint64_t skipped;         /* snapshots that were due while another one ran */
     proto_head head;
     uint64_t attempt, attempt_step; /* the snapshot that runs; 0: none */
@@ -201,6 +216,8 @@ proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *c
 void proto_coord_free(proto_coord **coord);
 /* Each record of the log, in order, before start. */
 void proto_coord_recover(proto_coord *coord, const proto_record *record);
+/* Between the log and start: return to this snapshot first, even if the job has ended. */
+void proto_coord_return(proto_coord *coord, proto_head to, bool keep_inputs);
 void proto_coord_start(proto_coord *coord, uint64_t now_us, proto_head head);
 
 void proto_coord_receive(proto_coord *coord, uint64_t now_us, const proto_msg *msg);
@@ -209,6 +226,9 @@ uint64_t proto_coord_deadline(const proto_coord *coord);
 /* `records`: appended by this process and now synced. ok false: the sync failed. */
 void proto_coord_synced(proto_coord *coord, uint64_t now_us, uint64_t records, bool ok);
 void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt, bool ok);
+/* The commit was not begun, and nothing is changed: the attempt is aborted, and tried again. */
+void proto_coord_declined(proto_coord *coord, uint64_t now_us, uint64_t attempt);
+void proto_coord_restored(proto_coord *coord, uint64_t now_us, uint64_t snapshot, bool ok);
 /* A worker's process ended, or its connection closed. */
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 
@@ -233,5 +253,7 @@ void proto_coord_expect(proto_coord *coord, uint32_t member_min);
 void proto_coord_size(proto_coord *coord, uint32_t member_min, uint32_t member_max);
 /* Holds until it is said again; ALL at the start. */
 void proto_coord_room(proto_coord *coord, proto_room room);
+/* As long as it holds no snapshot is begun: they are due, and wait. */
+void proto_coord_hold(proto_coord *coord, bool hold);
 
 #endif

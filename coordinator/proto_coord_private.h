@@ -1,6 +1,6 @@
 /* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, installing,
  * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c,
- * proto_history.c (the log, orders, clients), proto_grants.c and proto_snapshots.c. */
+ * proto_history.c (the log, orders, clients), proto_grants.c, proto_snapshots.c and proto_restore.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
 
@@ -41,6 +41,7 @@ typedef struct coord_client {
     uint64_t id, number, index, step; /* the newest input */
     uint64_t command;                 /* the newest command, and its answer */
     uint8_t command_status;
+    uint64_t command_index, command_step;
     uint64_t answer_at;               /* the record that must be synced before; 0: answered */
 } coord_client;
 
@@ -50,6 +51,13 @@ typedef struct coord_attempt {
     bool committing;
     bool final;
 } coord_attempt;
+
+typedef enum coord_restoring {
+    COORD_RESTORING_NOT,
+    COORD_RESTORING_ASKED,    /* its record is being synced */
+    COORD_RESTORING_MADE,     /* the store's head is being moved */
+    COORD_RESTORING_DONE,     /* the next generation begins from it */
+} coord_restoring;
 
 /* One key group of a rescale. Workers are known by their ids: places may be reused. */
 typedef struct coord_move {
@@ -116,9 +124,10 @@ struct proto_coord {
     uint64_t ceiling, ceiling_synced, floor;
     uint64_t ceiling_us;        /* when the last one was asked for */
     uint32_t ceiling_span;
-    proto_order_record *orders; /* [order_count], index i + 1; payloads owned */
+    /* Orders 1 .. order_count; those up to order_gone mean nothing any more and are not kept. */
+    proto_order_record *orders; /* [order_count - order_gone], by coord_order_get; payloads owned */
     uint64_t *order_at;         /* the record's number; 0: recovered */
-    uint32_t order_count, order_room, order_synced;
+    uint32_t order_count, order_gone, order_room, order_synced;
     uint64_t input_step;        /* of the last input */
     coord_client *clients;
     uint32_t client_count;
@@ -126,9 +135,13 @@ struct proto_coord {
     uint64_t bound, final_step;
     uint64_t complete;          /* steps below it are computed everywhere */
     bool paused;
+    uint64_t moved_us;          /* when somebody got on last, or had nothing to do */
     uint64_t pace_since_us, pace_base;
     /* snapshots */
     proto_head head;
+    coord_restoring restoring;
+    proto_head restore_to;
+    uint64_t restore_at;        /* its record's number; 0: recovered */
     coord_attempt attempt;
     uint64_t last_attempt;      /* of this generation; open or decided */
     uint64_t snapshot_step;     /* of the last barrier */
@@ -136,6 +149,9 @@ struct proto_coord {
     coord_asked asked[COORD_ASKED_MAX];
     uint32_t asked_count;
     proto_room room;
+    bool hold;
+    uint32_t aborted;           /* attempts, one after the other */
+    uint64_t retry_at_us;       /* no barrier before */
     uint32_t restarts;
     uint64_t failing_us;        /* since when the job is failing; 0: it is not */
     proto_coord_stats stats;
@@ -154,6 +170,8 @@ coord_worker *coord_worker_find(proto_coord *c, uint64_t id);
 coord_worker *coord_member(const proto_coord *c, uint32_t place);
 coord_worker *coord_worker_add(proto_coord *c, uint64_t id);
 bool coord_is_member(const proto_coord *c, uint64_t id);
+void coord_fence(proto_coord *c);          /* end the generation, for a failure */
+void coord_fence_until(proto_coord *c, uint64_t at_us); /* end it; the next one begins then at the earliest */
 void coord_attach_begin(proto_coord *c);
 void coord_members_advance(proto_coord *c);
 void coord_members_tick(proto_coord *c);
@@ -169,7 +187,6 @@ void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
 /* ---- proto_generation.c ---- */
 bool coord_is_usable(const proto_coord *c, const coord_worker *w);
 void coord_recover_generation(proto_coord *c, const proto_record *record);
-void coord_fence(proto_coord *c);          /* end the generation */
 /* Begin the next one, if its workers are there. */
 void coord_generation_try(proto_coord *c);
 
@@ -225,16 +242,22 @@ uint32_t coord_rescale_size(const proto_coord *c);
 bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t count, uint64_t *owners);
 /* A generation was begun or recovered: the rescale that ran has ended with it. */
 void coord_rescale_generation(proto_coord *c);
+void coord_rescale_last(proto_coord *c, uint64_t id, uint32_t size);
 void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *stats);
 void coord_rescale_free(proto_coord *c);
 
 /* ---- proto_history.c ---- */
+/* The order after the first `index`, which must be kept. */
+proto_order_record *coord_order_get(const proto_coord *c, uint32_t index);
+/* So many that mean nothing follow in the log. */
+void coord_orders_skip(proto_coord *c, uint64_t count);
 uint64_t coord_append(proto_coord *c, const proto_record *record);
 void coord_sync(proto_coord *c);
 /* Returns the index. Copies the payload. */
 uint64_t coord_order(proto_coord *c, const proto_order_record *order);
 void coord_order_recover(proto_coord *c, const proto_order_record *order);
 void coord_orders_synced(proto_coord *c);
+void coord_orders_trim(proto_coord *c);
 void coord_orders_send(proto_coord *c);
 /* Orders that may be sent: all synced ones. */
 uint32_t coord_orders_sendable(const proto_coord *c);
@@ -255,6 +278,8 @@ void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t stat
 uint64_t coord_low(const proto_coord *c);
 void coord_grants_advance(proto_coord *c);
 void coord_grants_tick(proto_coord *c);
+/* A generation in which nobody gets on is ended. */
+void coord_stall_tick(proto_coord *c);
 
 /* ---- proto_snapshots.c ---- */
 /* All who took part in the last attempt have given back what they held for it. */
@@ -266,7 +291,16 @@ void coord_snapshots_tick(proto_coord *c);
 void coord_snapshots_advance(proto_coord *c);
 void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg);
 void coord_attempt_abort(proto_coord *c);
+void coord_commit_declined(proto_coord *c, uint64_t attempt);
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok);
 void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number);
+
+/* ---- proto_restore.c ---- */
+void coord_restore_recover(proto_coord *c, const proto_record *record);
+/* Whether a command to restore must be said again later. */
+bool coord_restore_waits(const proto_coord *c);
+uint8_t coord_restore(proto_coord *c, const proto_command *command, proto_head *to);
+/* Goes on with one that was asked for. True: the next generation may begin from the head. */
+bool coord_restore_advance(proto_coord *c);
 
 #endif

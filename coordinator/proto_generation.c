@@ -83,7 +83,8 @@ static void generation_append(proto_coord *c)
     proto_record record = { .kind = PROTO_RECORD_GENERATION, .number = c->generation,
                             .snapshot = c->base_snapshot, .step = c->base_step, .floor = c->floor,
                             .members = { members, 8 * c->member_count },
-                            .owners = { owners, 4 * c->plan->group_count } };
+                            .owners = { owners, 4 * c->plan->group_count },
+                            .size = c->rescale.size, .rescale = c->rescale.last_id };
 
     for (uint32_t i = 0; i < c->member_count; i++)
         proto_put_u64(members + 8 * i, c->members[i]);
@@ -115,6 +116,7 @@ static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t co
     owners_place(c, owners, whole);
     free(owners);
     c->generation++;
+    c->restoring = COORD_RESTORING_NOT;
     c->base_snapshot = c->head.attempt;
     c->base_step = c->head.step;
     c->base_history = coord_history_below(c, c->base_step, c->order_count);
@@ -129,8 +131,8 @@ static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t co
         c->workers[i].installed = c->workers[i].prepared = false;
     for (uint32_t i = 0; i < count; i++)
         coord_member(c, i)->leaving = false;
-    generation_append(c);
     coord_rescale_generation(c);
+    generation_append(c);
     coord_enter(c, COORD_SEALING);
 }
 
@@ -148,11 +150,21 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
     c->base_step = r->step;
     c->base_history = coord_history_below(c, r->step, c->order_count);
     c->floor = r->floor;
+    c->restoring = COORD_RESTORING_NOT;
     coord_rescale_generation(c);
+    coord_rescale_last(c, r->rescale, r->size);
 }
 
-/* End the generation: nothing of it is granted, ordered or committed any more. A commit that is
- * being made is waited for, because the next generation begins from it. */
+/* Nothing of the generation is granted, ordered or committed any more. A commit that is being made is
+ * waited for, because the next generation begins from it. */
+void coord_fence_until(proto_coord *c, uint64_t at_us)
+{
+    c->fence_at_us = at_us;
+    if (!c->attempt.committing)
+        c->attempt = (coord_attempt){ 0 };
+    coord_enter(c, COORD_FENCED);
+}
+
 void coord_fence(proto_coord *c)
 {
     uint32_t doubled = c->restarts < 7 ? c->restarts : 7;
@@ -166,12 +178,10 @@ void coord_fence(proto_coord *c)
     }
     c->restarts++;
     c->stats.restarts++;
-    c->fence_at_us = c->now_us + (c->config.backoff_us << doubled) / 2;
     if (doubled == 0)
-        c->fence_at_us = c->now_us; /* the first time at once */
-    if (!c->attempt.committing)
-        c->attempt = (coord_attempt){ 0 };
-    coord_enter(c, COORD_FENCED);
+        coord_fence_until(c, c->now_us); /* the first time at once */
+    else
+        coord_fence_until(c, c->now_us + (c->config.backoff_us << doubled) / 2);
 }
 
 void coord_generation_try(proto_coord *c)
@@ -179,7 +189,8 @@ void coord_generation_try(proto_coord *c)
     uint64_t chosen[PROTO_MEMBERS_MAX];
     uint32_t count;
 
-    if (c->phase != COORD_FENCED || c->now_us < c->fence_at_us || c->attempt.committing)
+    if (c->phase != COORD_FENCED || c->now_us < c->fence_at_us || c->attempt.committing ||
+        !coord_restore_advance(c))
         return;
     count = members_choose(c, chosen);
     if (count > 0)

@@ -135,3 +135,32 @@ void coord_grants_tick(proto_coord *c)
             w->sent_bound = 0;
     }
 }
+
+/* The member that is farthest behind; null: all have done what is granted. */
+static const coord_worker *member_behind(proto_coord *c)
+{
+    uint64_t end = least(c->bound, c->final_step);
+    const coord_worker *behind = NULL;
+
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        if (w->done < end && (behind == NULL || w->worked < behind->worked))
+            behind = w;
+    }
+    return behind;
+}
+
+void coord_stall_tick(proto_coord *c)
+{
+    const coord_worker *behind = c->phase == COORD_RUNNING ? member_behind(c) : NULL;
+
+    if (behind == NULL)
+        c->moved_us = c->now_us;
+    if (c->config.stall_us == 0 || c->now_us - c->moved_us < c->config.stall_us)
+        return;
+    c->stats.stalls++;
+    c->stats.missing = behind->id;
+    c->moved_us = c->now_us;
+    coord_fence(c);
+}

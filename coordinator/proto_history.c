@@ -21,19 +21,30 @@ void coord_sync(proto_coord *c)
     c->env.sync(c->env.user);
 }
 
+proto_order_record *coord_order_get(const proto_coord *c, uint32_t index)
+{
+    assert(index >= c->order_gone && index < c->order_count);
+    return &c->orders[index - c->order_gone];
+}
+
+static uint64_t order_at(const proto_coord *c, uint32_t index)
+{
+    return c->order_at[index - c->order_gone];
+}
+
 static void order_keep(proto_coord *c, const proto_order_record *order, uint64_t at)
 {
     proto_order_record *kept;
     uint8_t *payload = NULL;
 
-    if (c->order_count == c->order_room) {
+    if (c->order_count - c->order_gone == c->order_room) {
         c->order_room = c->order_room * 2 + 64;
         c->orders = realloc(c->orders, c->order_room * sizeof *c->orders);
         c->order_at = realloc(c->order_at, c->order_room * sizeof *c->order_at);
         assert(c->orders != NULL && c->order_at != NULL);
     }
-    kept = &c->orders[c->order_count];
-    c->order_at[c->order_count++] = at;
+    kept = &c->orders[c->order_count - c->order_gone];
+    c->order_at[c->order_count++ - c->order_gone] = at;
     *kept = *order;
     if (order->payload.size > 0) {
         payload = proto_zero(order->payload.size, 1);
@@ -101,12 +112,58 @@ void coord_order_recover(proto_coord *c, const proto_order_record *order)
                            proto_get_u32(order->payload.data + i + 4));
 }
 
+/* Those before what is kept are not kept either; among them they are void. */
+void coord_orders_skip(proto_coord *c, uint64_t count)
+{
+    proto_order_record order = { .kind = PROTO_ORDER_VOID };
+
+    if (c->order_count == c->order_gone) {
+        c->order_count += (uint32_t)count;
+        c->order_gone = c->order_count;
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        order.index = c->order_count + 1u;
+        order_keep(c, &order, 0);
+    }
+}
+
+static bool order_may_go(const proto_coord *c, const proto_order_record *o)
+{
+    bool tables = o->kind == PROTO_ORDER_OWNERS || o->kind == PROTO_ORDER_MEMBERS;
+
+    return o->kind != PROTO_ORDER_INPUT && (!tables || o->made < c->generation);
+}
+
+/* What may go: applied by all members, and void, or a barrier that is decided. Kept in memory are the last few
+ * thousand, so that a job that takes snapshots for months does not grow. */
+void coord_orders_trim(proto_coord *c)
+{
+    uint32_t end = c->order_synced, gone = 0, kept = c->config.orders_kept;
+
+    if (c->order_count - c->order_gone <= 2 * kept)
+        return;
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        const coord_worker *w = coord_worker_find(c, c->members[i]);
+
+        if (w == NULL) /* a vacant place */
+            continue;
+        end = w->applied < end ? (uint32_t)w->applied : end;
+    }
+    end = end < c->order_count - kept ? end : c->order_count - kept;
+    while (c->order_gone + gone < end && order_may_go(c, &c->orders[gone]))
+        free((void *)(uintptr_t)c->orders[gone++].payload.data);
+    c->order_gone += gone;
+    memmove(c->orders, c->orders + gone, (c->order_count - c->order_gone) * sizeof *c->orders);
+    memmove(c->order_at, c->order_at + gone, (c->order_count - c->order_gone) * sizeof *c->order_at);
+}
+
 void coord_orders_synced(proto_coord *c)
 {
-    while (c->order_synced < c->order_count && c->order_at[c->order_synced] <= c->synced) {
-        const proto_order_record *o = &c->orders[c->order_synced++];
+    while (c->order_synced < c->order_count && order_at(c, c->order_synced) <= c->synced) {
+        const proto_order_record *o = coord_order_get(c, c->order_synced++);
 
-        if (o->kind == PROTO_ORDER_INPUT && c->order_at[c->order_synced - 1] != 0)
+        if (o->kind == PROTO_ORDER_INPUT && order_at(c, c->order_synced - 1) != 0)
             coord_answer(c, o->first, o->second, PROTO_ANSWER_OK, o->index, o->step);
     }
 }
@@ -120,9 +177,12 @@ uint64_t coord_orders_hold(const proto_coord *c)
 {
     uint64_t hold = UINT64_MAX;
 
-    for (uint32_t i = coord_orders_sendable(c); i < c->order_count; i++)
-        if (c->orders[i].step < hold && c->orders[i].made == c->generation)
-            hold = c->orders[i].step;
+    for (uint32_t i = coord_orders_sendable(c); i < c->order_count; i++) {
+        const proto_order_record *o = coord_order_get(c, i);
+
+        if (o->step < hold && o->made == c->generation)
+            hold = o->step;
+    }
     return hold;
 }
 
@@ -131,18 +191,27 @@ uint64_t coord_history_below(const proto_coord *c, uint64_t step, uint64_t most)
 {
     uint64_t index = most;
 
-    for (uint64_t i = most; i > 0; i--)
-        if (c->orders[i - 1].kind == PROTO_ORDER_INPUT && c->orders[i - 1].step >= step)
+    for (uint64_t i = most; i > c->order_gone; i--) {
+        const proto_order_record *o = coord_order_get(c, (uint32_t)i - 1);
+
+        if (o->kind == PROTO_ORDER_INPUT && o->step >= step)
             index = i - 1;
+    }
     return index;
 }
 
 static void orders_send_to(proto_coord *c, coord_worker *w, uint32_t sendable)
 {
     while (w->sent_order < sendable && w->sent_order < w->applied + PROTO_ORDERS_BURST) {
-        const proto_order_record *o = &c->orders[w->sent_order++];
-        proto_msg msg = { .order = { o->index, o->made, o->kind, o->step, o->first, o->second,
-                                     o->payload } };
+        proto_msg msg = { .order = { .index = w->sent_order + 1, .kind = PROTO_ORDER_VOID } };
+
+        if (w->sent_order >= c->order_gone) {
+            const proto_order_record *o = coord_order_get(c, (uint32_t)w->sent_order);
+
+            msg.order = (proto_order){ o->index, o->made, o->kind, o->step, o->first, o->second,
+                                       o->payload };
+        }
+        w->sent_order++;
 
         coord_send(c, w->id, &msg, PROTO_TYPE_order);
     }
@@ -266,7 +335,8 @@ static void command_pause(proto_coord *c, bool paused)
     coord_append(c, &record);
 }
 
-static uint8_t command_do(proto_coord *c, const proto_command *command)
+/* *at: what the answer says. */
+static uint8_t command_do(proto_coord *c, const proto_command *command, proto_head *at)
 {
     switch (command->verb) {
     case PROTO_VERB_PAUSE:
@@ -281,6 +351,8 @@ static uint8_t command_do(proto_coord *c, const proto_command *command)
         return PROTO_ANSWER_OK;
     case PROTO_VERB_MOVE:
         return command_move(c, command->first, command->second);
+    case PROTO_VERB_RESTORE:
+        return coord_restore(c, command, at);
     default:
         return PROTO_ANSWER_REFUSED;
     }
@@ -296,8 +368,23 @@ void coord_clients_synced(proto_coord *c)
         if (client->answer_at == 0 || client->answer_at > c->synced)
             continue;
         client->answer_at = 0;
-        coord_answer(c, client->id, client->command, client->command_status, 0, c->bound);
+        coord_answer(c, client->id, client->command, client->command_status, client->command_index,
+                     client->command_step);
     }
+}
+
+static void command_take(proto_coord *c, coord_client *client, const proto_command *command)
+{
+    proto_head at = { 0, c->bound };
+
+    client->command_status = command_do(c, command, &at);
+    client->command_index = at.attempt;
+    client->command_step = at.step;
+    client->command = command->number;
+    client->answer_at = c->appended;
+    if (client->command_status != PROTO_ANSWER_OK || c->appended == 0)
+        client->answer_at = 1; /* refused: the first sync was long ago */
+    coord_clients_synced(c);
 }
 
 /* A command that arrives late, after its client's next one, does nothing; a repeat is answered. */
@@ -317,14 +404,11 @@ void coord_take_command(proto_coord *c, const proto_msg *msg)
     } else if (command->verb == PROTO_VERB_SNAPSHOT) {
         client->command = number;
         coord_snapshot_ask(c, id, number);
-    } else if (number != client->command) {
-        client->command_status = command_do(c, command);
-        client->command = number;
-        client->answer_at = c->appended;
-        if (client->command_status != PROTO_ANSWER_OK || c->appended == 0)
-            client->answer_at = 1; /* refused: the first sync was long ago */
-        coord_clients_synced(c);
-    } else if (client->answer_at == 0) {
-        coord_answer(c, id, number, client->command_status, 0, c->bound);
+    } else if (number == client->command) {
+        if (client->answer_at == 0)
+            coord_answer(c, id, number, client->command_status, client->command_index,
+                         client->command_step);
+    } else if (command->verb != PROTO_VERB_RESTORE || !coord_restore_waits(c)) {
+        command_take(c, client, command);
     }
 }

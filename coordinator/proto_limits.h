@@ -18,7 +18,8 @@
 #define PROTO_PARKED_MAX     4096u    /* frames of a generation that has not arrived here yet */
 #define PROTO_OWNER_VERSIONS 4u       /* pending owner changes of a key group, the current one too */
 #define PROTO_ORDERS_BURST   64u      /* orders sent at once to a worker that lags behind */
-#define PROTO_ORDERS_MAX     (1u << 24) /* in the history */
+#define PROTO_VOID_MAX       (1u << 20) /* orders between others that mean nothing any more */
+#define PROTO_ORDERS_MAX     (1u << 31) /* in the history */
 #define PROTO_RETRIES_MAX    100u     /* of one task */
 
 #endif

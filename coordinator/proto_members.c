@@ -89,7 +89,7 @@ static void attach_bound(proto_coord *c)
         const coord_worker *w = coord_member(c, i);
 
         if (w == NULL || !w->installed ||
-            (c->since[i] != 0 && w->bound <= c->orders[c->since[i] - 1].step))
+            (c->since[i] != 0 && w->bound <= coord_order_get(c, (uint32_t)c->since[i] - 1)->step))
             continue;
         if (MUTANT(c, minattach) ? first || w->bound < c->bound : w->bound > c->bound)
             c->bound = w->bound;
@@ -242,6 +242,8 @@ void coord_take_status(proto_coord *c, coord_worker *w, const proto_msg *msg)
 
     if (c->phase != COORD_RUNNING || place == PROTO_NONE || (c->since[place] != 0 && !w->installed))
         return;
+    if (s->worked > w->worked || s->done > w->done)
+        c->moved_us = c->now_us;
     w->bound = s->bound > w->bound ? s->bound : w->bound;
     w->applied = s->applied > w->applied ? s->applied : w->applied;
     w->worked = s->worked > w->worked ? s->worked : w->worked;
@@ -322,7 +324,8 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     if (w == NULL || w->gone)
         return;
     w->gone = true;
-    if (coord_is_member(c, worker) && c->generation > 0 && !coord_drop(c, worker)) {
+    if (coord_is_member(c, worker) && c->generation > 0 && c->phase != COORD_ENDED &&
+        !coord_drop(c, worker)) {
         c->stats.missing = worker;
         coord_fence(c);
     }

@@ -68,7 +68,7 @@ typedef struct proto_msg {
 /* Why bytes were refused; counted by reason. */
 #define PROTO_REJECTS(X) \
     X(ok) X(short) X(magic) X(version) X(checksum) X(length) X(type) X(field) X(job) X(stale) \
-    X(incarnation) X(range) X(sender) X(repeat) X(gap) X(full)
+    X(incarnation) X(range) X(sender) X(repeat) X(gap) X(full) X(credit)
 typedef enum proto_reject {
 #define PROTO_REJECT_ENUM(name) PROTO_REJECT_##name,
     PROTO_REJECTS(PROTO_REJECT_ENUM)

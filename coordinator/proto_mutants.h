@@ -47,7 +47,9 @@
     X(37, twopending, "a key group changes its owner again while the last change is under way (rule 1)") \
     X(38, keeppart, "a member leaves while a snapshot may still need its part (rule 11)") \
     X(39, partless, "a key group moves at a barrier to a member that has no part in it (rule 12)") \
-    X(40, bothparts, "the old owner captures a key group at the step of its move too (rule 12)")
+    X(40, bothparts, "the old owner captures a key group at the step of its move too (rule 12)") \
+    X(41, headstays, "a return to an older snapshot leaves the head where it was (rule 16)") \
+    X(42, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

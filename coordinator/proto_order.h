@@ -12,6 +12,7 @@ typedef enum proto_order_kind {
     PROTO_ORDER_BARRIER,   /* first: the base snapshot; second: 1 if nothing runs from `step` on */
     PROTO_ORDER_OWNERS,    /* payload: pairs of u32 (key group, member) */
     PROTO_ORDER_MEMBERS,   /* payload: pairs of u32 place, u64 worker; 0: the place becomes vacant */
+    PROTO_ORDER_VOID,      /* an input that a return to an older snapshot has dropped; never in a log */
 } proto_order_kind;
 
 #define PROTO_OWNERS_PAIR  8u  /* bytes in the payload */

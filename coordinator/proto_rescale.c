@@ -432,6 +432,15 @@ void coord_rescale_generation(proto_coord *c)
     rescale_close(c, done ? PROTO_RESCALE_DONE : PROTO_RESCALE_VOIDED);
 }
 
+/* What a generation's record says of those before it, which may have gone from the log. */
+void coord_rescale_last(proto_coord *c, uint64_t id, uint32_t size)
+{
+    c->rescale.last_id = id;
+    c->rescale.size = size;
+    if (size > 0)
+        c->config.member_min = c->config.member_max = size;
+}
+
 /* ---- the command ---- */
 
 proto_answer_status proto_coord_rescale_abort(proto_coord *c, uint64_t now_us, const char **why)

@@ -44,6 +44,8 @@ void coord_attempt_abort(proto_coord *c)
     if (c->attempt.index == 0 || c->attempt.committing)
         return;
     c->stats.aborts++;
+    c->retry_at_us = c->now_us + (c->config.retry_us << (c->aborted < 4 ? c->aborted : 4));
+    c->aborted++;
     attempt_decided(c);
 }
 
@@ -71,9 +73,12 @@ void coord_snapshots_recover(proto_coord *c)
 {
     const proto_order_record *last = NULL;
 
-    for (uint32_t i = c->order_count; i > 0 && last == NULL; i--)
-        if (c->orders[i - 1].kind == PROTO_ORDER_BARRIER && c->orders[i - 1].made == c->generation)
-            last = &c->orders[i - 1];
+    for (uint32_t i = c->order_count; i > c->order_gone && last == NULL; i--) {
+        const proto_order_record *o = coord_order_get(c, i - 1);
+
+        if (o->kind == PROTO_ORDER_BARRIER && o->made == c->generation)
+            last = o;
+    }
     if (last == NULL)
         return;
     c->last_attempt = last->index;
@@ -134,6 +139,8 @@ static void barrier_advance(proto_coord *c)
         }
         return;
     }
+    if (c->hold || c->now_us < c->retry_at_us)
+        return;
     due = (due || c->asked_count > 0) && c->room != PROTO_ROOM_NO_ORDERS;
     if (c->bound >= c->final_step)
         barrier_order(c, c->final_step, true);
@@ -165,6 +172,15 @@ static void commit_advance(proto_coord *c)
     c->env.commit(c->env.user, &commit);
 }
 
+static void attempt_late(proto_coord *c)
+{
+    c->stats.late++;
+    for (uint32_t i = c->member_count; i > 0; i--)
+        if (!coord_worker_find(c, c->members[i - 1])->prepared)
+            c->stats.late_worker = c->members[i - 1];
+    coord_attempt_abort(c);
+}
+
 void coord_snapshots_advance(proto_coord *c)
 {
     if (c->phase != COORD_RUNNING)
@@ -172,8 +188,8 @@ void coord_snapshots_advance(proto_coord *c)
     commit_advance(c);
     if (c->attempt.index != 0 && c->bound <= c->attempt.step) /* not yet where the barrier is */
         c->attempt.deadline_us = c->now_us + c->config.attempt_us;
-    if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us)
-        coord_attempt_abort(c);
+    if (c->attempt.index != 0 && c->now_us >= c->attempt.deadline_us && !c->attempt.committing)
+        attempt_late(c);
     barrier_advance(c);
 }
 
@@ -223,6 +239,18 @@ static void asked_answer(proto_coord *c)
     c->asked_count = left;
 }
 
+/* A generation that has ended meanwhile has waited for it. */
+void coord_commit_declined(proto_coord *c, uint64_t attempt)
+{
+    if (attempt != c->attempt.index || !c->attempt.committing)
+        return;
+    c->attempt.committing = false;
+    if (c->phase == COORD_RUNNING)
+        coord_attempt_abort(c);
+    else
+        c->attempt = (coord_attempt){ 0 };
+}
+
 /* A commit that failed may have been made: the process ends, and the head is read again. */
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
 {
@@ -236,9 +264,11 @@ void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok)
     }
     c->head = (proto_head){ attempt, c->attempt.step };
     c->stats.commits++;
+    c->aborted = 0;
     c->restarts = 0;
     attempt_decided(c);
     asked_answer(c);
+    coord_orders_trim(c);
     if (final)
         coord_finish(c, c->ending == PROTO_END_NOT ? PROTO_END_DONE : c->ending);
 }

@@ -460,6 +460,11 @@ void proto_worker_free(proto_worker **worker)
     free(w);
 }
 
+uint64_t proto_worker_member(const proto_worker *w, uint32_t place)
+{
+    return w->phase == WORKER_RUNNING && place < w->member_count ? w->members[place] : 0;
+}
+
 void proto_worker_stats_get(const proto_worker *w, proto_worker_stats *stats)
 {
     *stats = w->stats;

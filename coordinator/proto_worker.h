@@ -136,6 +136,8 @@ void proto_worker_sink_opened(proto_worker *worker, uint64_t now_us, uint64_t ge
                               uint32_t group, uint64_t holder);
 void proto_worker_sinks_synced(proto_worker *worker, uint64_t now_us, uint64_t attempt, bool ok);
 
+/* The member at a place; 0: there is none. */
+uint64_t proto_worker_member(const proto_worker *worker, uint32_t place);
 void proto_worker_stats_get(const proto_worker *worker, proto_worker_stats *stats);
 /* Put one more output into a task that runs. Takes the batch. */
 void proto_task_put(proto_task *task, uint32_t edge, uint32_t dst, proto_batch *batch);

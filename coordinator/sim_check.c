@@ -28,7 +28,7 @@ void sim_check_init(sim_world *w)
     uint64_t steps = w->job.plan.step_count + 1;
     uint32_t groups = w->job.groups + 1;
 
-    w->seen = proto_zero(steps * groups, sizeof *w->seen);
+    w->seen[w->line_count++] = proto_zero(steps * groups, sizeof *w->seen[0]);
     w->ran = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_STAGES * groups, 1);
     w->rows_out = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_EDGES, sizeof *w->rows_out);
     w->rows_in = proto_zero(SIM_GENERATIONS_MAX * steps * CHECK_EDGES, sizeof *w->rows_in);
@@ -36,11 +36,70 @@ void sim_check_init(sim_world *w)
 
 void sim_check_fini(sim_world *w)
 {
-    free(w->seen);
+    for (uint32_t i = 0; i < w->line_count; i++)
+        free(w->seen[i]);
     free(w->ran);
     free(w->rows_out);
     free(w->rows_in);
 }
+
+/* ---- lines ---- */
+
+uint64_t *sim_check_line(sim_world *w, uint64_t generation)
+{
+    return w->seen[generation < SIM_GENERATIONS_MAX ? w->line_of[generation] : 0];
+}
+
+/* A line of its own begins with what the last one had up to a step. */
+static void line_begin(sim_world *w, const proto_record *generation, uint64_t step)
+{
+    uint64_t steps = w->job.plan.step_count + 1;
+    uint32_t groups = w->job.groups + 1, line = w->line_count;
+    const uint64_t *old = w->seen[w->line_of[generation->number]];
+
+    if (line == SIM_LINES_MAX) {
+        sim_violate(w, "too many returns");
+        return;
+    }
+    w->seen[w->line_count++] = proto_zero(steps * groups, sizeof *w->seen[0]);
+    for (uint64_t i = 0; i < (step + 1) * w->job.groups; i++)
+        w->seen[line][i] = old[i];
+    w->line_of[generation->number] = line;
+    w->cut_generation = generation->number;
+    w->cut_size = step * 16 * w->job.groups;
+}
+
+/* Rule 16: it begins from what was returned to last, or from what was committed after that. */
+void sim_check_generation(sim_world *w, const proto_record *record)
+{
+    const proto_record *restore = NULL;
+    uint64_t orders = 0, newest = 0, generation = 0, dropped = UINT64_MAX; /* dropped: from this step on */
+
+    for (uint32_t i = 0; i + 1 < w->log_count; i++) {
+        const proto_record *r = &w->log[i];
+
+        orders += r->kind == PROTO_RECORD_ORDER ? 1 : r->kind == PROTO_RECORD_SKIP ? r->number : 0;
+        if (r->kind == PROTO_RECORD_RESTORE) {
+            restore = r;
+            newest = orders;
+            if (r->number == 0 && r->step < dropped)
+                dropped = r->step;
+        } else if (r->kind == PROTO_RECORD_GENERATION) {
+            generation = r->number;
+            dropped = UINT64_MAX;
+        }
+    }
+    if (record->number >= SIM_GENERATIONS_MAX)
+        return;
+    w->line_of[record->number] = w->line_of[generation];
+    if (restore != NULL && record->snapshot != restore->snapshot && record->snapshot <= newest)
+        sim_violate(w, "generation %" PRIu64 " begins from snapshot %" PRIu64 ", which the return to %"
+                    PRIu64 " has dropped", record->number, record->snapshot, restore->snapshot);
+    else if (dropped != UINT64_MAX)
+        line_begin(w, record, dropped);
+}
+
+/* ---- tasks ---- */
 
 static void check_rows(sim_world *w, const proto_task *t)
 {
@@ -59,7 +118,7 @@ void sim_check_task(sim_world *w, const sim_process *p, const proto_task *t)
 {
     uint64_t steps = w->job.plan.step_count + 1;
     uint32_t groups = w->job.groups + 1;
-    uint64_t *seen = &w->seen[(t->step + 1) * w->job.groups + t->group];
+    uint64_t *seen = &sim_check_line(w, t->generation)[(t->step + 1) * w->job.groups + t->group];
     uint8_t *ran;
 
     if (t->generation >= SIM_GENERATIONS_MAX) {
@@ -99,10 +158,17 @@ void sim_check_worker(sim_world *w, const sim_process *p)
 
 static uint32_t end_inputs(sim_world *w, sim_input *inputs)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, left;
 
     for (uint32_t i = 0; i < w->log_synced; i++) {
         const proto_order_record *o = &w->log[i].order;
+
+        left = 0;
+        for (uint32_t k = 0; w->log[i].kind == PROTO_RECORD_RESTORE && k < count; k++)
+            if (w->log[i].number != 0 || inputs[k].step < w->log[i].step)
+                inputs[left++] = inputs[k];
+        if (w->log[i].kind == PROTO_RECORD_RESTORE)
+            count = left;
 
         if (w->log[i].kind == PROTO_RECORD_ORDER && o->kind == PROTO_ORDER_INPUT)
             inputs[count++] =
@@ -151,7 +217,8 @@ static void end_compare(sim_world *w, uint64_t steps, const uint64_t *values, co
 
     for (uint64_t s = 1; s <= steps; s++)
         for (uint32_t g = 0; g < w->job.groups; g++)
-            if (w->seen[s * w->job.groups + g] != values[s * w->job.groups + g])
+            if (sim_check_line(w, w->result->generations)[s * w->job.groups + g] !=
+                values[s * w->job.groups + g])
                 sim_violate(w, "key group %u at step %" PRIu64 " differs from the reference", g, s);
     if (w->file_size < size || memcmp(w->file, file, size) != 0)
         sim_violate(w, "the sink's file differs from the reference");

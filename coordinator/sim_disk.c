@@ -1,5 +1,6 @@
 /* The virtual disks: the coordinator's log, the store of snapshots, the sink's file. A crash loses
  * or keeps any prefix of what was not synced. */
+#include "coordinator/proto_log.h"
 #include "coordinator/sim_world.h"
 
 #include <assert.h>
@@ -46,6 +47,8 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
     r->owners = bytes_copy(record->owners);
     r->moves = bytes_copy(record->moves);
     r->order.payload = bytes_copy(record->order.payload);
+    if (record->kind == PROTO_RECORD_GENERATION)
+        sim_check_generation(w, record);
 }
 
 /* The torn tail: records that were not synced are kept up to some point, and lost behind it. */
@@ -60,8 +63,29 @@ void sim_log_crash(sim_world *w)
     w->log_synced = w->log_count;
 }
 
+/* A log that is copied without what means nothing any more. All of it is synced. */
+static void log_compact(sim_world *w)
+{
+    bool *dead = proto_zero(w->log_count + 1, sizeof *dead);
+    proto_record *kept = proto_zero(w->log_count + 1, sizeof *kept);
+    uint32_t count;
+
+    proto_log_mark(w->log, w->log_count, dead);
+    count = proto_log_copy(w->log, w->log_count, dead, kept);
+    for (uint32_t i = 0; i < w->log_count; i++)
+        if (dead[i])
+            record_free(&w->log[i]);
+    free(dead);
+    free(w->log);
+    w->log = kept;
+    w->log_room = w->log_count + 1;
+    w->log_count = w->log_synced = count;
+}
+
 void sim_log_recover(sim_world *w, sim_process *p)
 {
+    if (w->log_count % 3 == 0)
+        log_compact(w);
     p->log_base = w->log_count;
     for (uint32_t i = 0; i < w->log_count; i++)
         proto_coord_recover(p->coord, &w->log[i]);
@@ -165,7 +189,7 @@ static void commit_check(sim_world *w, const sim_snapshot *s)
             sim_violate(w, "snapshot %" PRIu64 " has its sink at another step", s->attempt);
         else if (g < w->job.groups && s->step > 0 &&
                  (!sim_job_intact(&w->job, b) ||
-                  w->seen[s->step * w->job.groups + g] != sim_job_value(b)))
+                  sim_check_line(w, s->generation)[s->step * w->job.groups + g] != sim_job_value(b)))
             sim_violate(w, "snapshot %" PRIu64 ": key group %u is not what entered step %" PRIu64,
                         s->attempt, g, s->step);
     }
@@ -179,10 +203,23 @@ void sim_commit_land(sim_world *w, const sim_snapshot *snapshot)
         w->snapshots = realloc(w->snapshots, w->snapshot_room * sizeof *w->snapshots);
         assert(w->snapshots != NULL);
     }
-    w->snapshots[w->snapshot_count++] = *snapshot;
-    if (snapshot->attempt <= w->head.attempt)
+    w->snapshots[w->snapshot_count] = *snapshot;
+    w->snapshots[w->snapshot_count].parent = w->head.attempt;
+    if (w->snapshot_count > 0 && snapshot->attempt <= w->snapshots[w->snapshot_count - 1].attempt)
         sim_violate(w, "commit %" PRIu64 " after %" PRIu64, snapshot->attempt, w->head.attempt);
+    w->snapshot_count++;
     w->head = (proto_head){ snapshot->attempt, snapshot->step };
+}
+
+bool sim_snapshot_find(const sim_world *w, uint64_t attempt, proto_head *head)
+{
+    const sim_snapshot *s = snapshot_find(w, w->head.attempt);
+
+    while (s != NULL && attempt != 0 && s->attempt != attempt)
+        s = snapshot_find(w, s->parent);
+    if (s != NULL)
+        *head = (proto_head){ s->attempt, s->step };
+    return s != NULL;
 }
 
 void sim_commit_settle(sim_world *w, uint32_t process)
@@ -198,12 +235,22 @@ void sim_commit_settle(sim_world *w, uint32_t process)
 
 /* ---- the sink's file ---- */
 
+/* Without the inputs that were dropped other bytes follow. */
+static void file_cut(sim_world *w)
+{
+    w->file_size = w->file_size < w->cut_size ? w->file_size : w->cut_size;
+    w->file_synced = w->file_synced < w->cut_size ? w->file_synced : w->cut_size;
+    w->cut_generation = 0;
+}
+
 uint64_t sim_file_open(sim_world *w, const sim_process *p, uint64_t generation)
 {
     if (w->file_holder != 0 && w->file_holder != p->id &&
         !proto_mutant_on(w->options.mutants, PROTO_MUTANT_nolock))
         return w->file_holder;
     w->file_holder = p->id;
+    if (w->cut_generation != 0 && generation >= w->cut_generation)
+        file_cut(w);
     if (generation > w->file_generation)
         w->file_generation = generation;
     return 0;

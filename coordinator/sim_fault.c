@@ -246,6 +246,11 @@ static void client_command(sim_world *w, sim_client *c)
         c->left = c->left == 0 ? 1 : c->left;
     } else if (what < 98) {
         m->verb = PROTO_VERB_DRAIN;
+    } else {
+        m->verb = PROTO_VERB_RESTORE;
+        m->second = c->number % 2;
+        if (w->snapshot_count > 0 && c->number % 3 != 0)
+            m->first = w->snapshots[sim_mix(w->rng.state) % w->snapshot_count].attempt;
     }
 }
 

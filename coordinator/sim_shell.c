@@ -141,11 +141,26 @@ static void shell_commit(void *user, const proto_commit *commit)
     sim_snapshot *s = proto_zero(1, sizeof *s);
     sim_event e = { .kind = SIM_COMMIT, .process = (uint32_t)(p->id - 1), .data = s };
 
-    *s = (sim_snapshot){ commit->attempt, commit->step, commit->member_count, { 0 } };
+    *s = (sim_snapshot){ .attempt = commit->attempt, .step = commit->step,
+                         .member_count = commit->member_count, .generation = commit->generation };
     for (uint32_t i = 0; i < commit->member_count && i < SIM_MEMBERS_MAX; i++)
         s->members[i] = commit->members[i];
     e.a = commit->attempt;
     sim_push(p->world, &e, shell_disk_delay(p->world));
+}
+
+static bool shell_find(void *user, uint64_t snapshot, proto_head *head)
+{
+    sim_process *p = user;
+
+    return sim_snapshot_find(p->world, snapshot, head);
+}
+
+static void shell_restore(void *user, uint64_t snapshot)
+{
+    sim_process *p = user;
+
+    shell_later(p, SIM_RESTORE, snapshot, 0, shell_disk_delay(p->world));
 }
 
 static void shell_kill(void *user, uint64_t process)
@@ -166,8 +181,8 @@ static void shell_coord_stop(void *user)
 void sim_coord_start(sim_world *w)
 {
     sim_process *p = sim_process_new(w, SIM_COORD, 0, 0);
-    proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_kill,
-                            shell_coord_stop };
+    proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_find,
+                            shell_restore, shell_kill, shell_coord_stop };
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
         .job = SIM_JOB_ID, .member_min = 1, .member_max = w->config.member_max,
@@ -175,7 +190,10 @@ void sim_coord_start(sim_world *w)
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
-        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .mutants = w->options.mutants,
+        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
+        .orders_kept = w->options.seed % 2 == 0 ? 1 : 1000,
+        .stall_us = w->options.stall ? 400000 : 0,
+        .mutants = w->options.mutants,
     };
 
     if (p == NULL)
@@ -248,11 +266,27 @@ static void shell_commit_end(sim_world *w, sim_process *p, sim_event *e)
 {
     bool ok = !p->revoked && !sim_chance(&w->rng, w->config.disk_fails);
 
+    if (!ok && !p->revoked && e->a % 2 == 0) { /* a full disk: it was not begun */
+        free(e->data);
+        proto_coord_declined(p->coord, sim_local(p), e->a);
+        return;
+    }
     if (!p->revoked && (ok || sim_chance(&w->rng, 500000))) /* a failed commit may have landed */
         sim_commit_land(w, e->data);
     free(e->data);
     if (!w->result->violated)
         proto_coord_committed(p->coord, sim_local(p), e->a, ok);
+}
+
+/* One that failed may have been made. */
+static void shell_restore_end(sim_world *w, sim_process *p, sim_event *e)
+{
+    bool ok = !p->revoked && !sim_chance(&w->rng, w->config.disk_fails);
+    proto_head head;
+
+    if (!p->revoked && (ok || sim_chance(&w->rng, 500000)) && sim_snapshot_find(w, e->a, &head))
+        w->head = head;
+    proto_coord_restored(p->coord, sim_local(p), e->a, ok);
 }
 
 void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
@@ -293,6 +327,9 @@ void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
     case SIM_RESCALE:
         if (p->role == SIM_COORD)
             sim_rescale_wish(w, p, (sim_wish)e->a);
+        break;
+    case SIM_RESTORE:
+        shell_restore_end(w, p, e);
         break;
     case SIM_LINKED:
         if (p->role == SIM_WORKER)

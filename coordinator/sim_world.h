@@ -16,12 +16,14 @@
 #define SIM_PROCESSES_MAX   512u /* of one schedule, the dead ones too */
 #define SIM_GENERATIONS_MAX 128u
 #define SIM_MEMBERS_MAX     16u  /* of one commit; who died may still be counted */
+#define SIM_LINES_MAX       128u
 #define SIM_TEXT_MAX        256u
 
 typedef struct sim_options {
     uint64_t seed;
     uint64_t mutants;
     bool faults;   /* false: a kind world */
+    bool stall;    /* a generation that stands still is ended: what a mutant breaks may heal */
     void *log;     /* FILE * for every event; null: none */
 } sim_options;
 
@@ -47,6 +49,7 @@ typedef enum sim_kind {
     SIM_SINK_SYNC,
     SIM_SYNC,       /* the coordinator's log */
     SIM_COMMIT,
+    SIM_RESTORE,    /* the store's head is moved */
     SIM_KILLED,
     SIM_GONE,       /* the coordinator hears of a dead worker */
     SIM_LINKED,
@@ -99,6 +102,7 @@ typedef struct sim_part {
 
 typedef struct sim_snapshot {
     uint64_t attempt, step, member_count;
+    uint64_t generation, parent;
     uint64_t members[SIM_MEMBERS_MAX];
 } sim_snapshot;
 
@@ -171,6 +175,7 @@ struct sim_world {
     uint8_t *file;
     uint64_t file_size, file_synced, file_seen;
     uint64_t file_holder, file_generation; /* the lock; the newest generation that opened it */
+    uint64_t cut_generation, cut_size;     /* the first sink of that generation cuts the file; 0: none */
     bool power_lost;
     /* faults */
     uint32_t faults_left;
@@ -179,7 +184,10 @@ struct sim_world {
     sim_acked *acked;
     uint32_t acked_count, acked_room;
     /* checkers */
-    uint64_t *seen;        /* [(step) * groups + group]: the first value; 0: none */
+    /* A return that drops inputs begins a line of values of its own. */
+    uint64_t *seen[SIM_LINES_MAX]; /* [(step) * groups + group]: the first value; 0: none */
+    uint32_t line_count;
+    uint32_t line_of[SIM_GENERATIONS_MAX];
     uint8_t *ran;          /* [generation][step][stage][group] */
     uint32_t *rows_out, *rows_in; /* [generation][step][edge] */
     bool done;
@@ -218,6 +226,8 @@ proto_batch *sim_store_load(sim_world *w, uint64_t snapshot, uint32_t group);
 /* A commit under way when its process dies, or loses the disk, was made or was not. */
 void sim_commit_settle(sim_world *w, uint32_t process);
 void sim_commit_land(sim_world *w, const sim_snapshot *snapshot);
+/* A snapshot of the head's line; 0: the head. */
+bool sim_snapshot_find(const sim_world *w, uint64_t attempt, proto_head *head);
 void sim_file_write(sim_world *w, const sim_process *p, uint64_t generation, uint64_t offset,
                     const proto_batch *bytes);
 uint64_t sim_file_open(sim_world *w, const sim_process *p, uint64_t generation);
@@ -249,6 +259,10 @@ __attribute__((format(printf, 2, 3))) void sim_violate(sim_world *w, const char 
 void sim_check_init(sim_world *w);
 void sim_check_fini(sim_world *w);
 void sim_check_task(sim_world *w, const sim_process *p, const proto_task *task);
+/* What the values of a generation are compared with. */
+uint64_t *sim_check_line(sim_world *w, uint64_t generation);
+/* A generation is in the log: that it begins in the line of the last return; its line of values. */
+void sim_check_generation(sim_world *w, const proto_record *record);
 void sim_check_worker(sim_world *w, const sim_process *p);
 /* At the end: everything against the reference. */
 void sim_check_end(sim_world *w);

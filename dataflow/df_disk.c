@@ -128,6 +128,11 @@ df_status df_disk_rename(df_disk *disk, const char *from, const char *to, df_err
     return disk_result(disk, disk->calls->rename(disk, from, to), "rename", from, err);
 }
 
+df_status df_disk_room(df_disk *disk, const char *path, uint64_t *size, df_error *err)
+{
+    return disk_result(disk, disk->calls->room(disk, path, size), "measure the room of", path, err);
+}
+
 df_status df_disk_remove(df_disk *disk, const char *path, df_error *err)
 {
     return disk_result(disk, disk->calls->remove(disk, path), "remove", path, err);

@@ -47,6 +47,7 @@ typedef struct df_disk_calls {
     df_status (*remove)(df_disk *disk, const char *path);
     df_status (*list)(df_disk *disk, const char *path,
                       void (*each)(void *user, const char *name), void *user);
+    df_status (*room)(df_disk *disk, const char *path, uint64_t *size);
 } df_disk_calls;
 
 /* An implementation's own disk begins with this; `reason` says what the last failed call met
@@ -92,6 +93,9 @@ df_status df_disk_make_folder(df_disk *disk, const char *path, df_error *err) DF
 df_status df_disk_rename(df_disk *disk, const char *from, const char *to, df_error *err)
     DF_MUST_CHECK;
 df_status df_disk_remove(df_disk *disk, const char *path, df_error *err) DF_MUST_CHECK;
+
+/* Bytes that can still be written where the folder lies. */
+df_status df_disk_room(df_disk *disk, const char *path, uint64_t *size, df_error *err) DF_MUST_CHECK;
 
 /* The names in a folder, without "." and "..", ascending by byte. */
 typedef struct df_names {

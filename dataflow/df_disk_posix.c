@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define POSIX_REQUEST_MAX (1u << 30) /* one system call's; Linux takes no more than 2^31 - 4096 */
@@ -208,6 +209,16 @@ static df_status posix_list(df_disk *disk, const char *path,
     return s;
 }
 
+static df_status posix_room(df_disk *disk, const char *path, uint64_t *size)
+{
+    struct statvfs info;
+
+    if (statvfs(path, &info) != 0)
+        return posix_fail(disk);
+    *size = (uint64_t)info.f_bavail * info.f_frsize;
+    return DF_OK;
+}
+
 static const df_disk_calls posix_calls = {
     .open = posix_open,
     .close = posix_close,
@@ -222,6 +233,7 @@ static const df_disk_calls posix_calls = {
     .rename = posix_rename,
     .remove = posix_remove,
     .list = posix_list,
+    .room = posix_room,
 };
 
 void df_disk_posix_init(df_disk *disk)

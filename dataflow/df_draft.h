@@ -115,6 +115,7 @@ typedef struct df_policy {
     uint32_t fault_retries;        /* 1 .. 100 */
     df_placement placement;
     df_scaling scaling;
+    double fault_stall_seconds;    /* 0 .. 86400; 0: never */
 } df_policy;
 
 typedef struct df_draft_worker {

@@ -27,6 +27,7 @@
 #define DF_FAILPOINTS(X)                                                                           \
     X(history_make, 1, "one copy of a new history is there, the other is not")                    \
     X(history_copy, 1, "a change of the history is durable in its first copy")                    \
+    X(history_replace, 1, "one copy of a shorter history has its name, the other has not")        \
     X(log_append, 1, "before records are appended to the log")                                    \
     X(log_append_synced, 1, "records are durable and have not been told")                         \
     X(log_generation, 1, "the record of a generation is durable and has not been told")           \
@@ -42,6 +43,8 @@
     X(commit_made, 1, "a snapshot is committed, before older ones are removed")                   \
     X(retain_collect, 1, "manifests of old snapshots are gone, their parts are not")              \
     X(commit_retained, 0, "a snapshot is committed, nobody has been told")                        \
+    X(restore_begun, 1, "a return to an older snapshot is in the log, the head is where it was")  \
+    X(restore_made, 1, "the head is an older snapshot, no generation has begun from it")          \
     X(commit_told, 0, "members are being told that a snapshot was committed")                     \
     X(worker_assign, 0, "a worker hears of its job")                                              \
     X(install_begin, 0, "a member begins to install a generation")                                \

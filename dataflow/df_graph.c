@@ -331,6 +331,7 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     pthread_mutex_init(&g->fail_lock, NULL);
     pthread_mutex_init(&g->kept_lock, NULL);
     pthread_mutex_init(&g->sleep_lock, NULL);
+    atomic_store(&g->parked_due, NO_TICK);
     pthread_cond_init(&g->sleep_cond, NULL);
     whole->arena = df_arena_new();
     status = whole->arena == NULL ? df_fail(err, DF_ENOMEM, "graph: out of memory")
@@ -359,6 +360,7 @@ void df_graph_free(df_graph **graph)
     if (g == NULL)
         return;
     graph_threads_stop(g);
+    graph_parked_free(g);
     /* Who wants to know whether the files are whole has called it before. */
     if (g->vertices != NULL && df_graph_finish(g, NULL) != DF_OK)
         g->have_fingerprint = false;

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define NO_TICK UINT64_MAX
 
@@ -174,6 +175,15 @@ typedef struct graph_capture {
 } graph_capture;
 
 
+/* A task whose vertex failed for a reason that may pass, until it goes on with that vertex (df_retry.c). */
+typedef struct graph_parked {
+    struct graph_parked *next;
+    uint64_t due_ns;
+    uint32_t stage, key_group, slot;
+    uint32_t at, tries;   /* the vertex's place in the stage; how often it has failed */
+    df_batch *local[];    /* [streams]: what the vertices before it have made */
+} graph_parked;
+
 struct df_graph {
     const df_plan *plan;
     df_graph_options options;
@@ -233,6 +243,8 @@ struct df_graph {
     graph_failure failure;
     bool failed;                /* a run has reported it */
 
+    graph_parked *parked;          /* ascending by due_ns; under sleep_lock */
+    _Atomic uint64_t parked_due;   /* of the first; NO_TICK: none is parked */
     _Atomic bool finished, stopping;
     _Atomic uint32_t sleepers;
     pthread_mutex_t sleep_lock;
@@ -265,8 +277,10 @@ void graph_threads_stop(df_graph *graph);
 
 /* ---- df_task.c ---- */
 /* Run one stage for one key group at one tick: read inputs, run the vertices, hand on the results.
- * An error is noted in the graph. */
-void graph_task_run(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32_t slot);
+ * An error is noted in the graph. `parked`, taken: go on with that task; null: from the start. False: it was
+ * parked, and is not complete. */
+bool graph_task_run(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32_t slot,
+                    graph_parked *parked);
 void *graph_scratch_get(graph_thread *thread, size_t size);
 /* What was got is no longer needed. */
 void graph_scratch_reset(graph_thread *thread);
@@ -330,6 +344,17 @@ void graph_unit_ran(graph_thread *thread, uint32_t stage, uint32_t key_group, ui
                     uint64_t nanoseconds);
 /* So many rows of a state are in a key group. */
 void graph_unit_holds(df_graph *graph, uint32_t state, uint32_t key_group, uint32_t rows);
+
+/* ---- df_retry.c ---- */
+uint64_t graph_now_ns(void);
+/* Put the running task aside; false: memory is out. Another thread is woken to wait for it. */
+bool graph_park(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32_t slot, uint32_t at,
+                uint32_t tries);
+/* One that is due; null: none is. It is the caller's. */
+graph_parked *graph_unpark(df_graph *graph);
+/* Until when a thread may sleep, on the clock of pthread_cond_timedwait. False: for ever. Under sleep_lock. */
+bool graph_parked_until(const df_graph *graph, struct timespec *until);
+void graph_parked_free(df_graph *graph);
 
 /* ---- df_parcel.c ---- */
 bool graph_parcel_setup(df_graph *graph, df_arena *arena);

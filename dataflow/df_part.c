@@ -213,3 +213,22 @@ void df_graph_progress(df_graph *g, df_progress *progress)
     progress_failure(g, progress);
     pthread_mutex_unlock(&g->lock);
 }
+
+void df_graph_waits(const df_graph *g, df_waits *w)
+{
+    const df_plan *p = g->plan;
+
+    *w = (df_waits){ .tick = atomic_load(&g->done) };
+    for (uint32_t e = 0; e < p->edge_count; e++) {
+        if (w->remote && p->edges[e].to >= p->edges[w->edge].to)
+            continue;
+        for (uint32_t k = 0; k < g->edges[e].from_groups; k++)
+            if (df_graph_awaits(g, e, w->tick, k)) {
+                w->remote = true;
+                w->edge = e;
+                w->key_group = k;
+                w->member = df_part_owner(p, &g->part, p->edges[e].from, k);
+                break;
+            }
+    }
+}

@@ -123,6 +123,15 @@ typedef struct df_unit_cost {
 
 /* units[key_groups]. Any thread. */
 void df_graph_unit_costs(const df_graph *graph, df_unit_cost *units);
+/* What the lowest unfinished tick waits for, for people. */
+typedef struct df_waits {
+    uint64_t tick;
+    bool remote;                /* for another member's key group; else for own tasks */
+    uint32_t edge;              /* of the plan; its reader is the first stage that waits */
+    uint32_t key_group, member; /* whose rows have not come */
+} df_waits;
+
+void df_graph_waits(const df_graph *graph, df_waits *waits);
 
 /* ---- snapshots ---- */
 

@@ -63,6 +63,7 @@ static bool work_somewhere(const df_graph *g)
 static void sleep_until_work(graph_thread *t)
 {
     df_graph *g = t->graph;
+    struct timespec until;
     uint64_t wakes;
 
     pthread_mutex_lock(&g->sleep_lock);
@@ -71,7 +72,10 @@ static void sleep_until_work(graph_thread *t)
     wakes = g->wakes;
     graph_count(&t->sleeps, 1);
     while (!work_somewhere(g) && !atomic_load(&g->finished) && wakes == g->wakes)
-        pthread_cond_wait(&g->sleep_cond, &g->sleep_lock);
+        if (!graph_parked_until(g, &until))
+            pthread_cond_wait(&g->sleep_cond, &g->sleep_lock);
+        else if (pthread_cond_timedwait(&g->sleep_cond, &g->sleep_lock, &until) != 0)
+            break; /* one is due */
     atomic_fetch_sub_explicit(&g->sleepers, 1, memory_order_relaxed);
     pthread_mutex_unlock(&g->sleep_lock);
 }
@@ -454,7 +458,18 @@ static void run_item(graph_thread *t, uint64_t item)
     uint32_t stage = (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
     uint32_t slot = (uint32_t)(item >> (TASK_GROUP_BITS + TASK_STAGE_BITS));
 
-    graph_task_run(t, stage, group, slot);
+    if (!graph_task_run(t, stage, group, slot, NULL))
+        return;
+    graph_count(&t->tasks, 1);
+    complete(t, stage, group, slot);
+}
+
+static void run_parked(graph_thread *t, graph_parked *p)
+{
+    uint32_t stage = p->stage, group = p->key_group, slot = p->slot;
+
+    if (!graph_task_run(t, stage, group, slot, p))
+        return;
     graph_count(&t->tasks, 1);
     complete(t, stage, group, slot);
 }
@@ -488,6 +503,12 @@ static void *thread_main(void *argument)
     uint64_t item;
 
     while (!atomic_load_explicit(&g->finished, memory_order_acquire)) {
+        graph_parked *parked = graph_unpark(g);
+
+        if (parked != NULL) {
+            run_parked(t, parked);
+            continue;
+        }
         if (!take(t, &item)) {
             tell_left(t);
             sleep_until_work(t);

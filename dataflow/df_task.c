@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -130,12 +131,45 @@ weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
     return WEIR_FAILED;
 }
 
+/* What is wrong is told when it is known that it is not tried again. */
 void task_fail_memory(task_frame *f)
 {
-    if (!f->failed)
-        graph_fail(f->thread->graph, tick_of(f), f->vertex, f->task.key_group, WEIR_NO_ROW, DF_ENOMEM,
-                   "out of memory");
+    if (!f->failed) {
+        f->again = true;
+        f->status = DF_ENOMEM;
+        strcpy(f->text, "out of memory");
+    }
     f->failed = true;
+}
+
+weir_status weir_again(weir_task *task, const char *format, ...)
+{
+    task_frame *f = (task_frame *)(void *)task;
+    va_list args;
+
+    if (f->failed)
+        return WEIR_FAILED;
+    f->failed = f->again = true;
+    f->status = DF_EIO;
+    va_start(args, format);
+    vsnprintf(f->text, sizeof f->text, format, args);
+    va_end(args);
+    return WEIR_AGAIN;
+}
+
+/* A failure whose reason did not pass in `tries` calls. */
+static void fail_finally(task_frame *f, uint32_t tries)
+{
+    df_graph *g = f->thread->graph;
+
+    if (f->again && tries > 1)
+        graph_fail(g, tick_of(f), f->vertex, f->task.key_group, WEIR_NO_ROW, f->status, "%s (tried %u times)",
+                   f->text, tries);
+    else if (f->again)
+        graph_fail(g, tick_of(f), f->vertex, f->task.key_group, WEIR_NO_ROW, f->status, "%s", f->text);
+    else if (!f->failed)
+        weir_fail(&f->task, WEIR_NO_ROW, "kind \"%s\" failed without a reason",
+                  g->plan->vertices[f->vertex].kind->name);
 }
 
 weir_status weir_sink_fail(weir_sink *sink, const char *format, ...)
@@ -334,13 +368,18 @@ static void count_time(graph_thread *t, graph_vertex_count *count)
     t->clock = now;
 }
 
-static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot)
+typedef enum task_end { TASK_DONE, TASK_FAILED, TASK_AGAIN } task_end;
+
+/* `tries`: how often it has failed before. */
+static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot,
+                             uint32_t tries)
 {
     df_graph *g = t->graph;
     const df_vertex *v = &g->plan->vertices[vertex];
     graph_vertex *gv = &g->vertices[vertex];
     graph_vertex_count *count = &t->vertices[vertex];
     task_frame f;
+    uint64_t births = gv->births == NULL ? 0 : gv->births[key_group];
     bool ok;
 
     start_frame(&f, t, vertex, key_group, slot);
@@ -356,15 +395,18 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, v->out_count);
         if (ok && v->carried != NULL)
             store_carried(&f, gv);
-        if (!ok && !f.failed)
-            weir_fail(&f.task, WEIR_NO_ROW, "kind \"%s\" failed without a reason", v->kind->name);
         graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
     drop_unions(&f);
     if (!ok) {
         drop_outputs(&f);
-        return false;
+        if (gv->births != NULL)
+            gv->births[key_group] = births;
+        if (f.again && tries < g->options.retries)
+            return TASK_AGAIN;
+        fail_finally(&f, tries + 1);
+        return TASK_FAILED;
     }
     for (uint32_t o = 0; o < v->out_count; o++) {
         graph_count(&count->rows_out, f.outputs[o]->view.row_count);
@@ -376,7 +418,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         t->local[v->outs[o]] = f.outputs[o];
     }
     count_time(t, count);
-    return true;
+    return TASK_DONE;
 }
 
 /* Keep the newest batch. A state whose next rows do not come from itself may commit a later step
@@ -447,10 +489,10 @@ static df_batch *combine(graph_thread *t, const df_edge *e, uint32_t key_group, 
     f.task.input_count = 1;
     f.inputs[0] = (weir_input){ .exchange = WEIR_FORWARD, .batch_count = 1, .batches = list };
     ok = v->kind->combine(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, 1);
-    if (!ok && !f.failed)
-        weir_fail(&f.task, WEIR_NO_ROW, "kind \"%s\" failed without a reason", v->kind->name);
-    if (!ok)
+    if (!ok) {
+        fail_finally(&f, 1);
         drop_outputs(&f);
+    }
     return f.outputs[0];
 }
 
@@ -603,22 +645,51 @@ static void note_time(df_graph *g, uint64_t nanoseconds)
     atomic_store_explicit(&g->task_ns, old - old / 8 + now / 8, memory_order_relaxed);
 }
 
-void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_t slot)
+/* Run the vertices, or the rest of them. False: the task was parked. */
+static bool run_vertices(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_t slot,
+                         graph_parked *parked)
+{
+    const df_graph *g = t->graph;
+    const df_stage *s = &g->plan->stages[stage];
+    const graph_tick *tick = &g->ticks[slot];
+    uint32_t i = parked == NULL ? 0 : parked->at, tries = parked == NULL ? 0 : parked->tries;
+    task_end end = TASK_DONE;
+
+    if (parked != NULL)
+        memcpy(t->local, parked->local, g->plan->stream_count * sizeof(df_batch *));
+    free(parked);
+    for (; end == TASK_DONE && i < s->vertex_count; i++) {
+        uint32_t v = s->vertices[i];
+
+        if (!tick->vertices[v])
+            continue;
+        if (g->plan->vertices[v].role == DF_COMMIT)
+            end = run_commit(t, v, key_group, slot) ? TASK_DONE : TASK_FAILED;
+        else
+            end = run_operator(t, v, key_group, slot, tries);
+        if (end == TASK_AGAIN && graph_park(t, stage, key_group, slot, i, tries + 1))
+            return false;
+        if (end == TASK_AGAIN)
+            graph_fail(t->graph, tick->tick, v, key_group, WEIR_NO_ROW, DF_ENOMEM, "out of memory");
+        tries = 0;
+    }
+    return true;
+}
+
+bool graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_t slot, graph_parked *parked)
 {
     df_graph *g = t->graph;
     const df_stage *s = &g->plan->stages[stage];
     const graph_tick *tick = &g->ticks[slot];
     uint64_t begin = nanoseconds();
-    bool ok = tick->tick <= atomic_load_explicit(&g->fail_tick, memory_order_relaxed);
+    bool ok = parked != NULL || tick->tick <= atomic_load_explicit(&g->fail_tick, memory_order_relaxed);
 
     t->clock = begin;
-    for (uint32_t i = 0; ok && i < s->in_count; i++)
+    for (uint32_t i = 0; ok && parked == NULL && i < s->in_count; i++)
         ok = !tick->edges[s->in_edges[i]] || !input_failed(g, s->in_edges[i], key_group, slot);
-    for (uint32_t i = 0; ok && i < s->vertex_count; i++) {
-        uint32_t v = s->vertices[i];
-        if (tick->vertices[v])
-            ok = g->plan->vertices[v].role == DF_COMMIT ? run_commit(t, v, key_group, slot)
-                                                        : run_operator(t, v, key_group, slot);
+    if (ok && !run_vertices(t, stage, key_group, slot, parked)) {
+        graph_scratch_reset(t);
+        return false;
     }
     t->held = g->parted && graph_hold(t, stage, key_group, tick->tick);
     for (uint32_t i = 0; i < s->out_count; i++) {
@@ -646,4 +717,5 @@ void graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
         note_time(g, spent);
         graph_unit_ran(t, stage, key_group, tick->tick, spent);
     }
+    return true;
 }

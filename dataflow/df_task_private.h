@@ -12,10 +12,13 @@ typedef struct task_frame {
     uint32_t vertex, slot;
     bool combining;
     bool failed;
+    bool again;  /* ... for a reason that may pass, which is `status` and `text` */
     df_batch *outputs[WEIR_PORTS_MAX];
     weir_input inputs[WEIR_PORTS_MAX];
     df_batch *unions[WEIR_PORTS_MAX]; /* made for this call */
     weir_batch carried, carry;
+    df_status status;
+    char text[320];
 } task_frame;
 
 /* Fill the inputs of every port. False: an error was noted. */

@@ -56,6 +56,13 @@ weir_status op_sink_columns(weir_plan *plan, const weir_names *names, op_columns
     return status == WEIR_OK ? sink_check_names(plan, out) : status;
 }
 
+/* A disk may have room again; a file that is not ours will not become it. */
+weir_status op_sink_failed(weir_task *task, const df_error *err)
+{
+    return err->status == DF_ECORRUPT ? weir_fail(task, WEIR_NO_ROW, "%s", err->text)
+                                      : weir_again(task, "%s", err->text);
+}
+
 const char *op_sink_column_name(const op_columns *chosen, uint32_t i, const weir_schema *schema)
 {
     return chosen->index[i] == OP_SINK_ID ? "id" : schema->columns[chosen->index[i]].name;

@@ -7,6 +7,7 @@
 #ifndef OP_SINK_H
 #define OP_SINK_H
 
+#include "dataflow/df_error.h"
 #include "dataflow/weir/operator.h"
 
 #define OP_SINK_COLUMNS_MAX (WEIR_COLUMNS_MAX + 1) /* and "id" */
@@ -27,6 +28,9 @@ const void *op_sink_column_data(const op_columns *chosen, uint32_t i, const weir
 
 /* directory/file into path[OP_SINK_PATH_MAX]; folders that `file` names are made. Fails the sink. */
 weir_status op_sink_path(weir_sink *sink, const char *file, char *path);
+
+/* Fail the step because of its file: trying again may help, unless the file is damaged. */
+weir_status op_sink_failed(weir_task *task, const df_error *err);
 
 /* The rows of a step, over all key groups. */
 uint64_t op_sink_rows(const weir_task *task);

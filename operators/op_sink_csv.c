@@ -207,7 +207,8 @@ static weir_status csv_process(weir_task *task)
         return WEIR_OK;
     }
     op_append_undo(file->out);
-    return weir_fail(task, WEIR_NO_ROW, "%s", err.text);
+    file->used = 0;
+    return op_sink_failed(task, &err);
 }
 
 const weir_operator op_csv_sink = {

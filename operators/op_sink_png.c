@@ -398,7 +398,7 @@ static weir_status picture_process(weir_task *task)
     df_error err;
 
     if (op_unsynced_check(picture->unsynced, &err) != DF_OK)
-        return weir_fail(task, WEIR_NO_ROW, "%s", err.text);
+        return op_sink_failed(task, &err);
     if (picture_name(name, sizeof(name), o->file, task) != WEIR_OK)
         return weir_fail(task, WEIR_NO_ROW, "%s: the path is too long", o->file);
     n = snprintf(path, sizeof(path), "%s/%s", picture->directory, name);
@@ -408,7 +408,7 @@ static weir_status picture_process(weir_task *task)
     picture_title(picture, task);
     picture_draw(picture, o, task);
     if (picture_write(picture, unfinished, path, &descriptor) != WEIR_OK)
-        return weir_fail(task, WEIR_NO_ROW, "%s: %s", path, picture->reason);
+        return weir_again(task, "%s: %s", path, picture->reason);
     op_unsynced_add(picture->unsynced, descriptor, strstr(o->file, PICTURE_STEP_MARK) == NULL);
     return WEIR_OK;
 }

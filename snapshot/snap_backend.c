@@ -3,6 +3,25 @@
 
 #include <inttypes.h>
 
+static df_hash part_sum(df_hash before, const snap_place *place, const uint8_t *bytes, size_t size)
+{
+    uint8_t head[32];
+    df_writer w;
+
+    df_writer_init(&w, head, sizeof head);
+    df_put_u32(&w, place->key_group);
+    df_put_u16(&w, place->table);
+    df_put_u16(&w, place->column);
+    df_put_u32(&w, place->chunk);
+    df_put_u64(&w, size);
+    return snap_hash_chain(snap_hash_chain(before, head, w.size), bytes, size);
+}
+
+void snap_part_verify(snap_part *part)
+{
+    part->verify = true;
+}
+
 df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                         df_error *err)
 {
@@ -23,7 +42,34 @@ df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t 
     info->last = *place;
     info->chunk_count++;
     info->stored_size += size;
+    if (part->verify)
+        part->sum = part_sum(part->sum, place, bytes, size);
     return DF_OK;
+}
+
+typedef struct part_reading {
+    df_hash sum;
+    uint32_t count;
+} part_reading;
+
+static void reading_add(void *user, const snap_place *place, const uint8_t *bytes, size_t size)
+{
+    part_reading *r = user;
+
+    r->sum = part_sum(r->sum, place, bytes, size);
+    r->count++;
+}
+
+static df_status part_read_back(snap_part *p, df_error *err)
+{
+    const snap_part_id *id = &p->info.id;
+    part_reading r = { 0 };
+    df_status s = p->calls->read(p, reading_add, &r, err);
+
+    if (s == DF_OK && (r.count != p->info.chunk_count || !snap_hash_equal(r.sum, p->sum)))
+        s = df_fail(err, DF_ECORRUPT, "other bytes than were written");
+    return s == DF_OK ? DF_OK : df_wrap(err, s, "part %" PRIu64 "-%u-%u, read back", id->snapshot,
+                                        id->attempt, id->part);
 }
 
 df_status snap_part_finish(snap_part **part, snap_part_info *info, df_error *err)
@@ -35,6 +81,8 @@ df_status snap_part_finish(snap_part **part, snap_part_info *info, df_error *err
     *info = p->info;
     if (p->info.chunk_count > 0)
         s = p->calls->finish(p, err);
+    if (s == DF_OK && p->verify)
+        s = part_read_back(p, err);
     p->calls->free(p, s == DF_OK);
     return s;
 }

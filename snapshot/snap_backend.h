@@ -15,10 +15,14 @@
 
 typedef struct snap_part snap_part;
 
+typedef void snap_part_each(void *user, const snap_place *place, const uint8_t *bytes, size_t size);
+
 typedef struct snap_part_calls {
     df_status (*put)(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                      df_error *err);
     df_status (*finish)(snap_part *part, df_error *err); /* make it durable */
+    /* The chunks of a finished part, in order, read from where they were made durable. */
+    df_status (*read)(snap_part *part, snap_part_each *each, void *user, df_error *err);
     void (*free)(snap_part *part, bool keep);            /* not kept: leave nothing behind */
 } snap_part_calls;
 
@@ -26,13 +30,18 @@ typedef struct snap_part_calls {
 struct snap_part {
     const snap_part_calls *calls;
     snap_part_info info;
+    bool verify;
+    df_hash sum; /* of places and chunks, if it is verified */
 };
 
 /* Add a chunk; places ascend strictly, else DF_EINVAL. */
 df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                         df_error *err) DF_MUST_CHECK;
+/* Before the first chunk: when it is finished, read it back and compare. */
+void snap_part_verify(snap_part *part);
 /* Make the part durable, its folder too, and say what it holds. DF_END: no chunk was put, and there
- * is no part. Takes the part, also on failure, and then nothing is left of it. */
+ * is no part. DF_ECORRUPT: what was read back is something else. Takes the part, also on failure, and then
+ * nothing is left of it. */
 df_status snap_part_finish(snap_part **part, snap_part_info *info, df_error *err) DF_MUST_CHECK;
 /* Leave nothing behind. Null is allowed. */
 void snap_part_abort(snap_part **part);
@@ -75,8 +84,8 @@ typedef struct snap_backend_calls {
     /* The ingested parts, in any order. */
     df_status (*each_part)(snap_backend *backend, void (*each)(void *user, const snap_part_id *id),
                            void *user, df_error *err);
-    /* Remove finished parts that were never ingested. */
-    df_status (*clear_incoming)(snap_backend *backend, df_error *err);
+    /* Remove finished parts that were never ingested, of snapshots up to `last`. */
+    df_status (*clear_incoming)(snap_backend *backend, uint64_t last, df_error *err);
     /* DF_END: it is not there. Threads may read at the same time. */
     df_status (*get_chunk)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
                            snap_blob *out, df_error *err);

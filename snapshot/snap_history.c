@@ -26,16 +26,17 @@ static void history_path(char path[DF_PATH_MAX], const char *folder, const char 
 
 /* ---- making copies ---- */
 
-/* Make a copy under another name, durable, and rename it. */
-static df_status copy_make(df_disk *disk, const char *folder, int copy, const uint8_t *bytes,
-                           uint64_t size, df_error *err)
+static const char *const history_fresh[2] = { "history.a.new", "history.b.new" };
+
+/* Make a copy under another name, durable. */
+static df_status copy_write(df_disk *disk, const char *folder, int copy, const uint8_t *bytes, uint64_t size,
+                            df_error *err)
 {
-    char fresh[DF_PATH_MAX], path[DF_PATH_MAX];
+    char fresh[DF_PATH_MAX];
     df_file *file;
     df_status s;
 
-    history_path(fresh, folder, copy == 0 ? "history.a.new" : "history.b.new");
-    history_path(path, folder, history_names[copy]);
+    history_path(fresh, folder, history_fresh[copy]);
     s = df_disk_open(disk, &file, fresh, DF_OPEN_CREATE, err);
     if (s == DF_OK)
         s = df_file_allocate(file, size, err);
@@ -44,11 +45,26 @@ static df_status copy_make(df_disk *disk, const char *folder, int copy, const ui
     if (s == DF_OK)
         s = df_file_sync(file, err);
     df_file_close(&file);
-    if (s == DF_OK)
-        s = df_disk_rename(disk, fresh, path, err);
-    if (s == DF_OK)
-        s = df_disk_sync_folder(disk, folder, err);
     return s;
+}
+
+static df_status copy_name(df_disk *disk, const char *folder, int copy, df_error *err)
+{
+    char fresh[DF_PATH_MAX], path[DF_PATH_MAX];
+    df_status s;
+
+    history_path(fresh, folder, history_fresh[copy]);
+    history_path(path, folder, history_names[copy]);
+    s = df_disk_rename(disk, fresh, path, err);
+    return s == DF_OK ? df_disk_sync_folder(disk, folder, err) : s;
+}
+
+static df_status copy_make(df_disk *disk, const char *folder, int copy, const uint8_t *bytes,
+                           uint64_t size, df_error *err)
+{
+    df_status s = copy_write(disk, folder, copy, bytes, size, err);
+
+    return s == DF_OK ? copy_name(disk, folder, copy, err) : s;
 }
 
 /* DF_END: neither copy is there. */
@@ -145,7 +161,10 @@ static df_status copy_repair(snap_history *h, int copy, const uint8_t *bytes, si
 static df_status copy_rebuild(snap_history *h, int copy, df_error *err)
 {
     char path[DF_PATH_MAX];
-    df_status s = copy_make(h->disk, h->folder, copy, h->image.bytes, h->image.size, err);
+    df_status s;
+
+    df_file_close(&h->files[copy]);
+    s = copy_make(h->disk, h->folder, copy, h->image.bytes, h->image.size, err);
 
     history_path(path, h->folder, history_names[copy]);
     return s == DF_OK ? df_disk_open(h->disk, &h->files[copy], path, DF_OPEN_WRITE, err) : s;
@@ -167,7 +186,7 @@ static df_status history_recover(snap_history *h, snap_recovery *recovery, df_er
             s = df_wrap(err, s, "%s/history.a and history.b", h->folder);
     }
     for (int i = 0; s == DF_OK && i < 2; i++)
-        s = bytes[i] == NULL ? copy_rebuild(h, i, err) : copy_repair(h, i, bytes[i], sizes[i], err);
+        s = recovery->rebuilt[i] ? copy_rebuild(h, i, err) : copy_repair(h, i, bytes[i], sizes[i], err);
     free(bytes[0]);
     free(bytes[1]);
     return s;
@@ -311,6 +330,68 @@ df_status snap_history_append(snap_history *history, snap_record *records, uint3
     for (uint32_t i = 0; i < count; i++)
         records[i].index = history->image.count - count + 1 + i;
     return history_write(history, begin, size, err);
+}
+
+/* The image that replaces the history's. */
+static df_status replace_image(const snap_history *h, history_image *image, const snap_record *records,
+                               uint32_t count, df_error *err)
+{
+    df_status s = history_image_new(image, history_identity_next(h->image.identity), h->image.size,
+                                    &h->image.marks, err);
+    uint64_t size = s != DF_OK ? 0 : history_frame_size(records, count, image->size - image->end);
+
+    if (s == DF_OK && size == 0)
+        s = df_fail(err, DF_ELIMIT, "%s: the records do not fit into a new history", h->folder);
+    if (s == DF_OK && !history_frame_add(image, records, count, size))
+        s = df_fail(err, DF_ENOMEM, "%s: out of memory", h->folder);
+    return s;
+}
+
+/* Both under the names that count, and open. */
+static df_status replace_names(snap_history *h, df_error *err)
+{
+    char path[DF_PATH_MAX];
+    df_status s = DF_OK;
+
+    for (int i = 0; s == DF_OK && i < 2; i++) {
+        s = copy_name(h->disk, h->folder, i, err);
+        if (s == DF_OK && i == 0)
+            s = df_failpoint(DF_FAILPOINT_history_replace, err);
+    }
+    for (int i = 0; s == DF_OK && i < 2; i++) {
+        df_file_close(&h->files[i]);
+        history_path(path, h->folder, history_names[i]);
+        s = df_disk_open(h->disk, &h->files[i], path, DF_OPEN_WRITE, err);
+    }
+    return s;
+}
+
+df_status snap_history_replace(snap_history *history, const snap_record *records, uint32_t count, bool *begun,
+                               df_error *err)
+{
+    history_image image = { 0 };
+    df_status s = history_check(history, err);
+
+    assert(count > 0);
+    *begun = false;
+    if (s == DF_OK && count > SNAP_FRAME_RECORDS_MAX)
+        s = df_fail(err, DF_ELIMIT, "%s: %u records for a new history", history->folder, count);
+    if (s == DF_OK)
+        s = replace_image(history, &image, records, count, err);
+    for (int i = 0; s == DF_OK && i < 2; i++)
+        s = copy_write(history->disk, history->folder, i, image.bytes, image.size, err);
+    if (s == DF_OK) {
+        *begun = true;
+        s = replace_names(history, err);
+        history->broken = s != DF_OK;
+    }
+    if (s == DF_OK) {
+        history_image_fini(&history->image);
+        history->image = image;
+    } else {
+        history_image_fini(&image);
+    }
+    return s;
 }
 
 df_status snap_history_mark(snap_history *history, const snap_marks *marks, df_error *err)

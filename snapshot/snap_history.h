@@ -20,6 +20,11 @@
  * `own` is the hash of identity, offset and the bytes before it; `chain` that of the previous frame's
  * chain and `own`. A frame begins at a multiple of 8. All else is zero.
  *
+ * A history that has filled up is replaced by one with fewer records: both copies are made whole under other
+ * names, and then take the names one after the other. The new identity follows from the old one, so if a crash
+ * leaves a copy of each, they are known for what they are: the new one counts if its first frame, which holds all that
+ * was copied, is right, else the old one, to which nothing was appended meanwhile.
+ *
  * Marks are the few numbers that only grow and must be durable before they are used: they have a place
  * of their own, so that grants go on when the log is full. */
 #ifndef SNAP_HISTORY_H
@@ -90,6 +95,11 @@ uint64_t snap_history_room_order(const snap_history *history);
  * they are durable: every later change fails, and the process ends. */
 df_status snap_history_append(snap_history *history, snap_record *records, uint32_t count,
                               snap_room room, df_error *err) DF_MUST_CHECK;
+/* Replace the history by one with these records, at most SNAP_FRAME_RECORDS_MAX, and the same marks; what was borrowed
+ * from it is no longer valid. Their index counts from 1 again. DF_ELIMIT: they do not fit, and nothing is changed.
+ * *begun false, and a failure: nothing is changed either. Any other failure: as of an append. */
+df_status snap_history_replace(snap_history *history, const snap_record *records, uint32_t count, bool *begun,
+                               df_error *err) DF_MUST_CHECK;
 /* Make marks durable in both copies; none may be lower than before. */
 df_status snap_history_mark(snap_history *history, const snap_marks *marks, df_error *err)
     DF_MUST_CHECK;

@@ -336,7 +336,38 @@ void history_image_fini(history_image *image)
     *image = (history_image){ 0 };
 }
 
+df_hash history_identity_next(df_hash identity)
+{
+    static const char next[] = "the next history";
+
+    return snap_hash_chain(identity, next, sizeof next);
+}
+
 /* ---- recovery ---- */
+
+/* Whether the first frame of a copy is right, which holds all that was copied when it was made. */
+static bool copy_is_whole(const uint8_t *bytes, size_t size, df_hash identity)
+{
+    uint64_t index;
+    uint32_t count;
+
+    return frame_check(bytes, size, HISTORY_FRAMES, identity, &index, &count) != 0 && index == 1;
+}
+
+/* A crash between the two names of a replacement: which copy does not count; -1: both do. */
+static int copy_to_leave(const uint8_t *const copies[2], const size_t sizes[2])
+{
+    df_hash identity[2];
+    uint64_t size;
+
+    for (int i = 0; i < 2; i++)
+        if (copies[i] == NULL || !head_get(copies[i], sizes[i], &identity[i], &size))
+            return -1;
+    for (int i = 0; i < 2; i++)
+        if (snap_hash_equal(history_identity_next(identity[1 - i]), identity[i]))
+            return copy_is_whole(copies[i], sizes[i], identity[i]) ? 1 - i : i;
+    return -1;
+}
 
 typedef struct recovering {
     history_image *image;
@@ -482,7 +513,9 @@ static uint32_t count_repairs(const recovering *r, int copy)
 df_status history_image_recover(history_image *image, const uint8_t *const copies[2],
                                 const size_t sizes[2], snap_recovery *recovery, df_error *err)
 {
-    recovering r = { image, copies, sizes };
+    int leave = copy_to_leave(copies, sizes);
+    const uint8_t *const counting[2] = { leave == 0 ? NULL : copies[0], leave == 1 ? NULL : copies[1] };
+    recovering r = { image, counting, sizes };
     df_status s;
 
     *image = (history_image){ 0 };
@@ -497,7 +530,7 @@ df_status history_image_recover(history_image *image, const uint8_t *const copie
         return s;
     }
     for (int i = 0; i < 2; i++) {
-        recovery->rebuilt[i] = copies[i] == NULL;
+        recovery->rebuilt[i] = counting[i] == NULL;
         recovery->blocks_repaired[i] = count_repairs(&r, i);
     }
     return DF_OK;

@@ -33,6 +33,8 @@ df_status history_image_new(history_image *image, df_hash identity, uint64_t siz
 uint8_t *history_memory(size_t size);
 /* Up to where a copy may differ from the image: rounded up to a block. */
 uint64_t history_compared(const history_image *image, int copy);
+/* The identity of what replaces a history. */
+df_hash history_identity_next(df_hash identity);
 /* The image that two copies, as read, should both be. `copies` may be null or shorter than they were. */
 df_status history_image_recover(history_image *image, const uint8_t *const copies[2],
                                 const size_t sizes[2], snap_recovery *recovery, df_error *err)

@@ -2,10 +2,12 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
 #include <unistd.h>
 
 namespace {
@@ -50,4 +52,22 @@ void snap_rocksdb_watch(rocksdb_options_t *options)
 
     o->listeners.push_back(std::make_shared<Watch>());
     o->info_log = std::make_shared<Silence>();
+}
+
+char *snap_rocksdb_read(const rocksdb_options_t *options, const char *path,
+                        void (*each)(void *user, const char *key, size_t key_size, const char *value,
+                                     size_t value_size),
+                        void *user)
+{
+    rocksdb::SstFileReader reader(*reinterpret_cast<const rocksdb::Options *>(options));
+    rocksdb::Status status = reader.Open(path);
+
+    if (status.ok()) {
+        std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(rocksdb::ReadOptions()));
+
+        for (at->SeekToFirst(); at->Valid(); at->Next())
+            each(user, at->key().data(), at->key().size(), at->value().data(), at->value().size());
+        status = at->status();
+    }
+    return status.ok() ? nullptr : strdup(status.ToString().c_str());
 }

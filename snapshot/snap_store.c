@@ -368,7 +368,7 @@ static df_status store_begin(snap_store *store, bool fallen, df_error *err)
     if (fresh || fallen || store->guard == NULL)
         s = store_adopt(store, err);
     if (s == DF_OK)
-        s = store->backend->calls->clear_incoming(store->backend, err);
+        s = store->backend->calls->clear_incoming(store->backend, UINT64_MAX, err);
     if (s == DF_OK)
         s = store_collect(store, UINT64_MAX, err);
     return s;

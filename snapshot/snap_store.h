@@ -20,6 +20,8 @@
 #include "snapshot/snap_backend.h"
 
 #define SNAP_RETAIN_MIN 2
+/* What the database may write besides manifests: a full write buffer, and small things. */
+#define SNAP_STORE_MARGIN (24ull << 20)
 
 typedef struct snap_store snap_store;
 
@@ -76,6 +78,11 @@ df_status snap_store_part_open(snap_store *store, snap_part **out, const snap_pa
 /* Take finished parts in. They are removed again when the store is opened, unless committed. */
 df_status snap_store_ingest(snap_store *store, const snap_part_id *ids, uint32_t count, df_error *err)
     DF_MUST_CHECK;
+/* Remove finished parts of attempts up to `last` that were never taken in. */
+df_status snap_store_clear(snap_store *store, uint64_t last, df_error *err) DF_MUST_CHECK;
+/* Whether a commit with a manifest of about so many bytes may begin. After a write that failed the process
+ * has to end, so what a commit may write must be free before. DF_ELIMIT: it is not, the text says what is missing. */
+df_status snap_store_has_room(snap_store *store, uint64_t manifest_size, df_error *err) DF_MUST_CHECK;
 /* Remove parts of an attempt that was given up; ones that are not there are no failure. */
 df_status snap_store_discard(snap_store *store, const snap_part_id *ids, uint32_t count, df_error *err)
     DF_MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "dataflow/df_failpoint.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 /* ---- parts ---- */
@@ -81,6 +82,24 @@ df_status snap_store_discard(snap_store *store, const snap_part_id *ids, uint32_
                 store->parts.ids[p] = store->parts.ids[--store->parts.count];
     }
     return s;
+}
+
+df_status snap_store_clear(snap_store *store, uint64_t last, df_error *err)
+{
+    df_status s = store_check_writable(store, err);
+
+    return s == DF_OK ? store->backend->calls->clear_incoming(store->backend, last, err) : s;
+}
+
+df_status snap_store_has_room(snap_store *store, uint64_t manifest_size, df_error *err)
+{
+    uint64_t need = SNAP_STORE_MARGIN + 4 * manifest_size, room;
+    df_status s = df_disk_room(store->disk, store->folder, &room, err);
+
+    if (s != DF_OK || room >= need)
+        return s;
+    return df_fail(err, DF_ELIMIT, "%.200s: %" PRIu64 " MiB are free, a commit needs %" PRIu64, store->folder,
+                   room >> 20, (need >> 20) + 1);
 }
 
 /* ---- snapshots ---- */

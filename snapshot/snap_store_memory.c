@@ -120,6 +120,18 @@ static df_status memory_part_finish(snap_part *part, df_error *err)
     return s;
 }
 
+static df_status memory_part_read(snap_part *part, snap_part_each *each, void *user, df_error *err)
+{
+    memory_part *p = (memory_part *)part;
+    const memory_file *file = file_find(p->memory, &part->info.id);
+
+    if (file == NULL)
+        return df_fail(err, DF_ECORRUPT, "store in memory: the part is missing");
+    for (uint32_t i = 0; i < file->count; i++)
+        each(user, &file->chunks[i].place, file->chunks[i].bytes, file->chunks[i].size);
+    return DF_OK;
+}
+
 static void memory_part_free(snap_part *part, bool keep)
 {
     (void)keep;
@@ -128,7 +140,7 @@ static void memory_part_free(snap_part *part, bool keep)
 }
 
 static const snap_part_calls memory_part_calls = { memory_part_put, memory_part_finish,
-                                                   memory_part_free };
+                                                   memory_part_read, memory_part_free };
 
 /* ---- the table ---- */
 
@@ -199,13 +211,13 @@ static df_status memory_each_part(snap_backend *backend,
     return DF_OK;
 }
 
-static df_status memory_clear_incoming(snap_backend *backend, df_error *err)
+static df_status memory_clear_incoming(snap_backend *backend, uint64_t last, df_error *err)
 {
     snap_memory *m = memory_of(backend);
 
     (void)err;
     for (size_t i = m->file_count; i-- > 0;)
-        if (!m->files[i].ingested)
+        if (!m->files[i].ingested && m->files[i].id.snapshot <= last)
             file_remove(m, &m->files[i]);
     return DF_OK;
 }

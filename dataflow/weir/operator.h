@@ -34,7 +34,11 @@ extern "C" {
 #define WEIR_NO_ROW      UINT32_MAX
 #define WEIR_MARK_MAX    256 /* bytes of a sink's mark */
 
-typedef enum weir_status { WEIR_OK = 0, WEIR_FAILED = 1 } weir_status;
+typedef enum weir_status {
+    WEIR_OK = 0,
+    WEIR_FAILED = 1,
+    WEIR_AGAIN = 2, /* of process only, after weir_again: it may succeed when it is tried again */
+} weir_status;
 
 /* ---- columns, streams, batches ---- */
 
@@ -266,6 +270,11 @@ void *weir_scratch(weir_task *task, size_t size);
 /* Fail the step. `row` is the row at fault, WEIR_NO_ROW for none. Returns WEIR_FAILED. */
 weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Fail for a reason that may pass: a full disk, a server that does not answer. A job with mode = "retry" calls
+ * `process` again with the same inputs, after a pause in which other tasks run: what it has made, carried and born
+ * is forgotten, so it must leave nothing else behind. Returns WEIR_AGAIN. Memory that is out is such a reason, too. */
+weir_status weir_again(weir_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- sinks ---- */
 

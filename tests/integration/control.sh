@@ -5,29 +5,6 @@ jobs=$TOP/config/jobs
 flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 120"
 paced="--set run.pace=40 --set snapshot.every_steps=10"
 
-print_of()
-{
-    sed -n 's/^done. fingerprint //p' "$1"
-}
-
-# pid_of STATE LABEL: the process of a worker, from the coordinator's status.
-pid_of()
-{
-    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
-}
-
-# has_step STATE N: the job has come so far.
-has_step()
-{
-    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$2" ]
-}
-
-phase_is()
-{
-    "$WEIR" status "$1" --json | grep -q "\"phase\":\"$2\""
-}
-
 # ---- the same bits as in one process ----
 exits 0 "in one process" "$WEIR" run $flock --directory one --quiet
 "$WEIR" run $flock --directory one 2>/dev/null >one.out
@@ -83,6 +60,37 @@ is "and says so" grep -q "drained after step" out.long
 exits 1 "nobody is there any more" "$WEIR" status flock
 holds "which is said" err "no coordinator runs"
 exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
+
+# ---- workers that the job names ----
+cat "$jobs/flock.toml" - >named.toml <<'JOB'
+
+[worker.left]
+threads = 1
+
+[worker.right]
+backend = "cpu"
+threads = 3
+JOB
+named="named.toml --set birds=3000 --set run.key_groups=32 --steps 100000 --set run.pace=40"
+tasks_of() # LABEL: how many threads its process has
+{
+    ls "/proc/$(pid_of named "$1")/task" | wc -l
+}
+"$WEIR" run $named --workers 3 --directory named >out.named 2>err.named &
+runner=$!
+wait_for 30 has_step named 3
+for label in left right w3; do
+    is "the worker $label is there" says named "\"label\":\"$label\",[^}]*\"cores\":[1-9][0-9]*,\"memory_bytes\":[1-9][0-9]*,\"devices\":\[\]"
+done
+is "one has two threads more than the other" test "$(tasks_of right)" -eq $(($(tasks_of left) + 2))
+kill -9 "$(pid_of named right)"
+is "a worker that is started again has the same name" wait_for 30 says named '"generation":2,.*"label":"right"'
+exits 0 "cancel" "$WEIR" cancel named
+wait $runner
+exits 2 "a device that is not there" "$WEIR" run named.toml --set 'worker.right.backend="cuda:0"' --workers 2 --directory none
+holds "is refused" err 'worker "right": backend = "cuda:0": this build has no CUDA back end'
+is "and nothing was begun" test ! -e none
+exits 2 "in one process, too" "$WEIR" run named.toml --set 'worker.right.backend="cuda:0"'
 
 # ---- a worker is killed ----
 "$WEIR" run $flock $paced --workers 2 --directory killed >out.killed 2>err.killed &

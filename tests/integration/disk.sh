@@ -11,20 +11,6 @@ SHIM=$(dirname "$WEIR")/../tests/shim_disk.so
 SEED=${WEIR_SEED:-$(date +%Y%j)}
 echo "seed $SEED"
 
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_print() # the run said it, or an earlier one whose last words were lost
-{
-    cat out $STATE/finished 2>/dev/null | grep -q "$REFERENCE"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
 count_of() # INDEX: a number that the shim keeps; 0 calls, 1 failures, 2 syncs that were tried again
 {
     od -An -t u8 -j $((8 * $1)) -N 8 counts | tr -d ' '
@@ -68,7 +54,7 @@ trial() # N ERROR [on]
     fi
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err.first err; return 0; }
-    is "$what: with the same fingerprint" same_print
+    is "$what: with the same fingerprint" same_print "$REFERENCE" $STATE
     is "$what: and files" same_files one runs/flock
     exits 0 "$what: and whole snapshots" "$WEIR" snapshot verify $STATE/store
 }
@@ -96,3 +82,37 @@ while [ $n -le "$most" ]; do
     done
     n=$((n + stride))
 done
+
+# ---- a byte that is written wrong, and no call fails ----
+flipped() # OPTION...: a run of its own in which a part is written wrong
+{
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FLIP=/incoming/ \
+        LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --set snapshot.retain=20 --workers 2 "$@" >out 2>err
+    CODE=$?
+    cp err err.flipped
+}
+flipped --set snapshot.verify=false
+is "a part that is written wrong: the run ends well" test $CODE -eq 0
+is "it struck" test "$(count_of 1)" -eq 1
+exits 1 "and a snapshot is damaged" "$WEIR" snapshot verify $STATE/store
+flipped --set snapshot.verify=true
+is "it is read back: the run ends well" test $CODE -eq 0
+is "it struck" test "$(count_of 1)" -eq 1
+is "the worker says so" sh -c "cat $STATE/worker-*.log | grep -q 'read back'"
+exits 0 "and all snapshots are whole" "$WEIR" snapshot verify $STATE/store
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+
+# ---- a disk that is found full when all parts are written ----
+rm -rf runs counts
+mkdir runs
+: >counts
+exits 0 "no room for a commit: the run ends well" env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" \
+    SHIM_DISK_ROOM=2 LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
+is "it struck" test "$(count_of 1)" -eq 1
+holds "it is said" err "0 MiB are free, a commit needs"
+holds "and that it is over" err "snapshots are taken again"
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store

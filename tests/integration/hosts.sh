@@ -21,19 +21,6 @@ clean()
 trap clean EXIT
 trap 'exit 1' INT TERM
 
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-has_step() # STATE N: the job has come so far
-{
-    step=$($IN "$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$2" ]
-}
-has() # STATE TEXT: the status holds it
-{
-    $IN "$WEIR" status "$1" --json 2>/dev/null | grep -qE "$2"
-}
 members() # STATE: how many workers have key groups
 {
     $IN "$WEIR" status "$1" --json | grep -o '"member":true' | wc -l
@@ -102,13 +89,13 @@ is "a stranger is told that it is none of us" wait_for 20 grep -q "does not let 
 is "and so is one without keys" wait_for 20 grep -q "does not let us in" plain.log
 join a --keys keys.a --server-key keys.server/server.pub
 a=$JOINED
-is "one worker is not enough" wait_for 20 has keyed '"phase":"waiting".*"label":"a"'
+is "one worker is not enough" wait_for 20 says keyed '"phase":"waiting".*"label":"a"'
 join b --keys keys.b --server-key "$(cat keys.server/server.pub)" --bind 'tcp://127.0.0.1:*'
 b=$JOINED
 is "two are" wait_for 20 has_step keyed 5
 join c --keys keys.c --server-key keys.server/server.pub
 c=$JOINED
-is "a third one is spare" wait_for 20 has keyed '"label":"c"[^}]*"member":false'
+is "a third one is spare" wait_for 20 says keyed '"label":"c"[^}]*"member":false'
 wait_for 30 has_step keyed 60
 
 # ---- another host's terminal ----
@@ -129,11 +116,11 @@ exits 0 "an admin may" wait_for 5 "$WEIR" resume "$ADDRESS" $reach
 exits 0 "and take a snapshot" "$WEIR" snapshot "$ADDRESS" $reach
 
 kill -9 "$b"
-is "it takes the place of one that is killed" wait_for 20 has keyed '"label":"c"[^}]*"member":true'
+is "it takes the place of one that is killed" wait_for 20 says keyed '"label":"c"[^}]*"member":true'
 is "nobody else has" test "$(members keyed)" = 2
 wait_for 30 has_step keyed 100
 kill -9 "$c"
-is "without a spare one the rest go on" wait_for 20 has keyed '"phase":"running".*"restarts":2|"restarts":2.*'
+is "without a spare one the rest go on" wait_for 20 says keyed '"phase":"running".*"restarts":2|"restarts":2.*'
 is "alone" test "$(members keyed)" = 1
 ends_alike keyed
 is "the stranger was none of them" sh -c '! grep -q stranger keyed.err'
@@ -148,8 +135,8 @@ is "are two" test "$(members mixed)" = 2
 kill -9 $COORDINATOR
 wait $COORDINATOR 2>/dev/null
 begin mixed --steps 240 --bind tcp://127.0.0.1:* --keys keys.server --workers 1 --expect 2
-is "they are found again" wait_for 20 has mixed '"phase":"running"'
-is "where it was" has mixed '"generation":1'
+is "they are found again" wait_for 20 says mixed '"phase":"running"'
+is "where it was" says mixed '"generation":1'
 ends_alike mixed
 
 # ---- without keys ----
@@ -210,10 +197,10 @@ exits 1 "a worker that does not see the coordinator's folder" timeout 20 ./apart
 holds "is refused" err "the coordinator's folder is not shared with this machine"
 AT="ip netns exec weir-a.$$"
 join c --keys keys.c --server-key keys.server/server.pub
-is "and a spare one that does is not" wait_for 20 has cut '"label":"c"[^}]*"member":false'
+is "and a spare one that does is not" wait_for 20 says cut '"label":"c"[^}]*"member":false'
 wait_for 30 has_step cut 30
 ip -n weir-b.$$ link set out down
-is "the spare one replaces one whose link is cut" wait_for 20 has cut '"label":"c"[^}]*"member":true'
+is "the spare one replaces one whose link is cut" wait_for 20 says cut '"label":"c"[^}]*"member":true'
 is "which lives" kill -0 "$b"
 ip -n weir-b.$$ link set out up
 ip -n weir-b.$$ route add default via 10.77.2.1

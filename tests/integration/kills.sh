@@ -5,17 +5,6 @@
 FLOCK=$TOP/config/jobs/flock.toml
 SMALL="--set birds=3000 --set operator.mood.every_steps=10"
 
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
-
 # ---- the same bits on any number of workers ----
 alike()
 {

@@ -11,20 +11,6 @@ SHIM=$(dirname "$WEIR")/../tests/shim_power.so
 SEED=${WEIR_SEED:-$(date +%Y%j)}
 echo "seed $SEED"
 
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_print() # the run said it, or an earlier one whose last words were lost
-{
-    cat out $STATE/finished 2>/dev/null | grep -q "$REFERENCE"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
 powered() # N: a run of its own that loses power at the N-th sync; its code in CODE
 {
     rm -rf runs durable counts
@@ -79,7 +65,7 @@ trial() # N
     grep -q 'the run in .* has ended' err && CODE=0 # all but its last words had been said
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err; return; }
-    is "$what: with the same fingerprint" same_print
+    is "$what: with the same fingerprint" same_print "$REFERENCE" $STATE
     is "$what: and files" same_files one runs/flock
 }
 

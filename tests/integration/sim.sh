@@ -26,6 +26,13 @@ else
     exits 0 "2,000 schedules" "$WEIR" sim --seeds 1..2000
 fi
 
+# ---- a generation that stands still is ended ----
+exits 1 "a rule without which jobs hang" "$WEIR" sim --mutant markrows --seeds 1..500
+is "its generation waits for ever" sh -c '! grep -q "restarts [1-9][0-9]" out'
+exits 1 "the same, with a deadline" "$WEIR" sim --mutant markrows --seeds 1..500 --stall
+is "others are begun" grep -q "restarts [1-9][0-9]" out
+exits 0 "500 schedules with it" "$WEIR" sim --seeds 1..500 --stall
+
 # ---- a rule that is left out is noticed: the mutant, and schedules within which it must be caught ----
 # stalegrant is noticed about once in 10,000 schedules. Where, changes with the protocol: look for the
 # place with weir sim --mutant stalegrant --seeds 1..500000.
@@ -73,7 +80,6 @@ sinksync 1..500
 logsync 1..500
 noceiling 1..500
 noclient 1..500
-stalegrant 7001..8000
 noadmit 1..500
 earlyleave 1..500
 oldchannel 1..500
@@ -83,6 +89,9 @@ twopending 1..500
 keeppart 1..500
 partless 1..500
 bothparts 1..500
+headstays 1..500
+olddropped 1..500
+stalegrant 27001..28000
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all
 sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9.]+$/\1/p' | sort >listed

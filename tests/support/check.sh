@@ -56,3 +56,52 @@ wait_for()
         sleep 0.02
     done
 }
+
+# ---- runs ----
+
+# print_of FILE: the fingerprint that a run printed.
+print_of()
+{
+    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
+}
+
+# same_print PRINT STATE: the last run said it in `out`, or an earlier one whose last words were lost.
+same_print()
+{
+    cat out "$2/finished" 2>/dev/null | grep -q "$1"
+}
+
+# same_files FOLDER FOLDER: the files that sinks wrote.
+same_files()
+{
+    for file in "$1"/*; do
+        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
+    done
+}
+
+# The next ones ask a coordinator; $IN, if set, is what runs a command where it is.
+
+# pid_of STATE LABEL: the process of a worker.
+pid_of()
+{
+    ${IN:-} "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
+}
+
+# has_step STATE N: the job has come so far.
+has_step()
+{
+    step=$(${IN:-} "$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
+    [ "${step:-0}" -ge "$2" ]
+}
+
+# phase_is STATE PHASE
+phase_is()
+{
+    ${IN:-} "$WEIR" status "$1" --json | grep -q "\"phase\":\"$2\""
+}
+
+# says STATE TEXT: the status in JSON holds it, a regular expression.
+says()
+{
+    ${IN:-} "$WEIR" status "$1" --json 2>/dev/null | grep -qE -- "$2"
+}

@@ -56,6 +56,7 @@ struct fake_disk {
     fake_fault fault;
     bool for_good, dead;
     uint64_t lot;
+    uint64_t room; /* what is free, as it is told */
 };
 
 /* ---- memory ---- */
@@ -513,6 +514,13 @@ static df_status fake_list(df_disk *disk, const char *path,
     return DF_OK;
 }
 
+static df_status fake_room(df_disk *disk, const char *path, uint64_t *size)
+{
+    (void)path;
+    *size = ((fake_disk *)disk)->room;
+    return DF_OK;
+}
+
 static const df_disk_calls fake_calls = {
     .open = fake_open,
     .close = fake_close,
@@ -527,6 +535,7 @@ static const df_disk_calls fake_calls = {
     .rename = fake_rename,
     .remove = fake_remove,
     .list = fake_list,
+    .room = fake_room,
 };
 
 /* ---- life, faults, power ---- */
@@ -538,6 +547,7 @@ fake_disk *fake_disk_new(void)
     if (d == NULL)
         abort();
     d->disk.calls = &fake_calls;
+    d->room = UINT64_MAX;
     return d;
 }
 

@@ -176,6 +176,17 @@ weir_status weir_fail(weir_task *task, uint32_t row, const char *format, ...)
     return WEIR_FAILED;
 }
 
+weir_status weir_again(weir_task *task, const char *format, ...)
+{
+    va_list args;
+
+    (void)task;
+    va_start(args, format);
+    (void)vsnprintf(fake_failure, sizeof(fake_failure), format, args);
+    va_end(args);
+    return WEIR_AGAIN;
+}
+
 weir_status weir_sink_fail(weir_sink *sink, const char *format, ...)
 {
     va_list args;

@@ -5,6 +5,12 @@
  *   SHIM_DISK_FAIL     N; 0 or nothing: calls are only counted
  *   SHIM_DISK_ERROR    ENOSPC, else EIO
  *   SHIM_DISK_ONWARD   set: all later calls fail, too
+ *   SHIM_DISK_TIMES    so many calls fail, from the N-th on; 1
+ *   SHIM_DISK_FILE     only writes to files of this name are counted and fail
+ *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
+ *                      one byte wrong, and succeeds; it counts as the failure
+ *
+ *   SHIM_DISK_ROOM     N: the N-th time that somebody asks what is free, nothing is; it counts as the failure
  *
  * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync,
  * ftruncate, fallocate, rename and link. Of a write that fails the first half may be there (for every
@@ -27,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -34,7 +41,8 @@
 
 typedef struct shim_counts {
     _Atomic uint64_t calls, failures, retried;
-    char first[232]; /* what failed first: "write PATH" */
+    char first[224]; /* what failed first: "write PATH" */
+    _Atomic uint64_t rooms;
 } shim_counts;
 _Static_assert(sizeof(shim_counts) == 256, "the layout that the test reads");
 
@@ -44,6 +52,10 @@ static size_t shim_folder_size;
 static uint64_t shim_fail_at;
 static int shim_error;
 static bool shim_onward;
+static uint64_t shim_times = 1;
+static const char *shim_file;
+static const char *shim_flip;
+static uint64_t shim_room_at;
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
 
 #define SHIM_REAL(type, name, ...)                                                                 \
@@ -61,6 +73,7 @@ SHIM_REAL(int, fallocate, int, int, off_t, off_t);
 SHIM_REAL(int, posix_fallocate, int, off_t, off_t);
 SHIM_REAL(int, rename, const char *, const char *);
 SHIM_REAL(int, link, const char *, const char *);
+SHIM_REAL(int, statvfs, const char *, struct statvfs *);
 
 #define SHIM_FIND(name) (*(void **)&real_##name = dlsym(RTLD_NEXT, #name))
 
@@ -79,12 +92,14 @@ static void shim_find(void)
     SHIM_FIND(posix_fallocate);
     SHIM_FIND(rename);
     SHIM_FIND(link);
+    SHIM_FIND(statvfs);
 }
 
 __attribute__((constructor)) static void shim_start(void)
 {
     const char *folder = getenv("SHIM_DISK_FOLDER"), *counts = getenv("SHIM_DISK_COUNTS");
     const char *fail = getenv("SHIM_DISK_FAIL"), *error = getenv("SHIM_DISK_ERROR");
+    const char *room = getenv("SHIM_DISK_ROOM"), *times = getenv("SHIM_DISK_TIMES");
     void *at = MAP_FAILED;
     int fd;
 
@@ -104,16 +119,26 @@ __attribute__((constructor)) static void shim_start(void)
     shim_fail_at = fail == NULL ? 0 : strtoull(fail, NULL, 10);
     shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
+    shim_flip = getenv("SHIM_DISK_FLIP");
+    shim_file = getenv("SHIM_DISK_FILE");
+    if (times != NULL)
+        shim_times = strtoull(times, NULL, 10);
+    shim_room_at = room == NULL ? 0 : strtoull(room, NULL, 10);
     shim_shared = at;
 }
 
 /* ---- what is counted ---- */
 
+static bool is_chosen(const char *path)
+{
+    return shim_file == NULL || strcmp(strrchr(path, '/') + 1, shim_file) == 0;
+}
+
 /* Logs are no part of what is promised. */
 static bool path_counts(const char *path)
 {
     return shim_shared != NULL && strncmp(path, shim_folder, shim_folder_size) == 0 &&
-           path[shim_folder_size] == '/' && strstr(path, "/worker-") == NULL;
+           path[shim_folder_size] == '/' && strstr(path, "/worker-") == NULL && is_chosen(path);
 }
 
 static bool fd_counts(int fd, char path[PATH_MAX])
@@ -134,9 +159,12 @@ static bool fd_counts(int fd, char path[PATH_MAX])
 /* Count a call; whether it has to fail. */
 static bool shim_fails(const char *what, const char *path)
 {
-    uint64_t call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
+    uint64_t call;
 
-    if (shim_fail_at == 0 || call < shim_fail_at || (call > shim_fail_at && !shim_onward))
+    if (shim_file != NULL && strcmp(what, "write") != 0)
+        return false;
+    call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
+    if (shim_fail_at == 0 || call < shim_fail_at || (call >= shim_fail_at + shim_times && !shim_onward))
         return false;
     if (atomic_fetch_add(&shim_shared->failures, 1) == 0)
         snprintf(shim_shared->first, sizeof shim_shared->first, "%s %.200s", what,
@@ -176,12 +204,42 @@ static size_t torn(size_t size)
     return shim_fail_at % 2 == 0 ? size / 2 : 0;
 }
 
+/* Whether it is this write's turn to be wrong. */
+static bool shim_flips(int fd, size_t size)
+{
+    char path[PATH_MAX];
+    int saved = errno;
+    uint64_t none = 0;
+    bool flips = shim_flip != NULL && size >= 512 && fd_counts(fd, path) &&
+                 strstr(path, shim_flip) != NULL &&
+                 atomic_compare_exchange_strong(&shim_shared->failures, &none, 1);
+
+    errno = saved;
+    return flips;
+}
+
+static ssize_t write_flipped(int fd, const uint8_t *bytes, size_t size)
+{
+    uint8_t *wrong = malloc(size);
+    ssize_t written;
+
+    if (wrong == NULL)
+        return -1;
+    memcpy(wrong, bytes, size);
+    wrong[size / 3] ^= 0x10;
+    written = real_write(fd, wrong, size);
+    free(wrong);
+    return written;
+}
+
 /* ---- the calls ---- */
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
     if (real_write == NULL)
         shim_find();
+    if (shim_flips(fd, size))
+        return write_flipped(fd, bytes, size);
     if (!shim_fd_fails("write", fd))
         return real_write(fd, bytes, size);
     if (torn(size) > 0 && real_write(fd, bytes, torn(size)) < 0)
@@ -294,4 +352,16 @@ int rename(const char *from, const char *to)
 int link(const char *from, const char *to)
 {
     return shim_path_fails("link", to) ? -1 : real_link(from, to);
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    int result = real_statvfs(path, out);
+
+    if (result != 0 || shim_room_at == 0 || !path_counts(path) ||
+        atomic_fetch_add(&shim_shared->rooms, 1) + 1 != shim_room_at)
+        return result;
+    atomic_fetch_add(&shim_shared->failures, 1);
+    out->f_bavail = 0;
+    return 0;
 }

@@ -187,6 +187,8 @@ df_status scene_commit(snap_store *store, const scene *s, uint64_t number, const
             abort();
         status = snap_store_part_open(store, &workers[w].part, &id, err);
         if (status == DF_OK)
+            snap_part_verify(workers[w].part);
+        if (status == DF_OK)
             status = snap_writer_init(&workers[w].writer, workers[w].part, workers[w].coder, s->codec,
                                       SCENE_CHUNK, base, err);
     }

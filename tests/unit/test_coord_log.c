@@ -130,6 +130,7 @@ static void test_round_trip(void **state)
     fake_disk *fake = disk_new();
     coord_log *log, *other;
     proto_coord_stats stats;
+    const proto_record back = { .kind = PROTO_RECORD_RESTORE, .number = 1, .snapshot = 1, .step = 7 };
     uint64_t records;
     proto_end end;
 
@@ -167,6 +168,13 @@ static void test_round_trip(void **state)
     assert_int_equal(stats.rescale.waves, 2);
     assert_true(stats.paused);
     assert_int_equal(end, PROTO_END_DRAINED);
+
+    append(log, back); /* an end is forgotten when somebody returns to an older snapshot */
+    assert_true(log_sync(log, &records));
+    coord_log_close(&log);
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    recover(log, &end);
+    assert_int_equal(end, PROTO_END_NOT);
     coord_log_close(&log);
     fake_disk_free(&fake);
 }
@@ -255,6 +263,50 @@ static void test_full(void **state)
     coord_log_close(&log);
     fake_disk_free(&fake);
     free(payload);
+}
+
+/* A job that takes snapshots for months: what means nothing any more goes, and what does stays. */
+static void test_shortened(void **state)
+{
+    fake_disk *fake = disk_new();
+    uint64_t records, index = 0;
+    coord_log *log;
+    proto_coord_stats stats;
+    proto_end end;
+
+    (void)state;
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    append(log, generation(1));
+    append(log, number(PROTO_RECORD_PAUSE, 1));
+    append(log, order(++index, 1, PROTO_ORDER_INPUT, "hello", 5));
+    append(log, generation(2));
+    while (index < 300000) {
+        append(log, order(++index, 2, PROTO_ORDER_BARRIER, NULL, 0));
+        if (index == 200000)
+            append(log, order(++index, 2, PROTO_ORDER_OWNERS, pair, 8));
+        if (index % 1000 == 0)
+            assert_true(log_sync(log, &records));
+        assert_true(coord_log_takes_orders(log));
+    }
+    append(log, number(PROTO_RECORD_CEILING, 1000));
+    assert_true(log_sync(log, &records));
+    coord_log_close(&log);
+    fake_disk_restart(fake, FAKE_LOSE, 1);
+    for (int i = 0; i < 2; i++) { /* as it was found, and with one more */
+        assert_int_equal(log_open(fake, &log), DF_OK);
+        stats = recover(log, &end);
+        assert_int_equal(stats.generation, 2);
+        assert_int_equal(stats.orders, index);
+        assert_int_equal(stats.ceiling, 1000);
+        assert_true(stats.paused);
+        assert_int_equal(end, PROTO_END_NOT);
+        if (i == 0) {
+            append(log, order(++index, 2, PROTO_ORDER_BARRIER, NULL, 0));
+            assert_true(log_sync(log, &records));
+        }
+        coord_log_close(&log);
+    }
+    fake_disk_free(&fake);
 }
 
 /* ---- records that make no sense ---- */
@@ -359,7 +411,11 @@ static void test_refused(void **state)
         number(PROTO_RECORD_END, 0),
         number(PROTO_RECORD_END, 9),
         number(PROTO_RECORD_PAUSE, 2),
-        number((proto_record_kind)9, 0),
+        number(PROTO_RECORD_RESTORE, 2),
+        number(PROTO_RECORD_SKIP, 0),
+        number(PROTO_RECORD_SKIP, PROTO_ORDERS_MAX),
+        number(PROTO_RECORD_SKIP, (uint64_t)PROTO_ORDERS_MAX + 1),
+        number((proto_record_kind)11, 0),
         generation(3),
         generation(3),
         generation(3),
@@ -391,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_whose),
         cmocka_unit_test(test_failed_sync), cmocka_unit_test(test_full),
         cmocka_unit_test(test_members),    cmocka_unit_test(test_rescales),
+        cmocka_unit_test(test_shortened),
         cmocka_unit_test(test_refused),
     };
 

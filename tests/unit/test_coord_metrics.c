@@ -224,6 +224,8 @@ static scene *scene_new(void)
     s->status.step = 17;
     s->status.steps = 100;
     s->status.restarts = 2;
+    s->status.restores = 3;
+    strcpy(s->status.degraded, "no room");
     s->status.snapshot_step = 9;
     s->status.rejected[PROTO_REJECT_gap] = 5;
     s->status.worker_count = 3;
@@ -275,6 +277,8 @@ static void test_text(void **state)
         { "weir_bound", 19 },
         { "weir_ceiling", 29 },
         { "weir_restarts_total", 2 },
+        { "weir_restores_total", 3 },
+        { "weir_degraded", 1 },
         { "weir_snapshot_last_id", 4 },
         { "weir_snapshot_last_size_bytes", 1000 },
         { "weir_snapshot_last_duration_seconds", 0.25 },

@@ -228,6 +228,33 @@ static void test_promise(void **state)
 }
 
 /* Numbers at every edge in every field of what a peer may send. */
+/* Rows of a later step: as many as the credit covers, whatever a peer sends. At the mark they always pass. */
+static void test_credit_is_the_limit(void **state)
+{
+    static const uint8_t rows[600];
+    fake *f = *state;
+    proto_msg msg = { .header = { .sender = 3, .sequence = 1 },
+                      .data = { .edge = SIM_EDGE_HALO, .step = 1, .src = 2, .dst = 1, .rows = 1,
+                                .total = 600, .payload = { rows, 600 } } };
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    say(f, (proto_msg){ .grant = { .bound = 3 } }, PROTO_TYPE_grant, 1, 1);
+    say(f, msg, PROTO_TYPE_data, 1, 1);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_credit], 0);
+    assert_int_equal(stats(f).buffered, 600);
+    msg.header.sequence = 2;
+    msg.data.step = 2;
+    say(f, msg, PROTO_TYPE_data, 1, 1);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_credit], 1);
+    assert_int_equal(stats(f).buffered, 600);
+    msg.header.sequence = 3;
+    msg.data.step = 0;
+    say(f, msg, PROTO_TYPE_data, 1, 1);
+    assert_int_equal(stats(f).rejected[PROTO_REJECT_credit], 1);
+    assert_int_equal(stats(f).buffered, 1200);
+}
+
 static void test_hostile_peer(void **state)
 {
     static const uint64_t edges[] = { 0, 1, 2, 3, 4, 5, 9, 10, 11, 64, 255, 1u << 20, UINT32_MAX,
@@ -411,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),

@@ -347,6 +347,150 @@ static void test_failures(void **state)
         }
 }
 
+/* ---- a history that is replaced by a shorter one ---- */
+
+static df_status replace(snap_history *h, uint32_t count, bool *begun)
+{
+    static uint8_t bytes[8][1200];
+    snap_record records[8] = { 0 };
+
+    for (uint32_t n = 1; n <= count; n++)
+        records[n - 1] = (snap_record){ .type = n % 3, .generation = n / 4,
+                                        .size = bytes_of(n, bytes[n - 1]), .bytes = bytes[n - 1] };
+    return snap_history_replace(h, records, count, begun, &error);
+}
+
+typedef struct replaced {
+    uint64_t records;     /* that are there: as was told */
+    uint64_t or_else;     /* or as many, because a change was begun */
+    uint64_t marks;
+} replaced;
+
+/* Append, shorten, append, shorten again: until something fails. */
+static void replace_script(fake_disk *fake, replaced *r)
+{
+    snap_history *h;
+    snap_recovery recovery;
+    df_status s = open_at(fake, &h, &recovery);
+    bool begun;
+
+    for (uint32_t i = 0; s == DF_OK && i < 2; i++) {
+        r->or_else = snap_history_count(h) + 5;
+        s = append(h, 5);
+        r->records = s == DF_OK ? r->or_else : r->records;
+        if (s == DF_OK)
+            s = mark(h, 7 + i);
+        r->marks = s == DF_OK ? 7 + i : r->marks;
+        if (s != DF_OK)
+            break;
+        r->or_else = 2 + i;
+        s = replace(h, 2 + i, &begun);
+        r->records = s == DF_OK ? 2 + i : r->records;
+        if (s != DF_OK && !begun) /* nothing is changed, and it goes on */
+            r->or_else = r->records;
+    }
+    snap_history_close(&h);
+}
+
+static void check_replaced(fake_disk *fake, const replaced *r)
+{
+    snap_history *h = reopen(fake);
+    uint64_t count = snap_history_count(h);
+
+    assert_true(count == r->records || count == r->or_else);
+    check_records(h);
+    check_marks(h, r->marks);
+    assert_int_equal(append(h, 3), DF_OK);
+    assert_int_equal(mark(h, 1000), DF_OK);
+    snap_history_close(&h);
+    h = reopen(fake);
+    assert_int_equal(snap_history_count(h), count + 3);
+    check_records(h);
+    snap_history_close(&h);
+}
+
+static void test_replace(void **state)
+{
+    fake_disk *fake = disk_new();
+    replaced r = { 0 };
+    snap_history *h;
+    snap_record none = { .size = SIZE };
+    bool begun;
+
+    (void)state;
+    assert_int_equal(create(fake), DF_OK);
+    replace_script(fake, &r);
+    assert_int_equal(r.records, 3);
+    check_replaced(fake, &r);
+    h = reopen(fake);
+    assert_int_equal(snap_history_replace(h, &none, 1, &begun, &error), DF_ELIMIT);
+    assert_false(begun);
+    check_records(h);
+    assert_int_equal(append(h, 1), DF_OK);
+    for (uint32_t i = 0; i < 200; i++) { /* again and again: it never fills up */
+        while (append(h, 1) == DF_OK)
+            ;
+        assert_int_equal(error.status, DF_ELIMIT);
+        assert_int_equal(replace(h, 4, &begun), DF_OK);
+        assert_int_equal(snap_history_count(h), 4);
+    }
+    snap_history_close(&h);
+    fake_disk_free(&fake);
+}
+
+static void test_replace_power(void **state)
+{
+    (void)state;
+    for (uint64_t call = 1; call < 80; call++)
+        for (uint64_t seed = 0; seed < 12; seed++)
+            for (uint64_t again = 0; again < (seed == 2 ? 20u : 1u); again++) {
+                fake_disk *fake = disk_new();
+                replaced r = { 0 };
+                snap_history *h;
+                snap_recovery recovery;
+
+                assert_int_equal(create(fake), DF_OK);
+                fake_disk_fail(fake, fake_disk_calls(fake) + call, FAKE_POWER, false);
+                replace_script(fake, &r);
+                fake_disk_restart(fake, seed == 0 ? FAKE_LOSE : seed == 1 ? FAKE_KEEP : FAKE_TEAR,
+                                  seed * 1000003 + call);
+                if (again > 0) { /* and once more while it is recovered */
+                    fake_disk_fail(fake, again, FAKE_POWER, false);
+                    if (open_at(fake, &h, &recovery) == DF_OK)
+                        snap_history_close(&h);
+                    fake_disk_restart(fake, FAKE_TEAR, again * 64 + call);
+                }
+                check_replaced(fake, &r);
+                fake_disk_free(&fake);
+            }
+}
+
+static void test_replace_failures(void **state)
+{
+    static const fake_fault faults[] = { FAKE_EIO, FAKE_FULL, FAKE_SHORT };
+
+    (void)state;
+    for (size_t f = 0; f < 3; f++)
+        for (uint64_t call = 1; call < 80; call++) {
+            fake_disk *fake = disk_new();
+            replaced r = { 0 };
+            snap_history *h;
+
+            assert_int_equal(create(fake), DF_OK);
+            fake_disk_fail(fake, fake_disk_calls(fake) + call, faults[f], false);
+            replace_script(fake, &r);
+            fake_disk_fail(fake, 0, 0, false);
+            check_replaced(fake, &r);
+            fake_disk_restart(fake, FAKE_LOSE, call);
+            h = reopen(fake);
+            assert_true(snap_history_count(h) >= 3);
+            check_records(h);
+            check_marks(h, 1000);
+            snap_history_close(&h);
+            fake_disk_free(&fake);
+        }
+}
+
 /* After a failure the history takes nothing more. */
 static void test_broken(void **state)
 {
@@ -526,8 +670,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_life),     cmocka_unit_test(test_layout),
         cmocka_unit_test(test_full),     cmocka_unit_test(test_power),
         cmocka_unit_test(test_power_twice), cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_broken),   cmocka_unit_test(test_flip_one),
-        cmocka_unit_test(test_flip_both), cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_replace), cmocka_unit_test(test_replace_power),
+        cmocka_unit_test(test_replace_failures), cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_flip_one), cmocka_unit_test(test_flip_both), cmocka_unit_test(test_copies),
     };
 
     if (argc == 2) { /* write a copy to a file: a seed for fuzzing */

@@ -1,0 +1,172 @@
+/* A call that fails for a reason that may pass is made again: the same bits as if it had not failed, on
+ * any number of threads and in any order; other tasks run meanwhile; after so many times the job fails. */
+#include "tests/support/crowd.h"
+
+#include <stdatomic.h>
+/* How often a call has failed, by step and key group; and how often it is to. */
+static _Atomic uint32_t failed_at[STEPS + 2][64], counts_failed_at[STEPS + 2][64];
+static uint32_t fails;
+static _Atomic uint32_t total;
+static _Atomic uint32_t calls, called_at[STEPS + 2][64]; /* how many others were made before */
+static atomic_bool others;       /* while one waited, another call was made */
+static uint64_t pause_ns = 1000;
+
+static bool is_shaky(const weir_task *task)
+{
+    return (task->step * 7 + task->key_group * 3) % 5 < 2;
+}
+
+/* All that a call can do is done before it fails: rows are made, counted, born. */
+static weir_status shake(weir_task *task, weir_status status)
+{
+    _Atomic uint32_t *before = &called_at[task->step][task->key_group % 64];
+    uint32_t call = atomic_fetch_add(&calls, 1) + 1;
+
+    if (status != WEIR_OK || !is_shaky(task))
+        return status;
+    if (atomic_load(before) != 0 && call > atomic_load(before) + 1)
+        atomic_store(&others, true);
+    atomic_store(before, call);
+    if (atomic_fetch_add(&failed_at[task->step][task->key_group % 64], 1) >= fails)
+        return status;
+    atomic_fetch_add(&total, 1);
+    return weir_again(task, "shaky");
+}
+
+static weir_status drift_process(weir_task *task)
+{
+    return shake(task, kind_list[KIND_DRIFT]->process(task));
+}
+
+static weir_status count_process(weir_task *task)
+{
+    weir_status status = kind_list[KIND_COUNT]->process(task);
+
+    if (status != WEIR_OK || !is_shaky(task) ||
+        atomic_fetch_add(&counts_failed_at[task->step][task->key_group % 64], 1) >= fails)
+        return status;
+    atomic_fetch_add(&total, 1);
+    return weir_again(task, "shaky");
+}
+
+static weir_operator drift_kind, count_kind, shaky_drift, shaky_count;
+
+/* A crowd that moves, dies and is born, whose key groups count their rows. */
+static df_plan *shaky_plan(bool shaky)
+{
+    kind_options move = { .p = { 16, 9, 7, 3 } }, none = { 0 };
+    kind_options record = { .log = &logs[1] };
+    df_draft *draft = crowd("move");
+
+    drift_kind = *kind_list[KIND_DRIFT];
+    count_kind = *kind_list[KIND_COUNT];
+    shaky_drift = drift_kind;
+    shaky_drift.process = drift_process;
+    shaky_count = count_kind;
+    shaky_count.process = count_process;
+    job_operator(draft, "move", shaky ? &shaky_drift : &drift_kind, &move, "in=crowd");
+    job_operator(draft, "count", shaky ? &shaky_count : &count_kind, &none, "in=crowd");
+    job_operator(draft, "counts", kind_list[KIND_RECORD], &record, "in=count");
+    memset(failed_at, 0, sizeof failed_at);
+    memset(counts_failed_at, 0, sizeof counts_failed_at);
+    memset(called_at, 0, sizeof called_at);
+    atomic_store(&total, 0);
+    return job_plan(&draft);
+}
+
+static df_status run(df_plan *plan, uint32_t threads, uint64_t seed, uint32_t retries, df_hash *hash,
+                     df_error *err)
+{
+    df_graph_options options = { .threads = threads, .directory = ".", .shuffle_seed = seed,
+                                 .retries = retries, .retry_ns = pause_ns };
+    df_graph *graph;
+    uint64_t step;
+    df_status s;
+
+    assert_int_equal(df_graph_new(&graph, plan, &options, err), DF_OK);
+    s = df_graph_run(graph, STEPS, err);
+    if (s == DF_OK)
+        assert_true(df_graph_fingerprint(graph, &step, hash));
+    df_graph_free(&graph);
+    return s;
+}
+
+static void test_same_bits(void **state)
+{
+    df_hash wanted, hash;
+    df_error err = { 0 };
+    df_plan *plan = shaky_plan(false);
+    uint32_t rows;
+
+    (void)state;
+    assert_int_equal(run(plan, 1, 0, 0, &wanted, &err), DF_OK);
+    rows = logs[1].count;
+    assert_true(rows > 0);
+    df_plan_free(&plan);
+    clear_logs();
+    for (fails = 1; fails <= 3; fails++)
+        for (uint32_t threads = 1; threads <= THREADS; threads++)
+            for (uint64_t seed = 0; seed < SEEDS; seed++) {
+                plan = shaky_plan(true);
+                assert_int_equal(run(plan, threads, seed, 3, &hash, &err), DF_OK);
+                assert_true(atomic_load(&total) > 0);
+                assert_int_equal(hash.high, wanted.high);
+                assert_int_equal(hash.low, wanted.low);
+                assert_int_equal(logs[1].count, rows);
+                assert_false(logs[1].disordered);
+                df_plan_free(&plan);
+                clear_logs();
+            }
+}
+
+/* The smallest of all that fail too often is told, and how often it was tried. */
+static void test_too_often(void **state)
+{
+    df_hash hash;
+    df_error err = { 0 };
+
+    (void)state;
+    fails = 1000;
+    for (uint32_t threads = 1; threads <= THREADS; threads++) {
+        df_plan *plan = shaky_plan(true);
+
+        assert_int_equal(run(plan, threads, threads, 2, &hash, &err), DF_EIO);
+        assert_string_equal(err.text, "test.toml: step 0: operator \"move\": shaky (tried 3 times)");
+        df_plan_free(&plan);
+        clear_logs();
+        plan = shaky_plan(true);
+        assert_int_equal(run(plan, threads, threads, 0, &hash, &err), DF_EIO);
+        assert_string_equal(err.text, "test.toml: step 0: operator \"move\": shaky");
+        df_plan_free(&plan);
+        clear_logs();
+    }
+}
+
+/* One thread is enough for others to run while one waits. */
+static void test_nobody_waits(void **state)
+{
+    df_plan *plan = shaky_plan(true);
+    df_hash hash;
+    df_error err = { 0 };
+
+    (void)state;
+    fails = 1;
+    pause_ns = 20000000;
+    atomic_store(&others, false);
+    assert_int_equal(run(plan, 1, 0, 1, &hash, &err), DF_OK);
+    assert_true(atomic_load(&others));
+    pause_ns = 1000;
+    df_plan_free(&plan);
+    clear_logs();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_too_often),
+        cmocka_unit_test(test_nobody_waits),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
