@@ -555,6 +555,69 @@ static void test_balance_large(void **state)
     }
 }
 
+/* The fewest moves that a worker with these units needs, of those that fit anywhere. */
+static uint32_t moves_needed(uint32_t worker, double load, double bound, double room)
+{
+    bool moved[UNITS_MAX] = { false };
+    uint32_t count = 0;
+
+    while (load > bound + 1e-6) {
+        uint32_t most = COORD_PLACE_NONE;
+
+        for (uint32_t u = 0; u < s.in.unit_count; u++)
+            if (s.units[u].owner == worker && !moved[u] && (double)s.units[u].cost_ns <= room &&
+                (most == COORD_PLACE_NONE || s.units[u].cost_ns > s.units[most].cost_ns))
+                most = u;
+        if (most == COORD_PLACE_NONE)
+            break;
+        moved[most] = true;
+        load -= (double)s.units[most].cost_ns;
+        count++;
+    }
+    return count;
+}
+
+/* A few units weigh as much as many others together: nearly always even, by hardly more moves than no
+ * plan can do without. */
+static void test_balance_heavy(void **state)
+{
+    uint32_t cases = 0, even = 0, moved = 0, needed = 0;
+
+    (void)state;
+    srand(5);
+    for (int round = 0; round < 1000; round++) {
+        uint32_t n = 2 + random_below(7), units = 10 * n + random_below(200);
+        double load[WORKERS_MAX] = { 0 }, total = 0, least = 1e300, heaviest = 0;
+
+        scene_init(n, units);
+        for (uint32_t u = 0; u < units; u++) {
+            double cost = floor(1000 / pow((1.0 + random_below(1000000)) / 1000000, 0.7));
+
+            s.units[u].owner = u * n / units;
+            s.units[u].cost_ns = (uint64_t)cost;
+            load[s.units[u].owner] += cost;
+            total += cost;
+            heaviest = cost > heaviest ? cost : heaviest;
+        }
+        if (heaviest > total / n)
+            continue;
+        for (uint32_t w = 0; w < n; w++)
+            least = load[w] < least ? load[w] : least;
+        balance();
+        cases++;
+        if (!s.out.even)
+            continue;
+        even++;
+        moved += s.out.moved;
+        for (uint32_t w = 0; w < n; w++)
+            needed += moves_needed(w, load[w], 1.05 * total / n, 1.05 * total / n - least);
+    }
+    print_message("balance: %u of %u even, by %u moves; at least %u are needed\n", even, cases, moved,
+                  needed);
+    assert_true(even >= cases * 95 / 100);
+    assert_true(moved >= needed && moved <= needed * 11 / 10);
+}
+
 /* Units of one weight, all at one worker: the others get runs. */
 static void test_balance_keeps_neighbours(void **state)
 {
@@ -839,6 +902,7 @@ int main(void)
         cmocka_unit_test(test_pick),
         cmocka_unit_test(test_balance_small),
         cmocka_unit_test(test_balance_large),
+        cmocka_unit_test(test_balance_heavy),
         cmocka_unit_test(test_balance_keeps_neighbours),
         cmocka_unit_test(test_balance_hot_unit),
         cmocka_unit_test(test_balance_exchange),
