@@ -193,6 +193,54 @@ bool place_may_take(const place *p, uint32_t unit, uint32_t worker)
     return w->takes && p->in->units[unit].bytes <= w->room;
 }
 
+/* ---- sorting by weight ---- */
+
+#define SORT_FEW 256u /* from so many on a sort by digits is faster */
+
+static int heavier_first(const void *a, const void *b, void *user)
+{
+    const place *p = user;
+    uint32_t one = *(const uint32_t *)a, two = *(const uint32_t *)b;
+
+    if (p->weight[one] != p->weight[two])
+        return p->weight[one] > p->weight[two] ? -1 : 1;
+    return (one > two) - (one < two);
+}
+
+/* A digit of a weight, greater ones first: doubles that are not below 0 are in the order of their bits. */
+static uint32_t digit_of(const place *p, uint32_t unit, uint32_t shift)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &p->weight[unit], sizeof bits);
+    return 255 - (uint32_t)(bits >> shift & 255);
+}
+
+/* One digit, keeping the order of what has the same. */
+static void sort_digit(const place *p, uint32_t *to, const uint32_t *from, uint32_t count, uint32_t shift)
+{
+    uint32_t starts[257] = { 0 };
+
+    for (uint32_t i = 0; i < count; i++)
+        starts[digit_of(p, from[i], shift) + 1]++;
+    for (uint32_t d = 0; d < 256; d++)
+        starts[d + 1] += starts[d];
+    for (uint32_t i = 0; i < count; i++)
+        to[starts[digit_of(p, from[i], shift)]++] = from[i];
+}
+
+void place_sort(place *p, uint32_t *units, uint32_t count)
+{
+    if (count < SORT_FEW) {
+        qsort_r(units, count, sizeof *units, heavier_first, p);
+        return;
+    }
+    for (uint32_t shift = 0; shift < 64; shift += 16) {
+        sort_digit(p, p->next, units, count, shift);
+        sort_digit(p, units, p->next, count, shift + 8);
+    }
+}
+
 /* ---- heap ---- */
 
 static bool key_less(place_key a, place_key b)

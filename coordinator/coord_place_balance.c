@@ -90,6 +90,8 @@ static double spare_weight(balance *b, uint32_t at, double excess)
 {
     double sum = 0;
 
+    if (excess > BALANCE_LOOK * b->p->weight[b->units[at]])
+        return 0;
     for (uint32_t n = 0; n < BALANCE_LOOK && at < b->count; n++) {
         sum += b->p->weight[b->units[at]];
         if (sum >= excess)
@@ -327,7 +329,7 @@ void place_balance(place *p)
         b.donor = donors[i];
         b.units = units;
         b.count = p->workers[donors[i]].count;
-        qsort_r(units, b.count, sizeof *units, place_heavier_first, p);
+        place_sort(p, units, b.count);
         if (b.dropped)
             list_receivers(&b);
         relieve(&b);

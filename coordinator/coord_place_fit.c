@@ -293,16 +293,6 @@ static void deal_in_turn(place *p)
     }
 }
 
-int place_heavier_first(const void *a, const void *b, void *user)
-{
-    const place *p = user;
-    uint32_t one = *(const uint32_t *)a, two = *(const uint32_t *)b;
-
-    if (p->weight[one] != p->weight[two])
-        return p->weight[one] > p->weight[two] ? -1 : 1;
-    return (one > two) - (one < two);
-}
-
 /* Give a unit to the lowest that may have it. Those that may not are set aside meanwhile. */
 static df_status deal_one(place *p, place_heap *low, uint32_t unit, df_error *err)
 {
@@ -338,7 +328,7 @@ static uint32_t list_homeless(place *p, bool released)
             released == (home != COORD_PLACE_NONE && p->workers[home].stays))
             p->list[count++] = u;
     }
-    qsort_r(p->list, count, sizeof *p->list, place_heavier_first, p);
+    place_sort(p, p->list, count);
     return count;
 }
 

@@ -64,6 +64,8 @@ void place_free(place **p);
 void place_give(place *p, uint32_t unit, uint32_t to);
 /* Whether a worker may be given a unit: it takes some, and has the memory. Its own it may have back. */
 bool place_may_take(const place *p, uint32_t unit, uint32_t worker);
+/* The heaviest first, then by number; they ascend by number before. Uses p->next. */
+void place_sort(place *p, uint32_t *units, uint32_t count);
 
 /* ---- coord_place_filter.c ---- */
 /* Set who stays, who takes, and what room there is. */
@@ -79,8 +81,6 @@ df_status place_fit(place *p, df_error *err) DF_MUST_CHECK;
 
 /* The units of each worker in p->list, ascending, those of worker r from start[r]. */
 void place_list_units(place *p, uint32_t *start);
-/* For qsort_r, of units, with the place: the heaviest first, then by number. */
-int place_heavier_first(const void *a, const void *b, void *user);
 
 /* ---- coord_place_balance.c ---- */
 void place_balance(place *p);

@@ -1,16 +1,8 @@
-/* Placement against searches of everything that could be done, on small cases; on larger ones its promises:
- * who keeps what, what the fewest moves are, who is refused, and that the order of the lists is nothing. */
-#include "coordinator/coord_place.h"
+/* Who owns what when workers come and go, against plain counting: who keeps what, what the fewest moves are,
+ * who is refused, and that the order of the lists is nothing. */
+#include "tests/support/place_scene.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 /* Each request for memory can be made to fail; not under the thread sanitizer, which asks itself. */
 #if !defined(__SANITIZE_THREAD__)
@@ -41,85 +33,6 @@ EARLY void *calloc(size_t count, size_t size)
 #define FAILING 0
 static uint32_t requests, request_fails;
 #endif
-
-#define WORKERS_MAX 64
-#define UNITS_MAX   4096
-
-static const df_placement no_hints = { .policy = DF_PLACE_LOCALITY };
-
-typedef struct scene {
-    coord_place_worker workers[WORKERS_MAX];
-    coord_place_unit units[UNITS_MAX];
-    uint32_t after[UNITS_MAX];
-    char labels[WORKERS_MAX][16];
-    df_placement hints;
-    coord_place_input in;
-    coord_place_outcome out;
-} scene;
-
-static scene s; /* too large for a stack */
-
-static void scene_init(uint32_t workers, uint32_t units)
-{
-    memset(&s, 0, sizeof s);
-    s.hints = no_hints;
-    s.in = (coord_place_input){ s.workers, workers, s.units, units, &s.hints, 10000000, 1000000 };
-    for (uint32_t w = 0; w < workers; w++) {
-        snprintf(s.labels[w], sizeof s.labels[w], "w%u", w + 1);
-        s.workers[w] = (coord_place_worker){ .id = w + 1, .label = s.labels[w], .host = "here",
-                                             .threads = 1, .sampled_us = 9900000 };
-    }
-    for (uint32_t u = 0; u < units; u++)
-        s.units[u] = (coord_place_unit){ .owner = COORD_PLACE_NONE, .rows = 10, .bytes = 1000 };
-}
-
-static uint32_t random_below(uint32_t n)
-{
-    return (uint32_t)rand() % n;
-}
-
-static void fit(void)
-{
-    df_error err = { 0 };
-
-    if (coord_place_fit(&s.in, s.after, &s.out, &err) != DF_OK)
-        fail_msg("%s", err.text);
-}
-
-static void balance(void)
-{
-    df_error err = { 0 };
-
-    if (coord_place_balance(&s.in, s.after, &s.out, &err) != DF_OK)
-        fail_msg("%s", err.text);
-}
-
-static void adopt(void)
-{
-    for (uint32_t u = 0; u < s.in.unit_count; u++) {
-        assert_true(s.after[u] < s.in.worker_count);
-        s.units[u].owner = s.after[u];
-    }
-}
-
-static void count_units(uint32_t *counts)
-{
-    memset(counts, 0, WORKERS_MAX * sizeof *counts);
-    for (uint32_t u = 0; u < s.in.unit_count; u++) {
-        assert_true(s.after[u] < s.in.worker_count);
-        counts[s.after[u]]++;
-    }
-}
-
-/* Places where the owner changes along the curve, and the end. */
-static uint32_t count_runs(const uint32_t *owners, uint32_t owner)
-{
-    uint32_t runs = 0;
-
-    for (uint32_t u = 0; u < s.in.unit_count; u++)
-        runs += owners[u] == owner && (u == 0 || owners[u - 1] != owner);
-    return runs;
-}
 
 /* ---- fit ---- */
 
@@ -445,165 +358,6 @@ static void test_pick(void **state)
     assert_non_null(strstr(err.text, "2 workers are asked for, 1 may have key groups: w1: its priority"));
 }
 
-/* ---- balance ---- */
-
-/* The fewest changes of owner with which nobody has more than `bound`; UINT32_MAX: there are none. */
-static uint32_t fewest_changes(uint32_t unit, const double *weight, double *load, uint32_t changed,
-                               double bound, uint32_t best)
-{
-    uint32_t owner;
-
-    if (changed >= best)
-        return best;
-    if (unit == s.in.unit_count) {
-        for (uint32_t w = 0; w < s.in.worker_count; w++)
-            if (load[w] > bound + 1e-9)
-                return best;
-        return changed;
-    }
-    owner = s.units[unit].owner;
-    for (uint32_t w = 0; w < s.in.worker_count; w++) {
-        load[w] += weight[unit];
-        best = fewest_changes(unit + 1, weight, load, changed + (w != owner), bound, best);
-        load[w] -= weight[unit];
-    }
-    return best;
-}
-
-/* Never fewer moves than a search of all finds (it would be wrong), mostly as many, and wherever units are
- * of one weight exactly as many. */
-static void test_balance_small(void **state)
-{
-    uint32_t even = 0, possible = 0, fewest = 0;
-
-    (void)state;
-    srand(3);
-    for (int round = 0; round < 3000; round++) {
-        uint32_t n = 2 + random_below(2), units = n + random_below(6), oracle;
-        bool same = round % 3 == 0;
-        double weight[16], load[WORKERS_MAX] = { 0 }, total = 0;
-
-        scene_init(n, units);
-        for (uint32_t u = 0; u < units; u++) {
-            s.units[u].owner = u < n ? u : random_below(n);
-            s.units[u].cost_ns = same ? 100 : 10 + random_below(90);
-            weight[u] = (double)s.units[u].cost_ns;
-            total += weight[u];
-        }
-        balance();
-        oracle = fewest_changes(0, weight, load, 0, 1.05 * total / n, UINT32_MAX);
-        if (s.out.even)
-            assert_true(oracle <= s.out.moved);
-        if (same && oracle != UINT32_MAX)
-            assert_int_equal(s.out.moved, oracle);
-        possible += oracle != UINT32_MAX;
-        even += s.out.even;
-        fewest += s.out.even && s.out.moved == oracle;
-        assert_true(s.out.after <= s.out.before + 1e-9);
-    }
-    print_message("balance: %u of 3000 can be even, %u are, %u by the fewest moves\n", possible, even, fewest);
-    assert_true(even >= possible * 9 / 10);
-    assert_true(fewest >= even * 9 / 10);
-}
-
-/* With many light units it is always reached, by as many moves as the excess needs at least. */
-static void test_balance_large(void **state)
-{
-    (void)state;
-    srand(4);
-    for (int round = 0; round < 100; round++) {
-        uint32_t n = 2 + random_below(20), units = 40 * n + random_below(1000), least = 0;
-        double load[WORKERS_MAX] = { 0 }, total = 0, bound;
-        uint64_t costs[UNITS_MAX];
-
-        scene_init(n, units);
-        for (uint32_t u = 0; u < units; u++) {
-            double x = (double)u / units;
-
-            s.units[u].owner = u * n / units;
-            s.units[u].cost_ns = (uint64_t)(1000 * (1 + 3 * exp(-30 * x * x))) + random_below(500);
-            load[s.units[u].owner] += (double)s.units[u].cost_ns;
-            total += (double)s.units[u].cost_ns;
-        }
-        bound = 1.05 * total / n;
-        balance();
-        assert_true(s.out.even);
-        assert_true(s.out.after <= 1.05 + 1e-9);
-        /* Of each worker that has too much at least its heaviest units, until it has not. */
-        for (uint32_t w = 0; w < n; w++) {
-            double left = load[w];
-            uint32_t count = 0;
-
-            for (uint32_t u = 0; u < units; u++)
-                if (s.units[u].owner == w)
-                    costs[count++] = s.units[u].cost_ns;
-            while (left > bound + 1e-6) {
-                uint32_t most = 0;
-
-                for (uint32_t i = 0; i < count; i++)
-                    most = costs[i] > costs[most] ? i : most;
-                left -= (double)costs[most];
-                costs[most] = 0;
-                least++;
-            }
-        }
-        assert_int_equal(s.out.moved, least);
-        adopt();
-        balance(); /* and then it stands */
-        assert_int_equal(s.out.moved, 0);
-        assert_non_null(strstr(s.out.text, "no worker has much more"));
-    }
-}
-
-/* Units of one weight, all at one worker: the others get runs. */
-static void test_balance_keeps_neighbours(void **state)
-{
-    uint32_t counts[WORKERS_MAX];
-
-    (void)state;
-    scene_init(4, 400);
-    for (uint32_t u = 0; u < 400; u++)
-        s.units[u].owner = u < 397 ? 0 : u - 396;
-    balance();
-    count_units(counts);
-    assert_true(s.out.even);
-    for (uint32_t w = 1; w < 4; w++)
-        assert_true(count_runs(s.after, w) <= 2);
-}
-
-static void test_balance_hot_unit(void **state)
-{
-    (void)state;
-    scene_init(2, 10);
-    for (uint32_t u = 0; u < 10; u++) {
-        s.units[u].owner = u / 5;
-        s.units[u].cost_ns = u == 2 ? 1000 : 10;
-    }
-    balance();
-    assert_false(s.out.even);
-    assert_int_equal(s.out.heaviest, 2);
-    assert_int_equal(s.after[2], 0); /* it is no better anywhere else */
-    assert_non_null(strstr(s.out.text, "key group 2 alone is more than a worker's share"));
-    adopt();
-    balance();
-    assert_int_equal(s.out.moved, 0);
-    assert_non_null(strstr(s.out.text, "no move would make it more even"));
-}
-
-/* Where no single unit fits, two are exchanged: {5, 3, 3} and {4, 3} become {3, 3, 3} and {5, 4}. */
-static void test_balance_exchange(void **state)
-{
-    static const uint64_t costs[] = { 500, 300, 300, 400, 300 };
-
-    (void)state;
-    scene_init(2, 5);
-    for (uint32_t u = 0; u < 5; u++)
-        s.units[u] = (coord_place_unit){ .owner = u / 3, .cost_ns = costs[u], .rows = 1 };
-    balance();
-    assert_true(s.out.even);
-    assert_int_equal(s.out.moved, 2);
-}
-
 /* ---- moves, weights ---- */
 
 static void test_move(void **state)
@@ -704,83 +458,6 @@ static void test_order(void **state)
     }
 }
 
-/* ---- waves ---- */
-
-static void test_waves(void **state)
-{
-    static coord_place_step steps[UNITS_MAX];
-    uint32_t count, waves;
-    df_error err = { 0 };
-
-    (void)state;
-    srand(7);
-    for (int round = 0; round < 200; round++) {
-        uint32_t n = 3 + random_below(4), units = 100 + random_below(900);
-        uint64_t budget = 20000 + random_below(40000), sum = 0, most = 0;
-        uint64_t per_wave = 0, from[WORKERS_MAX] = { 0 };
-        bool seen[UNITS_MAX] = { 0 };
-
-        scene_init(n, units);
-        for (uint32_t u = 0; u < units; u++) {
-            s.units[u].owner = u * (n - 1) / units; /* the last one is new: all others are sources */
-            s.units[u].bytes = random_below(2000);
-            s.after[u] = random_below(3) == 0 ? n - 1 : s.units[u].owner;
-        }
-        if (round % 4 == 0)
-            s.units[7].bytes = 100000;
-        s.after[7] = n - 1;
-        count = coord_place_steps(&s.in, s.after, steps);
-        assert_int_equal(coord_place_waves(steps, count, budget, &waves, &err), DF_OK);
-        for (uint32_t i = 0; i < count; i++) {
-            const coord_place_step *step = &steps[i];
-
-            assert_true(step->wave < waves);
-            assert_true(i == 0 || step->wave > step[-1].wave ||
-                        (step->wave == step[-1].wave && step->unit > step[-1].unit));
-            assert_false(seen[step->unit]);
-            seen[step->unit] = true;
-            assert_int_equal(step->from, s.units[step->unit].owner);
-            assert_int_equal(step->to, s.after[step->unit]);
-            assert_int_equal(step->bytes, s.units[step->unit].bytes);
-            if (i > 0 && step->wave != step[-1].wave) {
-                per_wave = 0;
-                memset(from, 0, sizeof from);
-            }
-            per_wave += step->bytes;
-            from[step->from] += step->bytes;
-            sum += step->bytes;
-            most = step->bytes > most ? step->bytes : most;
-            if (step->bytes > budget) {
-                assert_true(i == 0 || step[-1].wave < step->wave || step[-1].bytes == 0);
-                assert_true(i + 1 == count || step[1].wave > step->wave);
-            } else {
-                assert_true(per_wave <= budget);
-            }
-            /* A whole wave is never one source's. */
-            if (step->wave + 1 < waves && (i + 1 == count || step[1].wave > step->wave) && step->bytes <= budget)
-                for (uint32_t w = 0; w < n; w++)
-                    assert_true(from[w] < per_wave || per_wave < budget / 2);
-        }
-        for (uint32_t u = 0; u < units; u++)
-            assert_int_equal(seen[u], s.after[u] != s.units[u].owner);
-        /* Neighbouring waves do not both have room for what is in one of them. */
-        assert_true(waves <= 2 * (sum / budget) + 3);
-    }
-    assert_int_equal(coord_place_waves(steps, 0, 1, &waves, &err), DF_OK);
-    assert_int_equal(waves, 0);
-}
-
-static void test_budget(void **state)
-{
-    (void)state;
-    scene_init(1, 64);
-    for (uint32_t u = 0; u < 64; u++)
-        s.units[u].bytes = 1u << 20;
-    assert_int_equal(coord_place_budget(s.units, 64, 0), 2u << 20);
-    assert_int_equal(coord_place_budget(s.units, 64, 77), 77);
-    assert_int_equal(coord_place_budget(s.units, 1, 0), 1u << 20); /* not too small to be worth it */
-}
-
 /* ---- no memory ---- */
 
 static df_status everything(df_error *err)
@@ -837,16 +514,9 @@ int main(void)
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_reserve),
         cmocka_unit_test(test_pick),
-        cmocka_unit_test(test_balance_small),
-        cmocka_unit_test(test_balance_large),
-        cmocka_unit_test(test_balance_keeps_neighbours),
-        cmocka_unit_test(test_balance_hot_unit),
-        cmocka_unit_test(test_balance_exchange),
         cmocka_unit_test(test_move),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_order),
-        cmocka_unit_test(test_waves),
-        cmocka_unit_test(test_budget),
         cmocka_unit_test(test_no_memory),
     };
 

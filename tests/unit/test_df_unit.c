@@ -42,7 +42,7 @@ static df_plan *read_plan(void)
     cfg_options options = { .kinds = &op_kinds };
     df_report report;
     df_draft *draft;
-    df_plan *plan;
+    df_plan *plan = NULL;
 
     df_report_init(&report, "units.toml");
     if (cfg_read(&draft, "units.toml", ".", job_text, strlen(job_text), &options, &report) != DF_OK ||
