@@ -98,10 +98,10 @@ static void service_frame(coord_service *s, const coord_net_event *e)
 
 static void child_ended(void *user, uint64_t worker, uint32_t slot)
 {
+    (void)slot;
     service_worker_gone(user, worker);
 }
 
-    (void)slot;
 static int64_t service_timeout(const coord_service *s)
 {
     uint64_t now = service_now_us(), at = service_starts_deadline(s), pool = service_pool_deadline(s);

@@ -227,8 +227,9 @@ proto_coord_stats fake_cluster_stats(const fake_cluster *c)
 
 static void coord_begin(fake_cluster *c)
 {
-    proto_coord_env env = { c, cluster_send, cluster_append, cluster_sync, cluster_commit, cluster_kill,
-                            cluster_stop };
+    proto_coord_env env = { .user = c, .send = cluster_send, .append = cluster_append,
+                            .sync = cluster_sync, .commit = cluster_commit, .kill = cluster_kill,
+                            .stop = cluster_stop };
 
     c->coord = proto_coord_new(&c->plan, &c->config, &env);
     c->base = c->log_count;
