@@ -143,8 +143,10 @@ static const coord_worker *member_behind(proto_coord *c)
     const coord_worker *behind = NULL;
 
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
+        if (w == NULL || !coord_counts(c, i))
+            continue;
         if (w->done < end && (behind == NULL || w->worked < behind->worked))
             behind = w;
     }

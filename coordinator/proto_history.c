@@ -144,7 +144,7 @@ void coord_orders_trim(proto_coord *c)
     if (c->order_count - c->order_gone <= 2 * kept)
         return;
     for (uint32_t i = 0; i < c->member_count; i++) {
-        const coord_worker *w = coord_worker_find(c, c->members[i]);
+        const coord_worker *w = coord_member(c, i);
 
         if (w == NULL) /* a vacant place */
             continue;

@@ -175,9 +175,12 @@ static void commit_advance(proto_coord *c)
 static void attempt_late(proto_coord *c)
 {
     c->stats.late++;
-    for (uint32_t i = c->member_count; i > 0; i--)
-        if (!coord_worker_find(c, c->members[i - 1])->prepared)
-            c->stats.late_worker = c->members[i - 1];
+    for (uint32_t i = c->member_count; i > 0; i--) {
+        const coord_worker *w = taking_part(c, i - 1, c->attempt.index);
+
+        if (w != NULL && !w->prepared)
+            c->stats.late_worker = w->id;
+    }
     coord_attempt_abort(c);
 }
 
