@@ -182,6 +182,19 @@ df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame 
 
 /* ---- receiving ---- */
 
+/* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be
+ * asked, and asking (like sending and receiving) uses up the signal. `*maybe` remembers that. */
+bool net_readable(void *socket, bool *maybe)
+{
+    int events = 0;
+    size_t size = sizeof events;
+
+    if (socket == NULL || !*maybe)
+        return false;
+    *maybe = zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+    return *maybe;
+}
+
 static int frame_receive_part(void *socket, zmq_msg_t *msg)
 {
     int rc;

@@ -197,12 +197,6 @@ void net_out_down(net_peers *p, net_peer *peer)
     peer_lost(p, peer);
 }
 
-void net_ring_in_up(net_peers *p, net_peer *peer, net_ring *ring)
-{
-    peer->in_ring = ring;
-    peer_linked(p, peer);
-}
-
 void net_ring_in_lost(net_peers *p, net_peer *peer)
 {
     peer->in_ring = NULL;

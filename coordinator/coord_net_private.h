@@ -1,7 +1,7 @@
-/* Inside the transport: coord_net.c (sockets, waiting), coord_net_address.c (addresses; knows no
- * ZeroMQ), coord_net_frame.c (sending, receiving, what the monitors say), coord_net_peer.c (who is
- * connected; knows no ZeroMQ), coord_net_ring.c (memory shared with peers of this host; knows no
- * ZeroMQ), coord_net_zap.c (who may).
+/* Inside the transport: coord_net.c (sockets), coord_net_frame.c (sending, receiving, what the monitors
+ * say), coord_net_zap.c (who may); and without ZeroMQ: coord_net_wait.c (waiting), coord_net_address.c
+ * (addresses), coord_net_peer.c (who is connected), coord_net_ring.c and coord_net_hello.c (memory shared
+ * with peers of this host).
  *
  * Two ROUTER sockets. `in` listens; its connections are named by ZeroMQ (a zero byte and a number
  * that counts up), never by the peers, so nobody can take another's name. `out` connects; its
@@ -21,6 +21,8 @@
 #include "coordinator/coord_ring.h"
 
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #define NET_QUEUE_MAX    1024 /* messages on each side of a connection */
 #define NET_LINGER_MS    500
@@ -86,10 +88,10 @@ void net_in_lost(net_peers *peers, net_peer *peer); /* its connection to us */
  * `user`. Null: its frames are to be dropped, for the number is another's. */
 net_slot *net_in_named(net_peers *peers, int fd, uint32_t name, uint64_t number, const char *user,
                        coord_role role);
-/* It has handed a ring to us; that ring has ended. */
-void net_ring_in_up(net_peers *peers, net_peer *peer, net_ring *ring);
+/* A ring that it has handed to us has ended. */
 void net_ring_in_lost(net_peers *peers, net_peer *peer);
-/* A ring to it, or from it, is lost, and so is what was in it: LINKED, if there are other ways. */
+/* The first frame of such a ring has come; or a ring is lost, with what was in it, and there are other
+ * ways to the peer: LINKED. */
 void net_peer_relinked(net_peers *peers, net_peer *peer);
 /* The next LINKED, GONE or REFUSED that is to be told. */
 bool net_tell(net_peers *peers, coord_net_event *event);
@@ -102,7 +104,7 @@ typedef struct net_socket {
     bool maybe, monitor_maybe; /* something may be there to be read */
 } net_socket;
 
-/* ---- coord_net_ring.c ---- */
+/* ---- rings ---- */
 
 /* A frame that waits for room. */
 typedef struct net_ring_frame {
@@ -121,6 +123,7 @@ struct net_ring {
     bool ours;         /* we have connected */
     bool up;           /* both sides have it */
     bool ended;        /* what is in it is read, no more */
+    bool heard;        /* a frame has come */
     bool put, got;     /* since the last flush */
     uint64_t since_ms;
     void *memory;      /* of both rings */
@@ -136,6 +139,26 @@ typedef struct net_rings {
     uint32_t count;
     uint8_t *bytes;       /* of the frame that was read; null: there are no rings here */
 } net_rings;
+
+/* ---- coord_net_hello.c ---- */
+
+/* Where who listens at the local socket `path` takes rings. False: nobody listens there. */
+bool net_hello_name(const char *path, struct sockaddr_un *at, socklen_t *size);
+/* Whether the process at the other end is of our own user. */
+bool net_hello_same_user(int fd);
+bool net_hello_say(const coord_net *net, int fd, const int *give, size_t count);
+/* Exactly `count` descriptors come with it; they are the caller's. DF_AGAIN: nothing has been said;
+ * DF_END: nothing will be. */
+df_status net_hello_hear(int fd, int *taken, size_t count, uint64_t *number);
+/* What we are given to ring must not be able to hold us up. */
+bool net_hello_is_bell(int fd);
+/* Memory for a ring in each direction, sealed; -1: there is none. */
+int net_hello_memory(void);
+/* Fill the ring with such memory. The first half is for what goes to the one who listens. */
+bool net_hello_map(net_ring *ring, int memory);
+void net_hello_close(int *fds, size_t count);
+
+/* ---- coord_net_ring.c ---- */
 
 /* False: out of memory or descriptors. */
 bool net_rings_open(coord_net *net);
@@ -209,6 +232,11 @@ struct coord_net {
 
 uint64_t net_now_ms(void);
 
+/* coord_net.c: connect again where ZeroMQ has given up. */
+void net_retry(coord_net *net);
+/* coord_net_wait.c: put together what coord_net_wait waits for. */
+bool net_poll_open(coord_net *net);
+
 /* coord_net_frame.c */
 /* How our connection to a peer is called. */
 void net_out_name(const net_peer *peer, uint8_t name[NET_OUT_NAME_SIZE]);
@@ -217,6 +245,8 @@ void net_parts_close(coord_net *net);
 /* Read all that the monitors say; `must`: even if no signal of theirs was seen. Returns whether
  * there was something. */
 bool net_watch(coord_net *net, bool must);
+/* Whether a socket has something to read. */
+bool net_readable(void *socket, bool *maybe);
 
 /* coord_net_address.c: addresses and the local socket. */
 

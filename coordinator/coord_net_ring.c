@@ -1,139 +1,29 @@
 /* Rings to the peers of this host: a way for frames that needs no system call while both sides are awake.
  *
  * A ring goes with a connection over a local socket and is no connection itself: when ours is up, we
- * connect to a second socket of the same process, whose name says the first one's file, and hand over
- * memory that has no name and the descriptor that wakes us. The answer is the other's descriptor, and
- * from then on frames go this way. What the second socket is there for after that is its end, which
- * tells that the other process has ended or has given up.
- *
- *   from who connects:  "weirring", u32 version, u32 size of a ring, u64 number; memory, bell
- *   from who listens:   the same, with its own number; bell
- *
- * The name is in no folder, so nothing is left of a process that is killed. Who owns the process at the
- * other end is asked of the kernel: another user's is not spoken to. Memory that its giver could still
- * shorten would be a way to kill us, so it must be sealed. */
+ * connect to a second socket of the same process and hand over memory and the descriptor that wakes us
+ * (coord_net_hello.c). The answer is the other's descriptor, and from then on frames go this way. What
+ * the second socket is there for after that is its end, which tells that the other process has ended or
+ * has given up. */
 #include "coordinator/coord_net_private.h"
-
-#include "coordinator/proto_msg.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RING_VERSION    1u
-#define RING_HELLO_SIZE 24u
 #define RING_BACKLOG    64
 #define RING_COUNT_MAX  256u /* of all peers together */
 #define RING_EVENTS_MAX 64   /* taken in one turn */
 #define RING_HELLO_MS   3000 /* so long may somebody connect and say nothing */
 #define RING_POLL_MS    10
-#define RING_SEALS      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-static const uint8_t ring_magic[8] = { 'w', 'e', 'i', 'r', 'r', 'i', 'n', 'g' };
-
-/* ---- the second socket's name ---- */
-
-static bool ring_name(const char *path, struct sockaddr_un *at, socklen_t *size)
-{
-    struct stat st;
-    int length;
-
-    if (stat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
-        return false;
-    *at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-    length = snprintf(at->sun_path + 1, sizeof at->sun_path - 1, "weir-ring-%jx-%jx",
-                      (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-    return true;
-}
-
-static bool ring_same_user(int fd)
-{
-    struct ucred who;
-    socklen_t size = sizeof who;
-
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == geteuid();
-}
-
-/* ---- what is said ---- */
-
-static bool ring_say(const coord_net *net, int fd, const int *give, size_t count)
-{
-    uint8_t bytes[RING_HELLO_SIZE];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-    } control = { 0 };
-    struct iovec part = { bytes, sizeof bytes };
-    struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                          .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-    assert(count >= 1 && count <= 2);
-    memcpy(bytes, ring_magic, sizeof ring_magic);
-    proto_put_u32(bytes + 8, RING_VERSION);
-    proto_put_u32(bytes + 12, COORD_RING_SIZE);
-    proto_put_u64(bytes + 16, net->self);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(c), give, count * sizeof(int));
-    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof bytes;
-}
-
-static void ring_close_fds(int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-}
-
-/* Exactly `count` descriptors come with it; they are the caller's. DF_AGAIN: nothing has been said; DF_END:
- * nothing will be. */
-static df_status ring_hear(int fd, int *taken, size_t count, uint64_t *number)
-{
-    uint8_t bytes[RING_HELLO_SIZE];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
-    } control;
-    struct iovec part = { bytes, sizeof bytes };
-    struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                          .msg_controllen = sizeof control };
-    ssize_t size = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    struct cmsghdr *c = size < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-    int got[2] = { -1, -1 };
-    size_t have = 0;
-
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return DF_AGAIN;
-    if (size == 0)
-        return DF_END;
-    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-        have = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        assert(have <= 2); /* the buffer takes no more */
-        memcpy(got, CMSG_DATA(c), have * sizeof(int));
-    }
-    if (size != (ssize_t)sizeof bytes || have != count || (msg.msg_flags & MSG_CTRUNC) != 0 ||
-        memcmp(bytes, ring_magic, sizeof ring_magic) != 0 || proto_get_u32(bytes + 8) != RING_VERSION ||
-        proto_get_u32(bytes + 12) != COORD_RING_SIZE) {
-        ring_close_fds(got, 2);
-        return DF_ECORRUPT;
-    }
-    memcpy(taken, got, count * sizeof(int));
-    *number = proto_get_u64(bytes + 16);
-    return DF_OK;
-}
 
 /* ---- a ring's life ---- */
 
@@ -217,48 +107,6 @@ static void ring_break(coord_net *net, net_ring *r)
     ring_free(net, r);
 }
 
-/* The first half of the memory is for what goes to the one who listens. */
-static bool ring_map(net_ring *r, int memory)
-{
-    size_t size = coord_ring_memory();
-    struct stat st;
-    char *at;
-
-    if (fstat(memory, &st) != 0 || st.st_size != (off_t)(2 * size) ||
-        (fcntl(memory, F_GET_SEALS) & RING_SEALS) != RING_SEALS)
-        return false;
-    at = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-    if (at == MAP_FAILED)
-        return false;
-    r->memory = at;
-    coord_ring_init(r->ours ? &r->out : &r->in, at);
-    coord_ring_init(r->ours ? &r->in : &r->out, at + size);
-    return true;
-}
-
-static int ring_memory_new(void)
-{
-    int memory = memfd_create("weir-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (memory >= 0 && (ftruncate(memory, (off_t)(2 * coord_ring_memory())) != 0 ||
-                        fcntl(memory, F_ADD_SEALS, RING_SEALS) != 0)) {
-        close(memory);
-        memory = -1;
-    }
-    return memory;
-}
-
-/* What we are given to ring must not be able to hold us up. */
-static bool ring_is_bell(int fd)
-{
-    static const char wanted[] = "anon_inode:[eventfd]";
-    char path[32], found[sizeof wanted];
-
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return readlink(path, found, sizeof found) == (ssize_t)strlen(wanted) &&
-           memcmp(found, wanted, strlen(wanted)) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
-}
-
 /* ---- making one ---- */
 
 void net_ring_connect(coord_net *net, net_peer *peer)
@@ -271,23 +119,23 @@ void net_ring_connect(coord_net *net, net_peer *peer)
 
     net_ring_disconnect(net, peer);
     if (net->rings.bytes == NULL || strncmp(peer->address, local, strlen(local)) != 0 ||
-        !ring_name(peer->address + strlen(local), &at, &size))
+        !net_hello_name(peer->address + strlen(local), &at, &size))
         return;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    give[0] = ring_memory_new();
+    give[0] = net_hello_memory();
     if (fd >= 0 && give[0] >= 0 && connect(fd, (const struct sockaddr *)&at, size) == 0 &&
-        ring_same_user(fd))
+        net_hello_same_user(fd))
         r = ring_new(net, fd, true);
     if (r != NULL) {
         fd = -1; /* the ring's */
         r->peer = peer->number;
-        if (ring_map(r, give[0]) && ring_say(net, r->fd, give, 2))
+        if (net_hello_map(r, give[0]) && net_hello_say(net, r->fd, give, 2))
             peer->out_ring = r;
         else
             ring_free(net, r);
     }
-    ring_close_fds(&fd, 1);
-    ring_close_fds(give, 1);
+    net_hello_close(&fd, 1);
+    net_hello_close(give, 1);
 }
 
 void net_ring_disconnect(coord_net *net, net_peer *peer)
@@ -300,9 +148,9 @@ void net_ring_disconnect(coord_net *net, net_peer *peer)
 static df_status ring_welcomed(net_ring *r)
 {
     uint64_t number;
-    df_status s = ring_hear(r->fd, &r->bell, 1, &number);
+    df_status s = net_hello_hear(r->fd, &r->bell, 1, &number);
 
-    if (s == DF_OK && (number != r->peer || !ring_is_bell(r->bell)))
+    if (s == DF_OK && (number != r->peer || !net_hello_is_bell(r->bell)))
         s = DF_ECORRUPT;
     if (s == DF_OK)
         r->up = true;
@@ -313,21 +161,21 @@ static df_status ring_welcomed(net_ring *r)
 static df_status ring_hello(coord_net *net, net_ring *r)
 {
     int taken[2] = { -1, -1 };
-    df_status s = ring_hear(r->fd, taken, 2, &r->peer);
+    df_status s = net_hello_hear(r->fd, taken, 2, &r->peer);
     net_peer *peer;
 
     if (s != DF_OK)
         return s;
     r->bell = taken[1];
-    s = ring_is_bell(r->bell) && ring_map(r, taken[0]) ? DF_OK : DF_ECORRUPT;
-    ring_close_fds(taken, 1);
+    s = net_hello_is_bell(r->bell) && net_hello_map(r, taken[0]) ? DF_OK : DF_ECORRUPT;
+    net_hello_close(taken, 1);
     peer = s == DF_OK ? net_peer_get(&net->peers, r->peer) : NULL;
-    if (peer == NULL || !ring_say(net, r->fd, &net->wake_fd, 1))
+    if (peer == NULL || !net_hello_say(net, r->fd, &net->wake_fd, 1))
         return DF_ECORRUPT;
     if (peer->in_ring != NULL) /* of a connection before this one */
         ring_free(net, peer->in_ring);
     r->up = true;
-    net_ring_in_up(&net->peers, peer, r);
+    peer->in_ring = r;
     return DF_OK;
 }
 
@@ -338,7 +186,7 @@ static void ring_accept(coord_net *net)
 
         if (fd < 0)
             return;
-        if (!ring_same_user(fd) || ring_new(net, fd, false) == NULL)
+        if (!net_hello_same_user(fd) || ring_new(net, fd, false) == NULL)
             close(fd);
     }
 }
@@ -408,14 +256,14 @@ void net_rings_listen(coord_net *net)
     socklen_t size;
     int fd = -1;
 
-    if (net->rings.bytes == NULL || !ring_name(net->path, &at, &size))
+    if (net->rings.bytes == NULL || !net_hello_name(net->path, &at, &size))
         return;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, size) == 0 && listen(fd, RING_BACKLOG) == 0 &&
         epoll_ctl(net->rings.epoll, EPOLL_CTL_ADD, fd, &event) == 0)
         net->rings.listener = fd;
     else
-        ring_close_fds(&fd, 1);
+        net_hello_close(&fd, 1);
 }
 
 /* Frames that wait for room have a little time to leave. */
@@ -443,8 +291,8 @@ void net_rings_close(coord_net *net)
     rings_linger(net);
     while (net->rings.first != NULL)
         ring_free(net, net->rings.first);
-    ring_close_fds(&net->rings.listener, 1);
-    ring_close_fds(&net->rings.epoll, 1);
+    net_hello_close(&net->rings.listener, 1);
+    net_hello_close(&net->rings.epoll, 1);
     free(net->rings.bytes);
 }
 
@@ -563,6 +411,15 @@ void net_rings_wake(coord_net *net)
             coord_ring_reader_wake(&r->in);
 }
 
+/* Like a connection that somebody made to us: it is told with its first frame. */
+static void ring_first_heard(coord_net *net, const net_ring *r)
+{
+    net_peer *peer = net_peer_find(&net->peers, r->peer);
+
+    if (peer != NULL)
+        net_peer_relinked(&net->peers, peer);
+}
+
 bool net_ring_receive(coord_net *net)
 {
     for (uint32_t i = net->rings.count; i > 0; i--) {
@@ -571,8 +428,10 @@ bool net_ring_receive(coord_net *net)
         df_status s = r->up ? coord_ring_get(&r->in, net->rings.bytes, &f) : DF_AGAIN;
 
         net->rings.turn = r->next;
+        if (s == DF_OK && !r->ours && !r->heard)
+            ring_first_heard(net, r);
         if (s == DF_OK) {
-            r->got = true;
+            r->got = r->heard = true;
             net->frame = (coord_net_event){ .kind = COORD_NET_FRAME, .peer = r->peer,
                                             .role = COORD_ROLE_ADMIN, .bytes = f.head,
                                             .size = f.head_size, .payload = f.payload,

@@ -258,7 +258,7 @@ static void test_silent(void **state)
 /* A ring that was handed over well, and then lies about what is in it. */
 static void test_wrong_counters(void **state)
 {
-    static const uint64_t written[] = { UINT64_MAX, COORD_RING_SIZE + 8, 4, 16 };
+    static const uint64_t written[] = { UINT64_MAX, COORD_RING_SIZE + 24, 20, 32 };
     size_t size = 2 * coord_ring_memory();
     coord_net *c, *w;
     coord_net_event e;
@@ -270,12 +270,16 @@ static void test_wrong_counters(void **state)
         uint8_t *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
         coord_net_stats before, after;
         uint32_t large[2] = { COORD_RING_FRAME_MAX, COORD_RING_FRAME_MAX };
+        uint32_t small[2] = { 3, COORD_RING_NONE };
+        uint64_t first = 16;
 
         coord_net_stats_get(c, &before);
         say(fd, &(hello){ "weirring", 1, COORD_RING_SIZE, LIAR, 24, { memory, bell }, 2 });
-        net_test_expect(c, COORD_NET_LINKED, LIAR);
         assert_true(at != MAP_FAILED);
-        memcpy(at + 256, large, sizeof large);
+        memcpy(at + 256, small, sizeof small);
+        memcpy(at, &first, sizeof first);
+        assert_int_equal(net_test_expect(c, COORD_NET_FRAME, LIAR).size, 3);
+        memcpy(at + 256 + first, large, sizeof large);
         memcpy(at, &written[i], sizeof written[i]);
         e = net_test_expect(c, COORD_NET_GONE, LIAR);
         coord_net_stats_get(c, &after);
