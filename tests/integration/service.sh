@@ -327,7 +327,10 @@ gone() # PID: it has ended, even if nobody has waited for it
 }
 revived() # COMMAND...: it succeeds, with another service if one was killed
 {
-    gone $SERVICE && serve frail.toml
+    if gone $SERVICE; then # no serve: waiting within wait_for would change its limit
+        "$WEIR" coordinator --config frail.toml >svc.out 2>svc.err &
+        SERVICE=$!
+    fi
     "$@"
 }
 ended() # JOB
@@ -350,7 +353,7 @@ for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
     stop_service
 done
 serve frail.toml
-is "each is there once" test "$("$WEIR" list --coordinator frail | grep -c '^n[0-9]*  done  step 60/60')" = 12
+is "each is there once" test "$(ls frail/.weir/jobs/*/end | wc -l)" = 12
 is "with the same bits" test "$("$WEIR" list --coordinator frail --json | grep -o '"fingerprint":"[0-9a-f]*"' | sort -u | wc -l)" = 1
 stop_service
 
