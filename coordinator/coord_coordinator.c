@@ -148,6 +148,17 @@ static coord_server_begin coordinator_begin(const coordinator_options *o, const 
     return number == o->ticket.value ? COORD_BEGIN_TAKE : COORD_BEGIN_NEW;
 }
 
+/* What a service was told of a job is right: its files are in a folder of its name. */
+static bool name_is_right(const coordinator_options *o, const df_plan *plan)
+{
+    const char *folder = o->directory == NULL ? NULL : strrchr(o->directory, '/');
+    bool right = !o->ticket.given || (folder != NULL && strcmp(folder + 1, plan->job.name) == 0);
+
+    if (!right)
+        fprintf(stderr, "the job's name is %s, and not that of its folder\n", plan->job.name);
+    return right;
+}
+
 static int coordinator_job(const char *job, const coordinator_options *o)
 {
     char directory[DF_PATH_MAX], steps[48];
@@ -167,11 +178,14 @@ static int coordinator_job(const char *job, const coordinator_options *o)
 
     if (code == COORD_DONE && coord_job_devices(plan, &err) != DF_OK) {
         fprintf(stderr, "%s: %s\n", cluster.file, err.text);
-        df_plan_free(&plan);
         code = COORD_USAGE;
     }
-    if (code != COORD_DONE)
+    if (code == COORD_DONE && !name_is_right(o, plan))
+        code = COORD_USAGE;
+    if (code != COORD_DONE) {
+        df_plan_free(&plan);
         return code;
+    }
     if (o->directory != NULL)
         snprintf(directory, sizeof directory, "%s", o->directory);
     else

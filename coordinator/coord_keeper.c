@@ -157,12 +157,20 @@ static void text_take(char *to, size_t capacity, proto_bytes from)
     to[size] = '\0';
 }
 
+/* The coordinator that it works for listens elsewhere now. */
+static bool keeper_is_moved(const keeper *k, const proto_place *p)
+{
+    return p->order == k->order && k->doing == COORD_DOING_WORK && p->address.size > 0 &&
+           (strlen(k->address) != p->address.size ||
+            memcmp(k->address, p->address.data, p->address.size) != 0);
+}
+
 static void keeper_take(keeper *k, const proto_msg *msg)
 {
     const proto_place *p = &msg->place;
 
     k->heard |= p->order == k->order;
-    if (p->order <= k->order)
+    if (p->order <= k->order && !keeper_is_moved(k, p))
         return;
     keeper_end(k);
     k->order = p->order;

@@ -139,6 +139,13 @@ static bool service_leave(coord_service *s, uint64_t now_us)
     return true;
 }
 
+static void service_watch_children(coord_service *s)
+{
+    if (s->config.workers > 0 && coord_children_hope(s->children) == 0 && !s->hopeless)
+        fprintf(stderr, "weir: no worker could be started; %s/worker-1.log says why\n", s->folder);
+    s->hopeless = s->config.workers > 0 && coord_children_hope(s->children) == 0;
+}
+
 static df_status service_turn(coord_service *s, df_error *err)
 {
     int fds[COORD_NET_FDS_MAX] = { s->signals, s->ends };
@@ -157,6 +164,7 @@ static df_status service_turn(coord_service *s, df_error *err)
     service_signal(s);
     now = service_now_us();
     coord_children_turn(s->children, now, s->leave_us == 0);
+    service_watch_children(s);
     service_starts_turn(s, now);
     service_pool_turn(s, now);
     service_metrics_turn(s);

@@ -171,6 +171,13 @@ uint64_t service_pool_deadline(const coord_service *service)
     return at;
 }
 
+void service_pool_tell(coord_service *service, uint64_t ticket)
+{
+    for (uint32_t i = 0; i < service->worker_count; i++)
+        if (service->workers[i].ticket == ticket)
+            worker_tell(service, &service->workers[i]);
+}
+
 void service_pool_release(coord_service *service, uint64_t ticket)
 {
     for (uint32_t i = 0; i < service->worker_count; i++)

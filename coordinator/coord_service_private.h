@@ -31,6 +31,7 @@ typedef struct service_job {
     service_phase phase;
     uint64_t process;        /* of its coordinator; 0: none */
     bool ours;               /* started by this service */
+    int status;              /* of one of ours that has ended, as waitpid gave it */
     int pidfd;               /* -1: none */
     uint64_t start_us, due_us, lend_us; /* lend_us: no worker is sent before */
     uint32_t failures;       /* starts that came to nothing, one after the other */
@@ -55,6 +56,7 @@ typedef struct coord_service {
     coord_wire wire;
     coord_children *children;
     coord_http *http;        /* null: nobody wants to see numbers */
+    bool hopeless;           /* told that no worker of our own can be started */
     int signals, ends;       /* descriptors: of signals; of the ends of coordinators, together */
     uint64_t leave_us;       /* when it was asked to end; 0: it was not */
     service_job **jobs;      /* by ticket */
@@ -107,6 +109,8 @@ void service_worker_gone(coord_service *service, uint64_t id);
 /* Send workers where they are wanted. */
 void service_pool_turn(coord_service *service, uint64_t now_us);
 uint64_t service_pool_deadline(const coord_service *service);
+/* The coordinator of a job listens: its workers are told where, for it may be elsewhere than before. */
+void service_pool_tell(coord_service *service, uint64_t ticket);
 /* A job has ended: its workers are free. */
 void service_pool_release(coord_service *service, uint64_t ticket);
 

@@ -200,6 +200,7 @@ static void job_look(coord_service *s, service_job *job)
     job->phase = SERVICE_UP;
     job->was_up = true;
     job->trouble[0] = '\0';
+    service_pool_tell(s, job->ticket.number);
     if (job->asked)
         service_submit_answer(s, job);
 }
@@ -252,11 +253,11 @@ static char *job_said(const service_job *job)
     return NULL;
 }
 
-static bool job_has_ended(const service_job *job)
+static bool job_has_ended(service_job *job)
 {
     pid_t pid = coord_process_pid(job->process);
 
-    return job->ours ? waitpid(pid, NULL, WNOHANG) != 0 : !coord_process_alive(job->process);
+    return job->ours ? waitpid(pid, &job->status, WNOHANG) != 0 : !coord_process_alive(job->process);
 }
 
 /* The process has ended: with the job, or before it. */
@@ -271,7 +272,7 @@ static void job_collect(coord_service *s, service_job *job, uint64_t now_us)
         service_pool_release(s, ticket);
     } else if (said != NULL) { /* the next one says it again */
         job_down(job, now_us, err.text);
-    } else if (job->asked) {
+    } else if (job->asked && !WIFSIGNALED(job->status)) { /* it says what is wrong with the job */
         service_submit_answer(s, job);
     } else {
         job_trouble(job, why, sizeof why);
