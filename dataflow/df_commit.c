@@ -540,6 +540,45 @@ static bool make_rows(merge *m, const df_space *space)
     return copy_columns(m) && check_finite(m);
 }
 
+/* The batch that this key group itself made for the state's only next stream. */
+static const df_batch *only_next(const merge *m)
+{
+    const df_graph *g = m->thread->graph;
+    const graph_source *source = &g->vertices[m->vertex].sources[1][0];
+
+    return source->edge == DF_NONE ? m->thread->local[source->stream]
+                                   : graph_slot_at(g, source->edge, m->slot, m->key_group)->batch;
+}
+
+/* Between two settlings rows keep their places: the batch that the operator made is taken over. */
+static bool keep_places(merge *m, const df_space *space)
+{
+    const df_batch *from = only_next(m);
+    const uint32_t *n = space->tiles[m->key_group].cells;
+    const df_stream *stream;
+
+    if (from->settled[0] == NULL || from->view.row_count != from->view.cell_rows[n[0] * n[1] * n[2]]) {
+        stream = &m->thread->graph->plan->streams[m->thread->graph->plan->vertices[m->vertex].ports[1].streams[0]];
+        graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group,
+                   WEIR_NO_ROW, DF_EINVAL, "\"%s\" does not hold the rows that were read, and with "
+                   "settle_every they keep their places", stream->name);
+        return false;
+    }
+    m->out->view.row_count = from->view.row_count;
+    df_batch_share(m->out, DF_KEYS, &from->view, 0);
+    df_batch_share_settled(m->out, from);
+    for (uint32_t c = 0; c < m->schema->column_count; c++)
+        df_batch_share(m->out, c, &from->view, (uint32_t)source_column(m, &from->view, c));
+    return check_finite(m) && graph_check_way(m->thread, m->vertex, m->slot, m->out);
+}
+
+/* From here on rows are where they settled. */
+static void note_settled(merge *m, const df_state *state)
+{
+    for (uint32_t a = 0; a < m->thread->graph->plan->spaces[state->space].view.axis_count; a++)
+        m->out->settled[a] = df_pool_ref(m->out->view.columns[state->axis_columns[a]]);
+}
+
 static void drop(merge *m)
 {
     df_batch_unref(m->thread->memory, m->out);
@@ -560,8 +599,15 @@ df_batch *graph_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         alloc_failed(&m);
         return NULL;
     }
+    if (df_state_settled(state, tick) != tick) {
+        if (!keep_places(&m, &p->spaces[state->space]))
+            drop(&m);
+        return m.out;
+    }
     if (!collect(&m, port) || (p->vertices[vertex].ports[port].stream_count > 1 && !check_union(&m, port)) ||
         !make_rows(&m, state->space == DF_NONE ? NULL : &p->spaces[state->space]))
         drop(&m);
+    else if (state->settle_every > 1)
+        note_settled(&m, state);
     return m.out;
 }

@@ -36,6 +36,9 @@ void plan_call_kind(plan_build *build, uint32_t vertex);
 /* What a state needs of time: `first` from sources, `next` at every step. */
 void plan_check_time(plan_build *build);
 
+/* What a state needs that does not settle at every step; fills what its snapshots hold. */
+void plan_check_settling(plan_build *build);
+
 /* Cut the spaces, spread every stream over key groups, and join vertices to stages. False: an error
  * was reported. */
 bool plan_lay_out(plan_build *build);

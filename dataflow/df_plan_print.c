@@ -151,6 +151,8 @@ static void layout_space(const df_space *s, FILE *out)
         fprintf(out, "%s%.4g", a > 0 ? " x " : "", v->size[a] / v->cells[a]);
     if (s->radius > 0)
         fprintf(out, ", seen as far as %.4g", s->radius);
+    if (s->skin > 0)
+        fprintf(out, ", skin %.4g", s->skin);
     fprintf(out, "\n  %u tiles (", s->tile_count);
     for (uint32_t a = 0; a < v->axis_count; a++)
         fprintf(out, "%s%u", a > 0 ? " x " : "", v->tiles[a]);

@@ -191,6 +191,8 @@ weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
     }
     batch->view.row_count = from->row_count;
     df_batch_share(batch, DF_KEYS, from, 0);
+    if (in->exchange == WEIR_HALO || in->exchange == WEIR_FORWARD)
+        df_batch_share_settled(batch, (const df_batch *)(const void *)from); /* an edge's, whole */
     for (uint32_t c = 0; c < stream->schema.column_count; c++) {
         if (stream->passed[c] >= 0 && stream->passed_port == port)
             df_batch_share(batch, c, from, (uint32_t)stream->passed[c]);
@@ -353,6 +355,7 @@ static bool run_operator(graph_thread *t, uint32_t vertex, uint32_t key_group, u
         graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
+    graph_kept_release(&f);
     drop_unions(&f);
     if (!ok) {
         drop_outputs(&f);
@@ -487,7 +490,8 @@ void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t 
             df_batch_unref(t->memory, partial);
         }
     } else if (batch != NULL) {
-        payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
+        payload = e->routed && !graph_edge_rests(g, edge, slot) ? graph_route(t, e, slot, batch)
+                                                                : df_batch_ref(batch);
     }
     if (g->parted) {
         graph_send(t, edge, key_group, slot, payload);
