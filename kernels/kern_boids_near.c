@@ -14,8 +14,8 @@
 #include <string.h>
 
 enum {
-    BATCH = 16,       /* rows whose sums are taken before they fly; a multiple of KERN_LANES and of 8 */
-    GHOSTS_AHEAD = 8, /* ghosts whose rows are fetched ahead: they lie scattered */
+    BATCH = 16,  /* rows whose sums are taken before they fly */
+    HANDFUL = 4, /* others that are added without asking whether there are so many */
 };
 _Static_assert(BATCH % KERN_LANES == 0, "a batch is whole vectors");
 
@@ -28,21 +28,39 @@ _Static_assert(sizeof(boids_record) == KERN_RECORD_SIZE, "a record is one vector
 typedef struct boids_felt {
     float sum[8][BATCH];
     float separate[3][BATCH];
+    const uint32_t *near[BATCH + 1]; /* who is near each: where their records are */
 } boids_felt;
 
 typedef struct boids_scratch {
     boids_record *records;
     float (*shifts)[4]; /* of each record; only where some are not 0 */
+    uint32_t *near;     /* who is near the rows of a batch */
+    uint32_t nulls;     /* where the batch's null records are: each adds 0 to its row's sums */
 } boids_scratch;
 
+/* Behind the rows and ghosts are the null records; or, when rows are filled, up to eight more. */
 static size_t records_size(const kern_near *near)
 {
-    return ((size_t)near->row_count + near->ghost_count + 8) * sizeof(boids_record);
+    return ((size_t)near->row_count + near->ghost_count + BATCH) * sizeof(boids_record);
+}
+
+/* The entries of the longest lists of a batch, all near, with what may be written behind them. */
+static size_t batch_entries(const kern_near *near)
+{
+    size_t most = 0;
+
+    for (uint32_t row = 0; row < near->row_count; row += BATCH) {
+        uint32_t end = row + BATCH < near->row_count ? row + BATCH : near->row_count;
+        size_t count = near->first[end] - near->first[row];
+        most = count > most ? count : most;
+    }
+    return most + BATCH * HANDFUL + 16;
 }
 
 size_t kern_boids_near_scratch_size(const kern_near *near)
 {
-    return records_size(near) + (near->shifted ? records_size(near) / 2 : 0);
+    return records_size(near) + (near->shifted ? records_size(near) / 2 : 0) +
+           batch_entries(near) * sizeof(uint32_t);
 }
 
 /* ---- records ---- */
@@ -66,28 +84,19 @@ static void fill_own(boids_record *to, const kern_tile *tile)
     }
 }
 
+/* Column by column: the rows lie scattered, and a loop that does little has many of them fetched at a
+ * time. */
 static void fill_ghosts(boids_record *to, const kern_tile *tile, const uint32_t *rows, uint32_t count)
 {
-    static const float none[1];
-    const float *columns[6];
-    uint32_t wide[6]; /* 1, or 0 for a column that is not there */
+    for (uint32_t i = 0; i < count; i++)
+        to[i] = (boids_record){ .one = 1 };
+    for (int axis = 0; axis < 3; axis++) {
+        const float *x = tile->columns[axis], *v = tile->columns[3 + axis];
 
-    for (int c = 0; c < 6; c++) {
-        columns[c] = tile->columns[c] == NULL ? none : tile->columns[c];
-        wide[c] = tile->columns[c] == NULL ? 0 : 1;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = rows[i];
-
-        if (i + GHOSTS_AHEAD < count)
-            for (int c = 0; c < 6; c++)
-                __builtin_prefetch(columns[c] + rows[i + GHOSTS_AHEAD] * wide[c]);
-        for (int axis = 0; axis < 3; axis++) {
-            to[i].x[axis] = columns[axis][row * wide[axis]];
-            to[i].back[axis] = -columns[3 + axis][row * wide[3 + axis]];
-        }
-        to[i].one = 1;
-        to[i].zero = 0;
+        for (uint32_t i = 0; x != NULL && i < count; i++)
+            to[i].x[axis] = x[rows[i]];
+        for (uint32_t i = 0; v != NULL && i < count; i++)
+            to[i].back[axis] = -v[rows[i]];
     }
 }
 
@@ -96,6 +105,8 @@ static void fill_records(const boids_scratch *s, const kern_halo *halo, const ke
     fill_own(s->records, &halo->tiles[KERN_HALO_SELF]);
     if (near->shifted)
         memset(s->shifts, 0, near->row_count * sizeof *s->shifts);
+    if (near->shifted)
+        memset(s->shifts + near->row_count + near->ghost_count, 0, BATCH * sizeof *s->shifts);
     for (uint32_t t = 0; t < KERN_HALO_TILES; t++) {
         uint32_t begin = near->ghost_begin[t], end = near->ghost_begin[t + 1];
 
@@ -110,137 +121,151 @@ static void fill_records(const boids_scratch *s, const kern_halo *halo, const ke
 
 /* ---- neighbours ---- */
 
-/* A row that looks around. */
-typedef struct boids_eye {
-    kern_eight self; /* its record, as the sums want it */
-    kern_eight sum;
-    float separate[3];
-} boids_eye;
-
 KERN_FN const void *record_at(const boids_scratch *s, uint32_t at)
 {
     return (const char *)s->records + at;
 }
 
-KERN_FN const float *shift_at(const boids_scratch *s, uint32_t at)
-{
-    return s->shifts[at / KERN_RECORD_SIZE];
-}
-
-/* Four by four of both halves: the first three members of eight records. */
-KERN_FN void transpose_three(const kern_eight r[4], kern_eight to[3])
-{
-    kern_eight a = __builtin_shufflevector(r[0], r[1], 0, 8, 1, 9, 4, 12, 5, 13);
-    kern_eight b = __builtin_shufflevector(r[0], r[1], 2, 10, 3, 11, 6, 14, 7, 15);
-    kern_eight c = __builtin_shufflevector(r[2], r[3], 0, 8, 1, 9, 4, 12, 5, 13);
-    kern_eight d = __builtin_shufflevector(r[2], r[3], 2, 10, 3, 11, 6, 14, 7, 15);
-
-    to[0] = __builtin_shufflevector(a, c, 0, 1, 8, 9, 4, 5, 12, 13);
-    to[1] = __builtin_shufflevector(a, c, 2, 3, 10, 11, 6, 7, 14, 15);
-    to[2] = __builtin_shufflevector(b, d, 0, 1, 8, 9, 4, 5, 12, 13);
-}
-
-/* The squares of the distances of eight. */
-KERN_FN kern_eight eight_squares(const boids_scratch *s, const uint32_t *list, bool shifted,
-                                 const kern_eight x[3])
-{
-    kern_eight r[4], at[3], moved[3], d[3];
-
-    for (int k = 0; k < 4; k++)
-        r[k] = kern_eight_load_halves(record_at(s, list[k]), record_at(s, list[k + 4]));
-    transpose_three(r, at);
-    for (int axis = 0; axis < 3; axis++)
-        d[axis] = x[axis] - at[axis];
-    if (shifted) {
-        for (int k = 0; k < 4; k++)
-            r[k] = kern_eight_load_halves(shift_at(s, list[k]), shift_at(s, list[k + 4]));
-        transpose_three(r, moved);
-        for (int axis = 0; axis < 3; axis++)
-            d[axis] = d[axis] - moved[axis];
-    }
-    return kern_eight_fma(d[2], d[2], kern_eight_fma(d[1], d[1], d[0] * d[0]));
-}
-
-/* What the other at a place in a list adds to the sums. */
+/* What the other whose record is `at` adds to the sums of a row that is `self`. */
 KERN_FN kern_eight seen_from(const boids_scratch *s, uint32_t at, bool shifted, kern_eight self)
 {
     kern_eight seen = self - kern_eight_load(record_at(s, at));
+    kern_four shift;
 
     if (shifted) {
-        kern_four shift;
-        memcpy(&shift, shift_at(s, at), sizeof shift);
+        memcpy(&shift, s->shifts[at / KERN_RECORD_SIZE], sizeof shift);
         seen = seen - __builtin_shufflevector(shift, (kern_four){ 0 }, 0, 1, 2, 3, 4, 5, 6, 7);
     }
     return seen;
 }
 
+/* The squares of the distances of eight others, from their records' first members, four by four in both
+ * halves. */
+KERN_FN kern_eight eight_squares(const boids_scratch *s, const uint32_t *list, bool shifted,
+                                 const kern_eight own[3])
+{
+    kern_eight r[4], way[3], moved[3];
+
+    for (int k = 0; k < 4; k++)
+        r[k] = kern_eight_load_halves(record_at(s, list[k]), record_at(s, list[k + 4]));
+    kern_eight_transpose_three(r, way);
+    for (int axis = 0; axis < 3; axis++)
+        way[axis] = own[axis] - way[axis];
+    if (shifted) {
+        for (int k = 0; k < 4; k++)
+            r[k] = kern_eight_load_halves(s->shifts[list[k] / KERN_RECORD_SIZE],
+                                          s->shifts[list[k + 4] / KERN_RECORD_SIZE]);
+        kern_eight_transpose_three(r, moved);
+        for (int axis = 0; axis < 3; axis++)
+            way[axis] = way[axis] - moved[axis];
+    }
+    return kern_eight_fma(way[2], way[2], kern_eight_fma(way[1], way[1], way[0] * way[0]));
+}
+
 /* Those that are too near, few, one by one: the first rule of kern_boids_pair. */
 static __attribute__((noinline)) void separate(const kern_boids_params *p, const boids_scratch *s,
                                                const uint32_t *list, uint32_t bits, bool shifted,
-                                               boids_eye *eye)
+                                               uint32_t row, float *sums)
 {
+    const kern_eight self = kern_eight_load(&s->records[row]);
+
     for (; bits != 0; bits &= bits - 1) {
-        kern_eight way = seen_from(s, list[__builtin_ctz(bits)], shifted, eye->self);
+        kern_eight way = seen_from(s, list[__builtin_ctz(bits)], shifted, self);
         float square = fmaf(way[2], way[2], fmaf(way[1], way[1], way[0] * way[0]));
         float share = sqrtf(square) / p->separation_radius;
         float room = 1 - share;
         float push = p->collision * (room * room);
 
         for (int axis = 0; axis < 3; axis++)
-            eye->separate[axis] = fmaf(push, way[axis], eye->separate[axis]);
+            sums[axis * BATCH] = fmaf(push, way[axis], sums[axis * BATCH]);
     }
 }
 
-/* The first `count` of eight others (more than eight are eight); shifted is a constant of each call. */
-KERN_FN void look_at_eight(const kern_boids_params *p, const boids_scratch *s, const uint32_t *list,
-                           uint32_t count, bool shifted, const kern_eight x[3], boids_eye *eye)
+/* Writes those of a row's list that are near now to `near`, in order, and up to eight entries more;
+ * returns the end. The first rule's sums go to separates, BATCH apart. shifted is a constant of each
+ * call. */
+KERN_FN uint32_t *find_near(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
+                            uint32_t row, bool shifted, float *separates, uint32_t *near)
 {
-    static const kern_eight_bits number = { 0, 1, 2, 3, 4, 5, 6, 7 };
-    kern_eight square = eight_squares(s, list, shifted, x);
-    kern_eight_bits near = (square < kern_eight_set(p->radius * p->radius)) & (number < (int32_t)count);
-    kern_eight weight = (kern_eight)(near & (kern_eight_bits)kern_eight_set(1));
+    const uint32_t *list = lists->list + lists->first[row], *end = lists->list + lists->first[row + 1];
+    const boids_record *own = &s->records[row];
+    float radius_squared = p->radius * p->radius;
     float close_squared = p->separation_radius * p->separation_radius;
-    uint32_t close = kern_eight_mask_bits(near & (square < kern_eight_set(close_squared)));
+    kern_eight at[3] = { kern_eight_set(own->x[0]), kern_eight_set(own->x[1]),
+                         kern_eight_set(own->x[2]) };
 
-#define ADD(k)                                                                                        \
-    eye->sum = kern_eight_fma(__builtin_shufflevector(weight, weight, k, k, k, k, k, k, k, k),        \
-                              seen_from(s, list[k], shifted, eye->self), eye->sum)
-    ADD(0), ADD(1), ADD(2), ADD(3), ADD(4), ADD(5), ADD(6), ADD(7);
-#undef ADD
-    if (__builtin_expect(close != 0, 0))
-        separate(p, s, list, close, shifted, eye);
+    for (; list < end; list += 8) {
+        kern_eight square = eight_squares(s, list, shifted, at);
+        uint32_t there = end - list < 8 ? (1U << (end - list)) - 1 : 255;
+        uint32_t seen = kern_eight_lt_if(there, square, kern_eight_set(radius_squared));
+        uint32_t close = kern_eight_lt_if(seen, square, kern_eight_set(close_squared));
+
+        near = kern_eight_compress(near, seen, list);
+        if (__builtin_expect(close != 0, 0))
+            separate(p, s, list, close, shifted, row, separates);
+    }
+    return near;
 }
 
-/* The sums of eight rows from `row` on, to the places from `at` on. */
-KERN_FN void feel_eight(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                        uint32_t row, uint32_t at, bool shifted, boids_felt *felt)
+/* Who is near the rows of a batch: behind each row's others, `null`s up to a multiple of HANDFUL, at
+ * least one. */
+KERN_FN void find_batch(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
+                        uint32_t row, uint32_t count, bool shifted, boids_felt *felt)
+{
+    uint32_t *near = s->near;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t *end = find_near(p, s, lists, row + i, shifted, &felt->separate[0][i], near);
+        uint32_t null = s->nulls + i * KERN_RECORD_SIZE;
+        kern_four_bits nulls = { null, null, null, null };
+
+        memcpy(end, &nulls, sizeof nulls);
+        felt->near[i] = near;
+        near += ((size_t)(end - near) / HANDFUL + 1) * HANDFUL;
+    }
+    felt->near[count] = near;
+}
+
+/* A row's sums of the others that are near. */
+KERN_FN kern_eight add_up(const boids_scratch *s, const uint32_t *near, const uint32_t *end, bool shifted,
+                          kern_eight self)
+{
+    kern_eight sum = { 0 };
+
+    do {
+        for (int k = 0; k < HANDFUL; k++)
+            sum += seen_from(s, near[k], shifted, self);
+        near += HANDFUL;
+    } while (near < end);
+    return sum;
+}
+
+/* The sums of `count` rows of a batch, from `row` on. */
+KERN_FN void feel_batch(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
+                        uint32_t row, uint32_t count, bool shifted, boids_felt *felt)
 {
     static const kern_eight_bits kept = { -1, -1, -1, 0, 0, 0, 0, 0 };
     static const kern_eight two = { 0, 0, 0, 2, 0, 0, 0, 0 };
-    kern_eight sums[8];
+    kern_eight sums[BATCH];
 
-    for (uint32_t i = 0; i < 8; i++) {
-        boids_eye eye = { 0 };
-        kern_eight x[3];
+    for (int axis = 0; axis < 3; axis++)
+        for (int i = 0; i < BATCH; i += 8)
+            kern_eight_store(&felt->separate[axis][i], kern_eight_set(0));
+    find_batch(p, s, lists, row, count, shifted, felt);
+    for (uint32_t i = 0; i < count; i++) {
+        kern_eight own = kern_eight_load(&s->records[row + i]);
+        kern_eight self = (kern_eight)(kept & (kern_eight_bits)own) + two;
 
-        if (row + i < near->row_count) {
-            const uint32_t *list = near->list + near->first[row + i];
-            const uint32_t *end = near->list + near->first[row + i + 1];
-            kern_eight own = kern_eight_load(&s->records[row + i]);
-
-            eye.self = (kern_eight)(kept & (kern_eight_bits)own) + two;
-            for (int axis = 0; axis < 3; axis++)
-                x[axis] = kern_eight_set(s->records[row + i].x[axis]);
-            for (; list < end; list += 8)
-                look_at_eight(p, s, list, (uint32_t)(end - list), shifted, x, &eye);
-        }
-        sums[i] = eye.sum;
-        for (int axis = 0; axis < 3; axis++)
-            felt->separate[axis][at + i] = eye.separate[axis];
+        kern_eight_store((char *)s->records + s->nulls + i * KERN_RECORD_SIZE, self);
+        sums[i] = add_up(s, felt->near[i], felt->near[i + 1], shifted, self);
     }
-    kern_eight_transpose(sums);
-    for (int k = 0; k < 8; k++)
-        kern_eight_store(&felt->sum[k][at], sums[k]);
+    for (uint32_t i = count; i < BATCH; i++)
+        sums[i] = kern_eight_set(0);
+    for (int i = 0; i < BATCH; i += 8) {
+        kern_eight_transpose(sums + i);
+        for (int k = 0; k < 8; k++)
+            kern_eight_store(&felt->sum[k][i], sums[i + k]);
+    }
 }
 
 /* ---- rows ---- */
@@ -273,20 +298,26 @@ void kern_boids_near(const kern_boids_params *params, const kern_halo *halo, con
 {
     const kern_boids_params p = *params;
     const kern_tile *tile = &halo->tiles[KERN_HALO_SELF];
-    boids_scratch s = { .records = scratch };
+    char *behind = (char *)scratch + records_size(near);
+    boids_scratch s = { .records = scratch,
+                        .nulls = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE };
     boids_felt felt;
 
     assert(tile->row_count == near->row_count);
-    if (near->shifted)
-        s.shifts = (float(*)[4])(void *)((char *)scratch + records_size(near));
+    if (near->shifted) {
+        s.shifts = (float(*)[4])(void *)behind;
+        behind += records_size(near) / 2;
+    }
+    s.near = (uint32_t *)(void *)behind;
     fill_records(&s, halo, near);
     for (uint32_t row = 0; row < near->row_count; row += BATCH) {
-        for (uint32_t at = 0; at < BATCH; at += 8)
-            if (near->shifted)
-                feel_eight(&p, &s, near, row + at, at, true, &felt);
-            else
-                feel_eight(&p, &s, near, row + at, at, false, &felt);
-        for (uint32_t at = 0; at < BATCH && row + at < near->row_count; at += KERN_LANES)
+        uint32_t left = near->row_count - row, count = left < BATCH ? left : BATCH;
+
+        if (near->shifted)
+            feel_batch(&p, &s, near, row, count, true, &felt);
+        else
+            feel_batch(&p, &s, near, row, count, false, &felt);
+        for (uint32_t at = 0; at < count; at += KERN_LANES)
             fly(&p, tile, &felt, row + at, at, out);
     }
 }

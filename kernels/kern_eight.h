@@ -15,6 +15,7 @@
 typedef float kern_eight __attribute__((vector_size(32)));
 typedef int32_t kern_eight_bits __attribute__((vector_size(32)));
 typedef float kern_four __attribute__((vector_size(16)));
+typedef uint32_t kern_four_bits __attribute__((vector_size(16)));
 
 KERN_FN kern_eight kern_eight_load(const void *from)
 {
@@ -51,12 +52,6 @@ KERN_FN kern_eight kern_eight_fma(kern_eight a, kern_eight b, kern_eight c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
-/* A bit for each element of a mask (all ones or zeros). */
-KERN_FN uint32_t kern_eight_mask_bits(kern_eight_bits m)
-{
-    return (uint32_t)_mm256_movemask_ps((__m256)m);
-}
-
 #else
 
 KERN_FN kern_eight kern_eight_fma(kern_eight a, kern_eight b, kern_eight c)
@@ -66,16 +61,63 @@ KERN_FN kern_eight kern_eight_fma(kern_eight a, kern_eight b, kern_eight c)
     return a;
 }
 
-KERN_FN uint32_t kern_eight_mask_bits(kern_eight_bits m)
+#endif
+
+/* Masks: a bit for each element. kern_eight_lt_if is a < b where m holds. kern_eight_compress writes
+ * those of eight numbers that m names, in order, and up to eight in all; it returns their end. */
+#if defined(__AVX512VL__)
+
+KERN_FN uint32_t kern_eight_lt_if(uint32_t m, kern_eight a, kern_eight b)
 {
+    return _mm256_mask_cmp_ps_mask((__mmask8)m, a, b, _CMP_LT_OQ);
+}
+
+KERN_FN uint32_t *kern_eight_compress(uint32_t *to, uint32_t m, const uint32_t *from)
+{
+    __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)from);
+
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_maskz_compress_epi32((__mmask8)m, all));
+    return to + __builtin_popcount(m);
+}
+
+#else
+
+KERN_FN uint32_t kern_eight_lt_if(uint32_t m, kern_eight a, kern_eight b)
+{
+#if defined(__AVX2__)
+    return m & (uint32_t)_mm256_movemask_ps((__m256)(a < b));
+#else
     uint32_t bits = 0;
 
     for (int i = 0; i < 8; i++)
-        bits |= ((uint32_t)m[i] & 1U) << i;
-    return bits;
+        bits |= (uint32_t)(a[i] < b[i]) << i;
+    return m & bits;
+#endif
+}
+
+KERN_FN uint32_t *kern_eight_compress(uint32_t *to, uint32_t m, const uint32_t *from)
+{
+    for (int i = 0; i < 8; i++) {
+        *to = from[i];
+        to += m >> i & 1;
+    }
+    return to;
 }
 
 #endif
+
+/* Four by four of both halves: the first three members of eight become vectors. */
+KERN_FN void kern_eight_transpose_three(const kern_eight r[4], kern_eight to[3])
+{
+    kern_eight a = __builtin_shufflevector(r[0], r[1], 0, 8, 1, 9, 4, 12, 5, 13);
+    kern_eight b = __builtin_shufflevector(r[0], r[1], 2, 10, 3, 11, 6, 14, 7, 15);
+    kern_eight c = __builtin_shufflevector(r[2], r[3], 0, 8, 1, 9, 4, 12, 5, 13);
+    kern_eight d = __builtin_shufflevector(r[2], r[3], 2, 10, 3, 11, 6, 14, 7, 15);
+
+    to[0] = __builtin_shufflevector(a, c, 0, 1, 8, 9, 4, 5, 12, 13);
+    to[1] = __builtin_shufflevector(a, c, 2, 3, 10, 11, 6, 7, 14, 15);
+    to[2] = __builtin_shufflevector(b, d, 0, 1, 8, 9, 4, 5, 12, 13);
+}
 
 /* Eight rows of eight become the columns, or the other way round. */
 KERN_FN void kern_eight_transpose(kern_eight r[8])

@@ -11,18 +11,22 @@
 #include <assert.h>
 #include <string.h>
 
-/* Runs of the pad around a cell: lines of three cells, or single cells where they are seen through
- * different shifts. */
-enum { RUNS_MAX = 27 };
+enum {
+    CROWD_CELLS = 3,     /* cells of a line whose rows are looked at together, if they are few */
+    CROWD_ROWS_MEAN = 4, /* more rows in a cell than this are not few */
+};
 
-typedef struct near_run {
-    uint32_t begin, end; /* places in the pad */
-    float shift[3];
-} near_run;
+/* Everyone who may be near the rows of a few cells, in the pad's order, unwrapped. */
+typedef struct near_crowd {
+    uint32_t count;
+    float *at[3];
+    uint32_t *places; /* in the pad */
+} near_crowd;
 
 /* What is being made; the memory is scratch. */
 typedef struct near_draft {
     kern_pad pad;
+    near_crowd crowd;
     bool shifted;
     float reach_squared;
     uint32_t room, length;
@@ -35,36 +39,42 @@ static size_t rounded(size_t size)
     return (size + 63) / 64 * 64;
 }
 
-static size_t pad_rows_max(const kern_halo *halo)
+/* Takes count numbers of scratch memory; with a null scratch it only counts. */
+static void *take(char *scratch, size_t *used, size_t count)
 {
-    size_t rows = 0;
+    void *at = scratch == NULL ? NULL : scratch + *used;
+
+    *used += rounded(count * sizeof(uint32_t));
+    return at;
+}
+
+static size_t draft_layout(near_draft *d, const kern_halo *halo, uint32_t room, char *scratch)
+{
+    size_t rows = halo->tiles[KERN_HALO_SELF].row_count, all = KERN_LANES, used = rounded(kern_pad_size(halo, 3));
 
     for (int t = 0; t < KERN_HALO_TILES; t++)
-        rows += halo->tiles[t].row_count;
-    return rows;
+        all += halo->tiles[t].row_count;
+    d->first = take(scratch, &used, rows + 1);
+    d->list = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_PAST);
+    d->ghost_rows = take(scratch, &used, all);
+    d->records = take(scratch, &used, all);
+    for (int axis = 0; axis < 3; axis++)
+        d->crowd.at[axis] = take(scratch, &used, all);
+    d->crowd.places = take(scratch, &used, all);
+    return used;
 }
 
 size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room)
 {
-    size_t rows = halo->tiles[KERN_HALO_SELF].row_count, all = pad_rows_max(halo);
+    near_draft d;
 
-    return rounded(kern_pad_size(halo, 3)) + rounded((rows + 1) * sizeof(uint32_t)) +
-           rounded((room + KERN_LANES + (size_t)KERN_NEAR_PAST) * sizeof(uint32_t)) +
-           2 * rounded((all + KERN_LANES) * sizeof(uint32_t));
+    return draft_layout(&d, halo, room, NULL);
 }
 
 static void draft_init(near_draft *d, const kern_halo *halo, float reach, uint32_t room, char *scratch)
 {
-    size_t rows = halo->tiles[KERN_HALO_SELF].row_count, all = pad_rows_max(halo);
-
+    draft_layout(d, halo, room, scratch);
     kern_pad_init_rows(&d->pad, halo, 3, reach, scratch);
-    scratch += rounded(kern_pad_size(halo, 3));
-    d->first = (uint32_t *)(void *)scratch;
-    scratch += rounded((rows + 1) * sizeof(uint32_t));
-    d->list = (uint32_t *)(void *)scratch;
-    scratch += rounded((room + KERN_LANES + (size_t)KERN_NEAR_PAST) * sizeof(uint32_t));
-    d->ghost_rows = (uint32_t *)(void *)scratch;
-    d->records = d->ghost_rows + rounded((all + KERN_LANES) * sizeof(uint32_t)) / sizeof(uint32_t);
     d->reach_squared = reach * reach;
     d->room = room;
     d->length = 0;
@@ -80,101 +90,96 @@ static uint32_t side_of(const kern_pad *pad, uint32_t axis, uint32_t cell)
     return cell == 0 ? 0 : cell + 1 == pad->cells[axis] ? 2 : 1;
 }
 
-static void add_run(const near_draft *d, near_run *runs, uint32_t *count, const uint32_t cell[3],
-                    uint32_t cells)
+/* Adds the rows at the places [begin, end), moved by shift. */
+KERN_FN void join_crowd(near_crowd *crowd, const kern_pad *pad, uint32_t begin, uint32_t end,
+                        const float shift[3])
+{
+    for (uint32_t i = begin; i < end; i += KERN_LANES) {
+        uint32_t to = crowd->count + (i - begin);
+
+        for (int axis = 0; axis < 3; axis++)
+            kern_lane_store(crowd->at[axis] + to,
+                            kern_lane_load(pad->columns[axis] + i) + kern_lane_set(shift[axis]));
+        kern_lane_store_index(crowd->places + to, kern_lane_set_index(i) + kern_lane_index());
+    }
+    crowd->count += end - begin;
+}
+
+/* Adds the rows of a line of cells: cell by cell where they are seen through different shifts. */
+static void join_line(near_draft *d, uint32_t x, uint32_t y, uint32_t z, uint32_t count)
+{
+    static const float none[3];
+    const kern_pad *pad = &d->pad;
+    const uint32_t *rows = pad->cell_rows + ((size_t)z * pad->cells[1] + y) * pad->cells[0] + x;
+    uint32_t line = side_of(pad, 2, z) * 9 + side_of(pad, 1, y) * 3;
+
+    if (!d->shifted) {
+        join_crowd(&d->crowd, pad, rows[0], rows[count], none);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        join_crowd(&d->crowd, pad, rows[i], rows[i + 1],
+                   pad->halo->tiles[line + side_of(pad, 0, x + i)].shift);
+}
+
+/* Appends those of the crowd that are within reach of the row at a place of the pad. */
+static void list_row(near_draft *d, uint32_t place)
+{
+    const float *const *at = (const float *const *)d->crowd.at;
+    kern_real x = kern_lane_set(d->pad.columns[0][place]), y = kern_lane_set(d->pad.columns[1][place]);
+    kern_real z = kern_lane_set(d->pad.columns[2][place]), most = kern_lane_set(d->reach_squared);
+    kern_i32v self = kern_lane_set_index(place);
+    uint32_t *to = d->list + d->length;
+
+    for (uint32_t i = 0; i < d->crowd.count; i += KERN_LANES) {
+        kern_real dx = x - kern_lane_load(at[0] + i), dy = y - kern_lane_load(at[1] + i);
+        kern_real dz = z - kern_lane_load(at[2] + i);
+        kern_real square = kern_lane_fma(dz, dz, kern_lane_fma(dy, dy, dx * dx));
+        kern_i32v places = kern_lane_load_index(d->crowd.places + i);
+        kern_mask near = kern_lane_lt_if(kern_lane_differ(places, self), square, most);
+
+        to += kern_lane_compress_index(to, near, places, d->crowd.count - i);
+    }
+    d->length = (uint32_t)(to - d->list);
+}
+
+/* The lists of the rows of `count` cells of a line of the pad; false: no room. `row` is the first. */
+static bool list_cells(near_draft *d, const uint32_t cell[3], uint32_t count, uint32_t row)
 {
     const kern_pad *pad = &d->pad;
-    const uint32_t *at = pad->cell_rows + ((size_t)cell[2] * pad->cells[1] + cell[1]) * pad->cells[0] +
-                         cell[0];
-    uint32_t tile = side_of(pad, 2, cell[2]) * 9 + side_of(pad, 1, cell[1]) * 3 +
-                    side_of(pad, 0, cell[0]);
-    near_run *run = &runs[*count];
+    const uint32_t *places = pad->cell_rows +
+                             ((size_t)cell[2] * pad->cells[1] + cell[1]) * pad->cells[0] + cell[0];
 
-    if (at[0] == at[cells])
-        return;
-    run->begin = at[0];
-    run->end = at[cells];
-    memset(run->shift, 0, sizeof run->shift);
-    if (d->shifted)
-        memcpy(run->shift, pad->halo->tiles[tile].shift, sizeof run->shift);
-    ++*count;
-}
-
-/* The runs of the 27 cells around one, ascending in the pad. */
-static uint32_t find_runs(const near_draft *d, const uint32_t cell[3], near_run runs[RUNS_MAX])
-{
-    uint32_t count = 0;
-
-    for (uint32_t z = cell[2] - 1; z <= cell[2] + 1; z++)
+    d->crowd.count = 0;
+    for (uint32_t z = cell[2] - 1; z <= cell[2] + 1 && places[0] < places[count]; z++)
         for (uint32_t y = cell[1] - 1; y <= cell[1] + 1; y++)
-            for (uint32_t x = cell[0] - 1; x <= cell[0] + 1; x++) {
-                uint32_t at[3] = { x, y, z };
-
-                add_run(d, runs, &count, at, d->shifted ? 1 : 3);
-                if (!d->shifted)
-                    break;
-            }
-    return count;
-}
-
-/* Appends those of a run that are within reach of the row at place `self`. */
-static void list_run(near_draft *d, const near_run *run, uint32_t self)
-{
-    const float *x = d->pad.columns[0], *y = d->pad.columns[1], *z = d->pad.columns[2];
-    kern_real own_x = kern_lane_set(x[self]), own_y = kern_lane_set(y[self]);
-    kern_real own_z = kern_lane_set(z[self]);
-    kern_real shift_x = kern_lane_set(run->shift[0]), shift_y = kern_lane_set(run->shift[1]);
-    kern_real shift_z = kern_lane_set(run->shift[2]), most = kern_lane_set(d->reach_squared);
-    kern_i32v places = kern_lane_set_index(run->begin) + kern_lane_index();
-    uint32_t length = d->length;
-
-    for (uint32_t i = run->begin; i < run->end; i += KERN_LANES) {
-        kern_real dx = (own_x - kern_lane_load(x + i)) - shift_x;
-        kern_real dy = (own_y - kern_lane_load(y + i)) - shift_y;
-        kern_real dz = (own_z - kern_lane_load(z + i)) - shift_z;
-        kern_real square = kern_lane_fma(dz, dz, kern_lane_fma(dy, dy, dx * dx));
-        kern_mask other = kern_lane_differ(places, kern_lane_set_index(self));
-
-        length += kern_lane_compress_index(d->list + length, kern_lane_lt_if(other, square, most),
-                                           places, run->end - i);
-        places += KERN_LANES;
-    }
-    d->length = length;
-}
-
-/* The lists of the rows of one cell of the pad; false: no room. `row` is the first of them. */
-static bool list_cell(near_draft *d, const uint32_t cell[3], uint32_t row, uint32_t place,
-                      uint32_t count)
-{
-    near_run runs[RUNS_MAX];
-    uint32_t run_count = count > 0 ? find_runs(d, cell, runs) : 0, most = 0;
-
-    for (uint32_t r = 0; r < run_count; r++)
-        most += runs[r].end - runs[r].begin;
-    for (uint32_t i = 0; i < count; i++) {
-        if (d->room - d->length < most)
+            join_line(d, cell[0] - 1, y, z, count + 2);
+    for (uint32_t place = places[0]; place < places[count]; place++) {
+        if (d->room - d->length < d->crowd.count)
             return false;
-        d->first[row + i] = d->length;
-        for (uint32_t r = 0; r < run_count; r++)
-            list_run(d, &runs[r], place + i);
+        d->first[row++] = d->length;
+        list_row(d, place);
     }
     return true;
 }
 
 static bool list_all(near_draft *d)
 {
-    const kern_pad *pad = &d->pad;
-    const kern_tile *tile = &pad->halo->tiles[KERN_HALO_SELF];
-    const uint32_t *rows = tile->cell_rows;
+    const kern_tile *tile = &d->pad.halo->tiles[KERN_HALO_SELF];
+    const uint32_t *rows = tile->cell_rows, *n = tile->cells;
+    bool few = tile->row_count / n[0] / n[1] / n[2] < CROWD_ROWS_MEAN;
     uint32_t cell[3];
 
-    for (cell[2] = 1; cell[2] <= tile->cells[2]; cell[2]++)
-        for (cell[1] = 1; cell[1] <= tile->cells[1]; cell[1]++)
-            for (cell[0] = 1; cell[0] <= tile->cells[0]; cell[0]++, rows++) {
-                size_t at = ((size_t)cell[2] * pad->cells[1] + cell[1]) * pad->cells[0] + cell[0];
+    for (cell[2] = 1; cell[2] <= n[2]; cell[2]++)
+        for (cell[1] = 1; cell[1] <= n[1]; cell[1]++)
+            for (cell[0] = 1; cell[0] <= n[0];) {
+                uint32_t left = n[0] + 1 - cell[0], count = few ? CROWD_CELLS : 1;
 
-                if (!list_cell(d, cell, rows[0], pad->cell_rows[at], rows[1] - rows[0]))
+                count = count < left ? count : left;
+                if (!list_cells(d, cell, count, rows[0]))
                     return false;
+                cell[0] += count;
+                rows += count;
             }
     d->first[tile->row_count] = d->length;
     return true;
