@@ -671,8 +671,8 @@ static void test_state_errors(void **state)
           "a.toml:7:8: state \"s\": next: expected a text or a list of texts, found an empty list\n"
           "a.toml:8:9: state \"s\": moves: \"far\" is none of near, anywhere\n" },
         { "columns.f32 = \"x\"\nsettle_every = 0\nskin = -1\n" FIRST_NEXT,
-          "a.toml:5:16: state \"s\": settle_every: must be >= 1, is 0\n"
-          "a.toml:6:8: state \"s\": skin: must be >= 0, is -1\n" },
+          "a.toml:5:16: state \"s\": settle_every: must be >= 1, found 0\n"
+          "a.toml:6:8: state \"s\": skin: must be >= 0, found -1\n" },
         { "columns.f32 = \"x\"\nnext = [\"a\", 5]\nfirst = \"a\"\nfrist = \"a\"\n",
           "a.toml:5:14: state \"s\": next: expected a text, found 5\n"
           "a.toml:7:1: state \"s\": unknown key \"frist\" (did you mean \"first\"?)\n" },
