@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    BATCH = 16,  /* rows whose sums are taken before they fly */
+    BATCH = KERN_NEAR_BATCH, /* rows whose sums are taken before they fly */
     HANDFUL = 4, /* others that are added without asking whether there are so many */
 };
 _Static_assert(BATCH % KERN_LANES == 0, "a batch is whole vectors");
@@ -31,10 +31,17 @@ typedef struct boids_felt {
     const uint32_t *near[BATCH + 1]; /* who is near each: where their records are */
 } boids_felt;
 
+/* Eight of a list, some of them too near. */
+typedef struct boids_close {
+    uint32_t first;     /* in the lists */
+    uint16_t row, bits; /* the row in its batch; which of the eight */
+} boids_close;
+
 typedef struct boids_scratch {
     boids_record *records;
     float (*shifts)[4]; /* of each record; only where some are not 0 */
     uint32_t *near;     /* who is near the rows of a batch */
+    boids_close *close; /* and who is too near */
     uint32_t nulls;     /* where the batch's null records are: each adds 0 to its row's sums */
 } boids_scratch;
 
@@ -44,23 +51,21 @@ static size_t records_size(const kern_near *near)
     return ((size_t)near->row_count + near->ghost_count + BATCH) * sizeof(boids_record);
 }
 
-/* The entries of the longest lists of a batch, all near, with what may be written behind them. */
-static size_t batch_entries(const kern_near *near)
+/* Entries for who is near a batch, when all in its lists are, with what may be written behind them. */
+static size_t near_size(const kern_near *near)
 {
-    size_t most = 0;
+    return (near->batch_list_max + BATCH * HANDFUL + (size_t)16) * sizeof(uint32_t);
+}
 
-    for (uint32_t row = 0; row < near->row_count; row += BATCH) {
-        uint32_t end = row + BATCH < near->row_count ? row + BATCH : near->row_count;
-        size_t count = near->first[end] - near->first[row];
-        most = count > most ? count : most;
-    }
-    return most + BATCH * HANDFUL + 16;
+static size_t close_size(const kern_near *near)
+{
+    return (near->batch_list_max / 8 + BATCH + (size_t)1) * sizeof(boids_close);
 }
 
 size_t kern_boids_near_scratch_size(const kern_near *near)
 {
-    return records_size(near) + (near->shifted ? records_size(near) / 2 : 0) +
-           batch_entries(near) * sizeof(uint32_t);
+    return records_size(near) + (near->shifted ? records_size(near) / 2 : 0) + near_size(near) +
+           close_size(near);
 }
 
 /* ---- records ---- */
@@ -162,60 +167,64 @@ KERN_FN kern_eight eight_squares(const boids_scratch *s, const uint32_t *list, b
     return kern_eight_fma(way[2], way[2], kern_eight_fma(way[1], way[1], way[0] * way[0]));
 }
 
-/* Those that are too near, few, one by one: the first rule of kern_boids_pair. */
-static __attribute__((noinline)) void separate(const kern_boids_params *p, const boids_scratch *s,
-                                               const uint32_t *list, uint32_t bits, bool shifted,
-                                               uint32_t row, float *sums)
+/* Those that are too near, few, one by one: the first rule of kern_boids_pair. shifted is a constant of
+ * each call. */
+static void separate(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
+                     uint32_t row, const boids_close *close, bool shifted, boids_felt *felt)
 {
-    const kern_eight self = kern_eight_load(&s->records[row]);
+    const uint32_t *list = lists->list + close->first;
+    const kern_eight self = kern_eight_load(&s->records[row + close->row]);
 
-    for (; bits != 0; bits &= bits - 1) {
+    for (uint32_t bits = close->bits; bits != 0; bits &= bits - 1) {
         kern_eight way = seen_from(s, list[__builtin_ctz(bits)], shifted, self);
         float square = fmaf(way[2], way[2], fmaf(way[1], way[1], way[0] * way[0]));
         float share = sqrtf(square) / p->separation_radius;
         float room = 1 - share;
         float push = p->collision * (room * room);
 
-        for (int axis = 0; axis < 3; axis++)
-            sums[axis * BATCH] = fmaf(push, way[axis], sums[axis * BATCH]);
+        for (int axis = 0; axis < 3; axis++) {
+            float *sum = &felt->separate[axis][close->row];
+            *sum = fmaf(push, way[axis], *sum);
+        }
     }
 }
 
 /* Writes those of a row's list that are near now to `near`, in order, and up to eight entries more;
- * returns the end. The first rule's sums go to separates, BATCH apart. shifted is a constant of each
- * call. */
+ * returns the end. Eights that hold some too near are appended to *close. */
 KERN_FN uint32_t *find_near(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
-                            uint32_t row, bool shifted, float *separates, uint32_t *near)
+                            uint32_t row, uint32_t i, bool shifted, boids_close **close, uint32_t *near)
 {
-    const uint32_t *list = lists->list + lists->first[row], *end = lists->list + lists->first[row + 1];
-    const boids_record *own = &s->records[row];
-    float radius_squared = p->radius * p->radius;
-    float close_squared = p->separation_radius * p->separation_radius;
-    kern_eight at[3] = { kern_eight_set(own->x[0]), kern_eight_set(own->x[1]),
-                         kern_eight_set(own->x[2]) };
+    const uint32_t *list = lists->list;
+    uint32_t at = lists->first[row + i], end = lists->first[row + i + 1];
+    const boids_record *own = &s->records[row + i];
+    kern_eight radius_squared = kern_eight_set(p->radius * p->radius);
+    kern_eight close_squared = kern_eight_set(p->separation_radius * p->separation_radius);
+    kern_eight x[3] = { kern_eight_set(own->x[0]), kern_eight_set(own->x[1]),
+                        kern_eight_set(own->x[2]) };
 
-    for (; list < end; list += 8) {
-        kern_eight square = eight_squares(s, list, shifted, at);
-        uint32_t there = end - list < 8 ? (1U << (end - list)) - 1 : 255;
-        uint32_t seen = kern_eight_lt_if(there, square, kern_eight_set(radius_squared));
-        uint32_t close = kern_eight_lt_if(seen, square, kern_eight_set(close_squared));
+    for (; at < end; at += 8) {
+        kern_eight square = eight_squares(s, list + at, shifted, x);
+        uint32_t there = end - at < 8 ? (1U << (end - at)) - 1 : 255;
+        uint32_t seen = kern_eight_lt_if(there, square, radius_squared);
+        uint32_t bits = kern_eight_lt_if(seen, square, close_squared);
 
-        near = kern_eight_compress(near, seen, list);
-        if (__builtin_expect(close != 0, 0))
-            separate(p, s, list, close, shifted, row, separates);
+        near = kern_eight_compress(near, seen, list + at);
+        **close = (boids_close){ .first = at, .row = (uint16_t)i, .bits = (uint16_t)bits };
+        *close += bits != 0;
     }
     return near;
 }
 
 /* Who is near the rows of a batch: behind each row's others, `null`s up to a multiple of HANDFUL, at
- * least one. */
+ * least one. And who is too near. */
 KERN_FN void find_batch(const kern_boids_params *p, const boids_scratch *s, const kern_near *lists,
                         uint32_t row, uint32_t count, bool shifted, boids_felt *felt)
 {
     uint32_t *near = s->near;
+    boids_close *close = s->close;
 
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t *end = find_near(p, s, lists, row + i, shifted, &felt->separate[0][i], near);
+        uint32_t *end = find_near(p, s, lists, row, i, shifted, &close, near);
         uint32_t null = s->nulls + i * KERN_RECORD_SIZE;
         kern_four_bits nulls = { null, null, null, null };
 
@@ -224,6 +233,11 @@ KERN_FN void find_batch(const kern_boids_params *p, const boids_scratch *s, cons
         near += ((size_t)(end - near) / HANDFUL + 1) * HANDFUL;
     }
     felt->near[count] = near;
+    for (int axis = 0; axis < 3; axis++)
+        for (int i = 0; i < BATCH; i += 8)
+            kern_eight_store(&felt->separate[axis][i], kern_eight_set(0));
+    for (const boids_close *c = s->close; c < close; c++)
+        separate(p, s, lists, row, c, shifted, felt);
 }
 
 /* A row's sums of the others that are near. */
@@ -248,9 +262,6 @@ KERN_FN void feel_batch(const kern_boids_params *p, const boids_scratch *s, cons
     static const kern_eight two = { 0, 0, 0, 2, 0, 0, 0, 0 };
     kern_eight sums[BATCH];
 
-    for (int axis = 0; axis < 3; axis++)
-        for (int i = 0; i < BATCH; i += 8)
-            kern_eight_store(&felt->separate[axis][i], kern_eight_set(0));
     find_batch(p, s, lists, row, count, shifted, felt);
     for (uint32_t i = 0; i < count; i++) {
         kern_eight own = kern_eight_load(&s->records[row + i]);
@@ -308,7 +319,8 @@ void kern_boids_near(const kern_boids_params *params, const kern_halo *halo, con
         s.shifts = (float(*)[4])(void *)behind;
         behind += records_size(near) / 2;
     }
-    s.near = (uint32_t *)(void *)behind;
+    s.close = (boids_close *)(void *)behind;
+    s.near = (uint32_t *)(void *)(behind + close_size(near));
     fill_records(&s, halo, near);
     for (uint32_t row = 0; row < near->row_count; row += BATCH) {
         uint32_t left = near->row_count - row, count = left < BATCH ? left : BATCH;

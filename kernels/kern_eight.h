@@ -31,6 +31,17 @@ KERN_FN void kern_eight_store(void *to, kern_eight a)
 }
 
 /* Four floats from each of two places. */
+#if defined(__AVX2__)
+
+KERN_FN kern_eight kern_eight_load_halves(const void *low, const void *high)
+{
+    __m256 a = _mm256_castps128_ps256(_mm_loadu_ps(low));
+
+    return _mm256_insertf128_ps(a, _mm_loadu_ps(high), 1);
+}
+
+#else
+
 KERN_FN kern_eight kern_eight_load_halves(const void *low, const void *high)
 {
     kern_four a, b;
@@ -39,6 +50,8 @@ KERN_FN kern_eight kern_eight_load_halves(const void *low, const void *high)
     memcpy(&b, high, sizeof b);
     return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
 }
+
+#endif
 
 KERN_FN kern_eight kern_eight_set(float a)
 {

@@ -251,6 +251,19 @@ static void number_records(near_draft *d, kern_near *near)
     memset(d->list + d->length, 0, KERN_NEAR_PAST * sizeof *d->list);
 }
 
+static uint32_t batch_list_max(const kern_near *near)
+{
+    uint32_t most = 0;
+
+    for (uint32_t row = 0; row < near->row_count; row += KERN_NEAR_BATCH) {
+        uint32_t left = near->row_count - row;
+        uint32_t end = row + (left < KERN_NEAR_BATCH ? left : KERN_NEAR_BATCH);
+        uint32_t size = near->first[end] - near->first[row];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_t room, void *scratch)
 {
     near_draft d;
@@ -262,6 +275,7 @@ bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_
     *near = (kern_near){ .row_count = halo->tiles[KERN_HALO_SELF].row_count, .list_size = d.length,
                          .shifted = d.shifted, .first = d.first, .list = d.list,
                          .ghost_rows = d.ghost_rows };
+    near->batch_list_max = batch_list_max(near);
     number_records(&d, near);
     return true;
 }

@@ -13,11 +13,13 @@
 enum {
     KERN_RECORD_SIZE = 32,
     KERN_NEAR_PAST = 8, /* entries that may be read behind a list */
+    KERN_NEAR_BATCH = 16,
 };
 
 typedef struct kern_near {
     uint32_t row_count, ghost_count;
     uint32_t list_size; /* entries of all lists */
+    uint32_t batch_list_max; /* of KERN_NEAR_BATCH rows that follow each other, from a multiple of it on */
     bool shifted;       /* some ghost is seen through a shift */
     uint32_t ghost_begin[KERN_HALO_TILES + 1]; /* each halo tile's first ghost */
     const uint32_t *first;      /* [row_count + 1] a row's list begins here */
