@@ -28,11 +28,12 @@ static void add_squares(const float *restrict at, const float *restrict settled,
     float half = size / 2, round = periodic ? size : 0;
 
     for (uint32_t i = 0; i < n; i++) {
+        bool inside = (at[i] >= 0) & (at[i] <= size);
         float way = at[i] - settled[i];
+
         way = way > half ? way - round : way;
         way = way < -half ? way + round : way;
-        /* Outside of the space is too far, whatever the skin is. */
-        squares[i] += (at[i] >= 0) & (at[i] <= size) ? way * way : 3e38f;
+        squares[i] += inside ? way * way : 3e38f; /* outside of the space is too far, whatever the skin */
     }
 }
 
