@@ -105,8 +105,19 @@ static void fill_ghosts(boids_record *to, const kern_tile *tile, const uint32_t 
     }
 }
 
+/* Has the ghosts' rows fetched, which lie one or two to a cache line, while the tile's own are filled. */
+static void fetch_ghosts(const kern_tile *tile, const uint32_t *rows, uint32_t count)
+{
+    for (int c = 0; c < 6; c++)
+        for (uint32_t i = 0; tile->columns[c] != NULL && i < count; i++)
+            __builtin_prefetch(tile->columns[c] + rows[i], 0, 2);
+}
+
 static void fill_records(const boids_scratch *s, const kern_halo *halo, const kern_near *near)
 {
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        fetch_ghosts(&halo->tiles[t], near->ghost_rows + near->ghost_begin[t],
+                     near->ghost_begin[t + 1] - near->ghost_begin[t]);
     fill_own(s->records, &halo->tiles[KERN_HALO_SELF]);
     if (near->shifted)
         memset(s->shifts, 0, near->row_count * sizeof *s->shifts);
