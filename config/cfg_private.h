@@ -191,6 +191,8 @@ typedef enum cfg_moves { CFG_MOVES_NEAR, CFG_MOVES_ANYWHERE } cfg_moves;
 typedef struct cfg_state {
     const cfg_node *space, *columns, *first, *next;
     uint32_t moves; /* cfg_moves */
+    uint64_t settle_every;
+    double skin;
 } cfg_state;
 
 typedef enum cfg_at { CFG_AT_STEP, CFG_AT_END } cfg_at;

@@ -50,6 +50,12 @@ static const weir_option state_options[] = {
     { "moves", "how far a row may move in one step: into a tile beside its own, or anywhere "
       "(which makes every step wait for all key groups)", WEIR_CHOICE, NULL, "near", NULL,
       "near|anywhere", offsetof(cfg_state, moves) },
+    { "settle_every", "rows change place, tile and order only at steps that are multiples of it, so "
+      "that who may be near whom is found only then; with 1, at every step", WEIR_U64, NULL, "1",
+      ">= 1", NULL, offsetof(cfg_state, settle_every) },
+    { "skin", "how much farther than a radius is looked when rows settle: a row moves at most half "
+      "of it until they settle again. Not used if they settle at every step", WEIR_F64, "length",
+      "0", ">= 0", NULL, offsetof(cfg_state, skin) },
     { 0 },
 };
 

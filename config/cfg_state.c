@@ -90,6 +90,7 @@ static void read_state(cfg_ctx *ctx, const cfg_node *table, df_draft_state *stat
     cfg_state given = { 0 };
     cfg_target target = { cfg_section_of("state")->options, &given };
     const cfg_node *moves = cfg_find(table, "moves");
+    const cfg_node *settle = cfg_find(table, "settle_every");
 
     snprintf(scope.who, sizeof scope.who, "state \"%.64s\"", table->key);
     state->name = (df_text){ table->key, cfg_place(table) };
@@ -99,6 +100,9 @@ static void read_state(cfg_ctx *ctx, const cfg_node *table, df_draft_state *stat
     read_streams(&scope, &given, state);
     state->moves_anywhere = given.moves == CFG_MOVES_ANYWHERE;
     state->moves_place = cfg_place(moves != NULL ? moves : table);
+    state->settle_every = given.settle_every;
+    state->skin = given.skin;
+    state->settle_place = cfg_place(settle != NULL ? settle : table);
 }
 
 void cfg_read_states(cfg_ctx *ctx, const cfg_node *root)

@@ -14,7 +14,7 @@ void coord_shape_of(coord_shape *shape, const df_plan *plan)
         const df_stream *stream = &plan->streams[plan->states[i].stream];
 
         shape->tables[i].name = plan->states[i].name;
-        shape->tables[i].schema = &stream->schema;
+        shape->tables[i].schema = plan->states[i].stored;
         shape->tables[i].key_groups = stream->partition.key_groups;
     }
 }

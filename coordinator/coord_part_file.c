@@ -61,16 +61,18 @@ static df_status restore_group(df_graph *graph, const df_plan *plan, uint32_t st
                                snap_coder *coder, df_error *err)
 {
     const weir_schema *schema = &plan->streams[plan->states[state].stream].schema;
+    const weir_schema *stored = plan->states[state].stored;
     df_memory memory = df_graph_memory(graph);
     df_batch *batch = df_batch_new(memory, schema, 0, k);
     df_status s = DF_OK;
 
-    if (batch == NULL || !df_batch_alloc(memory, batch, m->tables[table].groups[k].rows))
+    if (batch == NULL ||
+        !df_batch_alloc_stored(memory, batch, stored, m->tables[table].groups[k].rows))
         s = df_fail(err, DF_ENOMEM, "restore: out of memory");
     if (s == DF_OK)
         s = snap_store_read_column(store, m, table, k, 0, coder, batch->view.keys, err);
-    for (uint32_t c = 0; s == DF_OK && c < schema->column_count; c++)
-        s = snap_store_read_column(store, m, table, k, c + 1, coder, batch->view.columns[c], err);
+    for (uint32_t c = 0; s == DF_OK && c < stored->column_count; c++)
+        s = snap_store_read_column(store, m, table, k, c + 1, coder, df_batch_stored_column(batch, c), err);
     if (s == DF_OK)
         s = df_graph_index_cells(graph, state, batch, err);
     if (s != DF_OK) {
@@ -198,18 +200,20 @@ static df_status write_column(part_writing *w, const snap_source *source, uint32
 static df_status write_group(part_writing *w, uint32_t table, uint32_t k, df_error *err)
 {
     const df_plan *plan = w->job->plan;
-    const weir_batch *batch = &w->job->captured->states[table][k]->view;
+    const df_batch *kept = w->job->captured->states[table][k];
+    const weir_batch *batch = &kept->view;
+    const weir_schema *stored = plan->states[table].stored;
     snap_source source = { .state = plan->states[table].name, .table = (uint16_t)table, .key_group = k,
                            .rows = batch->row_count, .name = "id", .type = WEIR_U64,
                            .values = batch->keys };
     uint32_t count = 0;
     df_status s = write_column(w, &source, &count, err);
 
-    for (uint32_t c = 0; s == DF_OK && c < batch->schema->column_count; c++) {
+    for (uint32_t c = 0; s == DF_OK && c < stored->column_count; c++) {
         source.column = (uint16_t)(c + 1);
-        source.name = batch->schema->columns[c].name;
-        source.type = batch->schema->columns[c].type;
-        source.values = batch->columns[c];
+        source.name = stored->columns[c].name;
+        source.type = stored->columns[c].type;
+        source.values = df_batch_stored_column(kept, c);
         s = write_column(w, &source, &count, err);
     }
     if (s == DF_OK)
@@ -284,7 +288,7 @@ static df_status begin_base(part_writing *w, df_error *err)
     w->base->chunk_size = COORD_CHUNK_SIZE;
     for (uint32_t t = 0; s == DF_OK && t < plan->state_count; t++) {
         const df_stream *stream = &plan->streams[plan->states[t].stream];
-        s = snap_manifest_add_table(w->base, plan->states[t].name, &stream->schema,
+        s = snap_manifest_add_table(w->base, plan->states[t].name, plan->states[t].stored,
                                     stream->partition.key_groups, &index, err);
     }
     return s;

@@ -17,6 +17,7 @@ df_batch *df_batch_new(df_memory memory, const weir_schema *schema, uint64_t ste
     memset(batch->view.columns, 0, schema->column_count * sizeof batch->view.columns[0]);
     batch->view.cell_rows = NULL;
     batch->view.schema = schema;
+    memset(batch->settled, 0, sizeof batch->settled);
     batch->offsets = batch->cells = batch->leaving_rows = batch->leaving_cells = NULL;
     return batch;
 }
@@ -53,6 +54,37 @@ void df_batch_share(df_batch *to, uint32_t to_column, const weir_batch *from, ui
     to->view.columns[to_column] = df_pool_ref(from->columns[from_column]);
 }
 
+void df_batch_share_settled(df_batch *to, const df_batch *from)
+{
+    if (from->settled[0] == NULL)
+        return;
+    to->view.cell_rows = df_pool_ref((void *)(uintptr_t)from->view.cell_rows);
+    for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
+        if (from->settled[a] != NULL)
+            to->settled[a] = df_pool_ref(from->settled[a]);
+}
+
+bool df_batch_alloc_stored(df_memory memory, df_batch *batch, const weir_schema *stored,
+                           uint32_t row_count)
+{
+    if (!df_batch_alloc(memory, batch, row_count))
+        return false;
+    for (uint32_t c = batch->view.schema->column_count; c < stored->column_count; c++) {
+        float **at = &batch->settled[c - batch->view.schema->column_count];
+        *at = df_pool_get(memory.pool, memory.thread, row_count * sizeof **at);
+        if (*at == NULL)
+            return false;
+    }
+    return true;
+}
+
+void *df_batch_stored_column(const df_batch *batch, uint32_t column)
+{
+    uint32_t own = batch->view.schema->column_count;
+
+    return column < own ? batch->view.columns[column] : batch->settled[column - own];
+}
+
 df_batch *df_batch_ref(df_batch *batch)
 {
     return df_pool_ref(batch);
@@ -70,5 +102,7 @@ void df_batch_unref(df_memory memory, df_batch *batch)
     df_pool_unref(memory.thread, batch->cells);
     df_pool_unref(memory.thread, batch->leaving_rows);
     df_pool_unref(memory.thread, batch->leaving_cells);
+    for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
+        df_pool_unref(memory.thread, batch->settled[a]);
     df_pool_recycle(memory.thread, batch);
 }

@@ -18,6 +18,9 @@ typedef struct df_batch {
     uint32_t *cells;
     uint32_t *leaving_rows;
     uint32_t *leaving_cells;
+    /* Of a state that does not settle at every step: where each row was when it settled, by axis, and
+     * so the cell that view.cell_rows has it in. Handed on to what operators make of the rows. */
+    float *settled[WEIR_AXES_MAX];
 } df_batch;
 
 #define DF_LEAVES UINT32_MAX
@@ -37,6 +40,12 @@ bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column);
 /* Let `to` hold the keys (column == DF_KEYS) or a column of `from` too. */
 #define DF_KEYS UINT32_MAX
 void df_batch_share(df_batch *to, uint32_t to_column, const weir_batch *from, uint32_t from_column);
+/* Let `to`, whose rows are those of `from`, have them where they settled. */
+void df_batch_share_settled(df_batch *to, const df_batch *from);
+/* What is kept of a batch in a snapshot, by the columns of df_state.stored: a buffer for each. */
+bool df_batch_alloc_stored(df_memory memory, df_batch *batch, const weir_schema *stored,
+                           uint32_t row_count) DF_MUST_CHECK;
+void *df_batch_stored_column(const df_batch *batch, uint32_t column);
 df_batch *df_batch_ref(df_batch *batch);
 /* Null is allowed. The last reference releases the columns. */
 void df_batch_unref(df_memory memory, df_batch *batch);

@@ -482,11 +482,24 @@ static bool fail_not_finite(const merge *m, uint32_t column)
     return false;
 }
 
-static bool check_finite(const merge *m)
+static bool is_axis(const merge *m, const df_state *state, uint32_t column)
+{
+    uint32_t axes = m->thread->graph->plan->spaces[state->space].view.axis_count;
+    bool is = false;
+
+    for (uint32_t a = 0; a < axes; a++)
+        is |= state->axis_columns[a] == (int)column;
+    return is;
+}
+
+/* `but` a state's axes, if it is given. */
+static bool check_finite(const merge *m, const df_state *but)
 {
     const weir_batch *out = &m->out->view;
 
     for (uint32_t c = 0; c < m->schema->column_count; c++) {
+        if (but != NULL && is_axis(m, but, c))
+            continue;
         weir_type type = m->schema->columns[c].type;
         if ((type == WEIR_F32 && !all_finite_f32(out->columns[c], out->row_count)) ||
             (type == WEIR_F64 && !all_finite_f64(out->columns[c], out->row_count)))
@@ -517,7 +530,7 @@ static bool make_rows(merge *m, const df_space *space)
     df_memory memory = m->thread->memory;
 
     if (space == NULL && share_whole(m))
-        return check_finite(m);
+        return check_finite(m, NULL);
     m->order = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *m->order);
     if (m->order == NULL || !df_batch_alloc(memory, m->out, m->row_count))
         return alloc_failed(m);
@@ -536,7 +549,59 @@ static bool make_rows(merge *m, const df_space *space)
     } else if (!sort_by_key(m)) {
         return false;
     }
-    return copy_columns(m) && check_finite(m);
+    return copy_columns(m) && check_finite(m, NULL);
+}
+
+/* The batch that this key group itself made for the state's only next stream. */
+static const df_batch *only_next(const merge *m)
+{
+    const df_graph *g = m->thread->graph;
+    const graph_source *source = &g->vertices[m->vertex].sources[1][0];
+
+    return source->edge == DF_NONE ? m->thread->local[source->stream]
+                                   : graph_slot_at(g, source->edge, m->slot, m->key_group)->batch;
+}
+
+/* A row that is near to where it settled has finite coordinates, too. */
+static bool check_kept(const merge *m)
+{
+    const df_plan *p = m->thread->graph->plan;
+    const df_state *state = &p->states[p->vertices[m->vertex].state];
+    uint32_t row;
+    double way;
+
+    if (graph_settled_near(p, p->vertices[m->vertex].state, m->out, &row, &way))
+        return check_finite(m, state);
+    return check_finite(m, NULL) && graph_check_way(m->thread, m->vertex, m->slot, m->out);
+}
+
+/* Between two settlings rows keep their places: the batch that the operator made is taken over. */
+static bool keep_places(merge *m, const df_space *space)
+{
+    const df_batch *from = only_next(m);
+    const uint32_t *n = space->tiles[m->key_group].cells;
+    const df_stream *stream;
+
+    if (from->settled[0] == NULL || from->view.row_count != from->view.cell_rows[n[0] * n[1] * n[2]]) {
+        stream = &m->thread->graph->plan->streams[m->thread->graph->plan->vertices[m->vertex].ports[1].streams[0]];
+        graph_fail(m->thread->graph, m->thread->graph->ticks[m->slot].tick, m->vertex, m->key_group,
+                   WEIR_NO_ROW, DF_EINVAL, "\"%s\" does not hold the rows that were read, and with "
+                   "settle_every they keep their places", stream->name);
+        return false;
+    }
+    m->out->view.row_count = from->view.row_count;
+    df_batch_share(m->out, DF_KEYS, &from->view, 0);
+    df_batch_share_settled(m->out, from);
+    for (uint32_t c = 0; c < m->schema->column_count; c++)
+        df_batch_share(m->out, c, &from->view, (uint32_t)source_column(m, &from->view, c));
+    return check_kept(m);
+}
+
+/* From here on rows are where they settled. */
+static void note_settled(merge *m, const df_state *state)
+{
+    for (uint32_t a = 0; a < m->thread->graph->plan->spaces[state->space].view.axis_count; a++)
+        m->out->settled[a] = df_pool_ref(m->out->view.columns[state->axis_columns[a]]);
 }
 
 static void drop(merge *m)
@@ -559,8 +624,15 @@ df_batch *graph_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         alloc_failed(&m);
         return NULL;
     }
+    if (df_state_settled(state, tick) != tick) {
+        if (!keep_places(&m, &p->spaces[state->space]))
+            drop(&m);
+        return m.out;
+    }
     if (!collect(&m, port) || (p->vertices[vertex].ports[port].stream_count > 1 && !check_union(&m, port)) ||
         !make_rows(&m, state->space == DF_NONE ? NULL : &p->spaces[state->space]))
         drop(&m);
+    else if (state->settle_every > 1)
+        note_settled(&m, state);
     return m.out;
 }

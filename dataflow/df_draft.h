@@ -30,6 +30,9 @@ typedef struct df_draft_state {
     df_text *next;      /* the streams whose union it is at the next step */
     bool moves_anywhere;
     df_place moves_place;
+    uint64_t settle_every; /* 0 and 1: at every step */
+    double skin;           /* counts if rows do not settle at every step */
+    df_place settle_place;
 } df_draft_state;
 
 typedef struct df_draft_input {

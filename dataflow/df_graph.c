@@ -121,7 +121,7 @@ static bool make_vertex(df_graph *g, uint32_t vertex)
         if (out->births == NULL)
             return false;
     }
-    return make_sources(g, vertex);
+    return graph_kept_setup(g, vertex, arena_of(g)) && make_sources(g, vertex);
 }
 
 static bool make_tables(df_graph *g)

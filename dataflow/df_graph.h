@@ -45,6 +45,7 @@ typedef struct df_graph_options {
     bool keep_states;          /* for df_graph_state: one more copy of every state */
     uint32_t retries;          /* of a call that failed for a reason that may pass */
     uint64_t retry_ns;         /* before the first of them; doubled up to 64 times */
+    bool keep_nothing;         /* kinds find nothing kept between steps: slower, the same bits (tests) */
     uint64_t shuffle_seed;     /* not 0: steal and run in a random order (for tests) */
     /* Called in step order, by one thread at a time, as soon as a step is complete, if it was
      * fingerprinted. Anything but DF_OK ends the run with that status and err. */

@@ -95,6 +95,14 @@ typedef struct graph_source {
     uint32_t edge; /* DF_NONE: made in the same task */
 } graph_source;
 
+/* What a vertex keeps about the halo of one key group while its rows do not settle (df_settle.c). */
+typedef struct graph_kept {
+    _Atomic uint32_t busy;    /* a task looks at it */
+    uint64_t settled;         /* the step at which the rows did */
+    void *memory;             /* the kind's; null: nothing */
+    const uint32_t *cell_rows[WEIR_HALO_SLOTS]; /* of the batches that it is about; references */
+} graph_kept;
+
 typedef struct graph_vertex {
     graph_source *sources[WEIR_PORTS_MAX]; /* [stream_count] */
     uint64_t random_name;                  /* hash of the operator's name */
@@ -103,6 +111,7 @@ typedef struct graph_vertex {
     char *carried;                         /* [key groups] of carried_size: columns of 8 bytes */
     uint32_t carried_size;
     uint64_t *births;                      /* [key groups] */
+    graph_kept *kept[WEIR_PORTS_MAX];      /* [key groups]; null: nothing can be kept */
     uint32_t print;                        /* of its outs[0]; outs follow; DF_NONE: none */
 } graph_vertex;
 
@@ -410,6 +419,24 @@ df_batch *graph_route(graph_thread *thread, const df_edge *edge, uint32_t slot, 
 /* ---- df_commit.c ---- */
 /* The batch of a state that enters the next step; null after graph_fail. */
 df_batch *graph_commit(graph_thread *thread, uint32_t vertex, uint32_t key_group, uint32_t slot);
+
+/* ---- df_settle.c ---- */
+bool graph_kept_setup(df_graph *graph, uint32_t vertex, df_arena *arena);
+/* Whether every row of a state's batch is as near to where it settled as its skin asks, and inside the
+ * space; else the first that is not, and how far it is. */
+bool graph_settled_near(const df_plan *plan, uint32_t state, const df_batch *batch, uint32_t *row,
+                        double *way);
+/* The same for a commit's vertex; false after graph_fail. */
+bool graph_check_way(graph_thread *thread, uint32_t vertex, uint32_t slot, const df_batch *batch);
+
+/* Whether an edge brings a state's rows at a tick at which they keep their places. */
+static inline bool graph_edge_rests(const df_graph *graph, uint32_t edge, uint32_t slot)
+{
+    const df_vertex *to = &graph->plan->vertices[graph->plan->edges[edge].vertex];
+    uint64_t tick = graph->ticks[slot].tick;
+
+    return to->role == DF_COMMIT && df_state_settled(&graph->plan->states[to->state], tick) != tick;
+}
 
 /* ---- df_graph.c ---- */
 df_status graph_open_sinks(df_graph *graph, df_error *err) DF_MUST_CHECK;

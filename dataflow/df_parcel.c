@@ -207,8 +207,11 @@ static bool plan_lists(graph_thread *t, const df_parcel *parcel, const df_batch 
     bool listed = edge_lists_rows(g, edge);
 
     if (!plan_pairs(t, plan, destinations) ||
-        !plan_rows(t, plan, batch->offsets[destinations], edge_has_cells(g, edge)))
+        !plan_rows(t, plan, batch->offsets == NULL ? 0 : batch->offsets[destinations],
+                   edge_has_cells(g, edge)))
         return false;
+    if (batch->offsets == NULL)
+        return true; /* rows that keep their places */
     for (uint32_t d = 0; d < destinations; d++) {
         uint32_t begin = batch->offsets[d], end = batch->offsets[d + 1];
         uint32_t group = destination_group(g, edge, batch->view.key_group, d);

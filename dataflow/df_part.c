@@ -78,13 +78,15 @@ static df_status fail_order(const df_plan *plan, uint32_t state, const df_batch 
                    plan->states[state].name, batch->view.key_group, row);
 }
 
-/* The cell of each row from its coordinates; the canonical order is by cell, then by key. */
+/* The cell of each row from its coordinates, when it settled where it does not at every step; the
+ * canonical order is by cell, then by key. */
 df_status df_graph_index_cells(df_graph *g, uint32_t state, df_batch *batch, df_error *err)
 {
     const df_plan *p = g->plan;
     const df_state *s = &p->states[state];
     weir_batch *view = &batch->view;
     uint32_t before = 0;
+    double way;
 
     if (s->space == DF_NONE) {
         for (uint32_t i = 1; i < view->row_count; i++)
@@ -104,7 +106,9 @@ df_status df_graph_index_cells(df_graph *g, uint32_t state, df_batch *batch, df_
     for (uint32_t i = 0; i < view->row_count; i++) {
         uint32_t cell = 0;
         for (uint32_t a = space->view.axis_count; a-- > 0;) {
-            float x = ((const float *)view->columns[s->axis_columns[a]])[i];
+            const float *column = batch->settled[a] != NULL ? batch->settled[a]
+                                                            : view->columns[s->axis_columns[a]];
+            float x = column[i];
             uint32_t at;
             if (!(x >= 0 && x <= (float)space->view.size[a]))
                 return fail_order(p, state, batch, i, err);
@@ -120,6 +124,8 @@ df_status df_graph_index_cells(df_graph *g, uint32_t state, df_batch *batch, df_
     }
     for (uint32_t c = 0; c < cells; c++)
         cell_rows[c + 1] += cell_rows[c];
+    if (s->settle_every > 1 && !graph_settled_near(p, state, batch, &before, &way))
+        return fail_order(p, state, batch, before, err);
     return DF_OK;
 }
 

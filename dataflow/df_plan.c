@@ -105,6 +105,8 @@ static void make_state(plan_build *b, uint32_t index)
     state->vertex = index;
     state->space = DF_NONE;
     state->moves_anywhere = d->moves_anywhere;
+    state->settle_every = d->settle_every > 1 ? d->settle_every : 1;
+    state->skin = d->settle_every > 1 ? d->skin : 0;
     state->stream = add_stream(b, index, d->name.text, NULL);
     p->streams[state->stream].schema = d->schema;
 }
@@ -144,6 +146,8 @@ static void link_spaces(plan_build *b)
                 state->space = s;
         }
         p->streams[state->stream].partition.space = state->space;
+        if (state->space != DF_NONE && state->skin > p->spaces[state->space].skin)
+            p->spaces[state->space].skin = state->skin;
         if (d->space.text == NULL || state->space != DF_NONE)
             continue;
         near = df_nearest(d->space.text, names, p->space_count);
@@ -521,6 +525,7 @@ static df_status build_plan(plan_build *b)
             plan_operator(b, b->plan->order[i]);
     check_states(b);
     plan_check_time(b);
+    plan_check_settling(b);
     if (b->report->count > 0)
         return DF_EINVAL;
     if (b->no_memory || !plan_lay_out(b))

@@ -48,6 +48,7 @@ uint64_t df_partition_begin(const df_partition *partition, uint32_t key_group);
 typedef struct df_space {
     weir_space view;
     double radius;                             /* the largest halo that reads it */
+    double skin;                               /* the largest of its states */
     double cell_per_unit[WEIR_AXES_MAX];       /* cell of x = floor(x * cell_per_unit) */
     uint32_t tile_count;
     weir_tile *tiles;                          /* [tile_count], by key group */
@@ -66,6 +67,7 @@ typedef struct df_stream {
     int16_t passed[WEIR_COLUMNS_MAX];
     uint32_t passed_port;
     int16_t run_column;      /* holds key / partition.run in all rows (df_plan_align.c); -1: none */
+    bool passes;             /* weir_plan_pass was called: its rows are that port's */
 } df_stream;
 
 typedef struct df_port {
@@ -138,7 +140,17 @@ typedef struct df_state {
     uint32_t space;           /* DF_NONE: keyed */
     bool moves_anywhere;
     int axis_columns[WEIR_AXES_MAX];
+    uint64_t settle_every;    /* 1: at every step */
+    double skin;              /* 0 if it settles at every step */
+    /* What a snapshot holds of it: the columns, and where each row was when it settled. */
+    const weir_schema *stored;
 } df_state;
+
+/* The last step, up to `step`, at which the state's rows took their places: a function of the step. */
+static inline uint64_t df_state_settled(const df_state *state, uint64_t step)
+{
+    return step - step % state->settle_every;
+}
 
 struct df_plan {
     df_draft *draft;

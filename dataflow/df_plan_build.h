@@ -44,6 +44,8 @@ void plan_group_at_home(const df_plan *plan, const df_vertex *vertex, df_partiti
  * another matter. */
 bool plan_stays_home(const df_plan *plan, const df_vertex *vertex, const df_port *port);
 bool plan_same_partition(const df_partition *a, const df_partition *b);
+/* What a state needs that does not settle at every step; fills what its snapshots hold. */
+void plan_check_settling(plan_build *build);
 
 /* Cut the spaces, spread every stream over key groups, and join vertices to stages. False: an error
  * was reported. */

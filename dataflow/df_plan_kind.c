@@ -115,6 +115,7 @@ void weir_plan_pass(weir_plan *plan, uint32_t out, uint32_t port)
 
     stream->schema = in_stream(plan, port)->schema;
     stream->passed_port = port;
+    stream->passes = true;
     for (uint32_t i = 0; i < stream->schema.column_count; i++)
         stream->passed[i] = (int16_t)i;
 }
@@ -165,6 +166,14 @@ void weir_plan_radius(weir_plan *plan, uint32_t port, double radius)
                         in_stream(plan, port)->name);
     else if (radius > space->radius)
         space->radius = radius;
+}
+
+double weir_plan_skin(const weir_plan *plan, uint32_t port)
+{
+    const df_plan *p = plan->build->plan;
+    const df_vertex *from = &p->vertices[in_stream(plan, port)->vertex];
+
+    return from->role == DF_COMMIT ? p->states[from->state].skin : 0;
 }
 
 void weir_plan_rows(weir_plan *plan, uint64_t rows, uint64_t run)

@@ -151,6 +151,8 @@ static void layout_space(const df_space *s, FILE *out)
         fprintf(out, "%s%.4g", a > 0 ? " x " : "", v->size[a] / v->cells[a]);
     if (s->radius > 0)
         fprintf(out, ", seen as far as %.4g", s->radius);
+    if (s->skin > 0)
+        fprintf(out, ", skin %.4g", s->skin);
     fprintf(out, "\n  %u tiles (", s->tile_count);
     for (uint32_t a = 0; a < v->axis_count; a++)
         fprintf(out, "%s%u", a > 0 ? " x " : "", v->tiles[a]);
@@ -165,12 +167,15 @@ static void layout_state(const df_plan *p, const df_state *s, FILE *out)
     text_schema(&p->streams[s->stream].schema, out);
     fprintf(out, "\n  %u key groups: ", part->key_groups);
     if (part->kind == DF_PART_SPACE)
-        fprintf(out, "the tiles of %s%s\n", p->spaces[part->space].view.name,
+        fprintf(out, "the tiles of %s%s", p->spaces[part->space].view.name,
                 s->moves_anywhere ? ", rows move anywhere" : "");
     else if (part->kind == DF_PART_RANGE)
-        fprintf(out, "ids 0 to %" PRIu64 " in equal ranges\n", part->rows - 1);
+        fprintf(out, "ids 0 to %" PRIu64 " in equal ranges", part->rows - 1);
     else
-        fprintf(out, "ranges of hashed ids\n");
+        fprintf(out, "ranges of hashed ids");
+    if (s->settle_every > 1)
+        fprintf(out, "; they settle every %" PRIu64 " steps", s->settle_every);
+    fprintf(out, "\n");
 }
 
 void df_plan_print_layout(const df_plan *p, void *out)

@@ -435,6 +435,13 @@ void plan_hash(df_plan *p)
         put_space(&state, &p->spaces[i]);
     for (uint32_t i = 0; i < p->state_count; i++)
         put_u64(&state, p->states[i].space);
+    for (uint32_t i = 0; i < p->state_count; i++) {
+        if (p->states[i].settle_every == 1)
+            continue; /* hashed as before there was settling */
+        put_u64(&state, i);
+        put_u64(&state, p->states[i].settle_every);
+        put_f64(&state, p->states[i].skin);
+    }
     for (uint32_t i = 0; i < p->vertex_count; i++)
         if (p->vertices[i].kind == NULL || p->vertices[i].kind->role != WEIR_SINK)
             put_vertex(&state, p, &p->vertices[i]);

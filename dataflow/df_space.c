@@ -30,6 +30,13 @@ static uint32_t free_cells(uint32_t axes, uint32_t key_groups)
     }
 }
 
+/* Of a periodic axis on which rows may leave their cells, two: what went round its edge is told from
+ * what did not by the cell that it was in. */
+static uint32_t cells_least(const df_space *space, uint32_t axis)
+{
+    return space->skin > 0 && space->view.periodic[axis] ? 2 : 1;
+}
+
 static double total_cells(const weir_space *view)
 {
     return (double)view->cells[0] * view->cells[1] * view->cells[2];
@@ -41,13 +48,13 @@ static void choose_cells(df_space *space, uint32_t key_groups, uint64_t cells_ma
 
     for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
         view->cells[a] = a >= view->axis_count ? 1
-                         : space->radius > 0   ? axis_cells(view->size[a], space->radius)
+                         : space->radius > 0   ? axis_cells(view->size[a], space->radius + space->skin)
                                                : free_cells(view->axis_count, key_groups);
     while (total_cells(view) > (double)cells_max)
-        for (uint32_t a = 0; a < view->axis_count; a++)
-            view->cells[a] -= (view->cells[a] + 15) / 16 < view->cells[a]
-                                  ? (view->cells[a] + 15) / 16
-                                  : 0;
+        for (uint32_t a = 0; a < view->axis_count; a++) {
+            uint32_t less = (view->cells[a] + 15) / 16;
+            view->cells[a] -= view->cells[a] - less >= cells_least(space, a) ? less : 0;
+        }
     for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
         space->cell_per_unit[a] = a < view->axis_count ? view->cells[a] / view->size[a] : 0;
 }
@@ -225,6 +232,13 @@ df_status df_space_cut(df_space *space, uint32_t key_groups, uint64_t cells_max,
                            "periodic axis %s is %g long, it must be at least twice the radius %g, "
                            "or a row would see another twice",
                            view->axes[a], view->size[a], space->radius);
+    for (uint32_t a = 0; a < view->axis_count; a++)
+        if (space->skin > 0 && view->periodic[a] &&
+            axis_cells(view->size[a], space->radius + space->skin) < cells_least(space, a))
+            return df_fail(err, DF_EINVAL,
+                           "periodic axis %s is %g long, it must be longer than twice the radius %g and "
+                           "the skin %g together", view->axes[a], view->size[a], space->radius,
+                           space->skin);
     choose_cells(space, key_groups, cells_max);
     choose_tiles(space, key_groups);
     if (cut_axes(space, arena) != DF_OK || number_tiles(space, arena) != DF_OK)

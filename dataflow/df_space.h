@@ -1,5 +1,6 @@
-/* How a space is cut: into cells at least as large as the largest halo radius, and into tiles of
- * cells, which are its key groups, numbered along a Morton curve.
+/* How a space is cut: into cells at least as large as the largest halo radius and the largest skin of
+ * its states together, so that whoever comes near before rows settle again is in an adjacent cell, and
+ * into tiles of cells, which are its key groups, numbered along a Morton curve.
  *
  * The cut is a function of the plan alone, so it is the same on every machine. */
 #ifndef DF_SPACE_H
@@ -7,9 +8,9 @@
 
 #include "dataflow/df_plan.h"
 
-/* Cut `space` (its view's name, axes, size and edges, and its radius are set; radius 0: nobody looks
+/* Cut `space` (its view's name, axes, size and edges, its radius and skin are set; radius 0: nobody looks
  * at neighbours) into at most `key_groups` tiles. `cells_max` bounds the number of cells. Memory
- * comes from the arena. DF_EINVAL: a periodic axis is too short for the radius. */
+ * comes from the arena. DF_EINVAL: a periodic axis is too short for the radius and the skin. */
 df_status df_space_cut(df_space *space, uint32_t key_groups, uint64_t cells_max, df_arena *arena,
                        df_error *err) DF_MUST_CHECK;
 

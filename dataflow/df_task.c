@@ -225,6 +225,8 @@ weir_batch *weir_output_like(weir_task *task, uint32_t out, uint32_t port)
     }
     batch->view.row_count = from->row_count;
     df_batch_share(batch, DF_KEYS, from, 0);
+    if (in->exchange == WEIR_HALO || in->exchange == WEIR_FORWARD)
+        df_batch_share_settled(batch, (const df_batch *)(const void *)from); /* an edge's, whole */
     for (uint32_t c = 0; c < stream->schema.column_count; c++) {
         if (stream->passed[c] >= 0 && stream->passed_port == port)
             df_batch_share(batch, c, from, (uint32_t)stream->passed[c]);
@@ -398,6 +400,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
+    graph_kept_release(&f);
     drop_unions(&f);
     if (!ok) {
         drop_outputs(&f);
@@ -564,7 +567,8 @@ static df_batch *payload_of(graph_thread *t, uint32_t edge, uint32_t key_group, 
     if (batch != NULL && reader->partial != NULL && e->port == 0)
         payload = make_partial(t, e, key_group, slot, batch);
     else if (batch != NULL)
-        payload = e->routed ? graph_route(t, e, slot, batch) : df_batch_ref(batch);
+        payload = e->routed && !graph_edge_rests(t->graph, edge, slot) ? graph_route(t, e, slot, batch)
+                                                                        : df_batch_ref(batch);
     return payload;
 }
 

@@ -13,6 +13,7 @@ typedef struct task_frame {
     bool combining;
     bool failed;
     bool again;  /* ... for a reason that may pass, which is `status` and `text` */
+    uint32_t kept_ports; /* bits: what is kept for them is this task's until it ends */
     df_batch *outputs[WEIR_PORTS_MAX];
     weir_input inputs[WEIR_PORTS_MAX];
     df_batch *unions[WEIR_PORTS_MAX]; /* made for this call */
@@ -24,5 +25,7 @@ typedef struct task_frame {
 /* Fill the inputs of every port. False: an error was noted. */
 bool task_read_inputs(task_frame *f);
 void task_fail_memory(task_frame *f);
+/* df_settle.c: the task no longer looks at what its vertex keeps. */
+void graph_kept_release(task_frame *f);
 
 #endif

@@ -133,7 +133,7 @@ KERN_FN void kern_boids_finish(const kern_boids_params *p, const kern_boids_sum 
 
 #if !defined(__CUDACC__)
 
-#include "kernels/kern_cells.h"
+#include "kernels/kern_near.h"
 
 /* Bytes of scratch memory for one call of kern_boids. */
 size_t kern_boids_scratch_size(const kern_halo *halo);
@@ -144,6 +144,12 @@ size_t kern_boids_scratch_size(const kern_halo *halo);
  * 64-byte aligned. */
 void kern_boids(const kern_boids_params *p, const kern_halo *halo, float *const out[6],
                 void *scratch);
+
+/* The same, to the bit, by lists that were made of the same rows in the same cells, while whoever is
+ * within the radius is in them. */
+size_t kern_boids_near_scratch_size(const kern_near *near);
+void kern_boids_near(const kern_boids_params *p, const kern_halo *halo, const kern_near *near,
+                     float *const out[6], void *scratch);
 
 #endif
 #endif

@@ -40,8 +40,7 @@ static size_t pad_layout(kern_pad *pad, void *scratch)
     return used;
 }
 
-/* Which cells of a neighbour the pad takes along one axis: its last, all, or its first. */
-static void rim_range(const kern_tile *tile, int offset, uint32_t axis, uint32_t range[2])
+void kern_rim_range(const kern_tile *tile, int offset, uint32_t axis, uint32_t range[2])
 {
     range[0] = offset < 0 ? tile->cells[axis] - 1 : 0;
     range[1] = offset > 0 ? 1 : tile->cells[axis];
@@ -55,9 +54,9 @@ static uint32_t rim_rows(const kern_tile *tile, int index)
 
     if (tile->cell_rows == NULL)
         return 0;
-    rim_range(tile, index % 3 - 1, 0, x);
-    rim_range(tile, index / 3 % 3 - 1, 1, y);
-    rim_range(tile, index / 9 - 1, 2, z);
+    kern_rim_range(tile, index % 3 - 1, 0, x);
+    kern_rim_range(tile, index / 3 % 3 - 1, 1, y);
+    kern_rim_range(tile, index / 9 - 1, 2, z);
     for (uint32_t iz = z[0]; iz < z[1]; iz++) {
         const uint32_t *plane = tile->cell_rows + (size_t)iz * tile->cells[1] * tile->cells[0];
 
@@ -204,8 +203,8 @@ size_t kern_pad_size(const kern_halo *halo, uint32_t column_count)
     return pad_layout(&pad, NULL);
 }
 
-void kern_pad_init(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
-                   void *scratch)
+void kern_pad_init_rows(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
+                        void *scratch)
 {
     assert(halo->tiles[KERN_HALO_SELF].cell_rows != NULL && column_count <= KERN_COLUMNS_MAX);
     *pad = (kern_pad){
@@ -218,5 +217,11 @@ void kern_pad_init(kern_pad *pad, const kern_halo *halo, uint32_t column_count, 
     pad_layout(pad, scratch);
     pad_fill(pad);
     pad_note_shifts(pad);
+}
+
+void kern_pad_init(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
+                   void *scratch)
+{
+    kern_pad_init_rows(pad, halo, column_count, radius, scratch);
     kern_pad_form_blocks(pad);
 }

@@ -99,8 +99,14 @@ size_t kern_pad_size(const kern_halo *halo, uint32_t column_count);
 void kern_pad_init(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
                    void *scratch);
 
-/* The last part of kern_pad_init: fills rows, places and boxes. */
+/* The two halves of it: the copy alone; then rows, places and boxes. */
+void kern_pad_init_rows(kern_pad *pad, const kern_halo *halo, uint32_t column_count, float radius,
+                        void *scratch);
 void kern_pad_form_blocks(kern_pad *pad);
+
+/* Which cells of a tile the pad takes along one axis, if it lies before (-1), on (0) or behind (1) the
+ * middle there: its last, all, or its first. */
+void kern_rim_range(const kern_tile *tile, int offset, uint32_t axis, uint32_t range[2]);
 
 /* Describes block index < block_count; valid until the next call. Candidates hold every row within
  * radius of a row of the block, the block's own rows, and others. */

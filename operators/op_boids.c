@@ -10,6 +10,7 @@ typedef struct boids {
     double speed[2];
     /* from the plan */
     kern_boids_params params;
+    float reach;
     int in[6], out[6];
 } boids;
 
@@ -69,6 +70,7 @@ static weir_status boids_plan(weir_plan *plan, void *options)
         return weir_plan_error(plan, "separation_radius", "it is %g, at most the radius, %g, is seen",
                                (double)self->separation_radius, (double)self->radius);
     weir_plan_radius(plan, 0, (double)self->radius);
+    self->reach = op_halo_reach(plan, 0, (double)self->radius);
     weir_plan_pass(plan, 0, 0);
     for (uint32_t a = 0; a < 3; a++) {
         char velocity[WEIR_NAME_MAX + 1] = "v";
@@ -93,17 +95,25 @@ static weir_status boids_process(weir_task *task)
 {
     const boids *self = task->options;
     weir_batch *out = weir_output_like(task, 0, 0);
+    const kern_near *near = NULL;
     float *columns[6];
     kern_halo halo;
     void *scratch;
 
-    op_halo_fill(&halo, task, 0, self->in, 6);
-    scratch = weir_scratch(task, kern_boids_scratch_size(&halo));
+    if (op_halo_fill(&halo, task, 0, self->in, 6) != WEIR_OK)
+        return WEIR_FAILED;
+    if (self->reach > 0)
+        near = op_halo_near(task, 0, &halo, self->reach);
+    scratch = weir_scratch(task, near != NULL ? kern_boids_near_scratch_size(near)
+                                              : kern_boids_scratch_size(&halo));
     if (out == NULL || scratch == NULL)
         return WEIR_FAILED;
     for (uint32_t c = 0; c < 6; c++)
         columns[c] = self->out[c] < 0 ? NULL : out->columns[self->out[c]];
-    kern_boids(&self->params, &halo, columns, scratch);
+    if (near != NULL)
+        kern_boids_near(&self->params, &halo, near, columns, scratch);
+    else
+        kern_boids(&self->params, &halo, columns, scratch);
     return WEIR_OK;
 }
 

@@ -4,9 +4,10 @@
 
 /* The cells of the tile at a slot: across an axis that it is not moved along, the centre's; along it,
  * its own. */
-static void halo_tile(kern_tile *tile, const weir_task *task, uint32_t slot, const weir_batch *batch,
-                      const int *columns, uint32_t column_count)
+static bool halo_tile(kern_tile *tile, weir_task *task, uint32_t port, uint32_t slot, const int *columns,
+                      uint32_t column_count)
 {
+    const weir_batch *batch = task->inputs[port].batches[slot];
     const weir_tile *centre = task->tile;
     const weir_tile *there = centre + ((int64_t)centre->neighbours[slot] - (int64_t)task->key_group);
 
@@ -18,14 +19,65 @@ static void halo_tile(kern_tile *tile, const weir_task *task, uint32_t slot, con
     }
     for (uint32_t c = 0; c < column_count; c++)
         tile->columns[c] = columns[c] < 0 ? NULL : batch->columns[columns[c]];
+    for (uint32_t a = 0; a < there->space->axis_count; a++) {
+        tile->columns[a] = weir_unwrapped(task, port, slot, a);
+        if (tile->columns[a] == NULL)
+            return false;
+    }
+    return true;
 }
 
-void op_halo_fill(kern_halo *halo, const weir_task *task, uint32_t port, const int *columns,
-                  uint32_t column_count)
+weir_status op_halo_fill(kern_halo *halo, weir_task *task, uint32_t port, const int *columns,
+                         uint32_t column_count)
 {
     memset(halo, 0, sizeof *halo);
     for (uint32_t slot = 0; slot < WEIR_HALO_SLOTS; slot++)
-        if (task->inputs[port].batches[slot] != NULL)
-            halo_tile(&halo->tiles[slot], task, slot, task->inputs[port].batches[slot], columns,
-                      column_count);
+        if (task->inputs[port].batches[slot] != NULL &&
+            !halo_tile(&halo->tiles[slot], task, port, slot, columns, column_count))
+            return WEIR_FAILED;
+    return WEIR_OK;
+}
+
+/* A distance is computed from a few numbers of at most the size of the space, each off by at most 2^-24 of
+ * that, now and when the list was made; 2^-19 covers them all, on three axes. */
+float op_halo_reach(const weir_plan *plan, uint32_t port, double radius)
+{
+    const weir_space *space = weir_plan_space(plan, port);
+    double skin = weir_plan_skin(plan, port), size = 0;
+
+    if (skin == 0)
+        return 0;
+    for (uint32_t a = 0; a < space->axis_count; a++)
+        size = space->size[a] > size ? space->size[a] : size;
+    return (float)((radius + skin + 2 * size * 0x1p-19) * (1 + 0x1p-19));
+}
+
+/* Entries that the lists will about have: of 27 cells, a sphere of the reach holds 0.155, and rows crowd
+ * together. */
+static uint32_t list_room(const kern_tile *tile)
+{
+    double cells = (double)tile->cells[0] * tile->cells[1] * tile->cells[2];
+
+    return (uint32_t)(tile->row_count * (8 + 27 * 0.25 * tile->row_count / cells)) + 1024;
+}
+
+const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, float reach)
+{
+    const kern_near *kept = weir_kept(task, port);
+    uint32_t room = list_room(&halo->tiles[KERN_HALO_SELF]);
+    kern_near near;
+    void *scratch, *memory;
+
+    if (kept != NULL || !weir_settled(task, port))
+        return kept;
+    do {
+        scratch = weir_scratch(task, kern_near_scratch_size(halo, room));
+        if (scratch == NULL)
+            return NULL;
+        room *= 2;
+    } while (!kern_near_make(&near, halo, reach, room / 2, scratch));
+    memory = weir_keep(task, port, kern_near_size(&near));
+    if (memory != NULL)
+        kern_near_copy(memory, &near);
+    return memory;
 }

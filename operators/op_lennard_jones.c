@@ -69,7 +69,8 @@ static weir_status lennard_jones_process(weir_task *task)
     kern_halo halo;
     void *scratch;
 
-    op_halo_fill(&halo, task, 0, self->in, 3);
+    if (op_halo_fill(&halo, task, 0, self->in, 3) != WEIR_OK)
+        return WEIR_FAILED;
     scratch = weir_scratch(task, kern_lj_scratch_size(&halo));
     if (out == NULL || scratch == NULL)
         return WEIR_FAILED;

@@ -197,6 +197,9 @@ int weir_plan_add(weir_plan *plan, uint32_t out, const char *name, weir_type typ
 void weir_plan_exchange(weir_plan *plan, uint32_t port, weir_exchange exchange, int column);
 /* How far WEIR_HALO sees, in units of the space. */
 void weir_plan_radius(weir_plan *plan, uint32_t port, double radius);
+/* The skin of the state that an input port reads: until they settle again (weir_settled), its rows move
+ * at most half of it from where they settled. 0: they settle at every step, or it is no state. */
+double weir_plan_skin(const weir_plan *plan, uint32_t port);
 /* For a source: how many rows it makes in all, with keys 0 .. rows-1, and how many consecutive keys
  * belong together (a school's boys). It is then asked for ranges of them, in parallel. A source
  * that does not call this is asked once, for everything, and makes its own keys. */
@@ -265,6 +268,26 @@ typedef struct weir_runs {
 bool weir_column_runs(weir_task *task, uint32_t port, uint32_t column, weir_runs *runs);
 /* Whether the keys of a forward (or halo) input count up by one. Costs nothing if keys do not change. */
 bool weir_keys_dense(const weir_task *task, uint32_t port);
+
+/* ---- halo inputs of states that do not settle at every step ----
+ *
+ * Such a state's rows keep their key group, their row and their cell (cell_rows) between two steps at
+ * which it settles, wherever they move meanwhile: at most half of the skin. Two rows that are now
+ * within the radius lie in the same or in adjacent cells all the same. */
+
+/* Whether the rows of a halo input are where they settled. */
+bool weir_settled(const weir_task *task, uint32_t port);
+/* The column of an axis of a halo input's batch, unwrapped as the rows' cells say: between two
+ * settlings a row may have gone round a periodic edge, and is then as far from its cell as can be.
+ * Mostly the batch's own column. Null: out of memory, return WEIR_FAILED. */
+const float *weir_unwrapped(weir_task *task, uint32_t port, uint32_t slot, uint32_t axis);
+/* What this kind kept about a halo input's rows in this key group since they settled: who is near whom,
+ * for example. Null: there is nothing, and never may a result depend on whether there is: the engine
+ * drops it when it likes. The halo's batches have the same rows as they had then. */
+const void *weir_kept(weir_task *task, uint32_t port);
+/* Memory to be kept so, 64-byte aligned, not zeroed; what was kept is gone. Null: nothing can be kept. */
+void *weir_keep(weir_task *task, uint32_t port, size_t size);
+
 /* Memory until `process` returns, 64-byte aligned, not zeroed. Null: out of memory. */
 void *weir_scratch(weir_task *task, size_t size);
 /* Fail the step. `row` is the row at fault, WEIR_NO_ROW for none. Returns WEIR_FAILED. */

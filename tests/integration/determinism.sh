@@ -1,7 +1,7 @@
 #!/bin/sh
 # determinism: one table of fingerprints for every build, level and number of threads
 #
-# Cells: compiler x optimisation x sanitizer (a build) x level x threads, with three small jobs each.
+# Cells: compiler x optimisation x sanitizer (a build) x level x threads, with four small jobs each.
 # A choice that covers all pairs is run, with WEIR_LONG=1 all of them. The table is
 # tests/golden/fingerprints.txt, a line per job and step, so that a difference shows its first step.
 #
@@ -19,18 +19,25 @@ golden=$TOP/tests/golden/fingerprints.txt
 arguments()
 {
     case $1 in
-    flock) echo "--set birds=8000 --set run.key_groups=64 --steps 12" ;;
+    flock) echo "--set birds=8000 --set run.key_groups=64 --set state.birds.settle_every=1 --steps 12" ;;
+    settling) echo "--set birds=8000 --set run.key_groups=64 --set state.birds.settle_every=5 --steps 12" ;;
     melt) echo "--set cells=8 --set run.key_groups=64 --steps 12" ;;
     outbreak) echo "--set schools=12 --set run.key_groups=64 --steps 30" ;;
     esac
 }
 
+# The same flock at every step, and with rows that settle every five steps.
+file()
+{
+    [ "$1" = settling ] && echo flock || echo "$1"
+}
+
 # fingerprints PROGRAM THREADS SHUFFLE: the table's lines, as this program computes them.
 fingerprints()
 {
-    for job in flock melt outbreak; do
+    for job in flock settling melt outbreak; do
         rm -f rec
-        $1 run "$TOP/config/jobs/$job.toml" $(arguments $job) --threads "$2" $3 --quiet \
+        $1 run "$TOP/config/jobs/$(file "$job").toml" $(arguments $job) --threads "$2" $3 --quiet \
             --directory out --fingerprints rec >run.log 2>&1 || cat run.log
         sed -nE "s/^([0-9]+ [0-9a-f]{32}) .*/$job \\1/p" rec
     done

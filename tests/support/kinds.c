@@ -234,15 +234,21 @@ typedef struct see_row {
 } see_row;
 
 /* All rows of a slot, unwrapped. */
-static uint32_t see_slot(const weir_task *task, uint32_t slot, see_row *rows)
+static uint32_t see_slot(weir_task *task, uint32_t slot, see_row *rows)
 {
     const kind_options *o = task->options;
     const weir_batch *batch = task->inputs[0].batches[slot];
+    const float *at[3] = { NULL };
     const weir_tile *tile;
     uint32_t count = 0;
 
     if (batch == NULL)
         return 0;
+    for (uint32_t a = 0; a < o->space->axis_count; a++) {
+        at[a] = weir_unwrapped(task, 0, slot, a);
+        if (at[a] == NULL)
+            return 0; /* the task has failed */
+    }
     tile = task->tile + ((int64_t)task->tile->neighbours[slot] - (int64_t)task->key_group);
     for (uint32_t c = 0; c < tile->cells[0] * tile->cells[1] * tile->cells[2]; c++)
         for (uint32_t i = batch->cell_rows[c]; i < batch->cell_rows[c + 1]; i++, count++) {
@@ -256,7 +262,7 @@ static uint32_t see_slot(const weir_task *task, uint32_t slot, see_row *rows)
                 int wraps = shift > 0 ? 1 : shift < 0 ? -1 : 0;
                 rows[count].cell[a] = (int64_t)tile->origin[a] + local[a] +
                                       wraps * (int64_t)o->space->cells[a];
-                rows[count].at[a] = row.at[a] + (double)shift;
+                rows[count].at[a] = (at[a] == NULL ? 0 : (double)at[a][i]) + (double)shift;
             }
         }
     return count;
@@ -292,6 +298,25 @@ static uint32_t see_near(const see_row *own, const see_row *rows, uint32_t count
     return found;
 }
 
+/* What is kept are the keys of the halo's rows; they must be found again as they were. */
+static bool see_kept(weir_task *task, uint32_t total)
+{
+    const uint64_t *kept = weir_kept(task, 0);
+    uint64_t *keep = kept == NULL ? weir_keep(task, 0, total * sizeof *keep) : NULL;
+    uint32_t at = 0;
+
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
+        const weir_batch *batch = task->inputs[0].batches[s];
+        for (uint32_t i = 0; batch != NULL && i < batch->row_count; i++, at++) {
+            if (keep != NULL)
+                keep[at] = batch->keys[i];
+            if (kept != NULL && kept[at] != batch->keys[i])
+                return weir_fail(task, i, "what was kept is of other rows") == WEIR_OK;
+        }
+    }
+    return true;
+}
+
 static weir_status see_process(weir_task *task)
 {
     const kind_options *o = task->options;
@@ -305,7 +330,7 @@ static weir_status see_process(weir_task *task)
     rows = weir_scratch(task, total * sizeof *rows);
     near = weir_scratch(task, total * sizeof *near);
     own = weir_scratch(task, in->row_count * sizeof *own);
-    if (out == NULL || rows == NULL || own == NULL || near == NULL)
+    if (out == NULL || rows == NULL || own == NULL || near == NULL || !see_kept(task, total))
         return WEIR_FAILED;
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         count += see_slot(task, s, rows + count);

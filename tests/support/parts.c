@@ -146,14 +146,14 @@ static uint32_t state_groups(const df_plan *plan, uint32_t state)
     return plan->vertices[plan->states[state].vertex].partition.key_groups;
 }
 
-static void copy_rows(part_rows *to, const weir_batch *from)
+static void copy_rows(part_rows *to, const df_batch *from, const weir_schema *stored)
 {
-    to->rows = from->row_count;
-    to->keys = copied(from->keys, from->row_count * sizeof(uint64_t));
-    to->columns = zeroed(from->schema->column_count, sizeof(*to->columns));
-    for (uint32_t c = 0; c < from->schema->column_count; c++)
-        to->columns[c] = copied(from->columns[c], from->row_count *
-                                                      weir_type_size(from->schema->columns[c].type));
+    to->rows = from->view.row_count;
+    to->keys = copied(from->view.keys, to->rows * sizeof(uint64_t));
+    to->columns = zeroed(stored->column_count, sizeof(*to->columns));
+    for (uint32_t c = 0; c < stored->column_count; c++)
+        to->columns[c] = copied(df_batch_stored_column(from, c),
+                                to->rows * weir_type_size(stored->columns[c].type));
 }
 
 static parts_snapshot *snapshot_new(const df_plan *plan, uint64_t tick)
@@ -203,7 +203,7 @@ static void snapshot_take(parts_snapshot *s, const df_captured *c, uint32_t inde
                 abort();
             }
             if (own)
-                copy_rows(&s->states[i][k], &c->states[i][k]->view);
+                copy_rows(&s->states[i][k], c->states[i][k], s->plan->states[i].stored);
         }
     snapshot_take_carried(s, c);
 }
@@ -213,10 +213,10 @@ void parts_snapshot_free(parts_snapshot **snapshot)
     parts_snapshot *s = *snapshot;
 
     for (uint32_t i = 0; i < s->plan->state_count; i++) {
-        const df_stream *stream = &s->plan->streams[s->plan->states[i].stream];
+        const weir_schema *stored = s->plan->states[i].stored;
         for (uint32_t k = 0; k < state_groups(s->plan, i); k++) {
             part_rows *rows = &s->states[i][k];
-            for (uint32_t c = 0; rows->columns != NULL && c < stream->schema.column_count; c++)
+            for (uint32_t c = 0; rows->columns != NULL && c < stored->column_count; c++)
                 free(rows->columns[c]);
             free(rows->columns);
             free(rows->keys);
@@ -238,16 +238,17 @@ static void restore_rows(df_graph *graph, const df_plan *plan, uint32_t state, u
                          const part_rows *rows)
 {
     const weir_schema *schema = &plan->streams[plan->states[state].stream].schema;
+    const weir_schema *stored = plan->states[state].stored;
     df_batch *batch = df_batch_new(df_graph_memory(graph), schema, 0, k);
     df_error err = { 0 };
 
-    if (batch == NULL || !df_batch_alloc(df_graph_memory(graph), batch, rows->rows))
+    if (batch == NULL || !df_batch_alloc_stored(df_graph_memory(graph), batch, stored, rows->rows))
         abort();
     if (rows->rows > 0)
         memcpy(batch->view.keys, rows->keys, rows->rows * sizeof(uint64_t));
-    for (uint32_t c = 0; c < schema->column_count && rows->rows > 0; c++)
-        memcpy(batch->view.columns[c], rows->columns[c],
-               rows->rows * weir_type_size(schema->columns[c].type));
+    for (uint32_t c = 0; c < stored->column_count && rows->rows > 0; c++)
+        memcpy(df_batch_stored_column(batch, c), rows->columns[c],
+               rows->rows * weir_type_size(stored->columns[c].type));
     check(df_graph_index_cells(graph, state, batch, &err), &err);
     check(df_graph_restore(graph, state, k, batch, &err), &err);
 }

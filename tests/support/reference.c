@@ -86,8 +86,11 @@ df_plan *model_plan(const model *m, bool backwards)
         sprintf(name, "s%u", i);
         stream_name(m, s->first, first);
         list_names(m, &s->next, "", next);
-        job_state(draft, name, s->spatial ? "box" : NULL, columns[s->spatial ? m->axis_count : 0], first,
-                  next)->moves_anywhere = s->anywhere;
+        df_draft_state *d = job_state(draft, name, s->spatial ? "box" : NULL,
+                                      columns[s->spatial ? m->axis_count : 0], first, next);
+        d->moves_anywhere = s->anywhere;
+        d->settle_every = s->settle_every;
+        d->skin = s->skin;
     }
     for (uint32_t i = 0; i < m->op_count; i++)
         draft_op(m, backwards ? m->op_count - 1 - i : i, draft);
@@ -284,10 +287,23 @@ static int compare_near(const void *a, const void *b)
     return x->key < y->key ? -1 : x->key > y->key;
 }
 
+/* Where a row is on an axis, as seen from where it settled: it may have gone round the edge since. */
+static double unwrapped(const df_space *s, uint32_t axis, const ref_row *r)
+{
+    double at = r->row.at[axis], size = s->view.size[axis];
+
+    if (!s->view.periodic[axis])
+        return at;
+    if (at - r->settled[axis] > size / 2)
+        return at - size;
+    return at - r->settled[axis] < -size / 2 ? at + size : at;
+}
+
 /* Whether row j, moved by whole sizes, is within the radius of row i; fills where it is. */
-static bool is_near(const world *w, const kind_row *i, const kind_row *j, const int wraps[3],
+static bool is_near(const world *w, const ref_row *ri, const ref_row *rj, const int wraps[3],
                     double radius, near_row *near)
 {
+    const kind_row *i = &ri->row, *j = &rj->row;
     const df_space *s = the_space(w);
     double square = 0;
 
@@ -300,9 +316,10 @@ static bool is_near(const world *w, const kind_row *i, const kind_row *j, const 
             near->offset[a] = 0;
             continue;
         }
-        d = j->at[a] + wraps[a] * s->view.size[a] - i->at[a];
+        d = unwrapped(s, a, rj) + wraps[a] * s->view.size[a] - unwrapped(s, a, ri);
         square += d * d;
-        near->offset[a] = (int64_t)cell_on_axis(s, a, j->at[a]) - (int64_t)cell_on_axis(s, a, i->at[a]) +
+        near->offset[a] = (int64_t)cell_on_axis(s, a, rj->settled[a]) -
+                          (int64_t)cell_on_axis(s, a, ri->settled[a]) +
                           wraps[a] * (int64_t)s->view.cells[a];
     }
     near->key = j->key;
@@ -322,7 +339,7 @@ static void run_see(world *w, uint32_t index, const ref_rows *in)
         for (uint32_t j = 0; j < in->count; j++)
             for (int image = 0; image < 27; image++) {
                 int wraps[3] = { image % 3 - 1, image / 3 % 3 - 1, image / 9 - 1 };
-                count += is_near(w, &in->rows[i].row, &in->rows[j].row, wraps, radius, &near[count]);
+                count += is_near(w, &in->rows[i], &in->rows[j], wraps, radius, &near[count]);
             }
         qsort(near, count, sizeof *near, compare_near);
         r.row.a = (r.row.a + count) & 0xfffff;
@@ -580,9 +597,11 @@ static ref_rows commit(world *w, uint32_t state)
     model_list first = { .count = 1, .streams = { s->first } };
     ref_rows rows = unite(w, w->filling ? &first : &s->next);
     const df_partition *part = &plan_vertex(w, true, state)->partition;
+    bool settles = w->filling || s->settle_every <= 1 || (w->step + 1) % s->settle_every == 0;
 
-    for (uint32_t i = 0; i < rows.count; i++) {
+    for (uint32_t i = 0; i < rows.count && settles; i++) {
         rows.rows[i].cell = 0;
+        memcpy(rows.rows[i].settled, rows.rows[i].row.at, sizeof rows.rows[i].settled);
         if (s->spatial)
             place_spatial(w, &rows.rows[i]);
         else

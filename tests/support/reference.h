@@ -23,6 +23,8 @@ typedef struct model_list {
 
 typedef struct model_state {
     bool spatial, anywhere;
+    uint64_t settle_every; /* 0: 1 */
+    double skin;
     model_stream first;
     model_list next;
 } model_state;
@@ -56,7 +58,8 @@ model_stream model_add_op(model *m, kind_id kind, model_stream in, const uint32_
 df_plan *model_plan(const model *m, bool backwards);
 
 typedef struct ref_row {
-    uint32_t key_group, cell; /* cell of its tile */
+    uint32_t key_group, cell; /* cell of its tile: where it settled */
+    double settled[WEIR_AXES_MAX];
     kind_row row;
 } ref_row;
 

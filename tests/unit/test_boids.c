@@ -1,4 +1,5 @@
-/* The flock's kernel against a plain scalar program, bit for bit, over tilings and edges. */
+/* The flock's kernel against a plain scalar program, bit for bit, over tilings and edges: by the pad and by
+ * lists, of rows where they settled and of rows that have moved since. */
 #include "kernels/kern_boids.h"
 #include "tests/support/cell_scene.h"
 
@@ -10,6 +11,7 @@
 
 typedef struct bird_sum {
     const kern_boids_params *p;
+    float *const *rows; /* now, by key; they lie in the cells and tiles of where the scene has them */
     float count, away[3], velocity[3], separate[3];
 } bird_sum;
 
@@ -18,15 +20,16 @@ static void meet(void *ctx, const scene *s, uint32_t i, uint32_t j, const float 
     bird_sum *b = ctx;
     float d[3], square, distance, room, push;
 
+    (void)s;
     for (int axis = 0; axis < 3; axis++)
-        d[axis] = s->rows[axis][i] - s->rows[axis][j] - shift[axis];
+        d[axis] = b->rows[axis][i] - b->rows[axis][j] - shift[axis];
     square = fmaf(d[2], d[2], fmaf(d[1], d[1], d[0] * d[0]));
     if (square >= b->p->radius * b->p->radius)
         return;
     b->count += 1.0f;
     for (int axis = 0; axis < 3; axis++) {
         b->away[axis] += d[axis];
-        b->velocity[axis] += s->rows[3 + axis][j];
+        b->velocity[axis] += b->rows[3 + axis][j];
     }
     if (square >= b->p->separation_radius * b->p->separation_radius)
         return;
@@ -87,19 +90,19 @@ static void fly(const bird_sum *b, float x[3], float v[3])
 }
 
 /* Six columns by key. */
-static float *oracle(const scene *s, const kern_boids_params *p)
+static float *oracle(const scene *s, const kern_boids_params *p, float *const *rows)
 {
     uint32_t n = s->options.row_count;
     float *result = scene_alloc(6 * n * sizeof *result);
     scene_cells lists = scene_list_cells(s);
 
     for (uint32_t i = 0; i < n; i++) {
-        bird_sum b = { .p = p };
+        bird_sum b = { .p = p, .rows = rows };
         float x[3], v[3];
 
         for (int axis = 0; axis < 3; axis++) {
-            x[axis] = s->rows[axis][i];
-            v[axis] = s->rows[3 + axis][i];
+            x[axis] = rows[axis][i];
+            v[axis] = rows[3 + axis][i];
         }
         scene_for_neighbours(s, &lists, i, meet, &b);
         fly(&b, x, v);
@@ -113,32 +116,80 @@ static float *oracle(const scene *s, const kern_boids_params *p)
     return result;
 }
 
-/* The kernel's six columns by key, tile by tile. */
-static float *run_kernel(const scene *s, const kern_boids_params *p)
+/* A tile's lists, of rows where they settled. */
+static kern_near *make_lists(const scene *s, uint32_t t, float reach)
 {
-    uint32_t n = s->options.row_count;
-    float *result = scene_alloc(6 * n * sizeof *result);
+    kern_halo halo;
+    kern_near near, *copy;
+    uint32_t room = 1;
+    void *scratch;
 
-    for (uint32_t t = 0; t < s->tile_count; t++) {
-        const scene_tile *tile = &s->tiles[t];
-        kern_halo halo;
-        float *out[6];
-        void *scratch;
-
-        scene_halo(s, t, &halo);
-        scratch = scene_alloc(kern_boids_scratch_size(&halo));
-        for (uint32_t c = 0; c < 6; c++)
-            out[c] = c % 3 < s->options.axis_count
-                         ? scene_alloc(tile->tile.row_count * sizeof(float))
-                         : NULL;
-        kern_boids(p, &halo, out, scratch);
-        for (uint32_t c = 0; c < 6; c++) {
-            for (uint32_t i = 0; out[c] != NULL && i < tile->tile.row_count; i++)
-                result[c * n + tile->keys[i]] = out[c][i];
-            free(out[c]);
-        }
+    scene_halo(s, t, &halo);
+    scratch = scene_alloc(kern_near_scratch_size(&halo, room));
+    while (!kern_near_make(&near, &halo, reach, room, scratch)) {
         free(scratch);
+        room *= 2;
+        scratch = scene_alloc(kern_near_scratch_size(&halo, room));
     }
+    copy = scene_alloc(kern_near_size(&near));
+    kern_near_copy(copy, &near);
+    free(scratch);
+    return copy;
+}
+
+static void put_rows(const scene *s, float *const *rows)
+{
+    for (uint32_t t = 0; t < s->tile_count; t++)
+        for (uint32_t c = 0; c < 6; c++) {
+            float *column = (float *)(uintptr_t)s->tiles[t].tile.columns[c];
+            for (uint32_t i = 0; column != NULL && i < s->tiles[t].tile.row_count; i++)
+                column[i] = rows[c][s->tiles[t].keys[i]];
+        }
+}
+
+/* One tile's results, to six columns by key. Without lists, by the pad. */
+static void run_tile(const scene *s, uint32_t t, const kern_boids_params *p, const kern_near *near,
+                     float *result)
+{
+    const scene_tile *tile = &s->tiles[t];
+    kern_halo halo;
+    float *out[6];
+    void *scratch;
+
+    scene_halo(s, t, &halo);
+    scratch = scene_alloc(near != NULL ? kern_boids_near_scratch_size(near)
+                                       : kern_boids_scratch_size(&halo));
+    for (uint32_t c = 0; c < 6; c++)
+        out[c] = c % 3 < s->options.axis_count ? scene_alloc(tile->tile.row_count * sizeof(float))
+                                               : NULL;
+    if (near != NULL)
+        kern_boids_near(p, &halo, near, out, scratch);
+    else
+        kern_boids(p, &halo, out, scratch);
+    for (uint32_t c = 0; c < 6; c++) {
+        for (uint32_t i = 0; out[c] != NULL && i < tile->tile.row_count; i++)
+            result[c * s->options.row_count + tile->keys[i]] = out[c][i];
+        free(out[c]);
+    }
+    free(scratch);
+}
+
+/* The kernel's six columns by key, tile by tile; reach 0: by the pad. */
+static float *run_kernel(const scene *s, const kern_boids_params *p, float *const *rows, float reach)
+{
+    float *result = scene_alloc(6 * s->options.row_count * sizeof *result);
+    kern_near **near = calloc(s->tile_count, sizeof(*near));
+
+    assert_non_null(near);
+    for (uint32_t t = 0; reach > 0 && t < s->tile_count; t++)
+        near[t] = make_lists(s, t, reach);
+    put_rows(s, rows);
+    for (uint32_t t = 0; t < s->tile_count; t++) {
+        run_tile(s, t, p, near[t], result);
+        free(near[t]);
+    }
+    free(near);
+    put_rows(s, s->rows);
     return result;
 }
 
@@ -176,23 +227,52 @@ static kern_boids_params params_of(const scene_options *o)
     return p;
 }
 
-/* Compares the kernel under several tilings with the oracle. */
-static void check_tilings(scene *s, const uint32_t (*tilings)[3], size_t count)
+/* Rows that have moved by at most half of the skin from where the scene has them; it may be over an edge. */
+static void move_rows(const scene *s, float skin, float *rows[6])
 {
-    kern_boids_params p = params_of(&s->options);
-    float *expected = oracle(s, &p);
+    uint64_t seed = 5;
+    float most = skin / 2 / sqrtf((float)s->options.axis_count) * 0.9999f;
+
+    for (uint32_t c = 0; c < 6; c++) {
+        rows[c] = scene_alloc(s->options.row_count * sizeof(float));
+        memcpy(rows[c], s->rows[c], s->options.row_count * sizeof(float));
+        for (uint32_t i = 0; c < s->options.axis_count && i < s->options.row_count; i++)
+            rows[c][i] += (scene_uniform(&seed) * 2 - 1) * most;
+    }
+}
+
+/* Compares the kernel under several tilings with the oracle. Radius and skin together are a cell's
+ * width. */
+static void check_rows(scene *s, const kern_boids_params *p, float *const *rows, float skin,
+                       const uint32_t (*tilings)[3], size_t count)
+{
+    float *expected = oracle(s, p, rows);
 
     for (size_t i = 0; i < count; i++) {
-        float *got;
-
         memcpy(s->options.tiles, tilings[i], sizeof s->options.tiles);
         scene_cut(s);
-        got = run_kernel(s, &p);
-        assert_same_bits(expected, got, 6 * s->options.row_count);
-        free(got);
+        for (int lists = 0; lists < 2; lists++) {
+            float reach = lists == 0 ? 0 : p->radius + skin + 0.00005f;
+            float *got = run_kernel(s, p, rows, reach);
+            assert_same_bits(expected, got, 6 * s->options.row_count);
+            free(got);
+        }
         scene_fini_tiles(s);
     }
     free(expected);
+}
+
+static void check_tilings(scene *s, const uint32_t (*tilings)[3], size_t count)
+{
+    kern_boids_params p = params_of(&s->options);
+    float skin = 0.3f, *moved[6];
+
+    check_rows(s, &p, s->rows, 0, tilings, count);
+    p.radius -= skin;
+    move_rows(s, skin, moved);
+    check_rows(s, &p, moved, skin, tilings, count);
+    for (uint32_t c = 0; c < 6; c++)
+        free(moved[c]);
 }
 
 static scene_options options_of(uint32_t rows, uint32_t axes, const uint32_t cells[3],
@@ -331,7 +411,7 @@ static void two_birds_by_hand(void **state)
     s.rows[3][0] = 0.75f;
     s.rows[4][1] = 0.75f;
     scene_cut(&s);
-    got = run_kernel(&s, &p);
+    got = run_kernel(&s, &p, s.rows, 0);
     /* change = 0.055 * -0.5 - 0.75 along x, 0.015 * 0.75 along y */
     assert_float_equal(got[3 * 2], 0.75f + 0.15f * (-0.0275f - 0.75f), 1e-6f);
     assert_float_equal(got[4 * 2], 0.15f * 0.01125f, 1e-6f);

@@ -746,6 +746,9 @@ static void test_state_errors(void **state)
           "a.toml:6:9: state \"s\": first: expected a text, found a list\n"
           "a.toml:7:8: state \"s\": next: expected a text or a list of texts, found an empty list\n"
           "a.toml:8:9: state \"s\": moves: \"far\" is none of near, anywhere\n" },
+        { "columns.f32 = \"x\"\nsettle_every = 0\nskin = -1\n" FIRST_NEXT,
+          "a.toml:5:16: state \"s\": settle_every: must be >= 1, found 0\n"
+          "a.toml:6:8: state \"s\": skin: must be >= 0, found -1\n" },
         { "columns.f32 = \"x\"\nnext = [\"a\", 5]\nfirst = \"a\"\nfrist = \"a\"\n",
           "a.toml:5:14: state \"s\": next: expected a text, found 5\n"
           "a.toml:7:1: state \"s\": unknown key \"frist\" (did you mean \"first\"?)\n" },
@@ -753,6 +756,22 @@ static void test_state_errors(void **state)
 
     (void)state;
     CHECK_CASES("[job]\nsteps = 1\n[state.s]\n", cases);
+}
+
+static void test_settling(void **state)
+{
+    df_draft *d = draft_of("[job]\nsteps = 1\n[param]\nhalf = 0.25\n[state.s]\n" FIRST_NEXT
+                           "columns.f32 = \"x\"\nskin = \"2 * half\"\nsettle_every = \"1 + floor(2.9)\"\n"
+                           "[state.t]\n" FIRST_NEXT "columns.f32 = \"x\"\n");
+
+    (void)state;
+    assert_int_equal(d->states[0].settle_every, 3);
+    assert_true(d->states[0].skin == 0.5);
+    assert_int_equal(d->states[0].settle_place.column, 1);
+    assert_true(d->states[0].settle_place.line > d->states[0].name.place.line);
+    assert_int_equal(d->states[1].settle_every, 1);
+    assert_true(d->states[1].skin == 0);
+    cfg_draft_free(&d);
 }
 
 static void test_column_limit(void **state)
@@ -785,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_placement_errors),    cmocka_unit_test(test_worker_limits),
         cmocka_unit_test(test_param_errors),  cmocka_unit_test(test_param_limits),
         cmocka_unit_test(test_space_errors),  cmocka_unit_test(test_state_errors),
+        cmocka_unit_test(test_settling),
         cmocka_unit_test(test_column_limit),
     };
 

@@ -79,6 +79,23 @@ static model_stream add_second(model *m, kind_id kind, model_stream in, model_st
     return out;
 }
 
+/* Rows that settle only every few steps, if that suits the space: none is born or dies, and none gets
+ * farther than half of the skin. False: it does not. */
+static bool add_settling(model *m, dice *d, model_stream state, model_stream from, uint32_t radius)
+{
+    uint32_t p[4] = { 1 + roll(d, 3), 0, 0, roll(d, 1000) };
+    uint64_t every = 2 + roll(d, 4);
+    double skin = 2.0 * (double)(every - 1) * p[0] / 16 * 1.7321;
+
+    for (uint32_t a = 0; a < m->axis_count; a++)
+        if (m->periodic[a] && m->size[a] < 2.001 * (radius / 16.0 + skin))
+            return false;
+    m->states[state.index].settle_every = every;
+    m->states[state.index].skin = skin;
+    m->states[state.index].next = one(model_add_op(m, KIND_DRIFT, from, p));
+    return true;
+}
+
 /* Drift, and perhaps split: the next of a state. */
 static void add_next(model *m, dice *d, model_stream state, model_stream from, uint32_t reach)
 {
@@ -134,7 +151,7 @@ static void add_spatial(model *m, dice *d, model_stream state, model_stream tabl
         at = model_add_op(m, KIND_COUNT, at, (uint32_t[4]){ 0 });
     if (chance(d, 10))
         m->states[state.index].next = one(state); /* nothing ever changes */
-    else
+    else if (m->states[state.index].anywhere || chance(d, 2) || !add_settling(m, d, state, at, radius))
         add_next(m, d, state, at,
                  !m->states[state.index].anywhere ? roll(d, radius) : chance(d, 2) ? KIND_TELEPORT : 60);
 }
@@ -304,6 +321,7 @@ typedef struct way {
     uint32_t threads;
     uint64_t shuffle;
     bool pieces; /* in several calls */
+    bool keep_nothing;
 } way;
 
 static void run_to(df_graph *graph, const reference *ref, const model *m, uint64_t step)
@@ -319,7 +337,7 @@ static void run_to(df_graph *graph, const reference *ref, const model *m, uint64
 static df_hash run_way(const reference *ref, const model *m, const way *w)
 {
     df_graph_options options = { .threads = w->threads, .directory = ".", .keep_states = true,
-                                 .shuffle_seed = w->shuffle };
+                                 .shuffle_seed = w->shuffle, .keep_nothing = w->keep_nothing };
     df_graph *graph;
     df_error err;
     df_hash hash;
@@ -409,7 +427,7 @@ static void run_job(uint32_t seed)
     reference_run(&ref, &m, plan);
     for (uint32_t i = 0; i < 4; i++) {
         way w = { .threads = i == 0 ? 1 : threads[(i + seed) % 3], .shuffle = i < 2 ? 0 : seed + i,
-                  .pieces = i == 2 };
+                  .pieces = i == 2, .keep_nothing = i == 3 };
         df_hash hash = run_way(&ref, &m, &w);
 
         if (i == 0)

@@ -1,0 +1,310 @@
+/* Why a list, walked at a later step, gives what the pad would give at that step:
+ *
+ *  1. The pad's order is by cell, then by key, and both are the rows' as they were when the list was made;
+ *     a list is a subset of the pad, ascending.
+ *  2. Everyone within the radius now was within reach then, so the list lacks nobody who counts.
+ *  3. Everybody else changes no bit, here as there. */
+#include "kernels/kern_near.h"
+
+#include "kernels/kern_lane.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    CROWD_CELLS = 3,     /* cells of a line whose rows are looked at together, if they are few */
+    CROWD_ROWS_MEAN = 4, /* more rows in a cell than this are not few */
+};
+
+/* Everyone who may be near the rows of a few cells, in the pad's order, unwrapped. */
+typedef struct near_crowd {
+    uint32_t count;
+    float *at[3];
+    uint32_t *places; /* in the pad */
+} near_crowd;
+
+/* What is being made; the memory is scratch. */
+typedef struct near_draft {
+    kern_pad pad;
+    near_crowd crowd;
+    bool shifted;
+    float reach_squared;
+    uint32_t room, length;
+    uint32_t *first, *list, *ghost_rows;
+    uint32_t *records; /* [pad rows + KERN_LANES] where the record of a place is */
+} near_draft;
+
+static size_t rounded(size_t size)
+{
+    return (size + 63) / 64 * 64;
+}
+
+/* Takes count numbers of scratch memory; with a null scratch it only counts. */
+static void *take(char *scratch, size_t *used, size_t count)
+{
+    void *at = scratch == NULL ? NULL : scratch + *used;
+
+    *used += rounded(count * sizeof(uint32_t));
+    return at;
+}
+
+static size_t draft_layout(near_draft *d, const kern_halo *halo, uint32_t room, char *scratch)
+{
+    size_t rows = halo->tiles[KERN_HALO_SELF].row_count, all = KERN_LANES, used = rounded(kern_pad_size(halo, 3));
+
+    for (int t = 0; t < KERN_HALO_TILES; t++)
+        all += halo->tiles[t].row_count;
+    d->first = take(scratch, &used, rows + 1);
+    d->list = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_PAST);
+    d->ghost_rows = take(scratch, &used, all);
+    d->records = take(scratch, &used, all);
+    for (int axis = 0; axis < 3; axis++)
+        d->crowd.at[axis] = take(scratch, &used, all);
+    d->crowd.places = take(scratch, &used, all);
+    return used;
+}
+
+size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room)
+{
+    near_draft d;
+
+    return draft_layout(&d, halo, room, NULL);
+}
+
+static void draft_init(near_draft *d, const kern_halo *halo, float reach, uint32_t room, char *scratch)
+{
+    draft_layout(d, halo, room, scratch);
+    kern_pad_init_rows(&d->pad, halo, 3, reach, scratch);
+    d->reach_squared = reach * reach;
+    d->room = room;
+    d->length = 0;
+    d->shifted = false;
+    for (uint32_t axis = 0; axis < 3; axis++)
+        d->shifted |= d->pad.shifted_sides[axis][0] || d->pad.shifted_sides[axis][1];
+}
+
+/* ---- the lists, as places in the pad ---- */
+
+static uint32_t side_of(const kern_pad *pad, uint32_t axis, uint32_t cell)
+{
+    return cell == 0 ? 0 : cell + 1 == pad->cells[axis] ? 2 : 1;
+}
+
+/* Adds the rows at the places [begin, end), moved by shift. */
+KERN_FN void join_crowd(near_crowd *crowd, const kern_pad *pad, uint32_t begin, uint32_t end,
+                        const float shift[3])
+{
+    for (uint32_t i = begin; i < end; i += KERN_LANES) {
+        uint32_t to = crowd->count + (i - begin);
+
+        for (int axis = 0; axis < 3; axis++)
+            kern_lane_store(crowd->at[axis] + to,
+                            kern_lane_load(pad->columns[axis] + i) + kern_lane_set(shift[axis]));
+        kern_lane_store_index(crowd->places + to, kern_lane_set_index(i) + kern_lane_index());
+    }
+    crowd->count += end - begin;
+}
+
+/* Adds the rows of a line of cells: cell by cell where they are seen through different shifts. */
+static void join_line(near_draft *d, uint32_t x, uint32_t y, uint32_t z, uint32_t count)
+{
+    static const float none[3];
+    const kern_pad *pad = &d->pad;
+    const uint32_t *rows = pad->cell_rows + ((size_t)z * pad->cells[1] + y) * pad->cells[0] + x;
+    uint32_t line = side_of(pad, 2, z) * 9 + side_of(pad, 1, y) * 3;
+
+    if (!d->shifted) {
+        join_crowd(&d->crowd, pad, rows[0], rows[count], none);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        join_crowd(&d->crowd, pad, rows[i], rows[i + 1],
+                   pad->halo->tiles[line + side_of(pad, 0, x + i)].shift);
+}
+
+/* Appends those of the crowd that are within reach of the row at a place of the pad. */
+static void list_row(near_draft *d, uint32_t place)
+{
+    const float *const *at = (const float *const *)d->crowd.at;
+    kern_real x = kern_lane_set(d->pad.columns[0][place]), y = kern_lane_set(d->pad.columns[1][place]);
+    kern_real z = kern_lane_set(d->pad.columns[2][place]), most = kern_lane_set(d->reach_squared);
+    kern_i32v self = kern_lane_set_index(place);
+    uint32_t *to = d->list + d->length;
+
+    for (uint32_t i = 0; i < d->crowd.count; i += KERN_LANES) {
+        kern_real dx = x - kern_lane_load(at[0] + i), dy = y - kern_lane_load(at[1] + i);
+        kern_real dz = z - kern_lane_load(at[2] + i);
+        kern_real square = kern_lane_fma(dz, dz, kern_lane_fma(dy, dy, dx * dx));
+        kern_i32v places = kern_lane_load_index(d->crowd.places + i);
+        kern_mask near = kern_lane_lt_if(kern_lane_differ(places, self), square, most);
+
+        to += kern_lane_compress_index(to, near, places, d->crowd.count - i);
+    }
+    d->length = (uint32_t)(to - d->list);
+}
+
+/* The lists of the rows of `count` cells of a line of the pad; false: no room. `row` is the first. */
+static bool list_cells(near_draft *d, const uint32_t cell[3], uint32_t count, uint32_t row)
+{
+    const kern_pad *pad = &d->pad;
+    const uint32_t *places = pad->cell_rows +
+                             ((size_t)cell[2] * pad->cells[1] + cell[1]) * pad->cells[0] + cell[0];
+
+    d->crowd.count = 0;
+    for (uint32_t z = cell[2] - 1; z <= cell[2] + 1 && places[0] < places[count]; z++)
+        for (uint32_t y = cell[1] - 1; y <= cell[1] + 1; y++)
+            join_line(d, cell[0] - 1, y, z, count + 2);
+    for (uint32_t place = places[0]; place < places[count]; place++) {
+        if (d->room - d->length < d->crowd.count)
+            return false;
+        d->first[row++] = d->length;
+        list_row(d, place);
+    }
+    return true;
+}
+
+static bool list_all(near_draft *d)
+{
+    const kern_tile *tile = &d->pad.halo->tiles[KERN_HALO_SELF];
+    const uint32_t *rows = tile->cell_rows, *n = tile->cells;
+    bool few = tile->row_count / n[0] / n[1] / n[2] < CROWD_ROWS_MEAN;
+    uint32_t cell[3];
+
+    for (cell[2] = 1; cell[2] <= n[2]; cell[2]++)
+        for (cell[1] = 1; cell[1] <= n[1]; cell[1]++)
+            for (cell[0] = 1; cell[0] <= n[0];) {
+                uint32_t left = n[0] + 1 - cell[0], count = few ? CROWD_CELLS : 1;
+
+                count = count < left ? count : left;
+                if (!list_cells(d, cell, count, rows[0]))
+                    return false;
+                cell[0] += count;
+                rows += count;
+            }
+    d->first[tile->row_count] = d->length;
+    return true;
+}
+
+/* ---- from places to records ---- */
+
+/* One line of a halo tile's share of the pad: consecutive rows at consecutive places. */
+typedef struct near_line {
+    uint32_t row, count, place;
+} near_line;
+
+/* The pad's cell at which a tile on one side of an axis has its cell `i` of those that the pad takes. */
+static uint32_t pad_cell(const kern_pad *pad, uint32_t axis, int side, uint32_t i)
+{
+    return side < 0 ? 0 : side > 0 ? pad->cells[axis] - 1 : 1 + i;
+}
+
+static near_line line_of(const kern_pad *pad, uint32_t t, const uint32_t x[2], uint32_t iy, uint32_t iz)
+{
+    const kern_tile *tile = &pad->halo->tiles[t];
+    const uint32_t *rows = tile->cell_rows + ((size_t)iz * tile->cells[1] + iy) * tile->cells[0];
+    uint32_t px = pad_cell(pad, 0, (int)(t % 3) - 1, 0);
+    uint32_t py = pad_cell(pad, 1, (int)(t / 3 % 3) - 1, iy), pz = pad_cell(pad, 2, (int)(t / 9) - 1, iz);
+
+    return (near_line){ rows[x[0]], rows[x[1]] - rows[x[0]],
+                        pad->cell_rows[((size_t)pz * pad->cells[1] + py) * pad->cells[0] + px] };
+}
+
+/* Gives records to a tile's rows: the middle's by row, another's where they are in a list. */
+static void number_tile(near_draft *d, kern_near *near, uint32_t t)
+{
+    const kern_tile *tile = &d->pad.halo->tiles[t];
+    uint32_t x[2], y[2], z[2];
+
+    near->ghost_begin[t] = near->ghost_count;
+    if (tile->cell_rows == NULL)
+        return;
+    kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
+    kern_rim_range(tile, (int)(t / 3 % 3) - 1, 1, y);
+    kern_rim_range(tile, (int)(t / 9) - 1, 2, z);
+    for (uint32_t iz = z[0]; iz < z[1]; iz++)
+        for (uint32_t iy = y[0]; iy < y[1]; iy++) {
+            near_line line = line_of(&d->pad, t, x, iy, iz);
+
+            for (uint32_t i = 0; i < line.count; i++) {
+                uint32_t *record = &d->records[line.place + i];
+
+                if (t == KERN_HALO_SELF) {
+                    *record = (line.row + i) * KERN_RECORD_SIZE;
+                } else if (*record != 0) {
+                    *record = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE;
+                    d->ghost_rows[near->ghost_count++] = line.row + i;
+                }
+            }
+        }
+}
+
+static void number_records(near_draft *d, kern_near *near)
+{
+    memset(d->records, 0, d->pad.row_count * sizeof *d->records);
+    for (uint32_t i = 0; i < d->length; i++)
+        d->records[d->list[i]] = 1;
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        number_tile(d, near, t);
+    near->ghost_begin[KERN_HALO_TILES] = near->ghost_count;
+    for (uint32_t i = 0; i < d->length; i++)
+        d->list[i] = d->records[d->list[i]];
+    memset(d->list + d->length, 0, KERN_NEAR_PAST * sizeof *d->list);
+}
+
+static uint32_t batch_list_max(const kern_near *near)
+{
+    uint32_t most = 0;
+
+    for (uint32_t row = 0; row < near->row_count; row += KERN_NEAR_BATCH) {
+        uint32_t left = near->row_count - row;
+        uint32_t end = row + (left < KERN_NEAR_BATCH ? left : KERN_NEAR_BATCH);
+        uint32_t size = near->first[end] - near->first[row];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_t room, void *scratch)
+{
+    near_draft d;
+
+    draft_init(&d, halo, reach, room, scratch);
+    assert(d.pad.row_count < UINT32_MAX / KERN_RECORD_SIZE);
+    if (!list_all(&d))
+        return false;
+    *near = (kern_near){ .row_count = halo->tiles[KERN_HALO_SELF].row_count, .list_size = d.length,
+                         .shifted = d.shifted, .first = d.first, .list = d.list,
+                         .ghost_rows = d.ghost_rows };
+    near->batch_list_max = batch_list_max(near);
+    number_records(&d, near);
+    return true;
+}
+
+/* ---- copies ---- */
+
+size_t kern_near_size(const kern_near *near)
+{
+    return rounded(sizeof *near) + rounded((near->row_count + 1) * sizeof(uint32_t)) +
+           rounded((near->list_size + (size_t)KERN_NEAR_PAST) * sizeof(uint32_t)) +
+           rounded(near->ghost_count * sizeof(uint32_t));
+}
+
+static const uint32_t *copy_part(char **at, const uint32_t *from, size_t count)
+{
+    uint32_t *to = (uint32_t *)(void *)*at;
+
+    memcpy(to, from, count * sizeof *to);
+    *at += rounded(count * sizeof *to);
+    return to;
+}
+
+void kern_near_copy(void *to, const kern_near *from)
+{
+    kern_near *near = to;
+    char *at = (char *)to + rounded(sizeof *near);
+
+    *near = *from;
+    near->first = copy_part(&at, from->first, from->row_count + 1);
+    near->list = copy_part(&at, from->list, from->list_size + (size_t)KERN_NEAR_PAST);
+    near->ghost_rows = copy_part(&at, from->ghost_rows, from->ghost_count);
+}
