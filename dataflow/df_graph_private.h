@@ -376,12 +376,12 @@ void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, 
 void graph_tick_failed(df_graph *graph, uint64_t tick);
 /* How many fingerprints of other members a tick waits for. */
 uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
-/* The columns of a batch as bytes, and back: all rows, in order. */
-size_t graph_batch_size(const weir_schema *schema, uint32_t rows);
-void graph_batch_put(uint8_t *to, const weir_batch *batch);
+/* A state's batch as bytes, and back: its keys and what a snapshot holds of it (df_state.stored). */
+size_t graph_batch_size(const weir_schema *stored, uint32_t rows);
+void graph_batch_put(uint8_t *to, const df_batch *batch, const weir_schema *stored);
 /* Null: not that many bytes, or out of memory. The feeder. */
-df_batch *graph_batch_take(df_graph *graph, const weir_schema *schema, uint32_t rows,
-                           const uint8_t *bytes, size_t size);
+df_batch *graph_batch_take(df_graph *graph, const weir_schema *schema, const weir_schema *stored,
+                           uint32_t rows, const uint8_t *bytes, size_t size);
 
 /* ---- df_capture.c ---- */
 bool graph_capture_setup(df_graph *graph, df_arena *arena);

@@ -13,7 +13,7 @@
  * A unit changes at most once in window + 1 ticks, so no task of the time before a loss can still be waited
  * for when the unit comes back.
  *
- *   STATE    u32 form   u32 rows   u32 state   u32 key group   keys, columns
+ *   STATE    u32 form   u32 rows   u32 state   u32 key group   keys, the columns of df_state.stored
  *   FAILED   u32 form   u32 0      u32 state   u32 key group
  *   CARRIED  u32 form   u32 n   n x (u32 operator, u32 key group, u64 births, what is carried) */
 #include "dataflow/df_bytes.h"
@@ -141,6 +141,7 @@ static void send_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
 {
     df_graph *g = t->graph;
     const df_vertex *v = &g->plan->vertices[vertex];
+    const weir_schema *stored = g->plan->states[v->state].stored;
     const df_batch *batch = t->local[v->outs[0]];
     uint32_t rows = batch == NULL ? 0 : batch->view.row_count;
     size_t size = MOVE_HEAD + 2 * sizeof(uint32_t);
@@ -149,14 +150,14 @@ static void send_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
     uint8_t *to;
 
     if (batch != NULL)
-        size += graph_batch_size(batch->view.schema, rows);
+        size += graph_batch_size(stored, rows);
     to = parcel_bytes(t, &parcel, size, vertex);
     if (to == NULL)
         return;
     to = put_u32(put_u32(to, batch == NULL ? MOVE_FAILED : MOVE_STATE), rows);
     to = put_u32(put_u32(to, v->state), key_group);
     if (batch != NULL)
-        graph_batch_put(to, &batch->view);
+        graph_batch_put(to, batch, stored);
     g->part.send(g->part.user, &parcel);
     graph_left(g);
 }
@@ -452,6 +453,8 @@ static void adopt(df_graph *g, uint32_t state, uint32_t key_group, uint64_t tick
     const df_stage *s = &g->plan->stages[g->plan->vertices[g->plan->states[state].vertex].stage];
 
     g->adopted[state][key_group] = tick;
+    if (batch != NULL)
+        graph_unit_holds(g, state, key_group, batch->view.row_count);
     t->local[stream] = batch;
     for (uint32_t i = 0; i < s->out_count; i++) {
         uint32_t edge = s->out_edges[i];
@@ -482,8 +485,8 @@ static df_status take_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor
     if (failed) {
         graph_tick_failed(g, tick);
     } else {
-        batch = graph_batch_take(g, &g->plan->streams[g->plan->states[state].stream].schema, rows,
-                                 bytes, left);
+        const df_state *s = &g->plan->states[state];
+        batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, bytes, left);
         if (batch == NULL)
             return damaged(unit, err);
         batch->view.step = tick - 1;

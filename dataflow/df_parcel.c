@@ -583,20 +583,9 @@ static bool take_lists(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *o
     return !cells || take_leaving_cells(g, edge, r, out);
 }
 
-size_t graph_batch_size(const weir_schema *schema, uint32_t rows)
+static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
 {
-    return rows * row_size(schema);
-}
-
-void graph_batch_put(uint8_t *to, const weir_batch *batch)
-{
-    parcel_plan all = { .row_count = batch->row_count };
-
-    put_columns(to, &all, batch);
-}
-
-static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out, uint32_t rows)
-{
+    uint32_t rows = out->view.row_count;
     const uint8_t *from;
 
     if (!df_batch_alloc(df_graph_memory(g), out, rows))
@@ -613,16 +602,39 @@ static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out, uint32_t 
     return !r->bad && r->left == 0;
 }
 
-df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, uint32_t rows,
-                           const uint8_t *bytes, size_t size)
+size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
 {
-    parcel_reader r = { bytes, size, false };
-    df_batch *out = rows > size / row_size(schema) ? NULL
-                                                   : df_batch_new(df_graph_memory(g), schema, 0, 0);
+    return rows * row_size(stored);
+}
 
-    if (out != NULL && !take_columns(g, &r, out, rows)) {
+void graph_batch_put(uint8_t *to, const df_batch *batch, const weir_schema *stored)
+{
+    uint32_t rows = batch->view.row_count;
+
+    to = put(to, batch->view.keys, rows * sizeof(uint64_t));
+    for (uint32_t c = 0; c < stored->column_count; c++)
+        to = put(to, df_batch_stored_column(batch, c), rows * weir_type_size(stored->columns[c].type));
+}
+
+df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, const weir_schema *stored,
+                           uint32_t rows, const uint8_t *bytes, size_t size)
+{
+    df_batch *out = rows != size / row_size(stored) || size % row_size(stored) != 0
+                        ? NULL : df_batch_new(df_graph_memory(g), schema, 0, 0);
+
+    if (out != NULL && !df_batch_alloc_stored(df_graph_memory(g), out, stored, rows)) {
         df_batch_unref(df_graph_memory(g), out);
         return NULL;
+    }
+    if (out == NULL || rows == 0)
+        return out;
+    memcpy(out->view.keys, bytes, rows * sizeof(uint64_t));
+    bytes += rows * sizeof(uint64_t);
+    for (uint32_t c = 0; c < stored->column_count; c++) {
+        size_t column = rows * weir_type_size(stored->columns[c].type);
+
+        memcpy(df_batch_stored_column(out, c), bytes, column);
+        bytes += column;
     }
     return out;
 }
@@ -645,7 +657,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
         ok = take_cell_rows(g, edge, r, out);
     else if (form == PARCEL_LISTS)
         ok = take_lists(g, edge, r, out);
-    if (!ok || !take_columns(g, r, out, rows)) {
+    if (!ok || !take_columns(g, r, out)) {
         df_batch_unref(df_graph_memory(g), out);
         return NULL;
     }
