@@ -127,13 +127,20 @@ static void rescale_turn(proto_coord *c)
     r->ordered = r->done = 0;
 }
 
-/* There is no way back any more: generations have its size from now on. */
+/* Generations have at most so many members from now on. How many they wait for is the shell's business, who
+ * knows which of them may come back; it is not more than that. */
+static void size_set(proto_coord *c, uint32_t size)
+{
+    c->rescale.size = c->config.member_max = size;
+    if (c->config.member_min > size)
+        c->config.member_min = size;
+}
+
+/* There is no way back any more. */
 static void rescale_settle(proto_coord *c)
 {
-    coord_rescale *r = &c->rescale;
-
-    if (r->target_count != r->before_count)
-        c->config.member_min = c->config.member_max = r->size = r->target_count;
+    if (c->rescale.target_count != c->rescale.before_count)
+        size_set(c, c->rescale.target_count);
 }
 
 static void rescale_leave(proto_coord *c)
@@ -436,9 +443,9 @@ void coord_rescale_generation(proto_coord *c)
 void coord_rescale_last(proto_coord *c, uint64_t id, uint32_t size)
 {
     c->rescale.last_id = id;
-    c->rescale.size = size;
+    c->rescale.size = 0;
     if (size > 0)
-        c->config.member_min = c->config.member_max = size;
+        size_set(c, size);
 }
 
 /* ---- the command ---- */
