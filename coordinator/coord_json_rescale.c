@@ -39,6 +39,34 @@ static uint32_t get_small(const json_t *object, const char *key)
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
 }
 
+/* ---- how they end ---- */
+
+const char *const coord_rescale_kinds[] = { "rescale", "rebalance", "drain-worker", "move" };
+const char *const coord_rescale_ends[] = { "done", "aborted", "voided", "failed" };
+
+static uint32_t place_in(const char *const *names, uint32_t count, const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < count && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+void coord_rescale_totals_put(coord_rescale_totals *totals, const coord_rescale_row *row)
+{
+    uint32_t kind = place_in(coord_rescale_kinds, COORD_RESCALE_KINDS, row->what);
+    uint32_t end = place_in(coord_rescale_ends, COORD_RESCALE_ENDS, row->end);
+
+    if (kind == COORD_RESCALE_KINDS || end == COORD_RESCALE_ENDS)
+        return;
+    totals->ended[kind][end]++;
+    if (end != 0)
+        return;
+    totals->key_groups += row->key_groups;
+    totals->bytes += row->bytes;
+}
+
 /* ---- asking ---- */
 
 char *coord_json_rescale_ask(const coord_rescale_ask *a)

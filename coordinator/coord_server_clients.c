@@ -136,6 +136,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->snapshots_taken = stats.commits;
     status->snapshots_aborted = stats.aborts;
     status->snapshots_skipped = stats.skipped;
+    status->rescale = server->change.row;
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)

@@ -55,6 +55,7 @@ typedef struct server_view {
 typedef struct server_change {
     coord_rescale_ask ask;
     coord_rescale_row row;    /* id 0: the state machine does not have it yet */
+    uint32_t started;         /* places for local workers that were added for it */
     bool starting;            /* workers are awaited, */
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
@@ -106,6 +107,7 @@ struct coord_server {
         uint64_t attempt, attempt_us; /* the newest that was under way, and since when */
         double last_seconds;          /* of the newest snapshot; below 0: not known */
         coord_histogram snapshots;
+        coord_rescale_totals rescales;
     } seen;
     df_status status;        /* not DF_OK: the log or the store failed */
     df_error error;

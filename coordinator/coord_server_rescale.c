@@ -7,6 +7,7 @@
 
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_times.h"
+#include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -278,17 +279,30 @@ static uint32_t member_count(const coord_server *s, uint32_t *spare)
     return members;
 }
 
+/* It has come to nothing: who was to leave stays, and who was started for it and is not needed, leaves. */
+static void change_undo(coord_server *s)
+{
+    const server_change *c = &s->change;
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+
+    for (uint32_t i = 0; i < c->leaving_count; i++)
+        coord_children_vacate(s->children, c->leaving[i], false);
+    if (c->started > 0)
+        coord_children_fewer(s->children, c->started, s->workers, count);
+}
+
 static void change_end(coord_server *s, const char *end)
 {
     server_change *c = &s->change;
-    bool done = strcmp(end, "done") == 0;
 
-    for (uint32_t i = 0; i < c->leaving_count && !done; i++)
-        coord_children_vacate(s->children, c->leaving[i], false);
+    if (strcmp(end, "done") != 0)
+        change_undo(s);
+    df_failpoint_pass(DF_FAILPOINT_rescale_left);
     snprintf(c->row.end, sizeof c->row.end, "%s", end);
     c->row.phase[0] = '\0';
     c->row.seconds = 1e-6 * (double)(server_now_us() - c->begun_us);
     rows_put(s, &c->row);
+    coord_rescale_totals_put(&s->seen.rescales, &c->row);
     free(c->leaving);
     *c = (server_change){ .scale = c->scale, .balance = c->balance, .look_us = c->look_us };
 }
@@ -317,6 +331,7 @@ static df_status change_start(coord_server *s, change_plan *p, df_error *err)
     op.id = stats.rescale.next_id;
     if (proto_coord_rescale(s->coord, server_now_us(), &op, &why) != PROTO_ANSWER_OK)
         return df_fail(err, DF_EINVAL, "%s", why);
+    df_failpoint_pass(DF_FAILPOINT_rescale_begun);
     c->row.id = op.id;
     c->starting = false;
     c->low = stats.low;
@@ -354,10 +369,12 @@ static df_status change_workers(coord_server *s, uint32_t members, uint32_t spar
         return df_fail(err, DF_EINVAL, "%u worker%s missing, and this coordinator starts none: weir worker "
                        "--join", missing, missing == 1 ? " is" : "s are");
     more = coord_children_more(s->children, missing);
+    c->started = more;
     if (more < missing)
         return df_fail(err, DF_ELIMIT, "on one machine there may be %d workers", COORD_CHILDREN_MAX);
     c->starting = true;
     c->until_us = server_now_us() + COORD_START_US;
+    df_failpoint_pass(DF_FAILPOINT_rescale_await);
     return DF_OK;
 }
 
@@ -548,6 +565,8 @@ static void watch_running(coord_server *s, uint64_t now_us, const proto_coord_st
         row->key_groups = r->moves;
         row->key_groups_done = r->moves_done;
         row->waves = r->waves;
+        if (r->waves_done > row->waves_done && r->waves_done < r->waves)
+            df_failpoint_pass(DF_FAILPOINT_rescale_moving);
         row->waves_done = r->waves_done;
         row->seconds = 1e-6 * (double)(now_us - s->change.begun_us);
         watch_longest(s, now_us, stats->low);
