@@ -18,11 +18,12 @@ static json_t *count_of(uint64_t value)
     return json_integer((json_int_t)value);
 }
 
-static void get_text(const json_t *object, const char *key, char *text, size_t capacity)
+/* False: it was too long, and is cut. */
+static bool get_text(const json_t *object, const char *key, char *text, size_t capacity)
 {
     const char *value = json_string_value(json_object_get(object, key));
 
-    snprintf(text, capacity, "%s", value == NULL ? "" : value);
+    return (size_t)snprintf(text, capacity, "%s", value == NULL ? "" : value) < capacity;
 }
 
 static uint64_t get_count(const json_t *object, const char *key)
@@ -85,8 +86,8 @@ bool coord_json_rescale_ask_read(coord_rescale_ask *ask, const char *text, size_
                                 .first = get_small(object, "first"), .last = get_small(object, "last"),
                                 .budget = get_count(object, "budget"),
                                 .dry_run = json_is_true(json_object_get(object, "dry_run")) };
-    get_text(object, "what", ask->what, sizeof ask->what);
-    get_text(object, "worker", ask->worker, sizeof ask->worker);
+    right &= get_text(object, "what", ask->what, sizeof ask->what);
+    right &= get_text(object, "worker", ask->worker, sizeof ask->worker);
     json_decref(object);
     return right;
 }
@@ -125,10 +126,10 @@ static void row_read(coord_rescale_row *r, const json_t *from)
         .seconds = json_number_value(json_object_get(from, "seconds")),
         .longest_ms = json_number_value(json_object_get(from, "longest_step_ms")),
     };
-    get_text(from, "what", r->what, sizeof r->what);
-    get_text(from, "phase", r->phase, sizeof r->phase);
-    get_text(from, "end", r->end, sizeof r->end);
-    get_text(from, "why", r->why, sizeof r->why);
+    (void)get_text(from, "what", r->what, sizeof r->what);
+    (void)get_text(from, "phase", r->phase, sizeof r->phase);
+    (void)get_text(from, "end", r->end, sizeof r->end);
+    (void)get_text(from, "why", r->why, sizeof r->why);
 }
 
 char *coord_json_rescale(const coord_rescale_row *row)

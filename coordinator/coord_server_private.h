@@ -73,6 +73,7 @@ struct coord_server {
     coord_endpoint endpoint;
     char nonce[COORD_NONCE_TEXT];
     bool begun;              /* it has run since this process began */
+    uint64_t stepped_us;     /* when its first step was seen to be done; 0: not yet */
     df_disk disk;
     coord_log *log;
     coord_commit *commit;
@@ -157,6 +158,8 @@ void server_view_reserve(coord_server *server, server_view *view, const uint32_t
 uint32_t server_view_place(const server_view *view, uint64_t id);
 /* So many idle workers more, which are not there yet. False: out of memory; the view stays. */
 bool server_view_extend(server_view *view, uint32_t more);
+/* Whether all key groups have been told of since the job's first step was done; before, they are empty. */
+bool server_units_known(const coord_server *server);
 /* A load that is older is not used. */
 uint64_t server_stale_us(const coord_server *server);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */

@@ -345,6 +345,19 @@ static df_status change_start(coord_server *s, change_plan *p, df_error *err)
     return DF_OK;
 }
 
+/* What a change that has not begun waits for. */
+static void change_phase(coord_server *s)
+{
+    server_change *c = &s->change;
+    uint32_t spare, members = member_count(s, &spare), there = members + spare;
+
+    if (is(&c->ask, "rescale") && there < c->ask.workers)
+        snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s", c->ask.workers - there,
+                 c->ask.workers - there == 1 ? "" : "s");
+    else
+        snprintf(c->row.phase, sizeof c->row.phase, "waiting to hear what key groups hold");
+}
+
 static df_status change_plan_and_start(coord_server *s, df_error *err)
 {
     change_plan p;
@@ -356,26 +369,39 @@ static df_status change_plan_and_start(coord_server *s, df_error *err)
     return status;
 }
 
+/* For workers, or what key groups hold: without it no budget could be kept. */
+static df_status change_await(coord_server *s)
+{
+    s->change.starting = true;
+    s->change.until_us = server_now_us() + COORD_START_US;
+    change_phase(s);
+    return DF_OK;
+}
+
 /* How many workers are missing for it; those that this machine can start are. */
 static df_status change_workers(coord_server *s, uint32_t members, uint32_t spare, df_error *err)
 {
     server_change *c = &s->change;
     uint32_t wanted = c->ask.workers, there = members + spare, missing, more;
 
-    if (!is(&c->ask, "rescale") || wanted <= there)
-        return change_plan_and_start(s, err);
+    if (!is(&c->ask, "rescale") || wanted <= there) {
+        if (server_units_known(s))
+            return change_plan_and_start(s, err);
+        return change_await(s);
+    }
     missing = wanted - there;
     if (s->options.workers == 0)
         return df_fail(err, DF_EINVAL, "%u worker%s missing, and this coordinator starts none: weir worker "
                        "--join", missing, missing == 1 ? " is" : "s are");
     more = coord_children_more(s->children, missing);
     c->started = more;
-    if (more < missing)
+    if (more < missing) {
+        change_undo(s);
+        c->started = 0;
         return df_fail(err, DF_ELIMIT, "on one machine there may be %d workers", COORD_CHILDREN_MAX);
-    c->starting = true;
-    c->until_us = server_now_us() + COORD_START_US;
+    }
     df_failpoint_pass(DF_FAILPOINT_rescale_await);
-    return DF_OK;
+    return change_await(s);
 }
 
 static df_status ask_check(const coord_server *s, const coord_rescale_ask *ask, df_error *err)
@@ -390,7 +416,7 @@ static df_status ask_check(const coord_server *s, const coord_rescale_ask *ask, 
     if (s->change.row.what[0] != '\0')
         return df_fail(err, DF_EINVAL, "a %s runs since %.0f s: %s; --abort ends it", s->change.row.what,
                        1e-6 * (double)(server_now_us() - s->change.begun_us),
-                       s->change.starting ? "workers are awaited" : s->change.row.phase);
+                       s->change.row.phase);
     if (!stats.running)
         return df_fail(err, DF_EINVAL, "the job is not running: it waits for %s", stats.waiting);
     return DF_OK;
@@ -431,6 +457,8 @@ static df_status dry_run(coord_server *s, const coord_rescale_ask *ask, coord_re
 
     *row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members };
     snprintf(row->what, sizeof row->what, "%s", ask->what);
+    if (status == DF_OK && !server_units_known(s))
+        status = df_fail(err, DF_EIO, "workers have not yet told what key groups hold: they do each second");
     if (status == DF_OK)
         status = plan_make(&p, s, ask, more, err);
     if (status == DF_OK)
@@ -523,10 +551,13 @@ static void watch_starting(coord_server *s, uint64_t now_us)
     df_error err = { 0 };
     df_status status = DF_OK;
 
-    snprintf(s->change.row.phase, sizeof s->change.row.phase, "waiting for %u worker%s",
-             s->change.ask.workers - members, s->change.ask.workers - members == 1 ? "" : "s");
-    if (members + spare >= s->change.ask.workers)
+    bool come = !is(&s->change.ask, "rescale") || members + spare >= s->change.ask.workers;
+
+    change_phase(s);
+    if (come && server_units_known(s))
         status = change_plan_and_start(s, &err);
+    else if (now_us >= s->change.until_us && come)
+        status = df_fail(&err, DF_EIO, "workers do not tell what their key groups hold");
     else if (now_us >= s->change.until_us)
         status = df_fail(&err, DF_EIO, "%u of %u workers have come; %s/worker-N.log says why",
                          members + spare, s->change.ask.workers, s->options.state);
