@@ -59,17 +59,17 @@ ends_alike()
 # lines of one in one process to there. Its steps are recorded in prints.DIRECTORY.
 ends_drained()
 {
-    name=$1
+    what=$1
     directory=$2
     shift 2
-    exits 0 "$name: is drained" "$WEIR" drain "$directory"
+    exits 0 "$what: is drained" "$WEIR" drain "$directory"
     wait $RUN
-    is "$name: ends well" test $? -eq 0
+    is "$what: ends well" test $? -eq 0
     last=$(sed -nE 's/^drained after step ([0-9]+) .*/\1/p' "out.$directory")
     "$WEIR" run "$@" --steps "$last" --directory "$directory.one" --fingerprints one.prints >out 2>err
-    is "$name: the same bits" test "$(tail -n 1 one.prints | cut -d' ' -f1,2)" = \
+    is "$what: the same bits" test "$(tail -n 1 one.prints | cut -d' ' -f1,2)" = \
         "$(tail -n 1 "prints.$directory" | cut -d' ' -f1,2)"
-    is "$name: the same lines" cmp "$directory.one/mood.csv" "$directory/mood.csv"
+    is "$what: the same lines" cmp "$directory.one/mood.csv" "$directory/mood.csv"
 }
 alone() # DIRECTORY ARGUMENTS...: undisturbed, in one process
 {
@@ -94,6 +94,7 @@ for nothing in 1 2; do
     busy="$busy $!"
 done
 begin two $flock $paced --workers 2
+wait_for 20 "$WEIR" rescale two --workers 3 --dry-run # what key groups hold is told each second
 exits 0 "2 -> 3, a dry run" "$WEIR" rescale two --workers 3 --dry-run
 holds "says what would be" out "would be: 2 workers -> 3, "
 is "and nothing changes" workers_are two 2
