@@ -133,8 +133,9 @@ ends_alike outbreak outbreak outbreak.one
 
 # ---- aborted; a second one ----
 many="$jobs/flock.toml --set birds=3000 --set run.key_groups=256 --set operator.mood.every_steps=10"
-slow="--set run.pace=20 --set snapshot.every_steps=7 --set fault_tolerance.backoff_seconds=0.01 --steps 100000"
-begin back $many $slow --workers 2 --fingerprints prints.back
+slow="--set run.pace=20 --set snapshot.every_steps=7 --set fault_tolerance.backoff_seconds=0.01"
+endless="--steps 100000"
+begin back $many $slow $endless --workers 2 --fingerprints prints.back
 exits 0 "one that takes long" "$WEIR" rescale back --workers 3 --budget 1 --detach
 holds "goes on by itself" out "rescale has begun"
 is "status tells it" wait_for 20 sh -c "'$WEIR' status back | grep -qE '^  rescale: moving, [0-9]+ of [0-9]+ key groups'"
@@ -272,7 +273,7 @@ is "and leaves" wait_for 20 workers_are joined 1
 wait $guest
 is "with success" test $? -eq 0
 ends_alike "a guest" joined many
-"$WEIR" coordinator $many $slow --directory none --workers 0 >out.none 2>err.none &
+"$WEIR" coordinator $many $slow $endless --directory none --workers 0 >out.none 2>err.none &
 RUN=$!
 wait_for 20 test -f none/state/endpoint
 exits 1 "no worker yet" "$WEIR" rescale none --workers 1
@@ -287,7 +288,7 @@ is "its run is cancelled" test $? -ne 0
 
 # ---- workers that do not come ----
 WEIR_FAILPOINTS=worker_assign=stop@3+ WEIR_FAILPOINTS_COUNTS=$PWD/counts \
-    "$WEIR" run $many $slow --workers 2 --directory late --fingerprints prints.late >out.late 2>err.late &
+    "$WEIR" run $many $slow $endless --workers 2 --directory late --fingerprints prints.late >out.late 2>err.late &
 RUN=$!
 wait_for 60 has_step late 5
 exits 0 "a third that does not come" "$WEIR" rescale late --workers 3 --detach
