@@ -55,7 +55,8 @@ STEPS=160
 change()
 {
     for workers in 3 1; do
-        wait_for 10 runs
+        wait_for 20 sh -c "! kill -0 $RUN 2>/dev/null || '$WEIR' status job --json | grep -q '\"rescale\":null'"
+        kill -0 $RUN 2>/dev/null || return
         timeout 20 "$WEIR" rescale job --workers $workers --budget 1 >>changes 2>&1
     done
 }
@@ -131,8 +132,8 @@ catch()
             TARGET=w4
             "$WEIR" rescale job --workers $workers --budget 100 --detach >>changes 2>&1
         else
-            half=$((turn % 2 * 32))
-            "$WEIR" move job --key-groups $half-$((half + 31)) --to $TARGET --budget 100 --detach >>changes 2>&1
+            [ $((turn % 2)) = 1 ] || { SOURCE=$3 TARGET=$2; } # back again
+            "$WEIR" move job --key-groups 0-31 --to $TARGET --budget 100 --detach >>changes 2>&1
         fi
         limit=$(($(date +%s) + 20))
         while [ "$(date +%s)" -lt $limit ]; do
