@@ -342,11 +342,21 @@ void coord_children_vacate(coord_children *children, uint64_t worker, bool vacat
     children_save(children);
 }
 
-static void child_ask(const child *c)
+bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < children->options.count; i++)
+        if (children->list[i].worker == worker && worker != 0) {
+            *slot = i;
+            return true;
+        }
+    return false;
+}
+
+static void child_kill(const child *c)
 {
     df_error err;
 
-    if (c->process != 0 && coord_process_signal(c->process, SIGTERM, &err) == DF_EIO)
+    if (c->process != 0 && coord_process_signal(c->process, SIGKILL, &err) == DF_EIO)
         fprintf(stderr, "weir: %s\n", err.text);
 }
 
@@ -369,28 +379,10 @@ uint32_t coord_children_fewer(coord_children *children, uint32_t count, const pr
         c->vacated = true;
         fewer++;
         if (!leaving)
-            child_ask(c);
+            child_kill(c);
     }
     children_save(children);
     return fewer;
-}
-
-bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)
-{
-    for (uint32_t i = 0; i < children->options.count; i++)
-        if (children->list[i].worker == worker && worker != 0) {
-            *slot = i;
-            return true;
-        }
-    return false;
-}
-
-static void child_kill(const child *c)
-{
-    df_error err;
-
-    if (c->process != 0 && coord_process_signal(c->process, SIGKILL, &err) == DF_EIO)
-        fprintf(stderr, "weir: %s\n", err.text);
 }
 
 void coord_children_kill(coord_children *children, uint64_t worker)

@@ -37,7 +37,7 @@ last_rescale() # MEMBER: of the newest that has ended
 }
 state_bytes() # of all workers
 {
-    "$weir" workers "$work/cluster" --json | grep -oE '"bytes":[0-9]+' | awk -F: '{ n += $2 } END { print n }'
+    "$weir" workers "$work/cluster" --json | grep -oE '"state_bytes":[0-9]+' | awk -F: '{ n += $2 } END { print n }'
 }
 # steps_of FROM TO: the longest step that ended between, in ms, and the median
 steps_of()
