@@ -1,6 +1,7 @@
 /* Looks at a run from outside, for the figures of rescales:
  *
- *   bench_watch steps FILE     a line "SECONDS STEP" for each step that a recording (--fingerprints) gets
+ *   bench_watch steps FILE PID a line "SECONDS STEP USED" for each step that a recording (--fingerprints) gets;
+ *                              USED: the processors' seconds of PID and its child processes until then
  *   bench_watch memory PID     a line "SECONDS BYTES" each 50 ms: the memory of PID's child processes, each page
  *                              divided by how many share it
  *
@@ -29,6 +30,73 @@ static void fatal(const char *text)
     exit(1);
 }
 
+/* ---- processors' time ---- */
+
+#define WATCH_PROCESSES 256
+
+/* Those that were seen, also when they have ended. */
+static struct {
+    pid_t pid;
+    double seconds;
+} seen[WATCH_PROCESSES];
+static int seen_count;
+
+static double process_seconds(pid_t pid)
+{
+    struct timespec used;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return -1;
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+static void look_at(pid_t pid)
+{
+    double seconds = process_seconds(pid);
+    int i = 0;
+
+    while (i < seen_count && seen[i].pid != pid)
+        i++;
+    if (i == WATCH_PROCESSES || seconds < 0)
+        return;
+    seen_count += i == seen_count;
+    seen[i].pid = pid;
+    seen[i].seconds = seconds;
+}
+
+/* The ids of a process's children as one text; false: it has gone. */
+static int children_of(const char *pid, char *text, int capacity)
+{
+    char path[96];
+    FILE *in;
+
+    snprintf(path, sizeof path, "/proc/%.20s/task/%.20s/children", pid, pid);
+    in = fopen(path, "r");
+    text[0] = '\0';
+    if (in == NULL)
+        return 0;
+    if (fgets(text, capacity, in) == NULL)
+        text[0] = '\0';
+    fclose(in);
+    return 1;
+}
+
+static double used_by(const char *pid)
+{
+    char children[4096];
+    double sum = 0;
+
+    look_at((pid_t)atoi(pid));
+    if (children_of(pid, children, sizeof children))
+        for (char *rest, *child = strtok_r(children, " ", &rest); child != NULL;
+             child = strtok_r(NULL, " ", &rest))
+            look_at((pid_t)atoi(child));
+    for (int i = 0; i < seen_count; i++)
+        sum += seen[i].seconds;
+    return sum;
+}
+
 /* ---- steps ---- */
 
 typedef struct recording {
@@ -38,13 +106,13 @@ typedef struct recording {
     int skip;      /* it is behind the number */
 } recording;
 
-static void take(recording *r, const char *bytes, size_t size, double seconds)
+static void take(recording *r, const char *bytes, size_t size, double seconds, double used)
 {
     for (size_t i = 0; i < size; i++)
         if (bytes[i] == '\n') {
             r->step[r->count] = '\0';
             if (r->count > 0)
-                printf("%.6f %s\n", seconds, r->step);
+                printf("%.6f %s %.6f\n", seconds, r->step, used);
             r->count = 0;
             r->skip = 0;
         } else if (!r->skip && bytes[i] >= '0' && bytes[i] <= '9' && r->count + 1 < sizeof r->step) {
@@ -56,7 +124,7 @@ static void take(recording *r, const char *bytes, size_t size, double seconds)
 }
 
 /* One that is gone on with is cut first: then there is nothing to read until it is longer again. */
-static void watch_steps(const char *path)
+static void watch_steps(const char *path, const char *pid)
 {
     static char bytes[1 << 20];
     struct timespec pause = { .tv_nsec = 10000000 };
@@ -75,7 +143,7 @@ static void watch_steps(const char *path)
 
         if (got > 0) {
             at += got;
-            take(&r, bytes, (size_t)got, now());
+            take(&r, bytes, (size_t)got, now(), used_by(pid));
             fflush(stdout);
         } else if (end < at) {
             at = end;
@@ -107,20 +175,14 @@ static uint64_t pss(const char *pid)
 static void watch_memory(const char *pid)
 {
     const struct timespec pause = { .tv_nsec = 50000000 };
-    char path[96], children[4096];
+    char children[4096];
 
-    snprintf(path, sizeof path, "/proc/%.20s/task/%.20s/children", pid, pid);
-    for (;; nanosleep(&pause, NULL)) {
-        FILE *in = fopen(path, "r");
+    for (; children_of(pid, children, sizeof children); nanosleep(&pause, NULL)) {
         uint64_t sum = 0;
 
-        if (in == NULL)
-            return;
-        if (fgets(children, sizeof children, in) != NULL)
-            for (char *rest, *child = strtok_r(children, " ", &rest); child != NULL;
-                 child = strtok_r(NULL, " ", &rest))
-                sum += pss(child);
-        fclose(in);
+        for (char *rest, *child = strtok_r(children, " ", &rest); child != NULL;
+             child = strtok_r(NULL, " ", &rest))
+            sum += pss(child);
         printf("%.6f %llu\n", now(), (unsigned long long)sum);
         fflush(stdout);
     }
@@ -128,11 +190,11 @@ static void watch_memory(const char *pid)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "steps") == 0)
-        watch_steps(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "steps") == 0)
+        watch_steps(argv[2], argv[3]);
     if (argc == 3 && strcmp(argv[1], "memory") == 0)
         watch_memory(argv[2]);
     else
-        fprintf(stderr, "bench_watch: steps FILE or memory PID\n");
+        fprintf(stderr, "bench_watch: steps FILE PID, or memory PID\n");
     return argc == 3 ? 0 : 2;
 }

@@ -13,8 +13,12 @@ job_rescale() # WORKERS ARGUMENTS...: in the background, its process in runner
         --set birds="$BIRDS" --directory "$work/cluster" --set snapshot.every_seconds=1000000 "$@" \
         >/dev/null 2>>"$work/cluster.err" &
     runner=$!
+    beyond 10
+}
+beyond() # STEP: wait until the run is there
+{
     limit=$(($(date +%s) + 120))
-    while [ "$(date +%s)" -lt $limit ] && ! [ "$(status_member step || echo 0)" -ge 10 ] 2>/dev/null; do
+    while [ "$(date +%s)" -lt $limit ] && ! [ "$(status_member step || echo 0)" -ge "$1" ] 2>/dev/null; do
         sleep 0.1
     done
 }
@@ -26,9 +30,9 @@ end_rescale()
     [ -z "${watcher:-}" ] || wait "$watcher" 2>/dev/null
     watcher=
 }
-watch() # WHAT OF: into build/bench/WHAT
+watch() # WHAT OF...: into build/bench/WHAT
 {
-    "$root/build/release/tests/bench/bench_watch" "$1" "$2" >"$work/$1" &
+    "$root/build/release/tests/bench/bench_watch" "$@" >"$work/$1" &
     watcher=$!
 }
 last_rescale() # MEMBER: of the newest that has ended
@@ -39,24 +43,27 @@ state_bytes() # of all workers
 {
     "$weir" workers "$work/cluster" --json | grep -oE '"state_bytes":[0-9]+' | awk -F: '{ n += $2 } END { print n }'
 }
-# steps_of FROM TO: the longest step that ended between, in ms, and the median
+# steps_of FROM TO COLUMN: the longest step that ended between, in ms, and the median; 1: of the clock, 3: of the
+# processor, which it had for itself if nobody else wanted it
 steps_of()
 {
-    awk -v from="$1" -v to="$2" 'NR > 1 && $1 > from && $1 <= to { print 1000 * ($1 - last) } { last = $1 }' \
-        "$work/steps" | sort -g |
+    awk -v from="$1" -v to="$2" -v c="$3" \
+        'NR > 1 && $1 > from && $1 <= to { print 1000 * ($c - last) } { last = $c }' "$work/steps" | sort -g |
         awk '{ v[NR] = $1 } END { if (NR > 0) print v[NR], v[int((NR + 1) / 2)] }'
 }
-# change NAME WORKERS SHARE: a rescale; lines in rescale.*: longest during, longest before, median before, moved over least
+# change WORKERS SHARE: a rescale of that share at least. Lines in rescale.steps and, of the processor's time, in
+# rescale.used: longest during, longest before, median before; in rescale.bytes: moved over least.
 change()
 {
     sleep "$CALM"
     all=$(state_bytes)
     from=$(date +%s.%N)
-    "$weir" rescale "$work/cluster" --workers "$2" >>"$work/cluster.err" 2>&1
+    "$weir" rescale "$work/cluster" --workers "$1" >>"$work/cluster.err" 2>&1
     to=$(date +%s.%N)
-    set -- "$@" $(steps_of "$from" "$to") $(steps_of "$(awk "BEGIN { printf \"%.6f\", 2 * $from - $to }")" "$from")
-    echo "$4 $6 $7" >>"$work/rescale.steps"
-    awk "BEGIN { print $(last_rescale bytes) / ($3 * $all) }" >>"$work/rescale.bytes"
+    earlier=$(awk "BEGIN { printf \"%.6f\", 2 * $from - $to }")
+    echo "$(steps_of "$from" "$to" 1) $(steps_of "$earlier" "$from" 1)" | cut -d' ' -f1,3,4 >>"$work/rescale.steps"
+    echo "$(steps_of "$from" "$to" 3) $(steps_of "$earlier" "$from" 3)" | cut -d' ' -f1,3,4 >>"$work/rescale.used"
+    awk "BEGIN { print $(last_rescale bytes) / ($2 * $all) }" >>"$work/rescale.bytes"
 }
 worst() # EXPRESSION FILE: the greatest, of awk's fields
 {
@@ -69,16 +76,17 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
 fi
 
 if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
-    rm -rf "$work/cluster" "$work/prints" "$work/rescale.steps" "$work/rescale.bytes"
-    watch steps "$work/prints"
+    rm -rf "$work/cluster" "$work/prints" "$work/rescale.steps" "$work/rescale.used" "$work/rescale.bytes"
     job_rescale 2 --fingerprints "$work/prints"
-    change up 3 "1/3"
-    change down 1 "2/3"
-    change back 2 "1/2"
+    watch steps "$work/prints" $runner
+    change 3 "1/3"
+    change 1 "2/3"
+    change 2 "1/2"
     tell rescale.longest_step "$(worst '$1 / $2' "$work/rescale.steps")" \
-        "of the longest in the same time before" 1.5 'v + 0 <= t + 0'
+        "of the longest in the same time before" 1.5 'v + 0 <= t + 0' \
+        "\"of the processor's time\": $(worst '$1 / $2' "$work/rescale.used")"
     tell rescale.longest_step.more "$(worst '$1 - $3' "$work/rescale.steps")" "ms more than the median before" 10 \
-        'v + 0 <= t + 0'
+        'v + 0 <= t + 0' "\"of the processor's time\": $(worst '$1 - $3' "$work/rescale.used")"
     tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
 
     # The usual way: a snapshot, an end, a start at the new size.
@@ -86,9 +94,10 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     "$weir" snapshot "$work/cluster" >>"$work/cluster.err" 2>&1
     kill -9 $runner
     wait $runner 2>/dev/null
-    last=$(tail -n 1 "$work/steps")
+    set -- $(tail -n 1 "$work/steps")
     job_rescale 3 --fingerprints "$work/prints" --resume
-    pause=$(awk -v last="${last#* }" -v at="${last% *}" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
+    beyond $(($2 + 3))
+    pause=$(awk -v at="$1" -v last="$2" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
     end_rescale
     extra=$(worst '$1 - $3' "$work/rescale.steps")
     tell rescale.vs_restart "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
@@ -119,13 +128,14 @@ if chosen rescale.bandwidth; then # all that moves, at one step: how much longer
         build/release/app/coordinator/proto_codec.o -Lbuild/release/lib -lweir -lzmq \
         -Wl,-rpath,"$PWD/build/release/lib" || exit 1
     rm -rf "$work/cluster" "$work/prints"
-    watch steps "$work/prints"
-    BIRDS=$((4 * BIRDS)) job_rescale 2 --fingerprints "$work/prints"
+    BIRDS=$((4 * BIRDS))
+    job_rescale 2 --fingerprints "$work/prints"
+    watch steps "$work/prints" $runner
     sleep "$CALM"
     from=$(date +%s.%N)
     "$weir" rescale "$work/cluster" --workers 1 --budget 1TiB >>"$work/cluster.err" 2>&1
     to=$(date +%s.%N)
-    set -- $(steps_of "$from" "$to") $(steps_of "$(awk "BEGIN { printf \"%.6f\", $from - $CALM / 2 }")" "$from")
+    set -- $(steps_of "$from" "$to" 1) $(steps_of "$(awk "BEGIN { printf \"%.6f\", $from - $CALM / 2 }")" "$from" 1)
     moved=$(last_rescale bytes)
     end_rescale
     bare=$("$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
