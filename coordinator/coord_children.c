@@ -342,6 +342,13 @@ void coord_children_vacate(coord_children *children, uint64_t worker, bool vacat
     children_save(children);
 }
 
+bool coord_children_is_vacated(const coord_children *children, uint64_t worker)
+{
+    uint32_t slot;
+
+    return coord_children_has(children, worker, &slot) && children->list[slot].vacated;
+}
+
 bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)
 {
     for (uint32_t i = 0; i < children->options.count; i++)

@@ -60,8 +60,9 @@ typedef struct server_change {
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
     uint64_t low, low_us;     /* the lowest step, and since when */
-    uint64_t *leaving;        /* members that leave; owned */
+    uint64_t *leaving;        /* members that leave and whose places are vacated; owned */
     uint32_t leaving_count;
+    bool looked;              /* for places that an earlier coordinator has vacated for nothing */
     coord_scale scale, balance; /* of what nobody asked for; they outlive a change */
     uint64_t look_us;
 } server_change;

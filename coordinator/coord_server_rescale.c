@@ -283,10 +283,13 @@ static uint32_t member_count(const coord_server *s, uint32_t *spare)
 static void change_undo(coord_server *s)
 {
     const server_change *c = &s->change;
-    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX), slot;
 
     for (uint32_t i = 0; i < c->leaving_count; i++)
-        coord_children_vacate(s->children, c->leaving[i], false);
+        if (coord_children_has(s->children, c->leaving[i], &slot))
+            coord_children_vacate(s->children, c->leaving[i], false);
+        else
+            coord_children_more(s->children, 1); /* it has ended meanwhile */
     if (c->started > 0)
         coord_children_fewer(s->children, c->started, s->workers, count);
 }
@@ -304,7 +307,7 @@ static void change_end(coord_server *s, const char *end)
     rows_put(s, &c->row);
     coord_rescale_totals_put(&s->seen.rescales, &c->row);
     free(c->leaving);
-    *c = (server_change){ .scale = c->scale, .balance = c->balance, .look_us = c->look_us };
+    *c = (server_change){ .looked = true, .scale = c->scale, .balance = c->balance, .look_us = c->look_us };
 }
 
 static void change_failed(coord_server *s, const df_error *err)
@@ -312,6 +315,22 @@ static void change_failed(coord_server *s, const df_error *err)
     snprintf(s->change.row.why, sizeof s->change.row.why, "%.255s", err->text);
     fprintf(stderr, "weir: %s: %s\n", s->change.row.what, err->text);
     change_end(s, "failed");
+}
+
+/* A local worker that ends because it is dismissed is not started again. Without memory only an abort could not
+ * take that back. */
+static void change_leaves(coord_server *s, uint64_t worker)
+{
+    server_change *c = &s->change;
+    uint32_t slot;
+
+    if (!coord_children_has(s->children, worker, &slot))
+        return;
+    if (c->leaving == NULL)
+        c->leaving = calloc(PROTO_MEMBERS_MAX, sizeof *c->leaving);
+    if (c->leaving != NULL && c->leaving_count < PROTO_MEMBERS_MAX)
+        c->leaving[c->leaving_count++] = worker;
+    coord_children_vacate(s->children, worker, true);
 }
 
 /* Hand the plan to the state machine. DF_END: there is nothing to be done. */
@@ -336,11 +355,8 @@ static df_status change_start(coord_server *s, change_plan *p, df_error *err)
     c->starting = false;
     c->low = stats.low;
     c->low_us = server_now_us();
-    c->leaving = malloc((p->dismiss_count + 1) * sizeof *c->leaving);
-    for (uint32_t i = 0; c->leaving != NULL && i < p->dismiss_count; i++) {
-        c->leaving[c->leaving_count++] = p->dismiss[i];
-        coord_children_vacate(s->children, p->dismiss[i], true);
-    }
+    for (uint32_t i = 0; i < p->dismiss_count; i++)
+        change_leaves(s, p->dismiss[i]);
     server_view_reserve(s, &p->view, p->after);
     return DF_OK;
 }
@@ -574,10 +590,32 @@ static const char *end_text(proto_rescale_end end)
     return texts[end];
 }
 
+/* Members whose places an earlier coordinator has vacated: they leave with the change that runs, or stay, if it
+ * was lost. */
+static void watch_vacated(coord_server *s, bool runs)
+{
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const proto_coord_worker *w = &s->workers[i];
+
+        if (!w->member || w->leaving || !coord_children_is_vacated(s->children, w->id))
+            continue;
+        if (runs)
+            change_leaves(s, w->id);
+        else
+            coord_children_vacate(s->children, w->id, false);
+    }
+    s->change.looked = true;
+}
+
 /* One that an earlier coordinator began, and this one goes on with. */
 static void watch_found(coord_server *s, const proto_rescale_stats *r, uint32_t members)
 {
     server_change *c = &s->change;
+
+    c->started = r->admit;
+    watch_vacated(s, true);
 
     c->begun_us = server_now_us() - r->since_us;
     c->row = (coord_rescale_row){ .id = r->id, .begun_ms = wall_ms() - r->since_us / 1000,
@@ -618,6 +656,8 @@ void server_rescale_turn(coord_server *server, uint64_t now_us, const proto_coor
         watch_running(server, now_us, stats);
     else if (stats->rescale.id != 0)
         watch_found(server, &stats->rescale, stats->members);
+    else if (!c->looked && stats->running)
+        watch_vacated(server, false);
     else
         server_scale_turn(server, now_us, stats);
 }

@@ -176,6 +176,43 @@ static void test_awaited(void **state)
     server_scene_free(s);
 }
 
+/* ---- members that leave ---- */
+
+static bool so_no_change(const coord_status *s)
+{
+    return s->rescale.what[0] == '\0';
+}
+
+/* A change that was taken back: the place of a worker that was to leave is filled again when it ends, also if it
+ * ended before; and one that an earlier coordinator vacated for nothing is, too. */
+static void test_stays(void **state)
+{
+    coord_rescale_ask ask = { .what = "rescale", .workers = 1 };
+    server_scene *s = server_scene_new();
+    coord_server *server = open_running(s);
+    uint64_t leaves;
+
+    (void)state;
+    know(server);
+    assert_string_equal(operate(server, 1, &ask).what, "rescale");
+    assert_int_equal(server->change.leaving_count, 1);
+    leaves = server->change.leaving[0];
+    assert_true(coord_children_is_vacated(server->children, leaves));
+    assert_int_equal(coord_children_places(server->children), 1);
+    ask = (coord_rescale_ask){ .what = "abort" };
+    assert_string_equal(operate(server, 2, &ask).what, "rescale");
+    assert_int_equal(server_scene_turn_until(s, server, so_no_change), DF_OK);
+    assert_string_equal(server->rescales[0].end, "aborted");
+    assert_false(coord_children_is_vacated(server->children, leaves));
+    assert_int_equal(coord_children_places(server->children), 2);
+    coord_children_vacate(server->children, leaves, true);
+    server->change.looked = false;
+    assert_int_equal(coord_server_turn(server, 0, &error), DF_OK);
+    assert_int_equal(coord_children_places(server->children), 2);
+    server_scene_run_to_end(s, server);
+    server_scene_free(s);
+}
+
 /* One that waits longer than it may has failed, and says so. */
 static void test_too_late(void **state)
 {
@@ -228,7 +265,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_dry_run), cmocka_unit_test(test_awaited),
-        cmocka_unit_test(test_too_late), cmocka_unit_test(test_list),
+        cmocka_unit_test(test_stays),    cmocka_unit_test(test_too_late), cmocka_unit_test(test_list),
     };
 
     if (argc > 1)
