@@ -77,13 +77,18 @@ static bool is_member(const coord_server *s, const change_plan *p, uint32_t plac
     return place < p->view.known && s->workers[place].member && !s->workers[place].leaving;
 }
 
-/* Where the sinks are, which stay; COORD_PLACE_NONE: the job has none. */
+/* Who runs the sinks, or gathers the fingerprints of a job that has none, does so as long as it is there. */
 static uint32_t sinks_place(const coord_server *s, const change_plan *p)
 {
-    uint32_t units = p->view.input.unit_count;
+    proto_coord_stats stats;
 
-    return s->job.plan->group_count > units ? server_view_place(&p->view, p->owners[units])
-                                            : COORD_PLACE_NONE;
+    proto_coord_stats_get(s->coord, &stats);
+    return server_view_place(&p->view, stats.gatherer);
+}
+
+static bool has_sinks(const coord_server *s, const change_plan *p)
+{
+    return s->job.plan->group_count > p->view.input.unit_count;
 }
 
 static uint32_t place_named(const change_plan *p, const char *label)
@@ -140,7 +145,8 @@ static df_status plan_drain(coord_server *s, change_plan *p, const coord_rescale
     if (!is_member(s, p, place))
         return df_fail(err, DF_EINVAL, "%s owns nothing", ask->worker);
     if (place == sinks_place(s, p))
-        return df_fail(err, DF_EINVAL, "%s runs the sinks, which stay where they are", ask->worker);
+        return df_fail(err, DF_EINVAL, has_sinks(s, p) ? "%s runs the sinks, which stay where they are"
+                                                       : "%s gathers the fingerprints, and stays", ask->worker);
     choose_members(s, p, place);
     return coord_place_fit(&p->view.input, p->after, &p->outcome, err);
 }

@@ -131,6 +131,20 @@ exits 0 "outbreak, 2 -> 3" "$WEIR" rescale outbreak --workers 3 --budget 4KiB
 exits 0 "outbreak, 3 -> 1" "$WEIR" rescale outbreak --workers 1
 ends_alike outbreak outbreak outbreak.one
 
+# ---- a job without sinks: who gathers the fingerprints stays ----
+alone bare "$TOP/tests/bench/tiny.toml" --steps 400 --fingerprints bare.one.prints
+begin bare.two "$TOP/tests/bench/tiny.toml" --steps 400 --set run.pace=40 --workers 2 --fingerprints bare.prints
+for to in w1 w2 w1 w2; do
+    "$WEIR" move bare.two --key-groups 0-1 --to $to >out 2>err
+done
+exits 0 "2 -> 1 without sinks" "$WEIR" rescale bare.two --workers 1
+exits 0 "1 -> 2 without sinks" "$WEIR" rescale bare.two --workers 2
+exits 0 "2 -> 1 without sinks, again" "$WEIR" rescale bare.two --workers 1
+wait $RUN
+is "ends well" test $? -eq 0
+is "its fingerprint is told" test "$(print_of out.bare.two)" = "$(print_of out.bare)"
+is "and recorded" cmp bare.one.prints bare.prints
+
 # ---- aborted; a second one ----
 many="$jobs/flock.toml --set birds=3000 --set run.key_groups=256 --set operator.mood.every_steps=10"
 slow="--set run.pace=20 --set snapshot.every_steps=7 --set fault_tolerance.backoff_seconds=0.01"

@@ -138,6 +138,17 @@ static void test_dry_run(void **state)
     ask.workers = 2;
     row = operate(server, 5, &ask);
     assert_true(row.to == 2 && row.key_groups == 0);
+    for (uint32_t i = 1; i <= 2; i++) { /* of two workers one may go */
+        proto_coord_stats stats;
+        char label[WEIR_NAME_MAX];
+
+        ask = (coord_rescale_ask){ .what = "drain-worker", .dry_run = true };
+        snprintf(ask.worker, sizeof ask.worker, "w%u", i);
+        proto_coord_stats_get(server->coord, &stats);
+        server_label(server, stats.gatherer, label);
+        row = operate(server, 10 + i, &ask);
+        assert_string_equal(row.what, strcmp(label, ask.worker) == 0 ? "" : "drain-worker");
+    }
     ask = (coord_rescale_ask){ .what = "move", .worker = "w1", .last = SCENE_GROUPS - 1, .dry_run = true };
     row = operate(server, 6, &ask);
     assert_true(row.from == 2 && row.to == 2 && row.key_groups >= 2 && row.key_groups <= 3);
