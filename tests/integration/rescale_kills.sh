@@ -114,10 +114,20 @@ index=$((index + 1))
 mine $index && strike run log_rescale=error@2 "run, log_rescale=error@2"
 
 # ---- by what they are ----
-# phase_is WORDS: the rescale that runs is there
+# phase_is PHASE: the rescale that runs is there. Some are over before anybody has looked: of the first one it is
+# enough that it has begun (worker_members strikes in it), of the last one that the one before it is there.
 phase_is()
 {
-    "$WEIR" status job --json 2>/dev/null | grep -qE "\"rescale\":\{[^}]*\"phase\":\"$1"
+    case $1 in
+    admitting) return 0 ;;
+    dismissing) phases="settling|dismissing" ;;
+    *) phases=$1 ;;
+    esac
+    "$WEIR" status job --json 2>/dev/null | grep -qE "\"rescale\":\{[^}]*\"phase\":\"($phases)"
+}
+three() # members are there
+{
+    [ "$(members | wc -l)" -ge 3 ]
 }
 # catch PHASE: changes, one after the other, until one is seen in that phase; who has a part in it is in SOURCE,
 # TARGET, BYSTANDER
@@ -125,11 +135,14 @@ catch()
 {
     for turn in 1 2 3 4 5 6 7 8; do
         wait_for 30 runs || return 1
+        three || timeout 20 "$WEIR" rescale job --workers 3 >>changes 2>&1
+        wait_for 30 three && wait_for 30 runs || return 1
         set -- "$1" $(members)
+        [ $# -ge 4 ] || continue
         SOURCE=$2 TARGET=$3 BYSTANDER=$4
         if [ "$1" = admitting ] || [ "$1" = dismissing ]; then # one comes, or goes
             [ $# -gt 4 ] && workers=3 || workers=4
-            TARGET=w4
+            [ $workers = 4 ] && TARGET=w4
             "$WEIR" rescale job --workers $workers --budget 100 --detach >>changes 2>&1
         else
             [ $((turn % 2)) = 1 ] || { SOURCE=$3 TARGET=$2; } # back again
