@@ -342,6 +342,13 @@ void coord_children_vacate(coord_children *children, uint64_t worker, bool vacat
     children_save(children);
 }
 
+bool coord_children_is_vacated(const coord_children *children, uint64_t worker)
+{
+    uint32_t slot;
+
+    return coord_children_has(children, worker, &slot) && children->list[slot].vacated;
+}
+
 bool coord_children_has(const coord_children *children, uint64_t worker, uint32_t *slot)
 {
     for (uint32_t i = 0; i < children->options.count; i++)
@@ -358,6 +365,31 @@ static void child_kill(const child *c)
 
     if (c->process != 0 && coord_process_signal(c->process, SIGKILL, &err) == DF_EIO)
         fprintf(stderr, "weir: %s\n", err.text);
+}
+
+uint32_t coord_children_fewer(coord_children *children, uint32_t count, const proto_coord_worker *known,
+                              uint32_t known_count)
+{
+    uint32_t fewer = 0;
+
+    for (uint32_t i = children->options.count; i > 0 && fewer < count; i--) {
+        child *c = &children->list[i - 1];
+        bool member = false, leaving = false;
+
+        for (uint32_t k = 0; k < known_count && c->worker != 0; k++)
+            if (known[k].id == c->worker) {
+                leaving = known[k].leaving;
+                member = known[k].member && !leaving;
+            }
+        if (c->vacated || member)
+            continue;
+        c->vacated = true;
+        fewer++;
+        if (!leaving)
+            child_kill(c);
+    }
+    children_save(children);
+    return fewer;
 }
 
 void coord_children_kill(coord_children *children, uint64_t worker)

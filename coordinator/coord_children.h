@@ -54,6 +54,11 @@ uint32_t coord_children_hope(const coord_children *children);
 uint32_t coord_children_more(coord_children *children, uint32_t count);
 /* A worker that ends from now on is not started again: its place is vacated. Or is, after all. */
 void coord_children_vacate(coord_children *children, uint64_t worker, bool vacate);
+bool coord_children_is_vacated(const coord_children *children, uint64_t worker);
+/* So many fewer: the last places without a worker that is a member are vacated, and those there are killed, for
+ * they own nothing. Members that leave do so by themselves. Returns how many it were. */
+uint32_t coord_children_fewer(coord_children *children, uint32_t count, const proto_coord_worker *known,
+                              uint32_t known_count);
 /* Places that are not vacated. */
 uint32_t coord_children_places(const coord_children *children);
 /* Whether a process is one of ours, and which. */

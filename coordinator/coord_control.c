@@ -59,6 +59,10 @@ static void status_print(const coord_status *s)
         printf("  no snapshot");
     printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
+    if (s->rescale.what[0] != '\0')
+        printf("  %s: %s, %u of %u key groups\n", s->rescale.what,
+               s->rescale.phase[0] == '\0' ? "beginning" : s->rescale.phase, s->rescale.key_groups_done,
+               s->rescale.key_groups);
     if (s->fingerprint[0] != '\0')
         printf("  fingerprint %s\n", s->fingerprint);
     if (s->degraded[0] != '\0')

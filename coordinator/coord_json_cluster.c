@@ -105,6 +105,16 @@ static void status_snapshots(json_t *object, const coord_status *s)
     json_object_set_new(object, "snapshots_skipped", json_count(s->snapshots_skipped));
 }
 
+/* What people want to see of it; `weir rescales --json` tells all. */
+static json_t *status_rescale(const coord_rescale_row *r)
+{
+    return r->what[0] == '\0' ? json_null()
+                              : json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "what", r->what, "phase", r->phase,
+                                          "key_groups", json_count(r->key_groups), "key_groups_done",
+                                          json_count(r->key_groups_done), "from", json_count(r->from), "to",
+                                          json_count(r->to));
+}
+
 char *coord_json_status(const coord_status *s)
 {
     json_t *object = json_pack("{s:s, s:o, s:s, s:s, s:s, s:s}", "job", s->job, "number",
@@ -124,6 +134,7 @@ char *coord_json_status(const coord_status *s)
     status_snapshots(object, s);
     json_object_set_new(object, "degraded",
                         s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
+    json_object_set_new(object, "rescale", status_rescale(&s->rescale));
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
@@ -243,6 +254,16 @@ static void read_worker(coord_status_worker *w, const json_t *from)
     w->memory = get_count(from, "memory_bytes");
 }
 
+static void read_rescale(coord_rescale_row *r, const json_t *from)
+{
+    get_text(from, "what", r->what, sizeof r->what);
+    get_text(from, "phase", r->phase, sizeof r->phase);
+    r->key_groups = (uint32_t)get_count(from, "key_groups");
+    r->key_groups_done = (uint32_t)get_count(from, "key_groups_done");
+    r->from = (uint32_t)get_count(from, "from");
+    r->to = (uint32_t)get_count(from, "to");
+}
+
 bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)
 {
     json_t *object = reply_read(text, size, err);
@@ -273,6 +294,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->snapshots_taken = get_count(object, "snapshots_taken");
     s->snapshots_aborted = get_count(object, "snapshots_aborted");
     s->snapshots_skipped = get_count(object, "snapshots_skipped");
+    read_rescale(&s->rescale, json_object_get(object, "rescale"));
     s->orders = get_count(object, "orders");
     for (size_t i = 0; i < json_array_size(list) && i < PROTO_WORKERS_MAX; i++)
         read_worker(&s->workers[s->worker_count++], json_array_get(list, i));

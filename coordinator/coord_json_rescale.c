@@ -18,11 +18,12 @@ static json_t *count_of(uint64_t value)
     return json_integer((json_int_t)value);
 }
 
-static void get_text(const json_t *object, const char *key, char *text, size_t capacity)
+/* False: it was too long, and is cut. */
+static bool get_text(const json_t *object, const char *key, char *text, size_t capacity)
 {
     const char *value = json_string_value(json_object_get(object, key));
 
-    snprintf(text, capacity, "%s", value == NULL ? "" : value);
+    return (size_t)snprintf(text, capacity, "%s", value == NULL ? "" : value) < capacity;
 }
 
 static uint64_t get_count(const json_t *object, const char *key)
@@ -37,6 +38,34 @@ static uint32_t get_small(const json_t *object, const char *key)
     uint64_t value = get_count(object, key);
 
     return value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+/* ---- how they end ---- */
+
+const char *const coord_rescale_kinds[] = { "rescale", "rebalance", "drain-worker", "move" };
+const char *const coord_rescale_ends[] = { "done", "aborted", "voided", "failed" };
+
+static uint32_t place_in(const char *const *names, uint32_t count, const char *name)
+{
+    uint32_t i = 0;
+
+    while (i < count && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+void coord_rescale_totals_put(coord_rescale_totals *totals, const coord_rescale_row *row)
+{
+    uint32_t kind = place_in(coord_rescale_kinds, COORD_RESCALE_KINDS, row->what);
+    uint32_t end = place_in(coord_rescale_ends, COORD_RESCALE_ENDS, row->end);
+
+    if (kind == COORD_RESCALE_KINDS || end == COORD_RESCALE_ENDS)
+        return;
+    totals->ended[kind][end]++;
+    if (end != 0)
+        return;
+    totals->key_groups += row->key_groups;
+    totals->bytes += row->bytes;
 }
 
 /* ---- asking ---- */
@@ -57,8 +86,8 @@ bool coord_json_rescale_ask_read(coord_rescale_ask *ask, const char *text, size_
                                 .first = get_small(object, "first"), .last = get_small(object, "last"),
                                 .budget = get_count(object, "budget"),
                                 .dry_run = json_is_true(json_object_get(object, "dry_run")) };
-    get_text(object, "what", ask->what, sizeof ask->what);
-    get_text(object, "worker", ask->worker, sizeof ask->worker);
+    right &= get_text(object, "what", ask->what, sizeof ask->what);
+    right &= get_text(object, "worker", ask->worker, sizeof ask->worker);
     json_decref(object);
     return right;
 }
@@ -97,10 +126,10 @@ static void row_read(coord_rescale_row *r, const json_t *from)
         .seconds = json_number_value(json_object_get(from, "seconds")),
         .longest_ms = json_number_value(json_object_get(from, "longest_step_ms")),
     };
-    get_text(from, "what", r->what, sizeof r->what);
-    get_text(from, "phase", r->phase, sizeof r->phase);
-    get_text(from, "end", r->end, sizeof r->end);
-    get_text(from, "why", r->why, sizeof r->why);
+    (void)get_text(from, "what", r->what, sizeof r->what);
+    (void)get_text(from, "phase", r->phase, sizeof r->phase);
+    (void)get_text(from, "end", r->end, sizeof r->end);
+    (void)get_text(from, "why", r->why, sizeof r->why);
 }
 
 char *coord_json_rescale(const coord_rescale_row *row)

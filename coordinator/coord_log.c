@@ -325,7 +325,7 @@ static df_status log_shorten(coord_log *log, df_error *err)
 
 static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
 {
-    bool generation = false;
+    bool generation = false, rescale = false;
     df_status s = b->count == 0 ? DF_OK : df_failpoint(DF_FAILPOINT_log_append, err);
 
     for (uint32_t i = 0; s == DF_OK && i < b->count; i += SNAP_FRAME_RECORDS_MAX) {
@@ -335,12 +335,16 @@ static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
                                 left < SNAP_FRAME_RECORDS_MAX ? left : SNAP_FRAME_RECORDS_MAX,
                                 SNAP_ROOM_ORDER, err);
     }
-    for (uint32_t i = 0; i < b->count; i++)
+    for (uint32_t i = 0; i < b->count; i++) {
         generation |= b->records[i].type == PROTO_RECORD_GENERATION;
+        rescale |= b->records[i].type == PROTO_RECORD_RESCALE;
+    }
     if (s == DF_OK && b->count > 0)
         s = df_failpoint(DF_FAILPOINT_log_append_synced, err);
     if (s == DF_OK && generation)
         s = df_failpoint(DF_FAILPOINT_log_generation, err);
+    if (s == DF_OK && rescale)
+        s = df_failpoint(DF_FAILPOINT_log_rescale, err);
     return s;
 }
 

@@ -125,6 +125,28 @@ static void expose_snapshots(expose *e)
     coord_expose_histogram(&e->out, "weir_snapshot_duration_seconds", NULL, e->from->snapshots);
 }
 
+static void expose_rescales(expose *e)
+{
+    const coord_rescale_totals *totals = e->from->rescales;
+    const char *name = "weir_rescales_total";
+
+    coord_expose_family(&e->out, name, COORD_COUNTER,
+                        "Changes of workers or of who owns key groups, by how they ended.");
+    for (uint32_t k = 0; k < COORD_RESCALE_KINDS; k++)
+        for (uint32_t i = 0; i < COORD_RESCALE_ENDS; i++) {
+            const coord_label labels[] = { { "what", coord_rescale_kinds[k] },
+                                           { "end", coord_rescale_ends[i] }, { 0 } };
+
+            coord_expose_count(&e->out, name, labels, totals->ended[k][i]);
+        }
+    one(e, "weir_rescale_running", COORD_GAUGE, "1 while workers or owners are being changed.",
+        e->status->rescale.what[0] != '\0');
+    one(e, "weir_rescale_key_groups_moved_total", COORD_COUNTER,
+        "Key groups that changes which are done have moved.", totals->key_groups);
+    one(e, "weir_rescale_bytes_moved_total", COORD_COUNTER,
+        "Bytes of the states in them, as their workers told last before.", totals->bytes);
+}
+
 static void expose_rejected(expose *e)
 {
     const char *name = "weir_rejected_messages_total";
@@ -458,6 +480,7 @@ char *coord_metrics_text(const coord_metrics *metrics, size_t *size)
     if (label_workers(&e)) {
         expose_job(&e);
         expose_snapshots(&e);
+        expose_rescales(&e);
         expose_rejected(&e);
         expose_workers(&e);
         expose_worker_steps(&e);

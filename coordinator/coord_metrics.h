@@ -20,6 +20,7 @@ typedef struct coord_metrics {
     double last_seconds;              /* that it took; below 0: not known */
     double commit_seconds;            /* of these, since all parts were written */
     const coord_histogram *snapshots; /* seconds of those that this process has seen */
+    const coord_rescale_totals *rescales;
     const coord_counts *const *counts; /* [status->worker_count] of each worker; null: not told yet */
     const coord_workers_row *rows;     /* [row_count]: how workers stand */
     uint32_t row_count;

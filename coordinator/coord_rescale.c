@@ -204,7 +204,7 @@ static int rescale_do(const char *verb, const char *job, const coord_rescale_ask
     df_status s = coord_client_reach(&client, job, &o->reach, &err);
 
     if (s == DF_OK && text == NULL)
-        s = df_fail(&err, DF_ENOMEM, "out of memory");
+        s = df_fail(&err, DF_EINVAL, "the worker's name is no UTF-8 text, or memory is out");
     if (s == DF_OK)
         s = coord_client_operate(client, text, &reply, &size, &err);
     if (s == DF_OK && !coord_json_rescale_read(&row, reply, size, &err))
@@ -266,6 +266,11 @@ static bool fill(coord_rescale_ask *ask, const char *what, const rescale_options
     return o->budget == NULL || read_bytes(o->budget, &ask->budget);
 }
 
+static bool fill_worker(coord_rescale_ask *ask, const char *label)
+{
+    return (size_t)snprintf(ask->worker, sizeof ask->worker, "%s", label) < sizeof ask->worker;
+}
+
 static int rescale_run(const coord_args *args, const void *options)
 {
     const rescale_options *o = options;
@@ -295,7 +300,8 @@ static int drain_worker_run(const coord_args *args, const void *options)
 
     if (!fill(&ask, "drain-worker", options))
         return usage("drain-worker", "--budget: expected a size, like 64MiB");
-    snprintf(ask.worker, sizeof ask.worker, "%s", args->items[1]);
+    if (!fill_worker(&ask, args->items[1]))
+        return usage("drain-worker", "WORKER: the name is too long");
     return rescale_do("drain-worker", args->items[0], &ask, options);
 }
 
@@ -318,7 +324,8 @@ static int move_run(const coord_args *args, const void *options)
         return usage("move", "--key-groups: expected a number or a range, like 12-40");
     if (!fill(&ask, "move", o))
         return usage("move", "--budget: expected a size, like 64MiB");
-    snprintf(ask.worker, sizeof ask.worker, "%s", o->to);
+    if (!fill_worker(&ask, o->to))
+        return usage("move", "--to: the name is too long");
     return rescale_do("move", args->items[0], &ask, o);
 }
 

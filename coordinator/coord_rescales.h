@@ -37,6 +37,21 @@ typedef struct coord_rescale_row {
     double longest_ms;          /* between two steps that were complete everywhere */
 } coord_rescale_row;
 
+/* How changes have ended, since the process began. */
+#define COORD_RESCALE_KINDS 4u
+#define COORD_RESCALE_ENDS  4u
+
+typedef struct coord_rescale_totals {
+    uint64_t ended[COORD_RESCALE_KINDS][COORD_RESCALE_ENDS];
+    uint64_t key_groups, bytes; /* that have moved to the end */
+} coord_rescale_totals;
+
+extern const char *const coord_rescale_kinds[COORD_RESCALE_KINDS]; /* what may be asked, but for abort */
+extern const char *const coord_rescale_ends[COORD_RESCALE_ENDS];
+
+/* One more has ended, as its row says. */
+void coord_rescale_totals_put(coord_rescale_totals *totals, const coord_rescale_row *row);
+
 char *coord_json_rescale_ask(const coord_rescale_ask *ask);
 /* False: it is no such request. */
 bool coord_json_rescale_ask_read(coord_rescale_ask *ask, const char *text, size_t size);

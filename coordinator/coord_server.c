@@ -325,6 +325,8 @@ static void server_watch(coord_server *s, uint64_t now_us)
         s->skipped_us = now_us;
     }
     s->begun |= stats.running;
+    if (s->stepped_us == 0 && stats.running && stats.low >= 2)
+        s->stepped_us = now_us;
     if (!stats.running)
         s->sample_count = 0; /* where it is then, it was before */
     else if (s->sample_count == 0 || now_us - s->samples[last].us >= SERVER_SAMPLE_US) {

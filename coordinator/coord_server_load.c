@@ -110,6 +110,16 @@ uint32_t server_view_place(const server_view *view, uint64_t id)
     return COORD_PLACE_NONE;
 }
 
+bool server_units_known(const coord_server *s)
+{
+    uint32_t count = unit_count(s);
+
+    for (uint32_t u = 0; u < count; u++)
+        if (s->units == NULL || s->stepped_us == 0 || s->units[u].told_us < s->stepped_us)
+            return false;
+    return true;
+}
+
 /* Who told of a unit is mostly who told of the one before. */
 static void view_units(const coord_server *s, server_view *view)
 {

@@ -92,7 +92,7 @@ static char *metrics_text(coord_server *s, coord_status *status, const coord_cou
                           coord_workers_row *rows, size_t *size)
 {
     coord_metrics metrics = { .status = status, .last = newest(s), .counts = counts,
-                              .snapshots = &s->seen.snapshots,
+                              .snapshots = &s->seen.snapshots, .rescales = &s->seen.rescales,
                               .last_seconds = s->seen.last_seconds,
                               .commit_seconds = s->seen.commit_seconds };
     proto_coord_stats stats;

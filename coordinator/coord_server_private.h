@@ -59,12 +59,14 @@ typedef struct server_view {
 typedef struct server_change {
     coord_rescale_ask ask;
     coord_rescale_row row;    /* id 0: the state machine does not have it yet */
+    uint32_t started;         /* places for local workers that were added for it */
     bool starting;            /* workers are awaited, */
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
     uint64_t low, low_us;     /* the lowest step, and since when */
-    uint64_t *leaving;        /* members that leave; owned */
+    uint64_t *leaving;        /* members that leave and whose places are vacated; owned */
     uint32_t leaving_count;
+    bool looked;              /* for places that an earlier coordinator has vacated for nothing */
     coord_scale scale, balance; /* of what nobody asked for; they outlive a change */
     uint64_t look_us;
 } server_change;
@@ -76,6 +78,7 @@ struct coord_server {
     coord_endpoint endpoint;
     char nonce[COORD_NONCE_TEXT];
     bool begun;              /* it has run since this process began */
+    uint64_t stepped_us;     /* when its first step was seen to be done; 0: not yet */
     df_disk disk;
     coord_log *log;
     coord_commit *commit;
@@ -121,6 +124,7 @@ struct coord_server {
         double last_seconds;          /* of the newest snapshot; below 0: not known */
         double commit_seconds;        /* of these, since all parts were written */
         coord_histogram snapshots;
+        coord_rescale_totals rescales;
     } seen;
     df_status status;        /* not DF_OK: the log or the store failed */
     df_error error;
@@ -176,6 +180,8 @@ void server_view_reserve(coord_server *server, server_view *view, const uint32_t
 uint32_t server_view_place(const server_view *view, uint64_t id);
 /* So many idle workers more, which are not there yet. False: out of memory; the view stays. */
 bool server_view_extend(server_view *view, uint32_t more);
+/* Whether all key groups have been told of since the job's first step was done; before, they are empty. */
+bool server_units_known(const coord_server *server);
 /* A load that is older is not used. */
 uint64_t server_stale_us(const coord_server *server);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */

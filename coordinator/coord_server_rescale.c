@@ -7,6 +7,7 @@
 
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_times.h"
+#include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -76,13 +77,18 @@ static bool is_member(const coord_server *s, const change_plan *p, uint32_t plac
     return place < p->view.known && s->workers[place].member && !s->workers[place].leaving;
 }
 
-/* Where the sinks are, which stay; COORD_PLACE_NONE: the job has none. */
+/* Who runs the sinks, or gathers the fingerprints of a job that has none, does so as long as it is there. */
 static uint32_t sinks_place(const coord_server *s, const change_plan *p)
 {
-    uint32_t units = p->view.input.unit_count;
+    proto_coord_stats stats;
 
-    return s->job.plan->group_count > units ? server_view_place(&p->view, p->owners[units])
-                                            : COORD_PLACE_NONE;
+    proto_coord_stats_get(s->coord, &stats);
+    return server_view_place(&p->view, stats.gatherer);
+}
+
+static bool has_sinks(const coord_server *s, const change_plan *p)
+{
+    return s->job.plan->group_count > p->view.input.unit_count;
 }
 
 static uint32_t place_named(const change_plan *p, const char *label)
@@ -139,7 +145,8 @@ static df_status plan_drain(coord_server *s, change_plan *p, const coord_rescale
     if (!is_member(s, p, place))
         return df_fail(err, DF_EINVAL, "%s owns nothing", ask->worker);
     if (place == sinks_place(s, p))
-        return df_fail(err, DF_EINVAL, "%s runs the sinks, which stay where they are", ask->worker);
+        return df_fail(err, DF_EINVAL, has_sinks(s, p) ? "%s runs the sinks, which stay where they are"
+                                                       : "%s gathers the fingerprints, and stays", ask->worker);
     choose_members(s, p, place);
     return coord_place_fit(&p->view.input, p->after, &p->outcome, err);
 }
@@ -278,19 +285,35 @@ static uint32_t member_count(const coord_server *s, uint32_t *spare)
     return members;
 }
 
+/* It has come to nothing: who was to leave stays, and who was started for it and is not needed, leaves. */
+static void change_undo(coord_server *s)
+{
+    const server_change *c = &s->change;
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX), slot;
+
+    for (uint32_t i = 0; i < c->leaving_count; i++)
+        if (coord_children_has(s->children, c->leaving[i], &slot))
+            coord_children_vacate(s->children, c->leaving[i], false);
+        else
+            coord_children_more(s->children, 1); /* it has ended meanwhile */
+    if (c->started > 0)
+        coord_children_fewer(s->children, c->started, s->workers, count);
+}
+
 static void change_end(coord_server *s, const char *end)
 {
     server_change *c = &s->change;
-    bool done = strcmp(end, "done") == 0;
 
-    for (uint32_t i = 0; i < c->leaving_count && !done; i++)
-        coord_children_vacate(s->children, c->leaving[i], false);
+    if (strcmp(end, "done") != 0)
+        change_undo(s);
+    df_failpoint_pass(DF_FAILPOINT_rescale_left);
     snprintf(c->row.end, sizeof c->row.end, "%s", end);
     c->row.phase[0] = '\0';
     c->row.seconds = 1e-6 * (double)(server_now_us() - c->begun_us);
     rows_put(s, &c->row);
+    coord_rescale_totals_put(&s->seen.rescales, &c->row);
     free(c->leaving);
-    *c = (server_change){ .scale = c->scale, .balance = c->balance, .look_us = c->look_us };
+    *c = (server_change){ .looked = true, .scale = c->scale, .balance = c->balance, .look_us = c->look_us };
 }
 
 static void change_failed(coord_server *s, const df_error *err)
@@ -298,6 +321,22 @@ static void change_failed(coord_server *s, const df_error *err)
     snprintf(s->change.row.why, sizeof s->change.row.why, "%.255s", err->text);
     fprintf(stderr, "weir: %s: %s\n", s->change.row.what, err->text);
     change_end(s, "failed");
+}
+
+/* A local worker that ends because it is dismissed is not started again. Without memory only an abort could not
+ * take that back. */
+static void change_leaves(coord_server *s, uint64_t worker)
+{
+    server_change *c = &s->change;
+    uint32_t slot;
+
+    if (!coord_children_has(s->children, worker, &slot))
+        return;
+    if (c->leaving == NULL)
+        c->leaving = calloc(PROTO_MEMBERS_MAX, sizeof *c->leaving);
+    if (c->leaving != NULL && c->leaving_count < PROTO_MEMBERS_MAX)
+        c->leaving[c->leaving_count++] = worker;
+    coord_children_vacate(s->children, worker, true);
 }
 
 /* Hand the plan to the state machine. DF_END: there is nothing to be done. */
@@ -317,17 +356,28 @@ static df_status change_start(coord_server *s, change_plan *p, df_error *err)
     op.id = stats.rescale.next_id;
     if (proto_coord_rescale(s->coord, server_now_us(), &op, &why) != PROTO_ANSWER_OK)
         return df_fail(err, DF_EINVAL, "%s", why);
+    df_failpoint_pass(DF_FAILPOINT_rescale_begun);
     c->row.id = op.id;
     c->starting = false;
     c->low = stats.low;
     c->low_us = server_now_us();
-    c->leaving = malloc((p->dismiss_count + 1) * sizeof *c->leaving);
-    for (uint32_t i = 0; c->leaving != NULL && i < p->dismiss_count; i++) {
-        c->leaving[c->leaving_count++] = p->dismiss[i];
-        coord_children_vacate(s->children, p->dismiss[i], true);
-    }
+    for (uint32_t i = 0; i < p->dismiss_count; i++)
+        change_leaves(s, p->dismiss[i]);
     server_view_reserve(s, &p->view, p->after);
     return DF_OK;
+}
+
+/* What a change that has not begun waits for. */
+static void change_phase(coord_server *s)
+{
+    server_change *c = &s->change;
+    uint32_t spare, members = member_count(s, &spare), there = members + spare;
+
+    if (is(&c->ask, "rescale") && there < c->ask.workers)
+        snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s", c->ask.workers - there,
+                 c->ask.workers - there == 1 ? "" : "s");
+    else
+        snprintf(c->row.phase, sizeof c->row.phase, "waiting to hear what key groups hold");
 }
 
 static df_status change_plan_and_start(coord_server *s, df_error *err)
@@ -341,24 +391,39 @@ static df_status change_plan_and_start(coord_server *s, df_error *err)
     return status;
 }
 
+/* For workers, or what key groups hold: without it no budget could be kept. */
+static df_status change_await(coord_server *s)
+{
+    s->change.starting = true;
+    s->change.until_us = server_now_us() + COORD_START_US;
+    change_phase(s);
+    return DF_OK;
+}
+
 /* How many workers are missing for it; those that this machine can start are. */
 static df_status change_workers(coord_server *s, uint32_t members, uint32_t spare, df_error *err)
 {
     server_change *c = &s->change;
     uint32_t wanted = c->ask.workers, there = members + spare, missing, more;
 
-    if (!is(&c->ask, "rescale") || wanted <= there)
-        return change_plan_and_start(s, err);
+    if (!is(&c->ask, "rescale") || wanted <= there) {
+        if (server_units_known(s))
+            return change_plan_and_start(s, err);
+        return change_await(s);
+    }
     missing = wanted - there;
     if (s->options.workers == 0)
         return df_fail(err, DF_EINVAL, "%u worker%s missing, and this coordinator starts none: weir worker "
                        "--join", missing, missing == 1 ? " is" : "s are");
     more = coord_children_more(s->children, missing);
-    if (more < missing)
+    c->started = more;
+    if (more < missing) {
+        change_undo(s);
+        c->started = 0;
         return df_fail(err, DF_ELIMIT, "on one machine there may be %d workers", COORD_CHILDREN_MAX);
-    c->starting = true;
-    c->until_us = server_now_us() + COORD_START_US;
-    return DF_OK;
+    }
+    df_failpoint_pass(DF_FAILPOINT_rescale_await);
+    return change_await(s);
 }
 
 static df_status ask_check(const coord_server *s, const coord_rescale_ask *ask, df_error *err)
@@ -373,7 +438,7 @@ static df_status ask_check(const coord_server *s, const coord_rescale_ask *ask, 
     if (s->change.row.what[0] != '\0')
         return df_fail(err, DF_EINVAL, "a %s runs since %.0f s: %s; --abort ends it", s->change.row.what,
                        1e-6 * (double)(server_now_us() - s->change.begun_us),
-                       s->change.starting ? "workers are awaited" : s->change.row.phase);
+                       s->change.row.phase);
     if (!stats.running)
         return df_fail(err, DF_EINVAL, "the job is not running: it waits for %s", stats.waiting);
     return DF_OK;
@@ -414,6 +479,8 @@ static df_status dry_run(coord_server *s, const coord_rescale_ask *ask, coord_re
 
     *row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members };
     snprintf(row->what, sizeof row->what, "%s", ask->what);
+    if (status == DF_OK && !server_units_known(s))
+        status = df_fail(err, DF_EIO, "workers have not yet told what key groups hold: they do each second");
     if (status == DF_OK)
         status = plan_make(&p, s, ask, more, err);
     if (status == DF_OK)
@@ -506,10 +573,13 @@ static void watch_starting(coord_server *s, uint64_t now_us)
     df_error err = { 0 };
     df_status status = DF_OK;
 
-    snprintf(s->change.row.phase, sizeof s->change.row.phase, "waiting for %u worker%s",
-             s->change.ask.workers - members, s->change.ask.workers - members == 1 ? "" : "s");
-    if (members + spare >= s->change.ask.workers)
+    bool come = !is(&s->change.ask, "rescale") || members + spare >= s->change.ask.workers;
+
+    change_phase(s);
+    if (come && server_units_known(s))
         status = change_plan_and_start(s, &err);
+    else if (now_us >= s->change.until_us && come)
+        status = df_fail(&err, DF_EIO, "workers do not tell what their key groups hold");
     else if (now_us >= s->change.until_us)
         status = df_fail(&err, DF_EIO, "%u of %u workers have come; %s/worker-N.log says why",
                          members + spare, s->change.ask.workers, s->options.state);
@@ -526,10 +596,32 @@ static const char *end_text(proto_rescale_end end)
     return texts[end];
 }
 
+/* Members whose places an earlier coordinator has vacated: they leave with the change that runs, or stay, if it
+ * was lost. */
+static void watch_vacated(coord_server *s, bool runs)
+{
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const proto_coord_worker *w = &s->workers[i];
+
+        if (!w->member || w->leaving || !coord_children_is_vacated(s->children, w->id))
+            continue;
+        if (runs)
+            change_leaves(s, w->id);
+        else
+            coord_children_vacate(s->children, w->id, false);
+    }
+    s->change.looked = true;
+}
+
 /* One that an earlier coordinator began, and this one goes on with. */
 static void watch_found(coord_server *s, const proto_rescale_stats *r, uint32_t members)
 {
     server_change *c = &s->change;
+
+    c->started = r->admit;
+    watch_vacated(s, true);
 
     c->begun_us = server_now_us() - r->since_us;
     c->row = (coord_rescale_row){ .id = r->id, .begun_ms = wall_ms() - r->since_us / 1000,
@@ -548,6 +640,8 @@ static void watch_running(coord_server *s, uint64_t now_us, const proto_coord_st
         row->key_groups = r->moves;
         row->key_groups_done = r->moves_done;
         row->waves = r->waves;
+        if (r->waves_done > row->waves_done && r->waves_done < r->waves)
+            df_failpoint_pass(DF_FAILPOINT_rescale_moving);
         row->waves_done = r->waves_done;
         row->seconds = 1e-6 * (double)(now_us - s->change.begun_us);
         watch_longest(s, now_us, stats->low);
@@ -568,6 +662,8 @@ void server_rescale_turn(coord_server *server, uint64_t now_us, const proto_coor
         watch_running(server, now_us, stats);
     else if (stats->rescale.id != 0)
         watch_found(server, &stats->rescale, stats->members);
+    else if (!c->looked && stats->running)
+        watch_vacated(server, false);
     else
         server_scale_turn(server, now_us, stats);
 }

@@ -3,6 +3,7 @@
 #ifndef COORD_STATUS_H
 #define COORD_STATUS_H
 
+#include "coordinator/coord_rescales.h"
 #include "coordinator/proto_coord.h"
 #include "snapshot/snap_store.h"
 
@@ -37,6 +38,7 @@ typedef struct coord_status {
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
     char degraded[512];    /* why no snapshots get through; "": they do */
+    coord_rescale_row rescale; /* the change of workers or owners that runs; what is "": none */
     uint64_t orders;       /* in the history */
     bool history_full;
     uint64_t rejected[PROTO_REJECT_COUNT];

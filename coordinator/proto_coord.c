@@ -331,6 +331,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->end = c->end_at <= c->synced ? c->end : PROTO_END_NOT;
     stats->running = c->phase == COORD_RUNNING;
     stats->paused = c->paused;
+    stats->gatherer = c->gatherer;
     stats->members = coord_members_here(c);
     coord_rescale_stats(c, &stats->rescale);
     stats->attempt = c->attempt.index;

@@ -182,6 +182,7 @@ typedef struct proto_coord_stats {
     proto_end end;
     bool running, paused;
     uint32_t members;
+    uint64_t gatherer;        /* the member that runs the sinks, or without any gathers fingerprints; 0: none yet */
     proto_rescale_stats rescale;
     uint64_t rejected[PROTO_REJECT_COUNT];
     const char *waiting;      /* what it waits for, in words; static */

@@ -108,6 +108,7 @@ struct proto_coord {
     uint16_t rows[PROTO_MEMBERS_MAX];    /* where in `workers` it is, probably */
     uint32_t member_count;               /* places, vacant ones too */
     uint64_t members_index; /* the last order of members in this generation; 0: none */
+    uint64_t gatherer;      /* the member that sinks and fingerprints are with, as long as the generation lasts */
     uint64_t members_step;  /* the highest step of one */
     uint64_t leave_index;   /* the last one by which somebody left */
     bool owned[PROTO_MEMBERS_MAX]; /* it has owned a key group in this generation */

@@ -76,6 +76,16 @@ static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
     free(after);
 }
 
+/* Once the lists of members and owners are a generation's. The engine's part of it: coord_flow.c. */
+static void gatherer_note(proto_coord *c)
+{
+    uint32_t sinks = 0, groups = c->plan->group_count;
+
+    for (uint32_t i = 0; i < c->plan->stage_count; i++)
+        sinks += c->plan->stages[i].sink ? c->plan->stages[i].group_count : 0;
+    c->gatherer = c->members[proto_owner_at(&c->owners, sinks > 0 ? groups - sinks : 0, 0)];
+}
+
 static void generation_append(proto_coord *c)
 {
     uint8_t *members = proto_zero(c->member_count, 8);
@@ -114,6 +124,7 @@ static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t co
 
     members_set(c, chosen, count);
     owners_place(c, owners, whole);
+    gatherer_note(c);
     free(owners);
     c->generation++;
     c->restoring = COORD_RESTORING_NOT;
@@ -145,6 +156,7 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
     members_set(c, ids, r->members.size / 8);
     for (uint32_t g = 0; g < c->plan->group_count; g++)
         proto_owners_set(&c->owners, g, proto_get_u32(r->owners.data + 4 * g));
+    gatherer_note(c);
     c->generation = r->number;
     c->base_snapshot = r->snapshot;
     c->base_step = r->step;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATUS_PAUSE_US 5000u /* between two statuses of a few steps */
+
 void worker_send(proto_worker *w, uint64_t to, proto_msg *msg, uint16_t type)
 {
     msg->header.type = type;
@@ -56,6 +58,7 @@ static void worker_send_status(proto_worker *w)
     w->status_due = false;
     w->told_low = msg.status.done;
     w->told_worked = msg.status.worked;
+    w->told_us = w->now_us;
     worker_send(w, 0, &msg, PROTO_TYPE_status);
 }
 
@@ -243,11 +246,12 @@ void proto_worker_ready(proto_worker *w, uint64_t now_us)
 void proto_worker_moved(proto_worker *w, uint64_t now_us)
 {
     uint64_t low = w->calls->low(w), worked = w->calls->worked(w), most = w->window / 4;
+    bool slow = now_us - w->told_us >= STATUS_PAUSE_US && (low > w->told_low || worked > w->told_worked);
 
     /* The bound runs a window ahead of what was told last, so a part of one need not be told: unless
-     * nothing is left to do here. */
+     * nothing is left to do here. But steps are shown when all have told them, so slow ones are told each. */
     w->now_us = now_us;
-    w->status_due |= low - w->told_low > most || worked - w->told_worked > most ||
+    w->status_due |= slow || low - w->told_low > most || worked - w->told_worked > most ||
                      worked >= w->bound || worked >= w->plan->step_count;
     worker_flush(w);
 }

@@ -137,7 +137,8 @@ struct proto_worker {
     parked_frame *parked, **parked_last;
     uint32_t parked_count;
     bool status_due;
-    uint64_t told_low, told_worked; /* in the last status */
+    uint64_t told_low, told_worked; /* in the last status, */
+    uint64_t told_us;               /* which was at that time */
     bool failed;            /* a task has; said until the generation ends */
     proto_failed failure;   /* the smallest */
     uint8_t failure_text[PROTO_TEXT_SIZE_MAX];

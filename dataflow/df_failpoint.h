@@ -31,11 +31,16 @@
     X(log_append, 1, "before records are appended to the log")                                    \
     X(log_append_synced, 1, "records are durable and have not been told")                         \
     X(log_generation, 1, "the record of a generation is durable and has not been told")           \
+    X(log_rescale, 1, "the record of a rescale's begin, turn or end is durable and has not been told")  \
     X(log_mark, 1, "an incarnation or a ceiling is durable and has not been told")                \
     X(state_file, 1, "a small file of the state is written and has not its name")                 \
     X(store_adopt, 1, "a new store has its head and no guard")                                    \
     X(server_listen, 1, "the state is open, nobody is listened to")                               \
     X(server_finished, 0, "the last fingerprint is kept, the job has not ended")                  \
+    X(rescale_await, 0, "local workers are awaited for a rescale, which nobody else knows of")      \
+    X(rescale_begun, 0, "a rescale has begun and is not yet durable")                             \
+    X(rescale_moving, 0, "the coordinator has seen a rescale's wave end, another is to come")     \
+    X(rescale_left, 0, "a rescale has ended, its row in the list of them is not written")         \
     X(commit_ingest, 1, "all parts are there, before the store takes them in")                    \
     X(commit_ingested, 1, "the store has taken the parts in, no manifest names them")             \
     X(store_change, 1, "before manifests and head change")                                        \

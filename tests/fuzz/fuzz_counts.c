@@ -21,7 +21,8 @@ static void show(const coord_counts *c)
 {
     static coord_status status = { .worker_count = 1 };
     static const coord_histogram none;
-    coord_metrics metrics = { .status = &status, .snapshots = &none, .counts = &c };
+    static const coord_rescale_totals totals;
+    coord_metrics metrics = { .status = &status, .snapshots = &none, .rescales = &totals, .counts = &c };
     size_t size;
     char *text;
 

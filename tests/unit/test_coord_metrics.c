@@ -185,6 +185,7 @@ static double value_of(const exposition *e, const char *key)
 typedef struct scene {
     coord_status status;
     coord_histogram snapshots;
+    coord_rescale_totals rescales;
     snap_entry last;
     coord_counts counts[3];
     const coord_counts *told[3];
@@ -216,6 +217,9 @@ static void counts_fill(coord_counts *c, uint64_t seed)
 static scene *scene_new(void)
 {
     static const char *const labels[] = { "w1", "a \"b\\\n", "w3" };
+    const coord_rescale_row drained = { .what = "drain-worker", .end = "done", .key_groups = 7, .bytes = 3000 };
+    const coord_rescale_row aborted = { .what = "rescale", .end = "aborted", .key_groups = 9, .bytes = 90 };
+    const coord_rescale_row unknown = { .what = "abort", .end = "done", .key_groups = 1, .bytes = 1 };
     scene *s = calloc(1, sizeof *s);
 
     snprintf(s->status.job, sizeof s->status.job, "flock");
@@ -242,9 +246,15 @@ static scene *scene_new(void)
     }
     coord_histogram_put(&s->snapshots, 0.25);
     coord_histogram_put(&s->snapshots, 0.001);
+    coord_rescale_totals_put(&s->rescales, &drained);
+    coord_rescale_totals_put(&s->rescales, &drained);
+    coord_rescale_totals_put(&s->rescales, &aborted);
+    coord_rescale_totals_put(&s->rescales, &unknown);
+    s->status.rescale = aborted;
     s->last = (snap_entry){ .snapshot = 4, .size = 1000, .created_ms = 1700000000123 };
     s->metrics = (coord_metrics){ .status = &s->status, .bound = 20, .ceiling = 30, .last = &s->last,
-                                  .last_seconds = 0.25, .commit_seconds = 0.125, .snapshots = &s->snapshots, .counts = s->told };
+                                  .last_seconds = 0.25, .commit_seconds = 0.125, .snapshots = &s->snapshots,
+                                  .rescales = &s->rescales, .counts = s->told };
     return s;
 }
 
@@ -288,6 +298,12 @@ static void test_text(void **state)
         { "weir_snapshot_duration_seconds_bucket{le=\"0.1\"}", 1 },
         { "weir_snapshot_duration_seconds_bucket{le=\"0.3\"}", 2 },
         { "weir_snapshot_duration_seconds_count", 2 },
+        { "weir_rescales_total{what=\"drain-worker\",end=\"done\"}", 2 },
+        { "weir_rescales_total{what=\"rescale\",end=\"aborted\"}", 1 },
+        { "weir_rescales_total{what=\"move\",end=\"voided\"}", 0 },
+        { "weir_rescale_running", 1 },
+        { "weir_rescale_key_groups_moved_total", 14 },
+        { "weir_rescale_bytes_moved_total", 6000 },
         { "weir_rejected_messages_total{reason=\"gap\"}", 5 },
         { "weir_workers{state=\"here\"}", 1 },
         { "weir_workers{state=\"missing\"}", 1 },

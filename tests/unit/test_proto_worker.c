@@ -18,7 +18,7 @@ typedef struct fake {
     uint64_t sent_to[8];    /* sequence of the last frame to each, by id */
     uint32_t places[8], place_count, pairs[8], pair_count;
     uint64_t owners_step;
-    uint64_t now;
+    uint64_t now, far;
 } fake;
 
 static void fake_send(void *user, uint64_t to, const proto_msg *msg)
@@ -157,7 +157,7 @@ static void say(fake *f, proto_msg msg, uint16_t type, uint64_t generation, uint
 static void install(fake *f, uint64_t generation, uint64_t incarnation)
 {
     uint8_t members[16], owners[20];
-    proto_msg msg = { .install = { .window = 3, .members = { members, 16 },
+    proto_msg msg = { .install = { .window = 8, .members = { members, 16 },
                                    .owners = { owners, 20 } } };
 
     proto_put_u64(members, 2);
@@ -204,6 +204,36 @@ static void test_grant_waits_for_history(void **state)
     say(f, (proto_msg){ .order = { .index = 1, .made = 1, .kind = 1 } }, PROTO_TYPE_order, 1, 1);
     assert_int_equal(stats(f).applied, 1);
     assert_int_equal(stats(f).bound, 1);
+}
+
+static uint64_t fake_far(const struct proto_worker *w)
+{
+    (void)w;
+    return watched->far;
+}
+
+/* A window ahead is granted, so a step need not be told at once; but it is shown when it was told, so after a
+ * while it is, without a heartbeat. */
+static void test_tells_slow_steps(void **state)
+{
+    fake *f = *state;
+    uint32_t before;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    say(f, (proto_msg){ .grant = { .bound = 3 } }, PROTO_TYPE_grant, 1, 1);
+    f->calls.low = f->calls.worked = fake_far;
+    f->far = 1;
+    proto_worker_moved(f->worker, f->now += 10000);
+    before = f->sent[PROTO_TYPE_status];
+    assert_true(before > 0);
+    f->far = 2;
+    proto_worker_moved(f->worker, f->now += 4000);
+    assert_int_equal(f->sent[PROTO_TYPE_status], before);
+    proto_worker_moved(f->worker, f->now += 2000);
+    assert_int_equal(f->sent[PROTO_TYPE_status], before + 1);
+    proto_worker_moved(f->worker, f->now += 10000);
+    assert_int_equal(f->sent[PROTO_TYPE_status], before + 1); /* nothing more has been done */
 }
 
 static void test_promise(void **state)
@@ -437,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tells_slow_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),

@@ -1,0 +1,145 @@
+# Sourced by tests/bench/run: what it costs to change the workers of a running job.
+#
+# A million birds, 2 -> 3 -> 1 -> 2 workers of one thread, all on one processor, so that the power to compute is
+# the same for each number of them. A step is measured from outside: from one line of the recording to the next.
+
+BIRDS=${BENCH_BIRDS:-1000000}
+CALM=${BENCH_CALM:-12} # seconds between two changes; what is before one is compared with what is during it
+job_rescale() # WORKERS ARGUMENTS...: in the background, its process in runner
+{
+    workers=$1
+    shift
+    taskset -c 0 "$weir" run "$bench/flock.toml" --quiet --workers "$workers" --threads 1 --steps 1000000 \
+        --set birds="$BIRDS" --directory "$work/cluster" --set snapshot.every_seconds=1000000 "$@" \
+        >/dev/null 2>>"$work/cluster.err" &
+    runner=$!
+    beyond 10
+}
+beyond() # STEP: wait until the run is there
+{
+    limit=$(($(date +%s) + 120))
+    while [ "$(date +%s)" -lt $limit ] && ! [ "$(status_member step || echo 0)" -ge "$1" ] 2>/dev/null; do
+        sleep 0.1
+    done
+}
+end_rescale()
+{
+    "$weir" cancel "$work/cluster" >>"$work/cluster.err" 2>&1
+    wait $runner
+    [ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null
+    [ -z "${watcher:-}" ] || wait "$watcher" 2>/dev/null
+    watcher=
+}
+watch() # WHAT OF...: into build/bench/WHAT
+{
+    "$root/build/release/tests/bench/bench_watch" "$@" >"$work/$1" &
+    watcher=$!
+}
+last_rescale() # MEMBER: of the newest that has ended
+{
+    "$weir" rescales "$work/cluster" --json | sed 's/{"id"/\n{"id"/g' | member "$1"
+}
+state_bytes() # of all workers
+{
+    "$weir" workers "$work/cluster" --json | grep -oE '"state_bytes":[0-9]+' | awk -F: '{ n += $2 } END { print n }'
+}
+# steps_of FROM TO COLUMN: the longest step that ended between, in ms, and the median; 1: of the clock, 3: of the
+# processor, which it had for itself if nobody else wanted it
+steps_of()
+{
+    awk -v from="$1" -v to="$2" -v c="$3" \
+        'NR > 1 && $1 > from && $1 <= to { print 1000 * ($c - last) } { last = $c }' "$work/steps" | sort -g |
+        awk '{ v[NR] = $1 } END { if (NR > 0) print v[NR], v[int((NR + 1) / 2)] }'
+}
+# change WORKERS SHARE: a rescale of that share at least. Lines in rescale.steps and, of the processor's time, in
+# rescale.used: longest during, longest before, median before; in rescale.bytes: moved over least.
+change()
+{
+    sleep "$CALM"
+    all=$(state_bytes)
+    from=$(date +%s.%N)
+    "$weir" rescale "$work/cluster" --workers "$1" >>"$work/cluster.err" 2>&1
+    to=$(date +%s.%N)
+    earlier=$(awk "BEGIN { printf \"%.6f\", 2 * $from - $to }")
+    echo "$(steps_of "$from" "$to" 1) $(steps_of "$earlier" "$from" 1)" | cut -d' ' -f1,3,4 >>"$work/rescale.steps"
+    echo "$(steps_of "$from" "$to" 3) $(steps_of "$earlier" "$from" 3)" | cut -d' ' -f1,3,4 >>"$work/rescale.used"
+    awk "BEGIN { print $(last_rescale bytes) / ($2 * $all) }" >>"$work/rescale.bytes"
+}
+worst() # EXPRESSION FILE: the greatest, of awk's fields
+{
+    awk "{ x = $1; if (NR == 1 || x > most) most = x } END { print most }" "$2"
+}
+if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart || chosen rescale.memory ||
+    chosen rescale.bandwidth; then
+    root=$PWD
+    make --no-print-directory build/release/tests/bench/bench_watch >>"$work/build.log" 2>&1 || exit 1
+fi
+
+if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
+    rm -rf "$work/cluster" "$work/prints" "$work/rescale.steps" "$work/rescale.used" "$work/rescale.bytes"
+    job_rescale 2 --fingerprints "$work/prints"
+    watch steps "$work/prints" $runner
+    change 3 "1/3"
+    change 1 "2/3"
+    change 2 "1/2"
+    tell rescale.longest_step "$(worst '$1 / $2' "$work/rescale.steps")" \
+        "of the longest in the same time before" 1.5 'v + 0 <= t + 0' \
+        "\"of the processor's time\": $(worst '$1 / $2' "$work/rescale.used")"
+    tell rescale.longest_step.more "$(worst '$1 - $3' "$work/rescale.steps")" "ms more than the median before" 10 \
+        'v + 0 <= t + 0' "\"of the processor's time\": $(worst '$1 - $3' "$work/rescale.used")"
+    tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
+
+    # The usual way: a snapshot, an end, a start at the new size.
+    sleep "$CALM"
+    "$weir" snapshot "$work/cluster" >>"$work/cluster.err" 2>&1
+    kill -9 $runner
+    wait $runner 2>/dev/null
+    set -- $(tail -n 1 "$work/steps")
+    job_rescale 3 --fingerprints "$work/prints" --resume
+    beyond $(($2 + 3))
+    pause=$(awk -v at="$1" -v last="$2" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
+    end_rescale
+    extra=$(worst '$1 - $3' "$work/rescale.steps")
+    tell rescale.vs_restart "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
+        "of the longest step's excess" 100 'v + 0 >= t + 0' \
+        "$(awk "BEGIN { printf \"\\\"pause\\\": %.3f, \\\"excess\\\": %.4f\", $pause, $extra / 1000 }")"
+fi
+
+if chosen rescale.memory; then # a process more has a program and a heap of its own: from 2 to 2 by way of a move
+    rm -rf "$work/cluster"
+    job_rescale 2
+    sleep "$CALM"
+    watch memory $runner
+    sleep 3
+    from=$(date +%s.%N)
+    "$weir" move "$work/cluster" --key-groups 0-127 --to w2 >>"$work/cluster.err" 2>&1
+    "$weir" rebalance "$work/cluster" >>"$work/cluster.err" 2>&1
+    to=$(date +%s.%N)
+    end_rescale
+    before=$(awk -v from="$from" '$1 < from && $2 > most { most = $2 } END { print most }' "$work/memory")
+    during=$(awk -v from="$from" -v to="$to" '$1 >= from && $1 <= to && $2 > most { most = $2 } END { print most }' \
+        "$work/memory")
+    tell rescale.memory "$(awk "BEGIN { print 100 * ($during / $before - 1) }")" "% more" 10 'v + 0 <= t + 0'
+fi
+
+if chosen rescale.bandwidth; then # all that moves, at one step: how much longer does it take?
+    gcc -O2 -D_GNU_SOURCE -I. -o "$work/bench_net" "$bench/bench_net.c" build/release/app/coordinator/coord_net*.o \
+        build/release/app/coordinator/coord_keys.o build/release/app/coordinator/coord_allowed.o \
+        build/release/app/coordinator/proto_codec.o -Lbuild/release/lib -lweir -lzmq \
+        -Wl,-rpath,"$PWD/build/release/lib" || exit 1
+    rm -rf "$work/cluster" "$work/prints"
+    BIRDS=$((4 * BIRDS))
+    job_rescale 2 --fingerprints "$work/prints"
+    watch steps "$work/prints" $runner
+    sleep "$CALM"
+    from=$(date +%s.%N)
+    "$weir" rescale "$work/cluster" --workers 1 --budget 1TiB >>"$work/cluster.err" 2>&1
+    to=$(date +%s.%N)
+    set -- $(steps_of "$from" "$to" 1) $(steps_of "$(awk "BEGIN { printf \"%.6f\", $from - $CALM / 2 }")" "$from" 1)
+    moved=$(last_rescale bytes)
+    end_rescale
+    bare=$("$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
+    tell rescale.bandwidth "$(awk "BEGIN { e = $1 - $4; if (e < 0.1) e = 0.1; print 1e-6 * $moved / e / $bare }")" \
+        "of the bare transport" 0.8 'v + 0 >= t + 0' \
+        "$(awk "BEGIN { printf \"\\\"bytes\\\": %d, \\\"ms\\\": %.4g, \\\"bare\\\": %.4g\", $moved, $1 - $4, $bare }")"
+fi
