@@ -72,9 +72,12 @@ static void log_compact(sim_world *w)
 
     proto_log_mark(w->log, w->log_count, dead);
     count = proto_log_copy(w->log, w->log_count, dead, kept);
-    for (uint32_t i = 0; i < w->log_count; i++)
+    for (uint32_t i = 0; i < w->log_count; i++) {
+        if (w->log[i].kind == PROTO_RECORD_GENERATION)
+            w->log_whole = w->log[i].number;
         if (dead[i])
             record_free(&w->log[i]);
+    }
     free(dead);
     free(w->log);
     w->log = kept;

@@ -167,6 +167,7 @@ struct sim_world {
     /* disks */
     proto_record *log;
     uint32_t log_count, log_room, log_synced;
+    uint64_t log_whole;                    /* what older generations ordered may be gone from it */
     sim_part *parts;
     uint32_t part_count, part_room;
     sim_snapshot *snapshots;
