@@ -65,6 +65,8 @@ static void status_print(const coord_status *s)
                s->rescale.key_groups);
     if (s->fingerprint[0] != '\0')
         printf("  fingerprint %s\n", s->fingerprint);
+    if (s->scaling[0] != '\0')
+        printf("  scaling: %s\n", s->scaling);
     if (s->degraded[0] != '\0')
         printf("  degraded: no snapshots: %s\n", s->degraded);
     if (s->metrics[0] != '\0')

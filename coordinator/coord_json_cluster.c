@@ -135,6 +135,8 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "degraded",
                         s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
     json_object_set_new(object, "rescale", status_rescale(&s->rescale));
+    json_object_set_new(object, "scaling",
+                        s->scaling[0] == '\0' ? json_null() : json_string(s->scaling));
     json_object_set_new(object, "orders", json_count(s->orders));
     json_object_set_new(object, "history_full", json_boolean(s->history_full));
     json_object_set_new(object, "rejected", status_rejected(s));
@@ -280,6 +282,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     get_text(object, "fingerprint", s->fingerprint, sizeof s->fingerprint);
     get_text(object, "metrics", s->metrics, sizeof s->metrics);
     get_text(object, "degraded", s->degraded, sizeof s->degraded);
+    get_text(object, "scaling", s->scaling, sizeof s->scaling);
     s->generation = get_count(object, "generation");
     s->restarts = get_count(object, "restarts");
     s->restores = get_count(object, "restores");

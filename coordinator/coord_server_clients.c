@@ -164,6 +164,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->snapshots_aborted = stats.aborts;
     status->snapshots_skipped = stats.skipped;
     snprintf(status->degraded, sizeof status->degraded, "%s", server->degraded);
+    snprintf(status->scaling, sizeof status->scaling, "%s", server->scale_text);
     status->rescale = server->change.row;
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);

@@ -38,6 +38,7 @@ typedef struct coord_status {
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
     char degraded[512];    /* why no snapshots get through; "": they do */
+    char scaling[192];     /* why there are as many workers as there are; "": nobody decides it */
     coord_rescale_row rescale; /* the change of workers or owners that runs; what is "": none */
     uint64_t orders;       /* in the history */
     bool history_full;
