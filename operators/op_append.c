@@ -73,7 +73,7 @@ df_status op_append_mark(op_append *file, weir_mark *mark, df_error *err)
     df_writer writer;
 
     if (atomic_load(&file->broken) != 0)
-        return op_file_fail(err, file->path, atomic_load(&file->broken));
+        return op_file_broken(err, file->path, atomic_load(&file->broken));
     if (!file->regular)
         return df_fail(err, DF_ENOTSUP, "%s: not a regular file: it cannot go on after a restart",
                        file->path);
@@ -258,7 +258,7 @@ df_status op_append_write(op_append *file, const void *bytes, size_t size, df_er
     df_status status = DF_OK;
 
     if (atomic_load(&file->broken) != 0)
-        return op_file_fail(err, file->path, atomic_load(&file->broken));
+        return op_file_broken(err, file->path, atomic_load(&file->broken));
     while (status == DF_OK && size > 0) {
         size_t part = size;
         if (file->regular && file->position < file->end) {
@@ -300,7 +300,7 @@ df_status op_append_sync(op_append *file, df_error *err)
     df_status status;
 
     if (atomic_load(&file->broken) != 0)
-        return op_file_fail(err, file->path, atomic_load(&file->broken));
+        return op_file_broken(err, file->path, atomic_load(&file->broken));
     status = df_failpoint(DF_FAILPOINT_sink_sync, err);
     if (status != DF_OK) {
         atomic_store(&file->broken, EIO);
@@ -308,7 +308,7 @@ df_status op_append_sync(op_append *file, df_error *err)
     }
     if (fdatasync(file->descriptor) != 0) {
         atomic_store(&file->broken, errno);
-        return op_file_fail(err, file->path, atomic_load(&file->broken));
+        return op_file_broken(err, file->path, atomic_load(&file->broken));
     }
     if (file->name_synced)
         return DF_OK;
@@ -327,7 +327,7 @@ df_status op_append_close(op_append **out, df_error *err)
     if (file == NULL)
         return DF_OK;
     if (atomic_load(&file->broken) != 0)
-        status = op_file_fail(err, file->path, atomic_load(&file->broken));
+        status = op_file_broken(err, file->path, atomic_load(&file->broken));
     if (close(file->descriptor) != 0 && status == DF_OK)
         status = op_file_fail(err, file->path, errno);
     free(file->path);

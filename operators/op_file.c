@@ -21,6 +21,13 @@ df_status op_file_fail(df_error *err, const char *path, int code)
                    text == NULL ? "unknown error" : text);
 }
 
+df_status op_file_broken(df_error *err, const char *path, int code)
+{
+    const char *text = strerrordesc_np(code);
+
+    return df_fail(err, DF_END, "%s: %s", path, text == NULL ? "unknown error" : text);
+}
+
 /* ---- the lock, and who holds it ---- */
 
 /* Whether descriptor `name` of process `pid` is the file `wanted` and holds its lock. */

@@ -27,5 +27,8 @@ void op_file_boot(char boot[OP_FILE_BOOT_SIZE]);
 
 /* Fill err from an errno: "path: what it means". A full disk is DF_ELIMIT. */
 df_status op_file_fail(df_error *err, const char *path, int code);
+/* The same of a file whose sync has failed: DF_END, for nothing is promised of it any more, and trying
+ * again would succeed with the data lost. */
+df_status op_file_broken(df_error *err, const char *path, int code);
 
 #endif

@@ -56,11 +56,13 @@ weir_status op_sink_columns(weir_plan *plan, const weir_names *names, op_columns
     return status == WEIR_OK ? sink_check_names(plan, out) : status;
 }
 
-/* A disk may have room again; a file that is not ours will not become it. */
+/* A disk may have room again; a file that is not ours will not become it, and one whose sync has failed is
+ * given up. */
 weir_status op_sink_failed(weir_task *task, const df_error *err)
 {
-    return err->status == DF_ECORRUPT ? weir_fail(task, WEIR_NO_ROW, "%s", err->text)
-                                      : weir_again(task, "%s", err->text);
+    bool final = err->status == DF_ECORRUPT || err->status == DF_END;
+
+    return final ? weir_fail(task, WEIR_NO_ROW, "%s", err->text) : weir_again(task, "%s", err->text);
 }
 
 const char *op_sink_column_name(const op_columns *chosen, uint32_t i, const weir_schema *schema)

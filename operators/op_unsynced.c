@@ -116,5 +116,5 @@ df_status op_unsynced_check(const op_unsynced *files, df_error *err)
 {
     int code = atomic_load(&files->broken);
 
-    return code == 0 ? DF_OK : op_file_fail(err, files->path, code);
+    return code == 0 ? DF_OK : op_file_broken(err, files->path, code);
 }
