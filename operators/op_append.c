@@ -308,7 +308,7 @@ df_status op_append_sync(op_append *file, df_error *err)
     }
     if (fdatasync(file->descriptor) != 0) {
         atomic_store(&file->broken, errno);
-        return op_file_broken(err, file->path, atomic_load(&file->broken));
+        return op_file_fail(err, file->path, atomic_load(&file->broken));
     }
     if (file->name_synced)
         return DF_OK;
