@@ -10,7 +10,7 @@ typedef struct boids {
     double speed[2];
     /* from the plan */
     kern_boids_params params;
-    float reach;
+    op_reach reach;
     int in[6], out[6];
 } boids;
 
@@ -102,7 +102,7 @@ static weir_status boids_process(weir_task *task)
 
     if (op_halo_fill(&halo, task, 0, self->in, 6) != WEIR_OK)
         return WEIR_FAILED;
-    if (self->reach > 0)
+    if (self->reach.settled > 0)
         near = op_halo_near(task, 0, &halo, self->reach);
     scratch = weir_scratch(task, near != NULL ? kern_boids_near_scratch_size(near)
                                               : kern_boids_scratch_size(&halo));

@@ -40,16 +40,19 @@ weir_status op_halo_fill(kern_halo *halo, weir_task *task, uint32_t port, const 
 
 /* A distance is computed from a few numbers of at most the size of the space, each off by at most 2^-24 of
  * that, now and when the list was made; 2^-19 covers them all, on three axes. */
-float op_halo_reach(const weir_plan *plan, uint32_t port, double radius)
+op_reach op_halo_reach(const weir_plan *plan, uint32_t port, double radius)
 {
     const weir_space *space = weir_plan_space(plan, port);
     double skin = weir_plan_skin(plan, port), size = 0;
 
     if (skin == 0)
-        return 0;
+        return (op_reach){ 0, 0 };
     for (uint32_t a = 0; a < space->axis_count; a++)
         size = space->size[a] > size ? space->size[a] : size;
-    return (float)((radius + skin + 2 * size * 0x1p-19) * (1 + 0x1p-19));
+    return (op_reach){
+        .settled = (float)((radius + skin + 2 * size * 0x1p-19) * (1 + 0x1p-19)),
+        .resting = (float)((radius + 2 * skin + 2 * size * 0x1p-19) * (1 + 0x1p-19)),
+    };
 }
 
 /* Entries that the lists will about have: of 27 cells, a sphere of the reach holds 0.155, and rows crowd
@@ -61,21 +64,24 @@ static uint32_t list_room(const kern_tile *tile)
     return (uint32_t)(tile->row_count * (8 + 27 * 0.25 * tile->row_count / cells)) + 1024;
 }
 
-const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, float reach)
+/* Where rows rest, lists of before may be gone: their key group has moved, or one beside it has. Who is in a
+ * cell that is not adjacent was too far off when they settled, and stays so. */
+const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, op_reach reach)
 {
     const kern_near *kept = weir_kept(task, port);
+    float most = weir_settled(task, port) ? reach.settled : reach.resting;
     uint32_t room = list_room(&halo->tiles[KERN_HALO_SELF]);
     kern_near near;
     void *scratch, *memory;
 
-    if (kept != NULL || !weir_settled(task, port))
+    if (kept != NULL)
         return kept;
     do {
         scratch = weir_scratch(task, kern_near_scratch_size(halo, room));
         if (scratch == NULL)
             return NULL;
         room *= 2;
-    } while (!kern_near_make(&near, halo, reach, room / 2, scratch));
+    } while (!kern_near_make(&near, halo, most, room / 2, scratch));
     memory = weir_keep(task, port, kern_near_size(&near));
     if (memory != NULL)
         kern_near_copy(memory, &near);

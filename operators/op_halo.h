@@ -12,10 +12,14 @@ weir_status op_halo_fill(kern_halo *halo, weir_task *task, uint32_t port, const 
                          uint32_t column_count);
 
 /* How far lists must reach for a radius, so that nobody who comes within it is missing from them before
- * rows settle again. 0: there are no lists, for rows settle at every step. */
-float op_halo_reach(const weir_plan *plan, uint32_t port, double radius);
-/* The lists of neighbours in a halo: those that were kept, or new ones where its rows are as they
- * settled; null: none, look for neighbours without. `reach` is not 0. */
-const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, float reach);
+ * the rows settle again: lists that are made when rows settle, and such that are made while they rest, anywhere
+ * within half a skin of where they settled. Both 0: rows settle at every step, lists do not pay. */
+typedef struct op_reach {
+    float settled, resting;
+} op_reach;
+
+op_reach op_halo_reach(const weir_plan *plan, uint32_t port, double radius);
+/* The lists of a halo input, kept or made anew; null: none, look for neighbours without. `reach` is not 0. */
+const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, op_reach reach);
 
 #endif
