@@ -128,7 +128,7 @@ is "ends the run" test $? -eq 0
 rm -rf runs
 "$WEIR" run "$FLOCK" $SMALL --steps 50 --set job.dt=1000 --workers 3 >out 2>err
 is "a step that fails fails the job" test $? -eq 1
-is "and says where, once" sh -c "grep -E '^[^:]*flock.toml: step 0: state .*id [0-9]+ .*is dt too large' err"
+is "and says where, once" sh -c "grep -E '^[^:]*flock.toml: step 0: state .*id [0-9]+ .*use a larger skin' err"
 "$WEIR" run "$FLOCK" $SMALL --steps 50 --set job.dt=1000 2>alone
 is "as one process does" test "$(tail -n 1 err)" = "$(tail -n 1 alone)"
 

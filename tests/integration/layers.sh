@@ -34,7 +34,7 @@ fenced()
     fi
 }
 fenced toml++ 'toml\+\+' 1
-fenced jansson 'jansson\.h' 4
+fenced jansson 'jansson\.h' 5
 fenced libpng 'png\.h' 2
 fenced HDF5 'hdf5\.h' 2
 fenced RocksDB 'rocksdb/' 2
