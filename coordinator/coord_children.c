@@ -25,6 +25,7 @@ typedef struct child {
     uint64_t start_us, due_us;
     uint32_t failures;        /* starts that came to nothing, one after the other */
     bool vacated;             /* not to be started again */
+    bool added;               /* by a rescale, beyond what this coordinator was started with */
     int status;               /* as waitpid gave it */
 } child;
 
@@ -47,14 +48,15 @@ static bool child_wanted(const child *c)
 
 static void children_save(const coord_children *l)
 {
-    char text[COORD_CHILDREN_MAX * 64];
+    char text[COORD_CHILDREN_MAX * 80];
     size_t used = 0;
 
     for (uint32_t i = 0; i < l->options.count; i++)
-        if (l->list[i].process != 0 || l->list[i].vacated)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "%s\n", i,
-                                     l->list[i].worker, l->list[i].process,
-                                     l->list[i].vacated ? " vacated" : "");
+        if (l->list[i].process != 0 || l->list[i].vacated || l->list[i].added)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%u %" PRIu64 " %" PRIu64 "%s%s\n",
+                                     i, l->list[i].worker, l->list[i].process,
+                                     l->list[i].vacated ? " vacated" : "",
+                                     l->list[i].added ? " added" : "");
     if (coord_state_write(l->options.state, "workers", text, used, NULL) != DF_OK)
         fprintf(stderr, "weir: %s/workers cannot be written\n", l->options.state);
 }
@@ -89,10 +91,11 @@ static df_status children_find(coord_children *l, df_error *err)
         if (sscanf(at, "%u %" SCNu64 " %" SCNu64, &slot, &worker, &process) != 3 ||
             slot >= COORD_CHILDREN_MAX)
             continue;
-        if (l->options.survive && slot >= l->options.count)
-            l->options.count = slot + 1; /* a rescale has added it */
+        if (l->options.survive && slot >= l->options.count && strstr(at, " added") != NULL)
+            l->options.count = slot + 1;
         if (slot >= l->options.count)
             continue;
+        l->list[slot].added = strstr(at, " added") != NULL;
         l->list[slot].vacated = l->options.survive && strstr(at, " vacated") != NULL;
         if (worker != 0)
             child_adopt(l, &l->list[slot], worker, process);
@@ -222,7 +225,7 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
     c->failures = child_failed(c, now_us) ? c->failures + 1 : 0;
     pause = c->failures == 0 ? 0 : pause << (c->failures < 6 ? c->failures : 6);
     *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause,
-                  .vacated = c->vacated };
+                  .vacated = c->vacated, .added = c->added };
     children_save(l);
     if (worker != 0)
         l->options.ended(l->options.user, worker, (uint32_t)(c - l->list));
@@ -321,11 +324,11 @@ uint32_t coord_children_more(coord_children *children, uint32_t count)
 
     for (uint32_t i = 0; i < children->options.count && more < count; i++)
         if (children->list[i].vacated && children->list[i].process == 0) {
-            children->list[i] = (child){ .pidfd = -1, .out = -1 };
+            children->list[i] = (child){ .pidfd = -1, .out = -1, .added = children->list[i].added };
             more++;
         }
     while (more < count && children->options.count < COORD_CHILDREN_MAX) {
-        children->list[children->options.count++] = (child){ .pidfd = -1, .out = -1 };
+        children->list[children->options.count++] = (child){ .pidfd = -1, .out = -1, .added = true };
         more++;
     }
     children_save(children);
