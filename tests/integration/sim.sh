@@ -89,9 +89,9 @@ twopending 1..500
 keeppart 1..500
 partless 1..500
 bothparts 1..500
-headstays 1..500
+headstays 1001..1500
 olddropped 1..500
-stalegrant 27001..28000
+stalegrant 7001..7500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all
 sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9.]+$/\1/p' | sort >listed
