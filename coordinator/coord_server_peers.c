@@ -42,10 +42,41 @@ static void text_take(char *to, size_t capacity, proto_bytes from)
     to[size] = '\0';
 }
 
-/* Local workers take the job's [worker.LABEL]s in order. */
+/* The number in "w2", the name of a place that no entry names; 0: it is another name. */
+static uint32_t place_named(const char *label)
+{
+    char name[WEIR_NAME_MAX];
+    unsigned place;
+
+    if (sscanf(label, "w%u", &place) != 1)
+        return 0;
+    snprintf(name, sizeof name, "w%u", place);
+    return strcmp(name, label) == 0 ? place : 0;
+}
+
+/* Local workers take the job's [worker.LABEL]s in order, but one that names a place is that place's: so no two
+ * have one name. */
+static const df_draft_worker *place_entry(const coord_server *s, uint32_t place)
+{
+    const df_draft_worker *entry = NULL;
+    uint32_t others = 0;
+
+    for (uint32_t i = 0; i < s->job.worker_count; i++) {
+        uint32_t named = place_named(s->job.workers[i].label.text);
+
+        if (named == place)
+            return &s->job.workers[i];
+        others += named == 0;
+        if (named == 0 && others == place)
+            entry = &s->job.workers[i];
+    }
+    return entry;
+}
+
 static void place_label(const coord_server *s, uint32_t place, char label[WEIR_NAME_MAX])
 {
-    const char *text = place <= s->job.worker_count ? s->job.workers[place - 1].label.text : NULL;
+    const df_draft_worker *entry = place_entry(s, place);
+    const char *text = entry == NULL ? NULL : entry->label.text;
 
     if (text != NULL)
         text_take(label, WEIR_NAME_MAX, (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) });
@@ -147,7 +178,7 @@ static const df_draft_worker *peer_entry(const coord_server *s, uint64_t id)
     uint32_t slot;
 
     if (coord_children_has(s->children, id, &slot))
-        return slot < s->job.worker_count ? &s->job.workers[slot] : NULL;
+        return place_entry(s, slot + 1);
     for (uint32_t i = 0; peer != NULL && i < s->job.worker_count; i++)
         if (strcmp(s->job.workers[i].label.text, peer->label) == 0)
             return &s->job.workers[i];

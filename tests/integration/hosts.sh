@@ -205,5 +205,5 @@ is "which lives" kill -0 "$b"
 ip -n weir-b.$$ link set out up
 ip -n weir-b.$$ route add default via 10.77.2.1
 is "and leaves when it hears that it was replaced" wait_for 20 left "$b"
-is "the others went on" has_step cut 20
+is "the others went on" wait_for 30 has_step cut 20
 ends_alike cut
