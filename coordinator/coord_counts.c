@@ -135,26 +135,16 @@ static void get_histogram(df_cursor *r, coord_histogram *h)
     h->nanoseconds = df_get_u64(r);
 }
 
-static void get_name(df_cursor *r, char text[WEIR_NAME_MAX])
-{
-    df_get_text(r, text, WEIR_NAME_MAX);
-    if (text[0] == '\0')
-        df_get_refuse(r);
-    for (size_t i = 0; text[i] != '\0'; i++)
-        if (text[i] < ' ' || text[i] > '~')
-            df_get_refuse(r);
-}
-
 static void get_operators(df_cursor *r, coord_counts *c)
 {
     for (uint32_t i = 0; i < c->operator_count && !r->failed; i++) {
         coord_counts_operator *o = &c->operators[i];
         uint8_t role;
 
-        get_name(r, o->name);
+        df_get_name(r, o->name, WEIR_NAME_MAX);
         role = df_get_u8(r);
         o->role = role < COORD_COUNTS_ROLES ? (coord_counts_role)role : COORD_COUNTS_OPERATOR;
-        get_name(r, o->kind);
+        df_get_name(r, o->kind, WEIR_NAME_MAX);
         o->calls = df_get_u64(r);
         o->rows_in = df_get_u64(r);
         o->rows_out = df_get_u64(r);

@@ -34,17 +34,6 @@ void coord_load_encode(df_writer *w, const coord_load *load)
     }
 }
 
-/* It is shown to people, and goes into JSON. */
-static void get_name(df_cursor *r, char text[WEIR_NAME_MAX])
-{
-    df_get_text(r, text, WEIR_NAME_MAX);
-    if (text[0] == '\0')
-        df_get_refuse(r);
-    for (size_t i = 0; text[i] != '\0'; i++)
-        if (text[i] < ' ' || text[i] > '~')
-            df_get_refuse(r);
-}
-
 static uint32_t get_part(df_cursor *r)
 {
     uint32_t part = df_get_u32(r);
@@ -84,8 +73,8 @@ df_status coord_load_decode(coord_load *load, const uint8_t *bytes, size_t size,
     df_cursor_init(&r, bytes, size);
     if (df_get_u16(&r) != COORD_LOAD_VERSION)
         df_get_refuse(&r);
-    get_name(&r, load->host);
-    get_name(&r, load->backend);
+    df_get_name(&r, load->host, WEIR_NAME_MAX);
+    df_get_name(&r, load->backend, WEIR_NAME_MAX);
     load->threads = df_get_u32(&r);
     if (load->threads == 0 || load->threads > DF_THREADS_MAX)
         df_get_refuse(&r);

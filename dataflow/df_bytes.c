@@ -166,6 +166,16 @@ void df_get_text(df_cursor *cursor, char *text, size_t capacity)
     text[size] = '\0';
 }
 
+void df_get_name(df_cursor *cursor, char *text, size_t capacity)
+{
+    df_get_text(cursor, text, capacity);
+    if (text[0] == '\0')
+        df_get_refuse(cursor);
+    for (size_t i = 0; text[i] != '\0'; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            df_get_refuse(cursor);
+}
+
 uint32_t df_get_count(df_cursor *cursor, uint32_t count_max, size_t size_each)
 {
     uint32_t count = df_get_u32(cursor);

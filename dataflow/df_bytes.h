@@ -93,6 +93,8 @@ const uint8_t *df_get_blob(df_cursor *cursor, size_t size_max, size_t *size);
 /* A text into `text` [capacity], zero-terminated; "" after a failure. One that does not fit, or has
  * a zero inside, is a failure. */
 void df_get_text(df_cursor *cursor, char *text, size_t capacity);
+/* The same, of a text that is shown to people and goes into JSON: printable ASCII, not empty. */
+void df_get_name(df_cursor *cursor, char *text, size_t capacity);
 /* A u32 that counts things of at least `size_each` bytes which follow: more than count_max of them,
  * or more than the bytes left can hold, is a failure and gives 0. So memory for them may be got. */
 uint32_t df_get_count(df_cursor *cursor, uint32_t count_max, size_t size_each);
