@@ -1,69 +1,6 @@
 /* From the text of a job to its draft: what comes out, and the exact text of every error. */
-#include "config/cfg.h"
 #include "dataflow/df_limits.h"
-#include "tests/support/cfg_kinds.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static df_draft *draft_of(const char *text)
-{
-    static df_report report;
-    cfg_options options = { .kinds = &test_kinds };
-    df_draft *draft;
-
-    df_report_init(&report, "a.toml");
-    if (cfg_read(&draft, "jobs/a.toml", "jobs", text, strlen(text), &options, &report) != DF_OK) {
-        df_report_print(&report, stderr);
-        fail_msg("refused");
-    }
-    assert_int_equal(report.count, 0);
-    return draft;
-}
-
-/* The report of a text, each line without "a.toml". */
-static void check_errors(const char *text, const char *errors)
-{
-    static df_report report;
-    cfg_options options = { .kinds = &test_kinds };
-    df_draft *draft = (df_draft *)1;
-    char *got = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&got, &len);
-    df_status status;
-
-    assert_non_null(out);
-    df_report_init(&report, "a.toml");
-    status = cfg_read(&draft, "a.toml", ".", text, strlen(text), &options, &report);
-    df_report_print(&report, out);
-    fclose(out);
-    if (strcmp(got, errors) != 0)
-        fail_msg("of\n%s\n--- came\n%s--- and not\n%s", text, got, errors);
-    assert_true(status == DF_EINVAL || status == DF_ELIMIT);
-    assert_null(draft);
-    free(got);
-}
-
-typedef struct error_case {
-    const char *text, *errors;
-} error_case;
-
-static void check_cases(const char *begin, const error_case *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char text[4096];
-        assert_true(snprintf(text, sizeof text, "%s%s", begin, cases[i].text) < (int)sizeof text);
-        check_errors(text, cases[i].errors);
-    }
-}
-
-#define CHECK_CASES(begin, cases) check_cases(begin, cases, sizeof(cases) / sizeof *(cases))
+#include "tests/support/cfg_text.h"
 
 /* ---- what is right ---- */
 
@@ -340,30 +277,6 @@ static void test_policies(void **state)
     cfg_draft_free(&d);
 }
 
-static void test_placement(void **state)
-{
-    df_draft *d = draft_of("[job]\nsteps = 1\n"
-                           "[placement]\npolicy = \"least-loaded\"\nauto = true\n"
-                           "min_compute_capability = 8.6\npriority = 2\n"
-                           "label = [\"fast*\", \"left\"]\nsample_seconds = 1\n");
-    const df_placement *p = &d->policy.placement;
-
-    (void)state;
-    assert_int_equal(p->policy, DF_PLACE_LEAST_LOADED);
-    assert_true(p->automatic);
-    assert_int_equal(p->min_compute_capability, 86);
-    assert_int_equal(p->priority, 2);
-    assert_int_equal(p->label_count, 2);
-    assert_string_equal(p->labels[0].text, "fast*");
-    assert_string_equal(p->labels[1].text, "left");
-    assert_true(p->sample_seconds == 1);
-    cfg_draft_free(&d);
-    d = draft_of("[job]\nsteps = 1\n[placement]\nlabel = \"left\"\n");
-    assert_int_equal(d->policy.placement.label_count, 1);
-    assert_string_equal(d->policy.placement.labels[0].text, "left");
-    cfg_draft_free(&d);
-}
-
 static void check_default_policy(const df_policy *p)
 {
     assert_true(p->snapshot_every_seconds == 60);
@@ -573,57 +486,6 @@ static void test_run_errors(void **state)
     CHECK_CASES("[job]\nsteps = 1\n", cases);
 }
 
-static void test_placement_errors(void **state)
-{
-    static const error_case cases[] = {
-        { "[placement]\nmin_free_bytes = \"2 GB\"\n",
-          "a.toml:4:18: [placement]: min_free_bytes: expected bytes, such as 1048576 or \"2GiB\", "
-          "found \"2 GB\"\n" },
-        { "[placement]\nmin_free_bytes = -1\n",
-          "a.toml:4:18: [placement]: min_free_bytes: must be at least 0, found -1\n" },
-        { "[placement]\nmin_compute_capability = 8.65\nlabel = [\"a\", \"\"]\n"
-          "sample_seconds = 0\npolicy = \"locale\"\n",
-          "a.toml:4:26: [placement]: min_compute_capability: expected a version such as 8.0, found "
-          "8.65\n"
-          "a.toml:5:9: [placement]: label: a label is not empty\n"
-          "a.toml:6:18: [placement]: sample_seconds: must be in 0.01..60, found 0\n"
-          "a.toml:7:10: [placement]: policy: \"locale\" is none of locality, least-loaded, "
-          "round-robin\n" },
-        { "[placement]\nlabel = 3\nauto = 1\n",
-          "a.toml:4:9: [placement]: label: expected a text or a list of texts, found 3\n"
-          "a.toml:5:8: [placement]: auto: expected true or false, found 1\n" },
-        { "[scaling]\nx = 1\n", "a.toml:4:1: [scaling]: unknown key \"x\"\n" },
-        { "[scaling]\nmin = 5\nmax = 4\n",
-          "a.toml:5:7: [scaling]: max: must be at least min, 5, found 4\n" },
-        { "[scaling]\nmin = 0\nmax = 1001\ntarget_utilisation = 1.5\n"
-          "cool_down_seconds = -1\n[worker.a]\npriority = -1\n",
-          "a.toml:4:7: [scaling]: min: must be in 1..1000, found 0\n"
-          "a.toml:5:7: [scaling]: max: must be in 1..1000, found 1001\n"
-          "a.toml:6:22: [scaling]: target_utilisation: must be > 0, <= 1, found 1.5\n"
-          "a.toml:7:21: [scaling]: cool_down_seconds: must be in 0..86400, found -1\n"
-          "a.toml:9:12: worker \"a\": priority: must be at least 0, found -1\n" },
-    };
-
-    (void)state;
-    CHECK_CASES("[job]\nsteps = 1\n", cases);
-}
-
-/* Lengths and numbers beyond the limits. */
-static void test_worker_limits(void **state)
-{
-    static char text[64 * (DF_WORKERS_MAX + 2)];
-    size_t len = (size_t)snprintf(text, sizeof text, "[job]\nsteps = 1\n[worker.a]\nendpoint = \"");
-
-    (void)state;
-    memset(text + len, 'e', DF_ADDRESS_MAX);
-    snprintf(text + len + DF_ADDRESS_MAX, 8, "\"\n");
-    check_errors(text, "a.toml:4:12: worker \"a\": endpoint: has at most 255 bytes\n");
-    len = (size_t)snprintf(text, sizeof text, "[job]\nsteps = 1\n");
-    for (int i = 0; i <= DF_WORKERS_MAX; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "[worker.w%d]\n", i);
-    check_errors(text, "a.toml:3:2: a job has at most 1024 workers, found 1025\n");
-}
-
 static void test_param_errors(void **state)
 {
     static const error_case cases[] = {
@@ -796,12 +658,11 @@ int main(void)
         cmocka_unit_test(test_whole_job),     cmocka_unit_test(test_whole_job_operators),
         cmocka_unit_test(test_job_and_run),   cmocka_unit_test(test_option_defaults),
         cmocka_unit_test(test_option_values), cmocka_unit_test(test_kind_by_role),
-        cmocka_unit_test(test_policies),      cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_policies),
         cmocka_unit_test(test_default_policies),
         cmocka_unit_test(test_syntax_errors), cmocka_unit_test(test_section_errors),
         cmocka_unit_test(test_job_errors),    cmocka_unit_test(test_file_name_as_job_name),
         cmocka_unit_test(test_run_errors),
-        cmocka_unit_test(test_placement_errors),    cmocka_unit_test(test_worker_limits),
         cmocka_unit_test(test_param_errors),  cmocka_unit_test(test_param_limits),
         cmocka_unit_test(test_space_errors),  cmocka_unit_test(test_state_errors),
         cmocka_unit_test(test_settling),
