@@ -1,4 +1,4 @@
-/* Philox over arrays of rows. A lane is a row, or, for runs of one-word draws, a block of four rows. */
+/* Philox over arrays of rows. A lane is a row, or a block that several rows share. */
 #include "kernels/kern_philox_vector.h"
 
 static inline philox_v philox_load(const uint64_t *from)
@@ -111,14 +111,18 @@ static inline int philox_is_run(const uint64_t *row_keys, uint32_t count)
     return philox_is_zero(differ);
 }
 
-/* One vector of blocks for PHILOX_RUN rows. Words 0 and 1 of a block become one little-endian
- * 64-bit lane, words 2 and 3 another. */
+/* Two words as one little-endian 64-bit lane. */
+static inline philox_v philox_pair(philox_v low, philox_v high)
+{
+    return (low & UINT32_MAX) | high << 32;
+}
+
+/* One vector of blocks for PHILOX_RUN rows. */
 static inline void philox_one_run(const philox_plan *plan, uint64_t first_key, uint32_t *w)
 {
     philox_block block = philox_lanes(plan, philox_count_up(first_key >> 2));
 
-    philox_store_pairs(w, (block.w[0] & UINT32_MAX) | block.w[1] << 32,
-                       (block.w[2] & UINT32_MAX) | block.w[3] << 32);
+    philox_store_pairs(w, philox_pair(block.w[0], block.w[1]), philox_pair(block.w[2], block.w[3]));
 }
 
 /* How many rows to take one by one: up to the next run's start if one is at most three rows ahead,
@@ -149,5 +153,137 @@ void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uin
             philox_one_at(&plan, row_keys + i, w + i);
         else
             philox_one_tail(&plan, row_keys + i, taken, w + i);
+    }
+}
+
+/* ---- one byte a row ---- */
+
+enum {
+    PHILOX_TWICE = 2 * PHILOX_LANES, /* blocks that are drawn at a time */
+    PHILOX_BLOCK = 16,               /* bytes of one */
+};
+
+/* Blocks as pairs of words: 0 and 1, 2 and 3, little-endian. */
+typedef struct philox_pairs {
+    philox_v low, high;
+} philox_pairs;
+
+/* What two rounds make of the parts of a counter that all rows share: the step, the block and the upper
+ * half of the row number. Words a and b after the first round and half of the second depend on nothing
+ * else. */
+typedef struct philox_start {
+    uint64_t c1, a2, c2, d2;
+} philox_start;
+
+static philox_start philox_begin(const philox_plan *plan, uint32_t upper)
+{
+    uint64_t p1 = (uint64_t)plan->step * KERN_PHILOX_M1;
+    uint64_t a1 = (p1 >> 32) ^ upper ^ plan->k0[0];
+    uint64_t p0 = (a1 & UINT32_MAX) * KERN_PHILOX_M0;
+
+    return (philox_start){ .c1 = plan->block ^ plan->k1[0], .a2 = (p1 & UINT32_MAX) ^ plan->k0[1],
+                           .c2 = (p0 >> 32) ^ plan->k1[1], .d2 = p0 & UINT32_MAX };
+}
+
+/* Two vectors of row numbers whose upper halves are all that of `start`. A round waits for its
+ * multiplication, so two go side by side. */
+static inline void philox_lanes_twice(const philox_plan *plan, const philox_start *start,
+                                      const philox_v row[2], philox_pairs out[2])
+{
+    const int last = KERN_PHILOX_ROUNDS - 1;
+    philox_v a[2], b[2], c[2], d[2];
+
+    for (int i = 0; i < 2; i++) {
+        philox_v p0 = philox_mul(row[i], KERN_PHILOX_M0);
+        philox_v p1 = philox_mul((p0 >> 32) ^ start->c1, KERN_PHILOX_M1);
+
+        a[i] = (p1 >> 32) ^ start->a2;
+        b[i] = p1;
+        c[i] = p0 ^ start->c2;
+        d[i] = (philox_v){ 0 } + start->d2;
+    }
+    for (int round = 2; round < last; round++)
+        for (int i = 0; i < 2; i++) {
+            philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
+            philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
+
+            a[i] = (p1 >> 32) ^ b[i] ^ plan->k0[round];
+            b[i] = p1;
+            c[i] = (p0 >> 32) ^ d[i] ^ plan->k1[round];
+            d[i] = p0;
+        }
+    for (int i = 0; i < 2; i++) {
+        philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
+        philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
+
+        out[i].low = philox_join(p1, b[i], plan->k0[last]);
+        out[i].high = philox_join(p0, d[i], plan->k1[last]);
+    }
+}
+
+/* PHILOX_TWICE blocks from a row number on that count up without a carry into their upper half. */
+static inline void philox_bytes_twice(const philox_plan *plan, const philox_start *start,
+                                      uint64_t row, uint8_t *bytes)
+{
+    philox_v rows[2] = { philox_count_up(row), philox_count_up(row + PHILOX_LANES) };
+    philox_pairs blocks[2];
+
+    philox_lanes_twice(plan, start, rows, blocks);
+    for (int i = 0; i < 2; i++) {
+        uint32_t words[PHILOX_RUN];
+
+        philox_store_pairs(words, blocks[i].low, blocks[i].high);
+        memcpy(bytes + i * (int)sizeof words, words, sizeof words);
+    }
+}
+
+void kern_philox_bytes(uint64_t key, uint64_t first_block, uint32_t block_count, uint32_t step,
+                       uint32_t draw, uint8_t *bytes)
+{
+    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_BYTE);
+    uint32_t taken;
+
+    for (uint32_t i = 0; i < block_count; i += taken) {
+        uint64_t row = first_block + i, until_carry = (UINT64_C(1) << 32) - (row & UINT32_MAX);
+        philox_start start = philox_begin(&plan, (uint32_t)(row >> 32));
+        uint32_t left = block_count - i;
+        uint8_t some[PHILOX_TWICE * PHILOX_BLOCK];
+
+        taken = until_carry < left ? (uint32_t)until_carry : left;
+        for (left = taken; left >= PHILOX_TWICE; left -= PHILOX_TWICE, row += PHILOX_TWICE)
+            philox_bytes_twice(&plan, &start, row,
+                               bytes + PHILOX_BLOCK * (size_t)(row - first_block));
+        if (left == 0)
+            continue;
+        philox_bytes_twice(&plan, &start, row, some);
+        memcpy(bytes + PHILOX_BLOCK * (size_t)(row - first_block), some, PHILOX_BLOCK * left);
+    }
+}
+
+void kern_philox_bytes_of(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
+                          uint32_t draw, uint8_t *bytes)
+{
+    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_BYTE);
+
+    for (uint32_t i = 0, listed, end; i < count; i = end) {
+        uint64_t blocks[PHILOX_LANES] = { row_keys[i] >> 4 };
+        uint32_t words[PHILOX_RUN];
+        philox_block drawn;
+
+        /* the rows that the next few blocks serve */
+        for (end = i + 1, listed = 1; end < count; end++) {
+            uint64_t block = row_keys[end] >> 4;
+            if (block == blocks[listed - 1])
+                continue;
+            if (listed == PHILOX_LANES)
+                break;
+            blocks[listed++] = block;
+        }
+        drawn = philox_lanes(&plan, philox_load(blocks));
+        philox_store_pairs(words, philox_pair(drawn.w[0], drawn.w[1]), philox_pair(drawn.w[2], drawn.w[3]));
+        for (uint32_t row = i, at = 0; row < end; row++) {
+            at += row_keys[row] >> 4 != blocks[at];
+            bytes[row] = ((const uint8_t *)words)[PHILOX_BLOCK * at + (row_keys[row] & 15)];
+        }
     }
 }

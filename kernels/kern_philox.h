@@ -6,11 +6,16 @@
  *     key      64 bits, hashed by the engine from (seed, operator name, step >> 32)
  *     counter  row key low, row key high, low 32 bits of the step, draw block
  *
- * A block is four words of 32 bits. Two ways to draw, whose counters never meet:
+ * A block is four words of 32 bits, sixteen bytes in little-endian order. Three ways to draw, whose
+ * counters never meet:
  *
  *     rows  row k, block b < 2^31: all four words of the block (k, step, b)
- *     one   row k, draw d < 2^31: word k mod 4 of the block (k / 4, step, d with bit 31 set), so
+ *     one   row k, draw d < 2^30: word k mod 4 of the block (k / 4, step, d with bit 31 set), so
  *           that four rows with neighbouring keys share one block and its cost
+ *     event row k, draw d < 2^30: a word whose upper byte is byte k mod 16 of the block (k / 16, step,
+ *           d with bits 31 and 30 set) and whose lower three bytes are the upper three of the one word.
+ *           An event of the chance c / 2^32 happens where this word is below c. The upper byte alone
+ *           decides it but for one row in 256, so that sixteen rows share one block.
  *
  * kern_philox.c has both for arrays of rows, with the same bits. */
 #ifndef KERN_PHILOX_H
@@ -20,8 +25,9 @@
 
 #include "kernels/kern_math.h"
 
-/* Set in the block number of every one-word draw. */
+/* Set in the block number of every one-word draw, and of every draw of a byte. */
 #define KERN_PHILOX_ONE UINT32_C(0x80000000)
+#define KERN_PHILOX_BYTE UINT32_C(0xc0000000)
 
 /* The multipliers and key increments of Philox4x32. */
 #define KERN_PHILOX_M0 UINT32_C(0xd2511f53)
@@ -66,6 +72,20 @@ KERN_FN kern_words kern_philox_row(uint64_t key, uint64_t row_key, uint32_t step
 KERN_FN uint32_t kern_philox_one_row(uint64_t key, uint64_t row_key, uint32_t step, uint32_t draw)
 {
     return kern_philox_row(key, row_key >> 2, step, draw | KERN_PHILOX_ONE).w[row_key & 3];
+}
+
+/* The one byte of one row: of its event, the upper one. */
+KERN_FN uint8_t kern_philox_byte_row(uint64_t key, uint64_t row_key, uint32_t step, uint32_t draw)
+{
+    kern_words block = kern_philox_row(key, row_key >> 4, step, draw | KERN_PHILOX_BYTE);
+
+    return (uint8_t)(block.w[row_key >> 2 & 3] >> 8 * (row_key & 3));
+}
+
+/* The event word, given its byte and the row's one word. */
+KERN_FN uint32_t kern_philox_event(uint8_t byte, uint32_t one)
+{
+    return (uint32_t)byte << 24 | one >> 8;
 }
 
 /* ---- words to numbers ---- */
@@ -158,14 +178,12 @@ void kern_philox_rows(uint64_t key, const uint64_t *row_keys, uint32_t count, ui
 void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                      uint32_t draw, uint32_t *w);
 
-/* Events of few chances. Row i, of key 4 * first_block + i, has the class classes[i] below
- * KERN_PHILOX_CLASSES; happens[i] becomes 1 where its one word is at most last[class], else 0. A row of
- * class 0 needs no word, and nothing happens to it: where four rows share a block and none needs it, it
- * is not drawn. All arrays have 4 * block_count rows. */
-enum { KERN_PHILOX_CLASSES = 8 };
-void kern_philox_events(uint64_t key, uint64_t first_block, const uint8_t *classes,
-                        uint32_t block_count, uint32_t step, uint32_t draw,
-                        const uint32_t last[KERN_PHILOX_CLASSES], uint8_t *happens);
+/* The bytes of the rows with the keys 16 * first_block + i, i < 16 * block_count, in bytes[i]. */
+void kern_philox_bytes(uint64_t key, uint64_t first_block, uint32_t block_count, uint32_t step,
+                       uint32_t draw, uint8_t *bytes);
+/* Row i's byte in bytes[i]. Any row keys; neighbours of one block draw it once. */
+void kern_philox_bytes_of(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
+                          uint32_t draw, uint8_t *bytes);
 
 #endif
 

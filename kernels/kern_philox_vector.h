@@ -1,4 +1,4 @@
-/* Vectors of Philox blocks: what kern_philox.c and kern_events.c share. Private.
+/* Vectors of Philox blocks, for kern_philox.c. Private.
  *
  * A lane is a block. Each 32-bit word stands in the low half of a 64-bit lane, because the machine's
  * widening multiply (vpmuludq) reads low halves and ignores what the high halves hold: so a round is two
@@ -35,7 +35,7 @@ typedef struct philox_block {
 /* The places that need the machine's own names. philox_mul is the product of the low halves:
  * gcc does not find the instruction in (a & mask) * b and emits three multiplies (v3) or the slow
  * 64-bit one (v4). philox_join is the upper half of p, changed by b and k, with the lower half of p above
- * it: two words of a block after the last round. philox_widen is one instruction where gcc emits four. */
+ * it: two words of a block after the last round. */
 #if defined(__AVX512F__)
 static inline philox_v philox_mul(philox_v a, uint32_t b)
 {
@@ -50,11 +50,6 @@ static inline philox_v philox_join(philox_v p, philox_v b, uint64_t k)
                                                     _mm512_set1_epi64((long long)k), 0x96);
 }
 
-static inline philox_v philox_widen(philox_half a)
-{
-    return (philox_v)_mm512_cvtepu32_epi64((__m256i)a);
-}
-
 static inline int philox_is_zero(philox_v a)
 {
     return _mm512_test_epi64_mask((__m512i)a, (__m512i)a) == 0;
@@ -63,11 +58,6 @@ static inline int philox_is_zero(philox_v a)
 static inline philox_v philox_join(philox_v p, philox_v b, uint64_t k)
 {
     return (((p >> 32) ^ b ^ k) & UINT32_MAX) | p << 32;
-}
-
-static inline philox_v philox_widen(philox_half a)
-{
-    return __builtin_convertvector(a, philox_v);
 }
 
 #if defined(__AVX2__)

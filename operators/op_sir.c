@@ -3,10 +3,11 @@
  * infected with probability 1 - exp(-infection * I / N * dt), and an ill one becomes immune with
  * probability 1 - exp(-recovery * dt). All agents see the place as it was before the step.
  *
- * One word of random bits decides about an agent: it is either susceptible or ill. A word that decides
- * nothing, because the agent is immune or nobody in its place is ill, is not drawn. */
+ * One event word (kern_philox.h) decides about an agent: it is either susceptible or ill. Words of agents
+ * to whom nothing can happen are not drawn where all agents beside them are the same. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_philox.h"
+#include "kernels/kern_pick.h"
 
 #include <string.h>
 
@@ -98,22 +99,30 @@ static void sir_numbers(const void *values, weir_type type, uint32_t count, doub
     }
 }
 
-/* An event of this probability happens where word < limit; limit is at most 2^32. */
+/* An event of this probability happens where its word < limit; limit is at most 2^32. */
 static void sir_limits(const double *restrict rates, uint32_t count, int64_t *restrict limits)
 {
     for (uint32_t i = 0; i < count; i++)
         limits[i] = (int64_t)((1.0 - kern_exp(-rates[i])) * 0x1p32);
 }
 
-/* Limits as 32-bit words: `may` is 0 where nothing can happen, else word <= last decides. */
+/* A limit as its upper byte and the three below: a word whose upper byte is `high` has to be seen whole.
+ * Certain, 2^32, is one more than three bytes hold. */
 typedef struct sir_chance {
-    uint32_t last;
-    uint32_t may;
+    uint8_t high;
+    uint32_t low; /* 0 .. 2^24 */
 } sir_chance;
 
 static sir_chance sir_chance_of(int64_t limit)
 {
-    return (sir_chance){ .last = limit > 0 ? (uint32_t)(limit - 1) : 0, .may = limit > 0 };
+    uint32_t high = limit >> 24 > UINT8_MAX ? UINT8_MAX : (uint32_t)(limit >> 24);
+
+    return (sir_chance){ .high = (uint8_t)high, .low = (uint32_t)(limit - ((int64_t)high << 24)) };
+}
+
+static bool sir_can(sir_chance c)
+{
+    return c.high != 0 || c.low != 0;
 }
 
 /* The rows [begin, end) of one place. */
@@ -133,92 +142,144 @@ typedef struct sir_step {
     uint8_t *next_ill, *next_immune;
 } sir_step;
 
-/* Rows that are decided at a time, so that they stay in the first cache, and of how many places: what may
- * happen to a row is its class (kern_philox_events). */
+/* Rows that are decided at a time, so that they stay in the first cache. */
 enum {
     SIR_ROWS = 1024,
-    SIR_ROOM = SIR_ROWS + 128,
-    SIR_RECOVER = 1,
-    SIR_CATCH, /* of the first part; of the next it is one more */
-    SIR_PARTS = KERN_PHILOX_CLASSES - SIR_CATCH,
+    SIR_BLOCK = 16,                      /* rows that share a block of bytes */
+    SIR_ROOM = SIR_ROWS + 2 * SIR_BLOCK,
+    SIR_OPEN = 2 * SIR_ROWS,             /* open rows that are closed at a time */
 };
 
-/* What may happen to rows of one place. Whole vectors: up to SIR_OVER - 1 rows more than count are read
- * (a column allows that) and written. */
-enum { SIR_OVER = 64 };
-static void sir_classes(const uint8_t *restrict ill, const uint8_t *restrict immune, uint32_t count,
-                        uint8_t catch, uint8_t recover, uint8_t *restrict classes)
-{
-    uint32_t whole = (count + SIR_OVER - 1) / SIR_OVER * SIR_OVER;
+/* Rows that a byte did not decide, ascending; the part of the first, or one before it. */
+typedef struct sir_list {
+    const sir_part *part;
+    uint32_t count;
+    uint32_t rows[SIR_OPEN + 1];
+} sir_list;
 
-    for (uint32_t i = 0; i < whole; i++) {
-        uint8_t well = immune[i] != 0 ? 0 : catch;
-        classes[i] = ill[i] != 0 ? recover : well;
-    }
+/* A row's key, if possible without a look at memory. */
+static uint64_t sir_key(const sir_step *s, uint32_t row)
+{
+    return s->dense ? s->keys[0] + row : s->keys[row];
 }
 
+/* The bytes of the rows [begin, end); where they begin in the room. */
+static const uint8_t *sir_draw(const sir_step *s, uint32_t begin, uint32_t end, uint8_t room[SIR_ROOM])
+{
+    uint32_t before = (uint32_t)sir_key(s, begin) % SIR_BLOCK;
+
+    if (!s->dense) {
+        kern_philox_bytes_of(s->random_key, s->keys + begin, end - begin, s->step, 0, room);
+        return room;
+    }
+    kern_philox_bytes(s->random_key, sir_key(s, begin) / SIR_BLOCK,
+                      (before + (end - begin) + SIR_BLOCK - 1) / SIR_BLOCK, s->step, 0, room);
+    return room + before;
+}
+
+/* Rows by their bytes; catch[i] is the upper byte of their place's limit. open[i] becomes 1 where the byte
+ * does not decide; until more is known, nothing happens there. */
 static void sir_change(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                       const uint8_t *restrict happens, uint32_t count, uint8_t *restrict next_ill,
-                       uint8_t *restrict next_immune)
+                       const uint8_t *restrict bytes, const uint8_t *restrict catch, uint8_t recover,
+                       uint32_t count, uint8_t *restrict next_ill, uint8_t *restrict next_immune,
+                       uint8_t *restrict open)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint8_t was = ill[i] != 0, safe = immune[i] != 0;
-        next_ill[i] = was ^ happens[i];
-        next_immune[i] = safe | (was & happens[i]);
+        uint8_t high = was ? recover : catch[i];
+        uint8_t may = was | !safe;
+        uint8_t happens = may & (bytes[i] < high);
+
+        next_ill[i] = was ^ happens;
+        next_immune[i] = safe | (was & happens);
+        open[i] = may & (bytes[i] == high);
     }
 }
 
-/* The same as kern_philox_events for keys that do not count up. */
-static void sir_events(const sir_step *s, uint32_t begin, uint32_t count, const uint8_t *classes,
-                       const uint32_t *last, uint8_t *happens)
+static bool sir_any(const uint8_t *column, uint32_t count)
 {
-    uint32_t words[SIR_ROOM];
+    uint8_t any = 0;
 
-    kern_philox_one(s->random_key, s->keys + begin, count, s->step, 0, words);
     for (uint32_t i = 0; i < count; i++)
-        happens[i] = classes[i] != 0 && words[i] <= last[classes[i]];
+        any |= column[i];
+    return any != 0;
 }
 
-/* The rows [begin, end), at most SIR_ROWS, of at most SIR_PARTS parts. */
-static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t count, uint32_t begin,
-                       uint32_t end)
+/* Rows to which nothing can happen. */
+static void sir_keep(const uint8_t *restrict ill, const uint8_t *restrict immune, uint32_t count,
+                     uint8_t *restrict next_ill, uint8_t *restrict next_immune)
 {
-    uint8_t classes[SIR_ROOM], happens[SIR_ROOM];
-    uint32_t last[KERN_PHILOX_CLASSES] = { [SIR_RECOVER] = s->recover.last };
-    uint32_t before = s->dense ? (uint32_t)s->keys[begin] & 3 : 0; /* others' rows of the first block */
-
-    memset(classes, 0, 4);
-    for (uint32_t p = 0; p < count; p++) {
-        uint32_t first = parts[p].begin > begin ? parts[p].begin : begin;
-        uint32_t behind = parts[p].end < end ? parts[p].end : end;
-
-        last[SIR_CATCH + p] = parts[p].catch.last;
-        sir_classes(s->ill + first, s->immune + first, behind - first,
-                    (uint8_t)(parts[p].catch.may != 0 ? SIR_CATCH + p : 0),
-                    s->recover.may != 0 ? SIR_RECOVER : 0, classes + before + (first - begin));
+    for (uint32_t i = 0; i < count; i++) {
+        next_ill[i] = ill[i] != 0;
+        next_immune[i] = immune[i] != 0;
     }
-    memset(classes + before + (end - begin), 0, 4);
-    if (s->dense)
-        kern_philox_events(s->random_key, s->keys[begin] >> 2, classes,
-                           (before + (end - begin) + 3) / 4, s->step, 0, last, happens);
-    else
-        sir_events(s, begin, end - begin, classes, last, happens);
-    sir_change(s->ill + begin, s->immune + begin, happens + before, end - begin, s->next_ill + begin,
-               s->next_immune + begin);
 }
 
-static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t count)
+/* Decide the open rows by the rest of their words. */
+static void sir_close(const sir_step *s, sir_list *open)
 {
-    uint32_t rows = count == 0 ? 0 : parts[count - 1].end;
+    uint64_t keys[SIR_OPEN];
+    uint32_t words[SIR_OPEN];
 
-    for (uint32_t begin = 0, end, p = 0, q; begin < rows; begin = end) {
-        end = rows - begin < SIR_ROWS ? rows : begin + SIR_ROWS;
-        for (q = p; q < count && q - p < SIR_PARTS && parts[q].begin < end; q++)
-            ;
-        end = parts[q - 1].end < end ? parts[q - 1].end : end;
-        sir_decide(s, parts + p, q - p, begin, end);
-        p = parts[q - 1].end > end ? q - 1 : q;
+    for (uint32_t i = 0; i < open->count; i++)
+        keys[i] = sir_key(s, open->rows[i]);
+    kern_philox_one(s->random_key, keys, open->count, s->step, 0, words);
+    for (uint32_t i = 0; i < open->count; i++) {
+        uint32_t row = open->rows[i];
+        uint8_t was = s->ill[row] != 0;
+
+        while (open->part->end <= row)
+            open->part++;
+        if (words[i] >> 8 < (was ? s->recover.low : open->part->catch.low)) {
+            s->next_ill[row] = !was;
+            s->next_immune[row] |= was;
+        }
     }
+    open->count = 0;
+}
+
+/* The rows [begin, end), at most SIR_ROWS, of which the first is in the first part; but for open ones. */
+static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t begin, uint32_t end,
+                       sir_list *open)
+{
+    _Alignas(64) uint8_t room[SIR_ROOM], catch[SIR_ROWS], marks[SIR_ROWS];
+    const uint8_t *ill = s->ill + begin, *immune = s->immune + begin;
+    uint32_t count = end - begin;
+    bool can = false;
+
+    for (const sir_part *p = parts; p->begin < end; p++) {
+        uint32_t from = p->begin > begin ? p->begin : begin;
+        uint32_t to = p->end < end ? p->end : end;
+
+        can |= sir_can(p->catch);
+        memset(catch + (from - begin), p->catch.high, to - from);
+    }
+    if (!can && !(sir_can(s->recover) && sir_any(ill, count))) {
+        sir_keep(ill, immune, count, s->next_ill + begin, s->next_immune + begin);
+        return;
+    }
+    sir_change(ill, immune, sir_draw(s, begin, end, room), catch, s->recover.high, count,
+               s->next_ill + begin, s->next_immune + begin, marks);
+    open->count += kern_pick(marks, count, begin, open->rows + open->count);
+}
+
+/* Of parts that end with an empty one behind all rows. A window ends where a block of bytes does. */
+static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t row_count)
+{
+    sir_list open;
+
+    open.part = parts;
+    open.count = 0;
+    for (uint32_t begin = 0, end; begin < row_count; begin = end) {
+        end = begin + SIR_ROWS - (s->dense ? (uint32_t)sir_key(s, begin) % SIR_BLOCK : 0);
+        end = end < row_count ? end : row_count;
+        while (parts->end <= begin)
+            parts++;
+        if (open.count > SIR_OPEN - SIR_ROWS)
+            sir_close(s, &open);
+        sir_decide(s, parts, begin, end, &open);
+    }
+    sir_close(s, &open);
 }
 
 /* Of each place: how many are ill, how many there are, the rate and the chance to fall ill. */
@@ -249,7 +310,7 @@ static bool sir_read_places(weir_task *task, sir_places *p)
     return true;
 }
 
-/* The rows of each place, and the chance to fall ill there. Null after a failure. */
+/* The rows of each place, and the chance to fall ill there, then an empty one. Null after a failure. */
 static sir_part *sir_parts(weir_task *task, const weir_runs *runs)
 {
     const weir_batch *in = task->inputs[0].batches[0];
@@ -274,6 +335,7 @@ static sir_part *sir_parts(weir_task *task, const weir_runs *runs)
         parts[r] = (sir_part){ .begin = begin, .end = runs->begins[r + 1],
                                .catch = sir_chance_of(p.limit[place]) };
     }
+    parts[runs->count] = (sir_part){ .begin = in->row_count, .end = in->row_count };
     return parts;
 }
 
@@ -300,7 +362,7 @@ static weir_status sir_process(weir_task *task)
                     .ill = in->columns[self->ill], .immune = in->columns[self->immune],
                     .next_ill = out->columns[self->out_ill],
                     .next_immune = out->columns[self->out_immune] };
-    sir_decide_all(&s, parts, runs.count);
+    sir_decide_all(&s, parts, in->row_count);
     return WEIR_OK;
 }
 

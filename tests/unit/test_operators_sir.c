@@ -73,6 +73,12 @@ static bool happens(double rate, uint32_t word)
     return (double)word < floor((1.0 - kern_exp(-rate)) * 0x1p32);
 }
 
+static uint32_t word_of(uint64_t random_key, uint64_t id, uint64_t step)
+{
+    return kern_philox_event(kern_philox_byte_row(random_key, id, (uint32_t)step, 0),
+                             kern_philox_one_row(random_key, id, (uint32_t)step, 0));
+}
+
 static void one_step(town in, person *people, uint64_t step)
 {
     uint64_t random_key = XXH3_64bits_withSeed("meet", 4, 5);
@@ -84,7 +90,7 @@ static void one_step(town in, person *people, uint64_t step)
         for (uint32_t i = 0; i < in.size; i++)
             ill += here[i].ill;
         for (uint32_t i = 0; i < in.size; i++) {
-            uint32_t word = kern_philox_one_row(random_key, place * in.size + i, (uint32_t)step, 0);
+            uint32_t word = word_of(random_key, place * in.size + i, step);
 
             if (here[i].ill && happens(recovery * dt, word)) {
                 here[i].ill = false;
@@ -192,7 +198,7 @@ static void scattered_step(person *people, uint64_t step)
     }
     for (uint32_t i = 0; i < SCATTERED; i++) {
         uint32_t place = scattered_place(i);
-        uint32_t word = kern_philox_one_row(random_key, scattered_key(i), (uint32_t)step, 0);
+        uint32_t word = word_of(random_key, scattered_key(i), step);
 
         if (people[i].ill && happens(recovery * dt, word)) {
             people[i].ill = false;

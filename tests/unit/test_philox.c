@@ -135,40 +135,63 @@ static void test_arrays_equal_rows(void **state)
         }
 }
 
-/* Classes in ways that make whole, broken and short lists of blocks. */
-static void fill_classes(uint8_t *classes, uint32_t count, uint32_t shape, uint64_t seed)
+/* Sixteen rows share a block, whose bytes are those of its words, the lowest first. */
+static void test_byte_row(void **state)
 {
-    uint64_t state = seed + shape;
+    const uint64_t key = UINT64_C(0x0123456789abcdef), first = (UINT64_C(0xabc) << 32) - 48;
 
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t class = (uint8_t)(1 + ulp_next(&state) % (KERN_PHILOX_CLASSES - 1));
-        classes[i] = shape == 0   ? class
-                     : shape == 1 ? 0
-                     : shape == 2 ? (i / 4 % 7 < 2 ? class : 0) /* 8 blocks from end to end, not all of them */
-                                  : (ulp_next(&state) % (2u << shape) == 0 ? class : 0);
+    (void)state;
+    for (uint64_t row = first; row < first + 96; row++) {
+        kern_words counter = { { (uint32_t)(row / 16), (uint32_t)(row / 16 >> 32), 9, 0xc0000005 } };
+        uint32_t word = kern_philox(key, counter).w[row % 16 / 4];
+
+        assert_int_equal(kern_philox_byte_row(key, row, 9, 5), word >> 8 * (row % 4) & 255);
+    }
+    assert_int_equal(kern_philox_event(0xab, 0x12345678), 0xab123456);
+}
+
+static void check_bytes(uint64_t key, uint64_t first, uint32_t blocks)
+{
+    enum { BLOCKS_MAX = 100 };
+    uint8_t bytes[16 * BLOCKS_MAX + GUARD];
+
+    assert_true(blocks <= BLOCKS_MAX);
+    memset(bytes, 0xaa, sizeof bytes);
+    kern_philox_bytes(key, first, blocks, 9, blocks, bytes);
+    for (uint32_t i = 0; i < 16 * blocks; i++)
+        assert_int_equal(bytes[i], kern_philox_byte_row(key, 16 * first + i, 9, blocks));
+    for (uint32_t i = 16 * blocks; i < 16 * blocks + GUARD; i++)
+        assert_int_equal(bytes[i], 0xaa);
+}
+
+/* Whole and broken vectors, and a carry into the upper half of the block's number. */
+static void test_bytes(void **state)
+{
+    const uint64_t carry = UINT64_C(1) << 32;
+
+    (void)state;
+    for (uint32_t blocks = 0; blocks <= 100; blocks++) {
+        check_bytes(UINT64_C(0x0123456789abcdef), 7, blocks);
+        check_bytes(UINT64_C(0xfedcba9876543210), carry - 33, blocks);
+        check_bytes(blocks, carry - 1, blocks);
     }
 }
 
-static void test_events(void **state)
+static void test_bytes_of(void **state)
 {
-    enum { BLOCKS_MAX = 600 };
-    static uint8_t classes[4 * BLOCKS_MAX], happens[4 * BLOCKS_MAX + GUARD];
-    const uint64_t key = UINT64_C(0x0123456789abcdef), first = (UINT64_C(1) << 32) - 100;
-    const uint32_t last[KERN_PHILOX_CLASSES] = { UINT32_MAX, 0, 1u << 20, 1u << 29, 1u << 31,
-                                                 (1u << 31) - 1, UINT32_MAX, UINT32_MAX - (1u << 20) };
+    uint8_t bytes[ROWS_MAX + GUARD];
+    uint64_t keys[ROWS_MAX];
 
     (void)state;
-    for (uint32_t shape = 0; shape < 9; shape++)
-        for (uint32_t blocks = 0; blocks <= BLOCKS_MAX; blocks += blocks < 40 ? 1 : 37) {
-            fill_classes(classes, 4 * blocks, shape, blocks);
-            memset(happens, 0xaa, sizeof happens);
-            kern_philox_events(key, first, classes, blocks, 9, shape, last, happens);
-            for (uint32_t i = 0; i < 4 * blocks; i++)
-                assert_int_equal(happens[i],
-                                 classes[i] != 0 && kern_philox_one_row(key, 4 * first + i, 9, shape) <=
-                                                        last[classes[i]]);
-            for (uint32_t i = 4 * blocks; i < 4 * blocks + GUARD; i++)
-                assert_int_equal(happens[i], 0xaa);
+    for (key_shape shape = 0; shape < SHAPES; shape++)
+        for (uint32_t count = 0; count <= ROWS_MAX; count++) {
+            fill_keys(keys, count, shape, count);
+            memset(bytes, 0xaa, sizeof bytes);
+            kern_philox_bytes_of(count, keys, count, 4, 1, bytes);
+            for (uint32_t i = 0; i < count; i++)
+                assert_int_equal(bytes[i], kern_philox_byte_row(count, keys[i], 4, 1));
+            for (uint32_t i = count; i < count + GUARD; i++)
+                assert_int_equal(bytes[i], 0xaa);
         }
 }
 
@@ -297,7 +320,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),     cmocka_unit_test(test_one_is_a_shared_block),
-        cmocka_unit_test(test_arrays_equal_rows), cmocka_unit_test(test_events),
+        cmocka_unit_test(test_arrays_equal_rows), cmocka_unit_test(test_byte_row), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_bytes_of),
         cmocka_unit_test(test_uniforms),
         cmocka_unit_test(test_normals_accuracy),  cmocka_unit_test(test_normals_shape),
         cmocka_unit_test(test_normals_same_bits),
