@@ -602,6 +602,16 @@ static void drop_slot(graph_thread *t, graph_slot *slot)
     slot->batch = NULL;
 }
 
+/* Who had rows for this key group, until the ring's slot is used again. */
+static void clear_mask(const df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    const graph_edge *e = &g->edges[edge];
+    size_t row = ((size_t)slot * e->to_groups + key_group) * e->mask_words;
+
+    for (uint32_t w = 0; w < e->mask_words; w++)
+        atomic_store_explicit(&e->masks[row + w], 0, memory_order_relaxed);
+}
+
 /* This key group has read an edge: drop what nobody else will read. */
 static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
 {
@@ -611,6 +621,7 @@ static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t
     if (e->fan == DF_FAN_SAME) {
         drop_slot(t, graph_slot_at(g, edge, slot, key_group));
     } else if (e->fan == DF_FAN_ALL) {
+        clear_mask(g, edge, key_group, slot);
         if (atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].depart, 1, memory_order_acq_rel) == 1)
             for (uint32_t i = 0; i < g->edges[edge].from_groups; i++)
                 drop_slot(t, graph_slot_at(g, edge, slot, i));
