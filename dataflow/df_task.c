@@ -530,13 +530,15 @@ static df_batch *make_partial(graph_thread *t, const df_edge *e, uint32_t key_gr
     return payload;
 }
 
+/* Own key groups only: nobody here would clear those of others, and they may become own ones. */
 static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
                       const df_batch *payload)
 {
     graph_edge *ge = &g->edges[edge];
+    const uint8_t *own = g->ticks[slot].owners->stages[g->plan->edges[edge].to].own;
 
     for (uint32_t to = 0; to < ge->to_groups && ge->mask_words > 0; to++)
-        if (payload->offsets[to] != payload->offsets[to + 1])
+        if (own[to] && payload->offsets[to] != payload->offsets[to + 1])
             atomic_fetch_or_explicit(
                 &ge->masks[((size_t)slot * ge->to_groups + to) * ge->mask_words + from / 64],
                 1ull << (from % 64), memory_order_relaxed);
