@@ -400,7 +400,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
-    graph_kept_release(&f);
+    graph_kept_release(&f, ok);
     drop_unions(&f);
     if (!ok) {
         drop_outputs(&f);

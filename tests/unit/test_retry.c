@@ -155,6 +155,49 @@ static void test_same_bits(void **state)
         kind_log_fini(&wanted_logs[i]);
 }
 
+/* Memory to be kept is got, and the call fails before it has filled it. */
+static weir_status keep_process(weir_task *task)
+{
+    enum { KEPT_SIZE = 1 << 16 }; /* more than is read of it */
+    void *keep = NULL;
+
+    if (is_shaky(task) && atomic_fetch_add(&failed_at[task->step][task->key_group % 64], 1) < fails)
+        keep = weir_keep(task, 0, KEPT_SIZE);
+    if (keep == NULL)
+        return kind_list[KIND_SEE]->process(task);
+    memset(keep, 0xff, KEPT_SIZE);
+    atomic_fetch_add(&total, 1);
+    return weir_again(task, "shaky");
+}
+
+static void test_keeps_nothing(void **state)
+{
+    kind_options see = { .p = { 16 } };
+    weir_operator kind = *kind_list[KIND_SEE];
+    df_error err = { 0 };
+    df_hash hash;
+
+    (void)state;
+    kind.process = keep_process;
+    fails = 1;
+    for (uint32_t threads = 1; threads <= THREADS; threads++) {
+        df_draft *draft = crowd("see");
+        df_plan *plan;
+
+        draft->states[0].settle_every = 3;
+        draft->states[0].skin = 1;
+        job_operator(draft, "see", &kind, &see, "in=crowd");
+        memset(failed_at, 0, sizeof failed_at);
+        atomic_store(&total, 0);
+        plan = job_plan(&draft);
+        if (run(plan, threads, threads, 1, &hash, &err) != DF_OK)
+            fail_msg("%s", err.text);
+        assert_true(atomic_load(&total) > 0);
+        df_plan_free(&plan);
+        clear_logs();
+    }
+}
+
 /* The smallest of all that fail too often is told, and how often it was tried. */
 static void test_too_often(void **state)
 {
@@ -200,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_keeps_nothing),
         cmocka_unit_test(test_too_often),
         cmocka_unit_test(test_nobody_waits),
     };
