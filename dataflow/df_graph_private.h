@@ -391,8 +391,8 @@ uint64_t graph_commit_tick(const df_graph *graph, uint64_t tick);
 /* A commit has made what enters `tick` + 1. */
 void graph_capture_state(graph_thread *thread, uint32_t state, uint32_t key_group, uint64_t tick,
                          df_batch *batch);
-/* A task of a tick at or behind the snapshot's is about to change what its vertex carries. */
-void graph_capture_carried(df_graph *graph, uint32_t vertex, uint32_t key_group);
+/* A task of `tick`, at or behind the snapshot's, is about to change what its vertex carries. */
+void graph_capture_carried(df_graph *graph, uint32_t vertex, uint32_t key_group, uint64_t tick);
 /* All ticks before the snapshot's are done. Under the graph's lock. */
 void graph_capture_rest(df_graph *graph);
 /* The bound rises. Under the graph's lock; the feeder. */

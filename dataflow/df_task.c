@@ -391,7 +391,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
     if (ok) {
         if (g->ticks[slot].tick >= atomic_load_explicit(&g->capture_tick, memory_order_relaxed) &&
             (v->carried != NULL || gv->births != NULL))
-            graph_capture_carried(g, vertex, key_group);
+            graph_capture_carried(g, vertex, key_group, g->ticks[slot].tick);
         if (v->carried != NULL)
             load_carried(&f, v, gv);
         ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, v->out_count);
