@@ -257,7 +257,7 @@ struct df_graph {
     _Atomic bool finished, stopping;
     _Atomic uint32_t sleepers;
     pthread_mutex_t sleep_lock;
-    pthread_cond_t sleep_cond;
+    pthread_cond_t sleep_cond;   /* of the monotonic clock: who sets the wall's must not put anybody to sleep */
     uint64_t wakes;
 };
 
@@ -361,7 +361,7 @@ bool graph_park(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32
                 uint32_t tries);
 /* One that is due; null: none is. It is the caller's. */
 graph_parked *graph_unpark(df_graph *graph);
-/* Until when a thread may sleep, on the clock of pthread_cond_timedwait. False: for ever. Under sleep_lock. */
+/* Until when a thread may sleep, on sleep_cond's clock. False: for ever. Under sleep_lock. */
 bool graph_parked_until(const df_graph *graph, struct timespec *until);
 void graph_parked_free(df_graph *graph);
 

@@ -3,6 +3,22 @@
 #include "tests/support/crowd.h"
 
 #include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The system's clocks, but that of the wall may be wrong. */
+static time_t wall_ahead;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, now);
+
+    if (rc == 0 && clock == CLOCK_REALTIME)
+        now->tv_sec += wall_ahead;
+    return rc;
+}
+
 /* How often a call has failed, by step and key group; and how often it is to. */
 static _Atomic uint32_t failed_at[STEPS + 2][64], counts_failed_at[STEPS + 2][64],
     tallies_failed_at[STEPS + 2][64];
@@ -239,6 +255,24 @@ static void test_nobody_waits(void **state)
     clear_logs();
 }
 
+/* Somebody has set the clock, or it is set while a thread sleeps until a call is due. */
+static void test_wrong_clock(void **state)
+{
+    df_plan *plan = shaky_plan(true);
+    df_hash hash;
+    df_error err = { 0 };
+
+    (void)state;
+    fails = 1;
+    wall_ahead = 100000;
+    alarm(60); /* and not a day */
+    assert_int_equal(run(plan, 1, 0, 1, &hash, &err), DF_OK);
+    alarm(0);
+    wall_ahead = 0;
+    df_plan_free(&plan);
+    clear_logs();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_keeps_nothing),
         cmocka_unit_test(test_too_often),
         cmocka_unit_test(test_nobody_waits),
+        cmocka_unit_test(test_wrong_clock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
