@@ -209,6 +209,7 @@ void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
         df_failpoint_pass(DF_FAILPOINT_install_ready);
         proto_worker_ready(w, now_us);
     } else {
+        f->notes.count = 0; /* what was to be sent of it lay in the graph that was made in vain */
         f->past.loads_failed++;
         load_failed(f, w);
     }
