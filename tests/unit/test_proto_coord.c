@@ -64,11 +64,44 @@ static void test_waiting_client(void **state)
     fake_cluster_free(c);
 }
 
+/* A job that is about to fail is taken back to its snapshot; that it fails is said again by who has not heard
+ * of it yet, and is no news any more. */
+static void test_restored_while_failing(void **state)
+{
+    static const uint8_t text[] = "no";
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+    const proto_msg failed = { .failed = { .step = 3, .fatal = 1, .ended = 1, .text = { text, 2 } } };
+    uint64_t generation = fake_cluster_stats(c).generation;
+
+    (void)state;
+    command(c, CLIENT, 1, PROTO_VERB_SNAPSHOT);
+    for (int i = 0; i < 100 && c->commits == 0; i++)
+        fake_cluster_round(c);
+    assert_true(c->commits > 0);
+    fake_cluster_round(c);
+    command(c, CLIENT, 2, PROTO_VERB_RESTORE);
+    fake_cluster_say(c, &c->members[0], failed, PROTO_TYPE_failed);
+    for (int i = 0; i < 50 && !fake_cluster_stats(c).running; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    assert_int_equal(fake_cluster_stats(c).end, PROTO_END_NOT);
+    assert_int_equal(fake_cluster_stats(c).restores, 1);
+    assert_int_equal(fake_cluster_stats(c).generation, generation + 1);
+    assert_false(fake_cluster_stats(c).failed);
+    fake_cluster_say(c, &c->members[0], failed, PROTO_TYPE_failed); /* in the new generation it counts */
+    fake_cluster_say(c, &c->members[1], failed, PROTO_TYPE_failed);
+    for (int i = 0; i < 50; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).end, PROTO_END_FAILED);
+    fake_cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_waiting_client),
+        cmocka_unit_test(test_restored_while_failing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
