@@ -288,7 +288,7 @@ void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (!job_ended(&f->write))
         return;
     count_part(f);
-    if (f->write.status != DF_OK)
+    if (f->write.status != DF_OK && !atomic_load(&f->write.stop))
         fprintf(stderr, "weir: snapshot: %s\n", f->write.error.text);
     if (f->sync_status != DF_OK)
         sinks_failed(f, w, now_us);

@@ -43,7 +43,8 @@ static void worker_send_report(proto_worker *w)
     const capture *c = &w->capture;
     proto_msg msg = { .report = { .host = w->config.host, .process = w->config.process,
                                   .bound = w->bound, .applied = w->applied,
-                                  .worked = worker_worked(w), .done = worker_done(w), .released = w->released,
+                                  .worked = worker_worked(w), .done = worker_done(w),
+                                  .released = c->over ? c->attempt : w->released,
                                   .prepared = c->told && !c->failed ? c->attempt : 0,
                                   .installed = w->phase == WORKER_RUNNING } };
 

@@ -216,6 +216,40 @@ static void test_grant_waits_for_history(void **state)
     assert_int_equal(stats(f).bound, 1);
 }
 
+static bool fake_is_writing;
+
+static bool fake_writing(struct proto_worker *w)
+{
+    (void)w;
+    return fake_is_writing;
+}
+
+/* A snapshot is given up while it is written here, which cannot end at once: the worker goes on, and says that
+ * it has given back what it kept when that is so. */
+static void test_given_up_while_written(void **state)
+{
+    fake *f = *state;
+    proto_msg barrier = { .order = { .index = 1, .made = 1, .kind = PROTO_ORDER_BARRIER, .step = 1 } };
+
+    f->calls.writing = fake_writing;
+    fake_is_writing = true;
+    install(f, 1, 1);
+    finish_install(f, 1);
+    say(f, barrier, PROTO_TYPE_order, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
+    proto_worker_tick(f->worker, f->now += 2000);
+    assert_int_equal(stats(f).released, 0);
+    fake_is_writing = false;
+    proto_worker_part_done(f->worker, ++f->now, 1, false);
+    assert_int_equal(stats(f).released, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_prepared], 0);
+    barrier.order.index = 2;
+    say(f, barrier, PROTO_TYPE_order, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 2 } }, PROTO_TYPE_decided, 1, 1);
+    assert_int_equal(stats(f).released, 2);
+}
+
 static uint64_t fake_far(const struct proto_worker *w)
 {
     (void)w;
@@ -487,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_given_up_while_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_comes_late, set_up, tear_down),
