@@ -84,8 +84,7 @@ static gather *gather_add(coord_commit *c, uint64_t worker)
     return g;
 }
 
-/* Parts of older attempts are of no use any more; nor is the place of a worker whose part was taken, for it may
- * have left. */
+/* Parts of older attempts are of no use any more; whose they were may have left. */
 static void gather_forget(coord_commit *c, uint64_t generation)
 {
     uint32_t left = 0;
