@@ -84,13 +84,13 @@ static gather *gather_add(coord_commit *c, uint64_t worker)
     return g;
 }
 
-/* Parts of older attempts are of no use any more. */
+/* Parts of older attempts are of no use any more; whose they were may have left. */
 static void gather_forget(coord_commit *c, uint64_t generation)
 {
     uint32_t left = 0;
 
     for (uint32_t i = 0; i < c->gather_count; i++)
-        if (c->gathers[i].generation < generation)
+        if (c->gathers[i].generation < generation || c->gathers[i].attempt <= c->begun)
             gather_clear(&c->gathers[i]);
         else
             c->gathers[left++] = c->gathers[i];

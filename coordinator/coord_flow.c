@@ -260,6 +260,15 @@ static void engine_capture_drop(proto_worker *w)
         df_graph_capture_drop(f->graph);
 }
 
+static bool engine_writing(proto_worker *w)
+{
+    coord_flow *f = flow_of(w);
+
+    if (f->write.running)
+        atomic_store(&f->write.stop, true);
+    return f->write.running;
+}
+
 const proto_flow_calls coord_flow_calls = {
     .open = engine_open,
     .open_again = engine_open_again,
@@ -279,6 +288,7 @@ const proto_flow_calls coord_flow_calls = {
     .capture = engine_capture,
     .captured = engine_captured,
     .capture_drop = engine_capture_drop,
+    .writing = engine_writing,
     .above_mark = engine_above_mark,
 };
 

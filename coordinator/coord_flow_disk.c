@@ -209,6 +209,7 @@ void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
         df_failpoint_pass(DF_FAILPOINT_install_ready);
         proto_worker_ready(w, now_us);
     } else {
+        f->notes.count = 0; /* what was to be sent of it lay in the graph that was made in vain */
         f->past.loads_failed++;
         load_failed(f, w);
     }
@@ -287,7 +288,7 @@ void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (!job_ended(&f->write))
         return;
     count_part(f);
-    if (f->write.status != DF_OK)
+    if (f->write.status != DF_OK && !atomic_load(&f->write.stop))
         fprintf(stderr, "weir: snapshot: %s\n", f->write.error.text);
     if (f->sync_status != DF_OK)
         sinks_failed(f, w, now_us);

@@ -81,7 +81,9 @@ static void ring_free(coord_net *net, net_ring *r)
     if (net->rings.turn == r)
         net->rings.turn = r->next;
     net->rings.count--;
-    close(r->fd); /* and so it is no longer looked at */
+    /* Closing is not enough while a child that was forked just now has it open, too. */
+    epoll_ctl(net->rings.epoll, EPOLL_CTL_DEL, r->fd, NULL);
+    close(r->fd);
     if (r->bell >= 0)
         close(r->bell);
     if (r->memory != NULL)

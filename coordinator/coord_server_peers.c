@@ -128,6 +128,8 @@ static void peers_clear(coord_server *s)
     for (uint32_t i = 0; i < s->peer_count; i++)
         if (s->peers[i].here || proto_coord_has_member(s->coord, s->peers[i].id))
             s->peers[kept++] = s->peers[i];
+        else
+            server_peer_uncount(&s->peers[i]);
     s->peer_count = kept;
 }
 

@@ -263,6 +263,14 @@ static void env_decided(void *user, uint64_t attempt, bool committed)
     coord_flow_decided(w->flow, attempt, committed);
 }
 
+/* Or we would try for ever to connect to it again. */
+static void env_left(void *user, uint64_t member)
+{
+    worker *w = user;
+
+    coord_net_disconnect(w->net, member);
+}
+
 static void env_stop(void *user, uint8_t reason)
 {
     worker *w = user;
@@ -348,7 +356,7 @@ static bool begin(worker *w)
                                    .resend_us = WORKER_RESEND_US };
     proto_worker_env env = { .user = w, .flow = &coord_flow_calls, .send = env_send,
                              .part = env_part, .sink_sync = env_sink_sync, .stop = env_stop,
-                             .decided = env_decided };
+                             .decided = env_decided, .left = env_left };
 
     w->recorder = (coord_recorder){ .plan = w->plan, .fingerprints = w->told.fingerprints,
                                     .against = w->told.verify, .streams = w->told.streams };

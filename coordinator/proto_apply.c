@@ -79,6 +79,8 @@ static bool worker_place_fits(const proto_worker *w, uint32_t place, uint64_t id
 
 static void worker_apply_place(proto_worker *w, uint32_t place, uint64_t id)
 {
+    uint64_t before = place < w->member_count ? w->members[place] : 0;
+
     if (!worker_place_fits(w, place, id)) {
         worker_reject(w, PROTO_REJECT_range);
         return;
@@ -91,6 +93,8 @@ static void worker_apply_place(proto_worker *w, uint32_t place, uint64_t id)
     channel_place(w, place);
     if (w->calls->members != NULL)
         w->calls->members(w, place);
+    if (before != 0 && w->env.left != NULL)
+        w->env.left(w->env.user, before);
 }
 
 static void worker_apply_members(proto_worker *w, const proto_order_record *order)

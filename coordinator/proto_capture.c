@@ -31,7 +31,7 @@ void capture_tell(proto_worker *w)
     capture *c = &w->capture;
     proto_msg msg = { .prepared = { .attempt = c->attempt, .ok = !c->failed } };
 
-    if (c->attempt == 0 || !((c->written && c->synced) || c->failed))
+    if (c->attempt == 0 || c->over || !((c->written && c->synced) || c->failed))
         return;
     if (c->told && MUTANT(w, once))
         return;
@@ -39,10 +39,26 @@ void capture_tell(proto_worker *w)
     worker_send(w, 0, &msg, PROTO_TYPE_prepared);
 }
 
+/* A disk may take long to say that something is durable, and heartbeats must not wait for it. */
+static void capture_release(proto_worker *w)
+{
+    uint64_t attempt = w->capture.attempt;
+
+    if (w->calls->writing != NULL && w->calls->writing(w))
+        return;
+    capture_drop(w);
+    w->released = attempt;
+    w->status_due = true;
+}
+
 void capture_advance(proto_worker *w)
 {
     capture *c = &w->capture;
 
+    if (c->over) {
+        capture_release(w);
+        return;
+    }
     if (c->attempt == 0 || c->writing || w->bound <= c->step || !w->calls->captured(w))
         return;
     c->writing = c->syncing = true;
@@ -84,7 +100,6 @@ void capture_decided(proto_worker *w, uint64_t attempt)
 {
     if (w->capture.attempt != attempt || attempt == 0)
         return;
-    capture_drop(w);
-    w->released = attempt;
-    w->status_due = true;
+    w->capture.over = true;
+    capture_release(w);
 }

@@ -48,6 +48,9 @@ typedef struct proto_flow_calls {
     /* Whether everything that the snapshot needs of this worker is kept. */
     bool (*captured)(const struct proto_worker *w);
     void (*capture_drop)(struct proto_worker *w);
+    /* (null is allowed) Whether what was kept is being written: it is asked to stop, and proto_worker_part_done says
+     * when it has. Dropping it before waits for that. */
+    bool (*writing)(struct proto_worker *w);
     /* Of the bytes that wait here for their task, those of a member above the low-water mark. */
     uint64_t (*above_mark)(const struct proto_worker *w, uint32_t member);
 } proto_flow_calls;

@@ -61,11 +61,27 @@ static coord_client *client_find(proto_coord *c, uint64_t id)
     return NULL;
 }
 
-/* The table holds the newest number of each client; when it is full no new client is heard. */
+/* Whoever has been answered and has put nothing in may be forgotten: each command of a command line is a client
+ * of its own. The one that came first is. */
+static void client_forget(proto_coord *c)
+{
+    uint32_t i = 0;
+
+    while (i < c->client_count && (c->clients[i].index != 0 || c->clients[i].answer_at != 0))
+        i++;
+    if (i == c->client_count)
+        return;
+    c->client_count--;
+    memmove(&c->clients[i], &c->clients[i + 1], (c->client_count - i) * sizeof *c->clients);
+}
+
+/* The table holds the newest number of each client; when it is full of inputs no new client is heard. */
 static coord_client *client_add(proto_coord *c, uint64_t id)
 {
     coord_client *client = client_find(c, id);
 
+    if (client == NULL && c->client_count == PROTO_CLIENTS_MAX)
+        client_forget(c);
     if (client != NULL || c->client_count == PROTO_CLIENTS_MAX)
         return client;
     c->clients[c->client_count] = (coord_client){ .id = id };

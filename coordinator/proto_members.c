@@ -285,6 +285,8 @@ void coord_take_failed(proto_coord *c, coord_worker *w, const proto_msg *msg)
     const proto_failed *f = &msg->failed;
     proto_coord_stats *s = &c->stats;
 
+    if (c->restoring != COORD_RESTORING_NOT) /* of what is left behind */
+        return;
     if (c->phase == COORD_RUNNING && coord_drop(c, w->id)) /* it could not be opened there */
         return;
     w->failure_ended |= f->ended;

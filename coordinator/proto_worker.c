@@ -43,7 +43,8 @@ static void worker_send_report(proto_worker *w)
     const capture *c = &w->capture;
     proto_msg msg = { .report = { .host = w->config.host, .process = w->config.process,
                                   .bound = w->bound, .applied = w->applied,
-                                  .worked = worker_worked(w), .done = worker_done(w), .released = w->released,
+                                  .worked = worker_worked(w), .done = worker_done(w),
+                                  .released = c->over ? c->attempt : w->released,
                                   .prepared = c->told && !c->failed ? c->attempt : 0,
                                   .installed = w->phase == WORKER_RUNNING } };
 
@@ -208,20 +209,27 @@ void worker_installed(proto_worker *w)
     }
 }
 
-static void worker_take_install(proto_worker *w, const proto_msg *msg)
+/* Members of the generation before that are none of this one. */
+static void worker_tell_left(const proto_worker *w, const uint64_t *before, uint32_t count)
+{
+    for (uint32_t i = 0; w->env.left != NULL && i < count; i++) {
+        bool stays = before[i] == 0;
+
+        for (uint32_t m = 0; m < w->member_count && !stays; m++)
+            stays = w->members[m] == before[i];
+        if (!stays)
+            w->env.left(w->env.user, before[i]);
+    }
+}
+
+static void worker_begin(proto_worker *w, const proto_msg *msg)
 {
     const proto_install *in = &msg->install;
+    uint32_t count = w->member_count;
+    uint64_t *before = proto_zero(count, sizeof *before);
 
-    if (msg->header.generation == w->generation && w->phase == WORKER_RUNNING)
-        worker_send_installed(w);
-    if (msg->header.generation <= w->generation) {
-        worker_reject(w, PROTO_REJECT_stale);
-        return;
-    }
-    if (!worker_install_fits(w, in)) {
-        worker_reject(w, PROTO_REJECT_range);
-        return;
-    }
+    if (count > 0)
+        memcpy(before, w->members, count * sizeof *before);
     worker_clear(w);
     w->generation = msg->header.generation;
     w->phase = WORKER_INSTALLING;
@@ -231,8 +239,24 @@ static void worker_take_install(proto_worker *w, const proto_msg *msg)
     w->install_snapshot = in->snapshot;
     w->install_step = w->bound = w->told_low = w->told_worked = in->step;
     worker_install_tables(w, in);
+    worker_tell_left(w, before, count);
+    free(before);
     channel_init(w);
     w->calls->open(w);
+}
+
+static void worker_take_install(proto_worker *w, const proto_msg *msg)
+{
+    if (msg->header.generation == w->generation && w->phase == WORKER_RUNNING)
+        worker_send_installed(w);
+    if (msg->header.generation <= w->generation) {
+        worker_reject(w, PROTO_REJECT_stale);
+        return;
+    }
+    if (worker_install_fits(w, &msg->install))
+        worker_begin(w, msg);
+    else
+        worker_reject(w, PROTO_REJECT_range);
 }
 
 void proto_worker_ready(proto_worker *w, uint64_t now_us)

@@ -79,6 +79,8 @@ typedef struct proto_worker_env {
     void *flow_user; /* of the flow's own */
     /* An attempt was decided; null is allowed. */
     void (*decided)(void *user, uint64_t attempt, bool committed);
+    /* This one is no member any more, and nothing is sent to it; null is allowed. */
+    void (*left)(void *user, uint64_t member);
 } proto_worker_env;
 
 typedef struct proto_worker_config {

@@ -109,6 +109,7 @@ typedef struct capture {
     proto_captured *captured; /* [group_count] */
     bool final;            /* nothing runs from its step on */
     bool writing, written, syncing, synced, failed, told;
+    bool over;             /* it was decided, and is dropped when nobody writes it any more */
 } capture;
 
 struct proto_worker {

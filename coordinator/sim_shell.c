@@ -99,7 +99,7 @@ void sim_worker_start(sim_world *w, uint32_t slot)
     sim_process *p = sim_process_new(w, SIM_WORKER, slot, w->worker_host[slot]);
     proto_worker_env env = { p, &proto_flow_model, shell_send, shell_load, shell_run, shell_boundary, shell_part,
                              shell_sink_open, shell_sink_write, shell_sink_sync,
-                             shell_worker_stop, NULL, NULL };
+                             shell_worker_stop, NULL, NULL, NULL };
     proto_worker_config config = {
         .job = SIM_JOB_ID, .host = w->worker_host[slot], .tries = 3,
         .beat_us = 4000, .resend_us = 8000, .mutants = w->options.mutants,

@@ -179,10 +179,12 @@ static void keep_carried(df_graph *g, uint32_t vertex, uint32_t k)
         c->view.births[vertex][k] = v->births[k];
 }
 
-void graph_capture_carried(df_graph *g, uint32_t vertex, uint32_t key_group)
+/* Whoever calls has compared its tick with a snapshot's that may be over by now, and the next one, at a later
+ * tick, may have been asked for. */
+void graph_capture_carried(df_graph *g, uint32_t vertex, uint32_t key_group, uint64_t tick)
 {
     pthread_mutex_lock(&g->lock);
-    if (g->capture.view.tick != NO_TICK)
+    if (tick >= g->capture.view.tick)
         keep_carried(g, vertex, key_group);
     pthread_mutex_unlock(&g->lock);
 }

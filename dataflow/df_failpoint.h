@@ -71,7 +71,7 @@
     X(worker_prepared, 0, "before a worker says that it is prepared")                             \
     X(worker_decided, 0, "a worker has heard that its attempt was decided")                       \
     X(sink_open, 1, "a sink was opened, or gone on with")                                         \
-    X(sink_append, 1, "bytes were appended to a sink's file and not counted")                     \
+    X(sink_append, 1, "bytes were appended to a sink's file, the step is not whole")                     \
     X(sink_sync, 1, "before a sink's file is synced")                                             \
     X(sink_replace, 1, "a sink's new file is written and has not its name")
 

@@ -298,6 +298,16 @@ df_status df_graph_finish(df_graph *g, df_error *err)
 
 /* ---- life ---- */
 
+static void init_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_options *options,
                        df_error *err)
 {
@@ -332,7 +342,7 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     pthread_mutex_init(&g->kept_lock, NULL);
     pthread_mutex_init(&g->sleep_lock, NULL);
     atomic_store(&g->parked_due, NO_TICK);
-    pthread_cond_init(&g->sleep_cond, NULL);
+    init_condition(&g->sleep_cond);
     whole->arena = df_arena_new();
     status = whole->arena == NULL ? df_fail(err, DF_ENOMEM, "graph: out of memory")
                                   : df_pool_new(&g->pool, g->thread_count + 1, err);

@@ -257,7 +257,7 @@ struct df_graph {
     _Atomic bool finished, stopping;
     _Atomic uint32_t sleepers;
     pthread_mutex_t sleep_lock;
-    pthread_cond_t sleep_cond;
+    pthread_cond_t sleep_cond;   /* of the monotonic clock: who sets the wall's must not put anybody to sleep */
     uint64_t wakes;
 };
 
@@ -361,7 +361,7 @@ bool graph_park(graph_thread *thread, uint32_t stage, uint32_t key_group, uint32
                 uint32_t tries);
 /* One that is due; null: none is. It is the caller's. */
 graph_parked *graph_unpark(df_graph *graph);
-/* Until when a thread may sleep, on the clock of pthread_cond_timedwait. False: for ever. Under sleep_lock. */
+/* Until when a thread may sleep, on sleep_cond's clock. False: for ever. Under sleep_lock. */
 bool graph_parked_until(const df_graph *graph, struct timespec *until);
 void graph_parked_free(df_graph *graph);
 
@@ -391,8 +391,8 @@ uint64_t graph_commit_tick(const df_graph *graph, uint64_t tick);
 /* A commit has made what enters `tick` + 1. */
 void graph_capture_state(graph_thread *thread, uint32_t state, uint32_t key_group, uint64_t tick,
                          df_batch *batch);
-/* A task of a tick at or behind the snapshot's is about to change what its vertex carries. */
-void graph_capture_carried(df_graph *graph, uint32_t vertex, uint32_t key_group);
+/* A task of `tick`, at or behind the snapshot's, is about to change what its vertex carries. */
+void graph_capture_carried(df_graph *graph, uint32_t vertex, uint32_t key_group, uint64_t tick);
 /* All ticks before the snapshot's are done. Under the graph's lock. */
 void graph_capture_rest(df_graph *graph);
 /* The bound rises. Under the graph's lock; the feeder. */

@@ -135,15 +135,15 @@ static const weir_batch *sent_here(const task_frame *f, const graph_source *sour
     return view;
 }
 
-/* Take the word `w` of the mask of who has rows for us. */
-static uint64_t take_mask(const task_frame *f, const graph_source *source, uint32_t w)
+/* The word `w` of the mask of who has rows for us. It stays: a call that is made again reads it again. */
+static uint64_t mask_word(const task_frame *f, const graph_source *source, uint32_t w)
 {
     const graph_edge *e = &f->thread->graph->edges[source->edge];
     size_t row = (size_t)f->slot * e->to_groups + f->task.key_group;
 
     if (w >= e->mask_words)
         return 0;
-    return atomic_exchange_explicit(&e->masks[row * e->mask_words + w], 0, memory_order_relaxed);
+    return atomic_load_explicit(&e->masks[row * e->mask_words + w], memory_order_relaxed);
 }
 
 static bool comes_from_home(const task_frame *f, const graph_source *source)
@@ -193,7 +193,7 @@ static bool read_keyed(task_frame *f, uint32_t port, const df_port *p, const gra
     for (uint32_t w = 0; w < words; w++) {
         uint64_t any = 0;
         for (uint32_t k = 0; k < p->stream_count; k++)
-            any |= bits[k] = take_mask(f, &sources[k], w);
+            any |= bits[k] = mask_word(f, &sources[k], w);
         for (; any != 0; any &= any - 1)
             for (uint32_t k = 0; k < p->stream_count; k++) {
                 uint32_t bit = (uint32_t)__builtin_ctzll(any);

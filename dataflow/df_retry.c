@@ -68,14 +68,11 @@ graph_parked *graph_unpark(df_graph *g)
 
 bool graph_parked_until(const df_graph *g, struct timespec *until)
 {
-    uint64_t due = atomic_load(&g->parked_due), now = graph_now_ns(), at;
+    uint64_t due = atomic_load(&g->parked_due);
 
     if (due == NO_TICK)
         return false;
-    clock_gettime(CLOCK_REALTIME, until); /* the condition's clock */
-    at = (uint64_t)until->tv_nsec + (due > now ? due - now : 0);
-    until->tv_sec += (time_t)(at / 1000000000u);
-    until->tv_nsec = (long)(at % 1000000000u);
+    *until = (struct timespec){ .tv_sec = (time_t)(due / 1000000000u), .tv_nsec = (long)(due % 1000000000u) };
     return true;
 }
 

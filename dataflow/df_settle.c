@@ -218,16 +218,6 @@ static graph_kept *kept_of(task_frame *f, uint32_t port)
     return kept;
 }
 
-void graph_kept_release(task_frame *f)
-{
-    for (uint32_t q = 0; f->kept_ports >> q != 0; q++)
-        if ((f->kept_ports >> q & 1) != 0)
-            atomic_store_explicit(
-                &f->thread->graph->vertices[f->vertex].kept[q][f->task.key_group].busy, 0,
-                memory_order_release);
-    f->kept_ports = 0;
-}
-
 static bool same_cells(const task_frame *f, uint32_t port, const graph_kept *kept, uint32_t slot)
 {
     const weir_batch *batch = f->inputs[port].batches[slot];
@@ -247,6 +237,20 @@ static void drop(task_frame *f, graph_kept *kept)
     }
     df_pool_unref(f->thread->index, kept->memory);
     kept->memory = NULL;
+}
+
+void graph_kept_release(task_frame *f, bool ok)
+{
+    for (uint32_t q = 0; f->kept_ports >> q != 0; q++) {
+        graph_kept *kept = &f->thread->graph->vertices[f->vertex].kept[q][f->task.key_group];
+
+        if ((f->kept_ports >> q & 1) == 0)
+            continue;
+        if (!ok)
+            drop(f, kept);
+        atomic_store_explicit(&kept->busy, 0, memory_order_release);
+    }
+    f->kept_ports = 0;
 }
 
 const void *weir_kept(weir_task *task, uint32_t port)

@@ -391,7 +391,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
     if (ok) {
         if (g->ticks[slot].tick >= atomic_load_explicit(&g->capture_tick, memory_order_relaxed) &&
             (v->carried != NULL || gv->births != NULL))
-            graph_capture_carried(g, vertex, key_group);
+            graph_capture_carried(g, vertex, key_group, g->ticks[slot].tick);
         if (v->carried != NULL)
             load_carried(&f, v, gv);
         ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && complete_outputs(&f, v->out_count);
@@ -400,7 +400,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
-    graph_kept_release(&f);
+    graph_kept_release(&f, ok);
     drop_unions(&f);
     if (!ok) {
         drop_outputs(&f);
@@ -530,13 +530,15 @@ static df_batch *make_partial(graph_thread *t, const df_edge *e, uint32_t key_gr
     return payload;
 }
 
+/* Own key groups only: nobody here would clear those of others, and they may become own ones. */
 static void set_masks(df_graph *g, uint32_t edge, uint32_t slot, uint32_t from,
                       const df_batch *payload)
 {
     graph_edge *ge = &g->edges[edge];
+    const uint8_t *own = g->ticks[slot].owners->stages[g->plan->edges[edge].to].own;
 
     for (uint32_t to = 0; to < ge->to_groups && ge->mask_words > 0; to++)
-        if (payload->offsets[to] != payload->offsets[to + 1])
+        if (own[to] && payload->offsets[to] != payload->offsets[to + 1])
             atomic_fetch_or_explicit(
                 &ge->masks[((size_t)slot * ge->to_groups + to) * ge->mask_words + from / 64],
                 1ull << (from % 64), memory_order_relaxed);
@@ -602,6 +604,16 @@ static void drop_slot(graph_thread *t, graph_slot *slot)
     slot->batch = NULL;
 }
 
+/* Who had rows for this key group, until the ring's slot is used again. */
+static void clear_mask(const df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    const graph_edge *e = &g->edges[edge];
+    size_t row = ((size_t)slot * e->to_groups + key_group) * e->mask_words;
+
+    for (uint32_t w = 0; w < e->mask_words; w++)
+        atomic_store_explicit(&e->masks[row + w], 0, memory_order_relaxed);
+}
+
 /* This key group has read an edge: drop what nobody else will read. */
 static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)
 {
@@ -611,6 +623,7 @@ static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t
     if (e->fan == DF_FAN_SAME) {
         drop_slot(t, graph_slot_at(g, edge, slot, key_group));
     } else if (e->fan == DF_FAN_ALL) {
+        clear_mask(g, edge, key_group, slot);
         if (atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].depart, 1, memory_order_acq_rel) == 1)
             for (uint32_t i = 0; i < g->edges[edge].from_groups; i++)
                 drop_slot(t, graph_slot_at(g, edge, slot, i));

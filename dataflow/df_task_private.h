@@ -25,7 +25,8 @@ typedef struct task_frame {
 /* Fill the inputs of every port. False: an error was noted. */
 bool task_read_inputs(task_frame *f);
 void task_fail_memory(task_frame *f);
-/* df_settle.c: the task no longer looks at what its vertex keeps. */
-void graph_kept_release(task_frame *f);
+/* df_settle.c: the task no longer looks at what its vertex keeps. Of a call that failed nothing is kept: it
+ * may have ended before the memory was filled. */
+void graph_kept_release(task_frame *f, bool ok);
 
 #endif

@@ -216,10 +216,10 @@ static df_status append_put(op_append *file, const uint8_t *bytes, size_t size, 
             continue;
         if (n < 0)
             return op_file_fail(err, file->path, errno);
-        if (df_failpoint(DF_FAILPOINT_sink_append, err) != DF_OK)
-            return DF_EIO;
         append_advance(file, bytes + done, (size_t)n);
         done += (size_t)n;
+        if (df_failpoint(DF_FAILPOINT_sink_append, err) != DF_OK)
+            return DF_EIO;
     }
     return DF_OK;
 }

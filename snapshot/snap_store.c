@@ -278,7 +278,8 @@ static void head_fall_back(snap_store *store, const snap_head *guard)
             head->snapshot = store->snapshots[i].entry.snapshot;
 }
 
-static df_status store_check(snap_store *store, bool accept_loss, bool *fallen, df_error *err)
+/* *behind: a crash has kept the guard from knowing the newest change. */
+static df_status store_check(snap_store *store, bool accept_loss, bool *fallen, bool *behind, df_error *err)
 {
     snap_head guard = { 0 };
     df_status s, read;
@@ -296,6 +297,7 @@ static df_status store_check(snap_store *store, bool accept_loss, bool *fallen, 
     if (s != DF_OK)
         return s;
     read = snap_guard_open(&store->guard, &guard, store->disk, store->folder, store->readonly, err);
+    *behind = read == DF_OK && guard.sequence < store->head.sequence;
     s = guard_check(store, read, &guard, err);
     if (s == DF_OK)
         s = head_check(store, err);
@@ -358,8 +360,9 @@ static df_status store_adopt(snap_store *store, df_error *err)
     return s;
 }
 
-/* What a writable store needs beyond a readable one. */
-static df_status store_begin(snap_store *store, bool fallen, df_error *err)
+/* What a writable store needs beyond a readable one. From here on the head is told to be safe, so the guard must
+ * know it. */
+static df_status store_begin(snap_store *store, bool fallen, bool behind, df_error *err)
 {
     bool fresh = store->head.sequence == 0;
     df_status s = DF_OK;
@@ -367,6 +370,8 @@ static df_status store_begin(snap_store *store, bool fallen, df_error *err)
     store->head.sequence += fresh;
     if (fresh || fallen || store->guard == NULL)
         s = store_adopt(store, err);
+    else if (behind)
+        s = snap_guard_set(store->guard, &store->head, err);
     if (s == DF_OK)
         s = store->backend->calls->clear_incoming(store->backend, UINT64_MAX, err);
     if (s == DF_OK)
@@ -378,7 +383,7 @@ df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *dis
                           const snap_store_options *options, df_error *err)
 {
     snap_store *store = calloc(1, sizeof *store);
-    bool fallen = false;
+    bool fallen = false, behind = false;
     df_status s;
 
     *out = NULL;
@@ -391,9 +396,9 @@ df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *dis
     *backend = NULL;
     store->disk = disk;
     store->readonly = options->readonly;
-    s = store_check(store, options->accept_loss, &fallen, err);
+    s = store_check(store, options->accept_loss, &fallen, &behind, err);
     if (s == DF_OK && !store->readonly)
-        s = store_begin(store, fallen, err);
+        s = store_begin(store, fallen, behind, err);
     if (s == DF_OK)
         *out = store;
     else

@@ -285,7 +285,8 @@ const float *weir_unwrapped(weir_task *task, uint32_t port, uint32_t slot, uint3
  * for example. Null: there is nothing, and never may a result depend on whether there is: the engine
  * drops it when it likes. The halo's batches have the same rows as they had then. */
 const void *weir_kept(weir_task *task, uint32_t port);
-/* Memory to be kept so, 64-byte aligned, not zeroed; what was kept is gone. Null: nothing can be kept. */
+/* Memory to be kept so, 64-byte aligned, not zeroed; what was kept is gone. A call that fails keeps nothing.
+ * Null: nothing can be kept. */
 void *weir_keep(weir_task *task, uint32_t port, size_t size);
 
 /* Memory until `process` returns, 64-byte aligned, not zeroed. Null: out of memory. */

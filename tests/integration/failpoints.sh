@@ -105,6 +105,14 @@ armed sink_sync=error@2 --set snapshot.every_steps=100000
 is "sink_sync=error@2, the last snapshot: the run ends well" test $CODE -eq 0
 ends_alike "sink_sync=error@2, the last snapshot" --set snapshot.every_steps=100000
 
+# A member that fails while it restores begins again; what it was about to send of that is gone, and nobody is
+# lost for it.
+armed "part_finished=kill@5,install_restore=error@60" # with two snapshots, of 240 key groups each
+is "install_restore=error@60: it struck" struck install_restore 60
+is "install_restore=error@60: the run ends well" test $CODE -eq 0
+is "install_restore=error@60: nobody else was lost" grep -q ', 1 restart$' err
+ends_alike "install_restore=error@60"
+
 # A process that is stopped: the silent member is replaced, and ended.
 set -- worker_grant barrier part_group sinks_marked
 shift $QUARTER

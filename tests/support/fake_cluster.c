@@ -32,6 +32,9 @@ static void cluster_send(void *user, uint64_t to, const proto_msg *msg)
         m.number = msg->decided.attempt;
     } else if (m.type == PROTO_TYPE_stop) {
         m.number = msg->stop.reason;
+    } else if (m.type == PROTO_TYPE_answer) {
+        m.number = msg->answer.number;
+        m.second = msg->answer.status;
     }
     assert_true(c->queued < FAKE_CLUSTER_MESSAGES);
     c->queue[c->queued++] = m;
@@ -82,6 +85,20 @@ static void cluster_commit(void *user, const proto_commit *commit)
     c->commit_attempt = commit->attempt;
     c->commit_members = commit->member_count;
     c->head = (proto_head){ commit->attempt, commit->step };
+}
+
+/* The newest is the only one that is kept. */
+static bool cluster_find(void *user, uint64_t snapshot, proto_head *head)
+{
+    const fake_cluster *c = user;
+
+    *head = c->head;
+    return c->head.attempt != 0 && (snapshot == 0 || snapshot == c->head.attempt);
+}
+
+static void cluster_restore(void *user, uint64_t snapshot)
+{
+    ((fake_cluster *)user)->restoring = snapshot;
 }
 
 static void cluster_kill(void *user, uint64_t process)
@@ -186,6 +203,12 @@ static void disk_ends(fake_cluster *c)
         c->commits++;
         proto_coord_committed(c->coord, c->now_us, attempt, true);
     }
+    if (c->restoring != 0 && !c->hold_sync) {
+        uint64_t snapshot = c->restoring;
+
+        c->restoring = 0;
+        proto_coord_restored(c->coord, c->now_us, snapshot, true);
+    }
 }
 
 /* A millisecond: all that was said is heard, what was to be synced is, and time passes. */
@@ -228,8 +251,8 @@ proto_coord_stats fake_cluster_stats(const fake_cluster *c)
 static void coord_begin(fake_cluster *c)
 {
     proto_coord_env env = { .user = c, .send = cluster_send, .append = cluster_append,
-                            .sync = cluster_sync, .commit = cluster_commit, .kill = cluster_kill,
-                            .stop = cluster_stop };
+                            .sync = cluster_sync, .commit = cluster_commit, .find = cluster_find,
+                            .restore = cluster_restore, .kill = cluster_kill, .stop = cluster_stop };
 
     c->coord = proto_coord_new(&c->plan, &c->config, &env);
     c->base = c->log_count;
@@ -246,7 +269,7 @@ void fake_cluster_crash(fake_cluster *c)
         record_free(&c->log[--c->log_count]);
     c->queued = c->crash_at = 0;
     c->syncing = false;
-    c->commit_attempt = 0;
+    c->commit_attempt = c->restoring = 0;
     coord_begin(c);
 }
 

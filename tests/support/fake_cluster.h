@@ -36,6 +36,7 @@ typedef struct fake_cluster {
     uint32_t log_count, log_synced, base, crash_at; /* crash_at: records that are synced at most; 0: all */
     uint64_t now_us, commit_attempt, commit_members, commits;
     proto_head head;
+    uint64_t restoring;           /* the snapshot that is made the head; 0: none is */
     bool hold_sync, syncing;
     uint32_t kills;
 } fake_cluster;

@@ -99,6 +99,10 @@ static weir_status tally_process(weir_task *task)
 
     if (out == NULL)
         return WEIR_FAILED;
+    for (uint32_t b = 0; b < task->inputs[0].batch_count; b++)
+        if (task->inputs[0].batches[b]->row_count == 0)
+            return weir_fail(task, WEIR_NO_ROW, "key group %u has sent nothing, and is among those that have",
+                             task->inputs[0].batches[b]->key_group);
     for (uint32_t g = 0; g < KIND_GROUPS_MAX; g++) {
         kind_row row;
         if (meet(o, &task->inputs[0], g, &row))

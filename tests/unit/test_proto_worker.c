@@ -19,6 +19,8 @@ typedef struct fake {
     uint32_t places[8], place_count, pairs[8], pair_count;
     uint64_t owners_step;
     uint64_t now, far;
+    uint64_t left[8];
+    uint32_t left_count;
 } fake;
 
 static void fake_send(void *user, uint64_t to, const proto_msg *msg)
@@ -90,6 +92,14 @@ static void fake_stop(void *user, uint8_t reason)
     ((fake *)user)->stops++;
 }
 
+static void fake_left(void *user, uint64_t member)
+{
+    fake *f = user;
+
+    assert_true(f->left_count < 8);
+    f->left[f->left_count++] = member;
+}
+
 static fake *watched; /* flow calls get the worker alone */
 
 static void fake_members(struct proto_worker *w, uint32_t place)
@@ -110,7 +120,7 @@ static int set_up(void **state)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
-                             fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL };
+                             fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL, fake_left };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = 100, .tries = 1,
                                    .beat_us = 1000, .resend_us = 2000 };
@@ -204,6 +214,40 @@ static void test_grant_waits_for_history(void **state)
     say(f, (proto_msg){ .order = { .index = 1, .made = 1, .kind = 1 } }, PROTO_TYPE_order, 1, 1);
     assert_int_equal(stats(f).applied, 1);
     assert_int_equal(stats(f).bound, 1);
+}
+
+static bool fake_is_writing;
+
+static bool fake_writing(struct proto_worker *w)
+{
+    (void)w;
+    return fake_is_writing;
+}
+
+/* A snapshot is given up while it is written here, which cannot end at once: the worker goes on, and says that
+ * it has given back what it kept when that is so. */
+static void test_given_up_while_written(void **state)
+{
+    fake *f = *state;
+    proto_msg barrier = { .order = { .index = 1, .made = 1, .kind = PROTO_ORDER_BARRIER, .step = 1 } };
+
+    f->calls.writing = fake_writing;
+    fake_is_writing = true;
+    install(f, 1, 1);
+    finish_install(f, 1);
+    say(f, barrier, PROTO_TYPE_order, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
+    proto_worker_tick(f->worker, f->now += 2000);
+    assert_int_equal(stats(f).released, 0);
+    fake_is_writing = false;
+    proto_worker_part_done(f->worker, ++f->now, 1, false);
+    assert_int_equal(stats(f).released, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_prepared], 0);
+    barrier.order.index = 2;
+    say(f, barrier, PROTO_TYPE_order, 1, 1);
+    say(f, (proto_msg){ .decided = { .attempt = 2 } }, PROTO_TYPE_decided, 1, 1);
+    assert_int_equal(stats(f).released, 2);
 }
 
 static uint64_t fake_far(const struct proto_worker *w)
@@ -369,7 +413,10 @@ static void test_places(void **state)
     assert_int_equal(f->sent[PROTO_TYPE_state], 1);
     assert_true(f->sent_to[5] >= 1);
     say(f, (proto_msg){ .header = { .sender = 5, .sequence = 1 } }, PROTO_TYPE_mark, 1, 1);
+    assert_int_equal(f->left_count, 0);
     order_place(f, 3, 2, 0); /* vacant */
+    assert_int_equal(f->left_count, 1);
+    assert_int_equal(f->left[0], 5);
     refused = stats(f).rejected[PROTO_REJECT_sender];
     say(f, (proto_msg){ .header = { .sender = 5, .sequence = 2 } }, PROTO_TYPE_mark, 1, 1);
     assert_int_equal(stats(f).rejected[PROTO_REJECT_sender], refused + 1);
@@ -381,6 +428,9 @@ static void test_places(void **state)
     proto_worker_tick(f->worker, f->now += 100000);
     assert_int_equal(f->sent_to[5], 0); /* what was not acknowledged there is gone with its channel */
     assert_int_equal(f->place_count, 3);
+    install(f, 2, 1); /* without 6 */
+    assert_int_equal(f->left_count, 2);
+    assert_int_equal(f->left[1], 6);
 }
 
 /* A coordinator's bytes are checked like anybody's: nothing of these changes a place. */
@@ -471,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_given_up_while_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_comes_late, set_up, tear_down),

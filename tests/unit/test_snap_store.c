@@ -455,6 +455,45 @@ static void test_guard(void **state)
     world_free(&w);
 }
 
+/* A crash between a commit and its guard; the next start finds the snapshot and tells that it is safe. So it must
+ * be missed when the database loses it after that. */
+static void test_guard_behind(void **state)
+{
+    world w;
+    snap_store *store;
+    snap_backend *backend;
+    snap_blob head;
+    scene s = scene_new();
+    snap_change changes[2];
+    uint8_t bytes[SNAP_CHUNK_HEAD * 4];
+    uint32_t size;
+
+    (void)state;
+    world_new(&w, false);
+    store = world_open(&w);
+    commit(store, &s, 1, "");
+    assert_int_equal(snap_memory_open(&backend, w.memory, &error), DF_OK);
+    assert_int_equal(backend->calls->get_record(backend, 0, &head, &error), DF_OK);
+    size = (uint32_t)head.size;
+    assert_true(size <= sizeof bytes);
+    memcpy(bytes, head.bytes, size);
+    snap_blob_release(&head);
+    fake_disk_fail(w.fake, fake_disk_calls(w.fake) + 1, FAKE_POWER, false);
+    assert_int_not_equal(scene_commit(store, &s, 2, "", NULL, &error), DF_OK);
+    snap_store_close(&store);
+    fake_disk_restart(w.fake, FAKE_LOSE, 1);
+    store = world_open(&w);
+    assert_int_equal(snap_store_head(store), 2);
+    snap_store_close(&store);
+    changes[0] = (snap_change){ 0, bytes, size };
+    changes[1] = (snap_change){ .record = 2 };
+    assert_int_equal(backend->calls->change(backend, changes, 2, &error), DF_OK);
+    assert_int_equal(world_open_as(&w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
+    assert_non_null(strstr(error.text, "snapshot 2 was committed and is lost"));
+    snap_backend_close(&backend);
+    world_free(&w);
+}
+
 /* A damaged chunk, a missing one: named, zero, and found by verification in each snapshot that has
  * it; a damaged manifest keeps everything else from being collected. */
 static uint32_t told;
@@ -607,7 +646,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory), cmocka_unit_test(test_rocksdb), cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_guard),  cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_guard),  cmocka_unit_test(test_guard_behind), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_damaged_manifest), cmocka_unit_test(test_kill),
     };
 

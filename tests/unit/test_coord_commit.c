@@ -1,0 +1,78 @@
+/* Gathering the parts of workers that come and go for weeks, in one generation. That commits are right is shown by
+ * test_coord_server and by what runs the program. */
+#include "coordinator/coord_commit.h"
+
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Workers that leave after each attempt that was given up: together more than any table has places. */
+enum { VISITORS = 500, ATTEMPTS = 6 };
+
+static void wake(void *user)
+{
+    sem_post(user);
+}
+
+static void say_part(coord_commit *commit, uint64_t worker, uint64_t attempt)
+{
+    static const uint8_t bytes[] = "x";
+    proto_msg msg = { .header = { .type = PROTO_TYPE_part, .generation = 1, .sender = worker } };
+
+    msg.part = (proto_part){ .attempt = attempt, .count = 1, .payload = { bytes, 1 } };
+    assert_true(coord_commit_take(commit, &msg));
+    assert_true(coord_commit_has(commit, worker, 1, attempt));
+}
+
+static void test_workers_come_and_go(void **state)
+{
+    const coord_commit_options options = { .retain = 2 };
+    const coord_shape shape = { .job = "job" };
+    char folder[] = "/tmp/test_coord_commit.XXXXXX", command[64];
+    const uint64_t stays = 7;
+    const uint32_t place = 0;
+    uint64_t number;
+    coord_commit *commit;
+    coord_commit_end end;
+    df_disk disk;
+    df_error err;
+    sem_t ended;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    df_disk_posix_init(&disk);
+    sem_init(&ended, 0, 0);
+    assert_int_equal(coord_commit_open(&commit, &disk, folder, &shape, &options, wake, &ended, &err), DF_OK);
+    for (uint64_t attempt = 2; attempt <= 2 * ATTEMPTS; attempt += 2) {
+        proto_commit what = { .attempt = attempt, .generation = 1, .members = &stays, .places = &place,
+                              .member_count = 1 };
+
+        for (uint32_t i = 0; i < VISITORS; i++)
+            say_part(commit, attempt * 10000 + i, attempt - 1);
+        say_part(commit, stays, attempt);
+        coord_commit_begin(commit, &what);
+        do
+            sem_wait(&ended);
+        while (!coord_commit_ended(commit, &number, &end, &err));
+        assert_int_equal(number, attempt);
+        assert_int_equal(end, COORD_COMMIT_FAILED); /* these parts say nothing */
+    }
+    coord_commit_close(&commit);
+    sem_destroy(&ended);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_workers_come_and_go),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,108 @@
+/* What clients and workers say to a coordinator's state machine, and what it makes of it; rescales are in
+ * test_proto_rescale.c. */
+#include "tests/support/fake_cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CLIENT 900u /* a number that no worker of these tests has, and whose answers are kept */
+
+static void command(fake_cluster *c, uint64_t client, uint64_t number, proto_verb verb)
+{
+    const fake_member who = { .id = client };
+    proto_msg msg = { .command = { .number = number, .verb = (uint8_t)verb } };
+
+    fake_cluster_say(c, &who, msg, PROTO_TYPE_command);
+}
+
+/* What CLIENT has been answered to a command in the last round; -1: nothing. */
+static int answer_to(const fake_cluster *c, uint64_t number)
+{
+    for (uint32_t i = 0; i < c->queued; i++)
+        if (c->queue[i].to == CLIENT && c->queue[i].type == PROTO_TYPE_answer && c->queue[i].number == number)
+            return (int)c->queue[i].second;
+    return -1;
+}
+
+/* Each call of the command line is a client that nobody has heard of before, for months. */
+static void test_many_clients(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+
+    (void)state;
+    for (uint64_t i = 0; i < PROTO_CLIENTS_MAX + 10u; i++) {
+        command(c, 5000 + i, 1, i % 2 == 0 ? PROTO_VERB_PAUSE : PROTO_VERB_RESUME);
+        fake_cluster_round(c);
+        fake_cluster_round(c);
+    }
+    assert_false(fake_cluster_stats(c).paused);
+    command(c, CLIENT, 1, PROTO_VERB_PAUSE);
+    fake_cluster_round(c);
+    assert_int_equal(answer_to(c, 1), PROTO_ANSWER_OK);
+    assert_true(fake_cluster_stats(c).paused);
+    fake_cluster_free(c);
+}
+
+/* A client that waits for its answer is remembered however many come meanwhile. */
+static void test_waiting_client(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+
+    (void)state;
+    c->hold_sync = true;
+    for (uint64_t i = 0; i < PROTO_CLIENTS_MAX; i++)
+        command(c, i == 0 ? CLIENT : 5000 + i, 1, PROTO_VERB_PAUSE);
+    command(c, 5000 + PROTO_CLIENTS_MAX, 1, PROTO_VERB_RESUME); /* refused: all others wait */
+    assert_true(fake_cluster_stats(c).paused);
+    c->hold_sync = false;
+    fake_cluster_round(c);
+    assert_int_equal(answer_to(c, 1), PROTO_ANSWER_OK);
+    fake_cluster_free(c);
+}
+
+/* A job that is about to fail is taken back to its snapshot; that it fails is said again by who has not heard
+ * of it yet, and is no news any more. */
+static void test_restored_while_failing(void **state)
+{
+    static const uint8_t text[] = "no";
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+    const proto_msg failed = { .failed = { .step = 3, .fatal = 1, .ended = 1, .text = { text, 2 } } };
+    uint64_t generation = fake_cluster_stats(c).generation;
+
+    (void)state;
+    command(c, CLIENT, 1, PROTO_VERB_SNAPSHOT);
+    for (int i = 0; i < 100 && c->commits == 0; i++)
+        fake_cluster_round(c);
+    assert_true(c->commits > 0);
+    fake_cluster_round(c);
+    command(c, CLIENT, 2, PROTO_VERB_RESTORE);
+    fake_cluster_say(c, &c->members[0], failed, PROTO_TYPE_failed);
+    for (int i = 0; i < 50 && !fake_cluster_stats(c).running; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    assert_int_equal(fake_cluster_stats(c).end, PROTO_END_NOT);
+    assert_int_equal(fake_cluster_stats(c).restores, 1);
+    assert_int_equal(fake_cluster_stats(c).generation, generation + 1);
+    assert_false(fake_cluster_stats(c).failed);
+    fake_cluster_say(c, &c->members[0], failed, PROTO_TYPE_failed); /* in the new generation it counts */
+    fake_cluster_say(c, &c->members[1], failed, PROTO_TYPE_failed);
+    for (int i = 0; i < 50; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).end, PROTO_END_FAILED);
+    fake_cluster_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_clients),
+        cmocka_unit_test(test_waiting_client),
+        cmocka_unit_test(test_restored_while_failing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
