@@ -56,6 +56,8 @@ static void env_append(void *user, const proto_record *record)
 {
     coord_server *s = user;
 
+    if (record->kind == PROTO_RECORD_END)
+        server_keep_end(s);
     coord_log_append(s->log, record);
 }
 
@@ -585,6 +587,7 @@ void coord_server_close(coord_server **server)
     free(s->peers);
     free(s->change.leaving);
     free(s->units);
+    free(s->ended);
     coord_wire_fini(&s->wire);
     free(s->workers);
     free(s);

@@ -126,8 +126,29 @@ static void status_error(const coord_server *s, const proto_coord_stats *stats, 
     else if (stats->end == PROTO_END_FAILED && stats->failed)
         snprintf(status->error, sizeof status->error, "a task failed at step %llu",
                  (unsigned long long)(stats->failed_step == 0 ? 0 : stats->failed_step - 1));
+    else if (stats->end == PROTO_END_FAILED && stats->missing == 0)
+        snprintf(status->error, sizeof status->error, "it had failed; its workers' logs may say why");
     else if (stats->end == PROTO_END_FAILED)
         status_lost(s, stats, status);
+}
+
+/* As an earlier process has told it: this one has nobody who could tell. */
+static bool status_ended(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    if (s->ended == NULL || stats->end == PROTO_END_NOT)
+        return false;
+    *status = *s->ended;
+    status->incarnation = stats->incarnation;
+    status->worker_count = 0;
+    return true;
+}
+
+/* The last snapshot of a job that is done or drained is of its last step. */
+static uint64_t status_low(const proto_coord_stats *stats)
+{
+    bool whole = stats->end == PROTO_END_DONE || stats->end == PROTO_END_DRAINED;
+
+    return whole && stats->low < stats->head.step ? stats->head.step : stats->low;
 }
 
 void coord_server_status(coord_server *server, coord_status *status)
@@ -136,6 +157,8 @@ void coord_server_status(coord_server *server, coord_status *status)
 
     memset(status, 0, sizeof *status);
     proto_coord_stats_get(server->coord, &stats);
+    if (status_ended(server, &stats, status))
+        return;
     snprintf(status->job, sizeof status->job, "%s", server->job.name);
     status->number = server->number;
     snprintf(status->phase, sizeof status->phase, "%s", status_phase(server, &stats));
@@ -150,7 +173,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->restarts = stats.restarts;
     status->restores = stats.restores;
     status->stalls = stats.stalls;
-    status->begun = step_of(stats.low, &status->step);
+    status->begun = step_of(status_low(&stats), &status->step);
     status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
     if (status->step > status->steps)
         status->step = status->steps;
