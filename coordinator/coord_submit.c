@@ -54,6 +54,7 @@ typedef struct submit {
     coord_progress *progress;
     coord_status *status;
     _Atomic uint64_t step;       /* that is done, + 1 */
+    bool forgotten;              /* the service has no such job any more */
 } submit;
 
 static volatile sig_atomic_t submit_signals;
@@ -231,14 +232,29 @@ static bool follow_sample(void *user, coord_sample *sample)
     return step > 0;
 }
 
+/* Where its coordinator is, or the service. Nobody may be there now; but a service that does not know the job has
+ * the last word. */
+static df_status follow_reach(submit *s, coord_client **client)
+{
+    coord_reach reach = s->options->reach;
+    df_error err;
+    df_status status = coord_client_reach(client, s->plan->job.name, &reach, &err);
+
+    if (status != DF_OK && reach.coordinator == NULL) {
+        reach.coordinator = "runs";
+        status = coord_client_reach(client, s->plan->job.name, &reach, &err);
+    }
+    s->forgotten = status == DF_EINVAL;
+    return status;
+}
+
 /* How it stands, from whoever knows. False: it cannot be heard now; its coordinator may be about to come
  * back, or the service. */
 static bool follow_look(submit *s, coord_client **client)
 {
     df_error err;
 
-    if (*client == NULL &&
-        coord_client_reach(client, s->plan->job.name, &s->options->reach, &err) != DF_OK)
+    if (*client == NULL && follow_reach(s, client) != DF_OK)
         return false;
     if (coord_client_refresh(*client, &err) == DF_OK) {
         *s->status = *coord_client_status(*client);
@@ -265,6 +281,10 @@ static int follow_tell(const submit *s)
     int code = follow_code(s);
     char *text;
 
+    if (s->forgotten) {
+        fprintf(stderr, "weir submit: %s was forgotten by its service before it was heard how it ended\n", name);
+        return COORD_FAILED;
+    }
     if (!coord_status_is_over(st)) {
         fprintf(stderr, "%s goes on; weir status %s shows how, weir cancel %s ends it\n", name, name, name);
         return COORD_INTERRUPTED;
@@ -290,7 +310,7 @@ static void follow_loop(submit *s)
     const struct timespec pause = { .tv_nsec = SUBMIT_LOOK_NS };
     coord_client *client = NULL;
 
-    while (submit_signals == 0 && !(follow_look(s, &client) && coord_status_is_over(s->status)))
+    while (submit_signals == 0 && !(follow_look(s, &client) && coord_status_is_over(s->status)) && !s->forgotten)
         nanosleep(&pause, NULL);
     coord_client_close(&client);
 }
