@@ -153,7 +153,7 @@ begin back $many $slow $endless --workers 2 --fingerprints prints.back
 exits 0 "one that takes long" "$WEIR" rescale back --workers 3 --budget 1 --detach
 holds "goes on by itself" out "rescale has begun"
 is "status tells it" wait_for 20 sh -c "'$WEIR' status back | grep -qE '^  rescale: moving, [0-9]+ of [0-9]+ key groups'"
-is "and so does its JSON" status_has back '"rescale":{"what":"rescale","phase":"'
+is "and so does its JSON" status_has back '"rescale":{"id":1,"what":"rescale","phase":"'
 exits 1 "a second one" "$WEIR" rebalance back
 holds "is refused" err "a rescale runs since "
 exits 0 "is aborted" "$WEIR" rescale back --abort
