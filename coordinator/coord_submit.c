@@ -65,12 +65,6 @@ static void submit_signal(int number)
     submit_signals = 1;
 }
 
-static int submit_failed(const char *verb, df_status s, const df_error *err)
-{
-    fprintf(stderr, "weir %s: %s\n", verb, err->text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
-}
-
 /* ---- the job ---- */
 
 static df_status submit_lines(submit *s, df_error *err)
@@ -136,7 +130,7 @@ static int submit_read(submit *s, const char *job)
         status = submit_text(s, job, &err);
     if (status == DF_ELIMIT)
         status = DF_EINVAL;
-    return status == DF_OK ? COORD_DONE : submit_failed("submit", status, &err);
+    return status == DF_OK ? COORD_DONE : coord_verb_failed("submit", status, &err);
 }
 
 /* ---- submitting ---- */
@@ -216,7 +210,7 @@ static int submit_say(submit *s, coord_client *service)
         return submit_tell(s, ticket, pool_count);
     lines = status == DF_OK ? coord_json_refused_read(reply, size) : NULL;
     code = lines != NULL ? submit_refused(lines, s)
-                         : submit_failed("submit", status == DF_OK ? DF_EIO : status, &err);
+                         : coord_verb_failed("submit", status == DF_OK ? DF_EIO : status, &err);
     free(lines);
     return code;
 }
@@ -336,7 +330,7 @@ static int submit_follow(submit *s, coord_client *service)
         coord_client_wait_ended(service, s->plan->job.name);
     coord_progress_stop(s->progress);
     coord_progress_free(&s->progress);
-    return status == DF_OK ? follow_tell(s) : submit_failed("submit", status, &err);
+    return status == DF_OK ? follow_tell(s) : coord_verb_failed("submit", status, &err);
 }
 
 /* ---- the verbs ---- */
@@ -351,7 +345,7 @@ static int submit_run(const coord_args *args, const void *options)
 
     if (code == COORD_DONE) {
         status = coord_client_service(&service, &s.options->reach, &err);
-        code = status == DF_OK ? submit_say(&s, service) : submit_failed("submit", status, &err);
+        code = status == DF_OK ? submit_say(&s, service) : coord_verb_failed("submit", status, &err);
     }
     if (code == COORD_DONE && s.options->follow)
         code = submit_follow(&s, service);
@@ -412,7 +406,7 @@ static int forget_run(const coord_args *args, const void *options)
     coord_client_close(&service);
     if (s == DF_OK && o->json)
         printf("{\"ok\":true}\n");
-    return s == DF_OK ? COORD_DONE : submit_failed("forget", s, &err);
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("forget", s, &err);
 }
 
 const coord_verb coord_verb_forget = {
