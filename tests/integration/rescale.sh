@@ -5,28 +5,9 @@ jobs=$TOP/config/jobs
 flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=48 --set operator.mood.every_steps=10 --steps 600"
 paced="--set run.pace=60 --set snapshot.every_steps=20 --set fault_tolerance.backoff_seconds=0.01"
 
-print_of() # FILE: the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
 status_has() # JOB TEXT
 {
     "$WEIR" status "$1" --json 2>/dev/null | grep -qF -- "$2"
-}
-has_step() # JOB N: it has come so far
-{
-    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$2" ]
-}
-pid_of() # JOB LABEL: the process of a worker
-{
-    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
 }
 members_are() # JOB N
 {

@@ -52,10 +52,6 @@ listed() # TEXT: a line of the list holds it
 {
     "$WEIR" list $REACH 2>/dev/null | grep -qE "$1"
 }
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
 worker_of() # JOB LABEL: the process of a worker, from the status
 {
     "$WEIR" status "$1" $REACH --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
