@@ -97,6 +97,8 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "degraded",
                         s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
     json_object_set_new(object, "rescale", row_or_null(&s->rescale));
+    json_object_set_new(object, "rescaled", row_or_null(&s->rescaled));
+    json_object_set_new(object, "rescales", json_count(s->rescales));
     json_object_set_new(object, "scaling",
                         s->scaling[0] == '\0' ? json_null() : json_string(s->scaling));
     json_object_set_new(object, "orders", json_count(s->orders));
@@ -236,6 +238,8 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->snapshots_aborted = get_count(object, "snapshots_aborted");
     s->snapshots_skipped = get_count(object, "snapshots_skipped");
     coord_json_row_read(&s->rescale, json_object_get(object, "rescale"));
+    coord_json_row_read(&s->rescaled, json_object_get(object, "rescaled"));
+    s->rescales = get_count(object, "rescales");
     s->orders = get_count(object, "orders");
     for (size_t i = 0; i < json_array_size(list) && i < PROTO_WORKERS_MAX; i++)
         read_worker(&s->workers[s->worker_count++], json_array_get(list, i));

@@ -132,6 +132,16 @@ static void status_error(const coord_server *s, const proto_coord_stats *stats, 
         status_lost(s, stats, status);
 }
 
+static void status_rescales(const coord_server *s, coord_status *status)
+{
+    status->rescale = s->change.row;
+    if (s->rescale_count > 0)
+        status->rescaled = s->rescales[s->rescale_count - 1];
+    for (uint32_t kind = 0; kind < COORD_RESCALE_KINDS; kind++)
+        for (uint32_t end = 0; end < COORD_RESCALE_ENDS; end++)
+            status->rescales += s->seen.rescales.ended[kind][end];
+}
+
 /* As an earlier process has told it: this one has nobody who could tell. */
 static bool status_ended(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
 {
@@ -188,7 +198,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->snapshots_skipped = stats.skipped;
     snprintf(status->degraded, sizeof status->degraded, "%s", server->degraded);
     snprintf(status->scaling, sizeof status->scaling, "%s", server->scale_text);
-    status->rescale = server->change.row;
+    status_rescales(server, status);
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)

@@ -4,6 +4,7 @@
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_progress.h"
 #include "coordinator/coord_verb.h"
+#include "coordinator/coord_watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,6 +53,7 @@ typedef struct submit {
     uint32_t workers;
     /* While it is followed. */
     coord_progress *progress;
+    coord_watch watch;
     coord_status *status;
     _Atomic uint64_t step;       /* that is done, + 1 */
     bool forgotten;              /* the service has no such job any more */
@@ -253,6 +255,7 @@ static bool follow_look(submit *s, coord_client **client)
     if (coord_client_refresh(*client, &err) == DF_OK) {
         *s->status = *coord_client_status(*client);
         atomic_store(&s->step, s->status->begun ? s->status->step + 1 : 0);
+        coord_watch_take(&s->watch, s->status);
         return true;
     }
     coord_client_close(client);
@@ -322,6 +325,7 @@ static int submit_follow(submit *s, coord_client *service)
         status = df_fail(&err, DF_ENOMEM, "out of memory");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    coord_watch_init(&s->watch, s->options->quiet ? NULL : s->progress, s->plan->draft->pace, false);
     if (status == DF_OK)
         status = coord_progress_start(s->progress, follow_sample, s, &err);
     if (status == DF_OK)
