@@ -242,14 +242,6 @@ static df_status end_read(service_job *job, df_error *err)
 
 /* ---- reading the list ---- */
 
-/* Its coordinator has listened once, so that its submission was answered. */
-static bool job_was_up(const service_job *job)
-{
-    uint64_t number, process;
-
-    return coord_ticket_mark(job->state, &number, &process, NULL) == DF_OK && number == job->ticket.number;
-}
-
 /* DF_END: it is no submission. */
 static df_status job_read(coord_service *s, uint64_t number, df_error *err)
 {
@@ -276,8 +268,9 @@ static df_status job_read(coord_service *s, uint64_t number, df_error *err)
         status = job_paths(s, job, err);
     if (status == DF_OK)
         status = end_read(job, err);
-    if (status == DF_OK)
-        job->was_up = job_was_up(job);
+    /* Nobody waits for an answer any more; and a coordinator that starts may find one there that the last service had
+     * started, and that has not said so yet: that is no reason to refuse the job. */
+    job->was_up = true;
     job->lend_us = service_now_us() + SERVICE_GRACE_US;
     if (status == DF_END)
         service_job_forget(s, job);

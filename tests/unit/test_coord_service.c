@@ -391,15 +391,7 @@ static void test_submissions(void **state)
     submit(c, m);
     assert_int_equal(c->s.job_count, 3);
     assert_int_equal(c->s.counts.refused, 0);
-    assert_true(service_job_find(&c->s, "a")->asked); /* its coordinator has not listened yet */
-    /* Once that has listened, what it complains of is no answer to the submission any more. */
-    assert_int_equal(coord_ticket_mark_write(state_of(c, "a"), 1, 99, &error), DF_OK);
-    scene_again(c);
-    assert_int_equal(service_jobs_open(&c->s, &error), DF_OK);
-    open_net(c);
-    submit(c, m);
-    assert_false(service_job_find(&c->s, "a")->asked);
-    assert_int_equal(c->s.job_count, 3);
+    assert_false(service_job_find(&c->s, "a")->asked); /* a coordinator may be there that has not yet said so */
     scene_free(c);
 }
 
