@@ -290,8 +290,10 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
     int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
+    char changes[COORD_WATCH_TEXT];
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
+    coord_watch_text(&c->watch, changes);
     if (o->json && !cluster_print_json(c, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
@@ -300,8 +302,8 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
         fprintf(stderr, "%s: left after step %" PRIu64 "; workers wait for the same command again\n",
                 o->file, c->status->step);
     else if (code == COORD_INTERRUPTED && c->status->begun)
-        fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "; files are whole\n", o->file,
-                c->status->step, c->status->steps);
+        fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "%s; files are whole\n", o->file,
+                c->status->step, c->status->steps, changes);
     else if (code == COORD_INTERRUPTED)
         fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
     else if (code != COORD_DONE && strncmp(error, o->file, strlen(o->file)) == 0)

@@ -8,6 +8,8 @@
 
 void coord_samples_put(coord_samples *samples, coord_sample sample)
 {
+    if (samples->count > 0 && sample.step < samples->ring[(samples->count - 1) % COORD_LINE_SAMPLES].step)
+        samples->count = 0; /* it went back: what was measured before is of other steps */
     if (samples->count == 0)
         samples->first = sample;
     samples->ring[samples->count % COORD_LINE_SAMPLES] = sample;

@@ -19,7 +19,7 @@ typedef struct coord_sample {
 
 /* The last samples: rates are of this window. Zeroed: empty. */
 typedef struct coord_samples {
-    uint32_t count; /* of all samples put */
+    uint32_t count; /* of all samples put, since the run went back last */
     coord_sample first, ring[COORD_LINE_SAMPLES];
 } coord_samples;
 

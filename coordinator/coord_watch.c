@@ -25,7 +25,7 @@ static void step_text(const coord_watch *w, double ms, char text[64])
 static void watch_returns(coord_watch *w, const coord_status *s)
 {
     bool lost = s->restarts > w->restarts, asked = s->restores > w->restores;
-    const char *why = asked ? "as asked" : "a worker was lost";
+    const char *why = asked ? "as asked" : w->ran ? "a worker was lost" : "its workers are gone";
     char line[256];
 
     w->restarts = s->restarts;
@@ -62,13 +62,23 @@ static void rescale_end(coord_watch *w, const coord_rescale_row *r)
 
 static void watch_rescales(coord_watch *w, const coord_status *s)
 {
-    const coord_rescale_row *r = &s->rescale;
-    char note[COORD_LINE_NOTE] = "";
-
     if (s->rescales > w->rescales)
         rescale_end(w, &s->rescaled);
     w->rescales = s->rescales;
-    if (r->id != 0)
+}
+
+/* ---- the progress line ---- */
+
+static void watch_note(const coord_watch *w, const coord_status *s)
+{
+    const coord_rescale_row *r = &s->rescale;
+    char note[COORD_LINE_NOTE] = "";
+
+    if (strcmp(s->phase, "paused") == 0)
+        snprintf(note, sizeof note, "suspended");
+    else if (s->waiting[0] != '\0')
+        snprintf(note, sizeof note, "waiting for %.80s", s->waiting);
+    else if (r->id != 0)
         snprintf(note, sizeof note, "%s %u/%u key groups, longest step %.0f ms", r->what, r->key_groups_done,
                  r->key_groups, r->longest_ms);
     else if (r->what[0] != '\0')
@@ -94,6 +104,8 @@ void coord_watch_take(coord_watch *watch, const coord_status *status)
     }
     watch_returns(watch, status);
     watch_rescales(watch, status);
+    watch_note(watch, status);
+    watch->ran |= strcmp(status->phase, "running") == 0;
 }
 
 void coord_watch_text(const coord_watch *watch, char text[COORD_WATCH_TEXT])

@@ -12,6 +12,7 @@ typedef struct coord_watch {
     coord_progress *progress; /* borrowed; null: nothing is told, only counted */
     double pace;              /* steps per second that the job wants; 0: none */
     bool begun;               /* its counts below are known */
+    bool ran;                 /* it was seen to run */
     uint64_t restarts, restores, rescales;
     uint32_t changed;         /* changes of workers that were seen to end */
     double longest_ms;        /* of the steps in them */

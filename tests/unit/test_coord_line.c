@@ -108,6 +108,20 @@ static void test_left(void **state)
         assert_non_null(strstr(line_of(&s, cases[i].steps, 0, false), cases[i].text));
 }
 
+/* A job that returns to a snapshot has no speed until it has got on. */
+static void test_back(void **state)
+{
+    coord_samples s = { 0 };
+
+    (void)state;
+    for (int i = 0; i <= 100; i++)
+        coord_samples_put(&s, (coord_sample){ i, 10 * (uint64_t)i, 0 });
+    coord_samples_put(&s, (coord_sample){ 101, 500, 0 });
+    assert_string_equal(line_of(&s, 2000, 0, false), "step  500/2000");
+    coord_samples_put(&s, (coord_sample){ 103, 510, 0 });
+    assert_string_equal(line_of(&s, 2000, 0, false), "step  510/2000  5.00 steps/s  5 min left");
+}
+
 /* A note takes the place of the time left and of the bar, and goes where there is no room for it. */
 static void test_note(void **state)
 {
@@ -152,7 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_line), cmocka_unit_test(test_widths),
         cmocka_unit_test(test_left),    cmocka_unit_test(test_window),
-        cmocka_unit_test(test_note),
+        cmocka_unit_test(test_note),    cmocka_unit_test(test_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,10 @@ static void test_words(void **state)
     c.status->rescaled = (coord_rescale_row){ .what = "rescale", .end = "failed", .why = "1 of 2 workers have come" };
     c.status->rescales++;
     coord_watch_take(&c.watch, c.status);
+    c.status->restarts++; /* of a run that was killed and is resumed */
+    coord_watch_take(&c.watch, c.status);
+    snprintf(c.status->phase, sizeof c.status->phase, "running");
+    coord_watch_take(&c.watch, c.status);
     c.status->restarts++;
     coord_watch_take(&c.watch, c.status);
     c.status->restores++;
@@ -124,6 +128,7 @@ static void test_words(void **state)
                         "rescale: 2 workers -> 3, 80 key groups; longest step 52 ms\n"
                         "rebalance: nothing to do: all are evenly busy\n"
                         "rescale failed: 1 of 2 workers have come\n"
+                        "its workers are gone; back to the beginning\n"
                         "a worker was lost; back to the beginning\n"
                         "as asked; back to snapshot 7, step 30\n");
     scene_free(&c);
@@ -135,6 +140,7 @@ static void test_before(void **state)
     scene c = scene_new(0, false);
 
     (void)state;
+    snprintf(c.status->phase, sizeof c.status->phase, "running");
     c.status->restarts = 3;
     c.status->restores = 2;
     c.status->rescales = 4;
@@ -160,6 +166,7 @@ static void test_quiet(void **state)
 
     (void)state;
     coord_watch_init(&watch, NULL, 0, true);
+    snprintf(status->phase, sizeof status->phase, "paused");
     status->restarts = 1;
     status->rescales = 1;
     status->rescaled = moved;
