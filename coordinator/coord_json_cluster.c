@@ -140,7 +140,7 @@ static json_t *json_known(bool known, json_t *value)
 
 static json_t *worker_json(const coord_workers_row *w)
 {
-    bool units = w->units_age_us != UINT64_MAX;
+    bool units = w->units_age_us != UINT64_MAX, cost = units && (w->cost_ns > 0 || w->key_groups == 0);
     json_t *object = json_pack("{s:s, s:o, s:I, s:b, s:i, s:o, s:o}", "label", w->label, "id",
                                json_count(w->id), "pid", (json_int_t)w->pid, "member", w->member,
                                "key_groups", (int)w->key_groups, "priority", json_count(w->priority),
@@ -159,7 +159,7 @@ static json_t *worker_json(const coord_workers_row *w)
     json_object_set_new(object, "age_ms", json_known(w->told, json_count(w->age_us / 1000)));
     json_object_set_new(object, "rows", json_known(units, json_count(w->rows)));
     json_object_set_new(object, "state_bytes", json_known(units, json_count(w->bytes)));
-    json_object_set_new(object, "cost_ns", json_known(units, json_count(w->cost_ns)));
+    json_object_set_new(object, "cost_ns", json_known(cost, json_count(w->cost_ns)));
     json_object_set_new(object, "units_age_ms",
                         json_known(units, json_count(w->units_age_us / 1000)));
     return object;

@@ -69,6 +69,14 @@ static void status_waiting(const coord_server *s, const proto_coord_stats *stats
                  status->worker_count, s->options.workers);
 }
 
+/* "w2" before "w10" */
+static int by_label(const void *a, const void *b)
+{
+    const coord_status_worker *x = a, *y = b;
+
+    return strverscmp(x->label, y->label);
+}
+
 static void status_workers(coord_server *s, coord_status *status)
 {
     const proto_coord_worker *list = s->workers;
@@ -92,6 +100,7 @@ static void status_workers(coord_server *s, coord_status *status)
         server_behind(s, list[i].id, server_now_us(), w->behind, sizeof w->behind);
     }
     status->worker_count = count;
+    qsort(status->workers, count, sizeof *status->workers, by_label);
 }
 
 /* "worker w2 was lost", and where to look. */
