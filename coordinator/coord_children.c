@@ -22,6 +22,7 @@ typedef struct child {
     pid_t pid;
     bool ours;                /* started by this process */
     int pidfd, out;           /* -1: none; out: what it prints */
+    int gate;                 /* -1: none; it waits there until it is in the file */
     uint64_t start_us, due_us;
     uint32_t failures;        /* starts that came to nothing, one after the other */
     bool vacated;             /* not to be started again */
@@ -33,6 +34,8 @@ struct coord_children {
     coord_children_options options;
     child list[COORD_CHILDREN_MAX];
 };
+
+static const child child_none = { .pidfd = -1, .out = -1, .gate = -1 };
 
 static bool child_given_up(const child *c)
 {
@@ -117,14 +120,14 @@ static int child_log(const coord_children *l, uint32_t slot)
 }
 
 /* Fork, and exec in the child; -1: it could not be. */
-static pid_t child_fork(coord_children *l, child *c, int log, int ends[2])
+static pid_t child_fork(coord_children *l, child *c, int log, int ends[2], int gate)
 {
     char program[DF_PATH_MAX], address[COORD_ADDRESS_MAX], id[32];
     char verb[] = "worker", join[] = "--join", number[] = "--id";
     char insecure[] = "--insecure", keys[DF_PATH_MAX + 8], key[COORD_KEY_SIZE + 16];
     char *argv[] = { program, verb, join, address, number, id, NULL, NULL, NULL };
     coord_spawn_options spawn = { .argv = argv, .out = ends[1] >= 0 ? ends[1] : log, .err = log,
-                                  .tied = !l->options.survive };
+                                  .tied = !l->options.survive, .gate = gate };
 
     snprintf(program, sizeof program, "%s", l->options.program == NULL ? COORD_SPAWN_SELF : l->options.program);
     snprintf(address, sizeof address, "%s", l->options.address);
@@ -153,13 +156,17 @@ static uint64_t child_number(uint32_t slot)
 static bool child_start(coord_children *l, uint32_t slot, uint64_t now_us)
 {
     child *c = &l->list[slot];
-    int ends[2] = { -1, -1 }, log = child_log(l, slot);
+    int ends[2] = { -1, -1 }, gate[2] = { 0, -1 }, log = child_log(l, slot);
 
     c->start_us = now_us;
     c->worker = child_number(slot);
     c->pid = -1;
-    if (log >= 0 && (l->options.print == NULL || pipe2(ends, O_CLOEXEC) == 0))
-        c->pid = child_fork(l, c, log, ends);
+    if (log >= 0 && (l->options.print == NULL || pipe2(ends, O_CLOEXEC) == 0) &&
+        (!l->options.survive || pipe2(gate, O_CLOEXEC) == 0))
+        c->pid = child_fork(l, c, log, ends, gate[0]);
+    c->gate = gate[1];
+    if (gate[0] > 0)
+        close(gate[0]);
     if (c->pid > 0) {
         c->process = coord_process_of(c->pid);
         c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
@@ -177,6 +184,17 @@ static bool child_start(coord_children *l, uint32_t slot, uint64_t now_us)
     if (log >= 0)
         close(log);
     return c->pid > 0;
+}
+
+/* It is in the file: whoever comes after us finds it. */
+static void child_release(child *c)
+{
+    if (c->gate < 0)
+        return;
+    if (write(c->gate, "", 1) != 1)
+        fprintf(stderr, "weir: a worker could not be started: %s\n", strerror(errno));
+    close(c->gate);
+    c->gate = -1;
 }
 
 /* ---- what happens to them ---- */
@@ -222,9 +240,11 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
         close(c->pidfd);
     if (c->out >= 0)
         close(c->out);
+    if (c->gate >= 0)
+        close(c->gate);
     c->failures = child_failed(c, now_us) ? c->failures + 1 : 0;
     pause = c->failures == 0 ? 0 : pause << (c->failures < 6 ? c->failures : 6);
-    *c = (child){ .pidfd = -1, .out = -1, .failures = c->failures, .due_us = now_us + pause,
+    *c = (child){ .pidfd = -1, .out = -1, .gate = -1, .failures = c->failures, .due_us = now_us + pause,
                   .vacated = c->vacated, .added = c->added };
     children_save(l);
     if (worker != 0)
@@ -258,6 +278,8 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
     }
     if (changed)
         children_save(children);
+    for (uint32_t i = 0; changed && i < children->options.count; i++)
+        child_release(&children->list[i]);
 }
 
 uint64_t coord_children_deadline(const coord_children *children)
@@ -324,11 +346,17 @@ uint32_t coord_children_more(coord_children *children, uint32_t count)
 
     for (uint32_t i = 0; i < children->options.count && more < count; i++)
         if (children->list[i].vacated && children->list[i].process == 0) {
-            children->list[i] = (child){ .pidfd = -1, .out = -1, .added = children->list[i].added };
+            bool added = children->list[i].added;
+
+            children->list[i] = child_none;
+            children->list[i].added = added;
             more++;
         }
     while (more < count && children->options.count < COORD_CHILDREN_MAX) {
-        children->list[children->options.count++] = (child){ .pidfd = -1, .out = -1, .added = true };
+        child *c = &children->list[children->options.count++];
+
+        *c = child_none;
+        c->added = true;
         more++;
     }
     children_save(children);
@@ -437,7 +465,7 @@ df_status coord_children_new(coord_children **out, const coord_children_options 
         return df_fail(err, DF_ENOMEM, "out of memory");
     l->options = *options;
     for (uint32_t i = 0; i < COORD_CHILDREN_MAX; i++)
-        l->list[i] = (child){ .pidfd = -1, .out = -1 };
+        l->list[i] = child_none;
     if (options->count > COORD_CHILDREN_MAX)
         s = df_fail(err, DF_ELIMIT, "%u workers; the limit on one machine is %d", options->count,
                     COORD_CHILDREN_MAX);

@@ -192,6 +192,23 @@ df_status coord_client_ask(coord_client *client, const coord_question *question,
     return s == DF_OK ? client_keep(client, &msg, reply, size, err) : s;
 }
 
+df_status coord_client_show(coord_client *client, const char *what, bool json, coord_client_printer *print,
+                            df_error *err)
+{
+    coord_question question = { 0 };
+    const char *reply;
+    size_t size;
+    df_status s;
+
+    snprintf(question.what, sizeof question.what, "%s", what);
+    s = coord_client_ask(client, &question, &reply, &size, err);
+    if (s == DF_OK && json)
+        printf("%.*s\n", (int)size, reply);
+    else if (s == DF_OK && !print(stdout, reply, size, err))
+        s = DF_EIO;
+    return s;
+}
+
 df_status coord_client_submit(coord_client *service, const proto_submit *submission, const char **reply,
                               size_t *size, df_error *err)
 {

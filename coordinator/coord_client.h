@@ -78,6 +78,13 @@ df_status coord_client_name(char name[WEIR_NAME_MAX], const char *job, df_error 
 
 /* ---- for verbs ---- */
 
+/* Prints a reply for people. False: it cannot, and why is in *err. */
+typedef bool coord_client_printer(FILE *out, const char *reply, size_t size, df_error *err);
+
+/* Ask, and show the reply on standard output: as it is (json), or as the printer does. */
+df_status coord_client_show(coord_client *client, const char *what, bool json, coord_client_printer *print,
+                            df_error *err) DF_MUST_CHECK;
+
 /* How a job stands, on standard output: a line, with more behind it. */
 void coord_status_print_line(const coord_status *status, const char *more);
 

@@ -9,8 +9,15 @@
 #include <unistd.h>
 
 #define SERVICE_PAUSE_NS     50000000
-#define SERVICE_SETTLE_COUNT 60u  /* pauses: 3 s for a coordinator to come up, or to be collected */
+#define SERVICE_SETTLE_COUNT 60u  /* pauses: 3 s for a service or a coordinator to come up, or to be collected */
 #define SERVICE_ENDED_COUNT  300u /* 15 s for the processes of a job that is over to leave */
+
+static void service_pause(void)
+{
+    const struct timespec pause = { .tv_nsec = SERVICE_PAUSE_NS };
+
+    nanosleep(&pause, NULL);
+}
 
 /* ---- the service ---- */
 
@@ -41,10 +48,16 @@ df_status coord_client_service(coord_client **out, const coord_reach *reach, df_
     if (reach->keys != NULL || reach->server_key != NULL || reach->insecure)
         return df_fail(err, DF_EINVAL, "--keys, --server-key and --insecure go with tcp://HOST:PORT");
     s = coord_state_path(folder, where, COORD_SERVICE_FOLDER, err);
-    if (s == DF_OK && !service_lives(folder))
-        return df_fail(err, DF_END, "%.200s: no service runs there; weir coordinator --config FILE starts "
-                       "one, --coordinator says where it is", where);
-    return s == DF_OK ? client_in(out, folder, false, err) : s;
+    if (s != DF_OK)
+        return s;
+    for (uint32_t i = 0; i < SERVICE_SETTLE_COUNT && service_lives(folder); i++) {
+        s = client_in(out, folder, false, err);
+        if (s != DF_END)
+            return s;
+        service_pause(); /* it is about to listen, or to leave */
+    }
+    return df_fail(err, DF_END, "%.200s: no service runs there; weir coordinator --config FILE starts "
+                   "one, --coordinator says where it is", where);
 }
 
 df_status coord_client_list(coord_client *service, uint64_t after, const char *job, coord_listing *listing,
@@ -86,13 +99,6 @@ df_status coord_client_listed(coord_client **out, const coord_client *service, c
 }
 
 /* ---- its jobs ---- */
-
-static void service_pause(void)
-{
-    const struct timespec pause = { .tv_nsec = SERVICE_PAUSE_NS };
-
-    nanosleep(&pause, NULL);
-}
 
 df_status coord_client_settled(coord_client *service, const char *job, coord_listed *listed, df_error *err)
 {

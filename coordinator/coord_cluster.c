@@ -10,6 +10,7 @@
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_ticket.h"
 #include "coordinator/coord_verb.h"
+#include "coordinator/coord_watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,7 @@ typedef struct cluster {
     coord_progress *progress;
     coord_status *status;
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
-    uint64_t restarts, restores;
+    coord_watch watch;
     double looked;         /* when */
     bool cancelled, left;  /* by the user, here */
     double begin;
@@ -148,30 +149,12 @@ static void cluster_print(void *user, const char *text, size_t size)
     fflush(console);
 }
 
-/* What a person should know at once. */
-static void cluster_watch(cluster *c)
+static void cluster_look(cluster *c)
 {
-    const coord_status *s = c->status;
-    bool lost, asked;
-    char line[256];
-
     c->looked = coord_machine_seconds();
     coord_server_status(c->server, c->status);
-    atomic_store(&c->step, s->begun ? s->step + 1 : 0);
-    lost = s->restarts > c->restarts;
-    asked = s->restores > c->restores;
-    if ((lost || asked) && !c->options->quiet) {
-        const char *why = asked ? "as asked" : "a worker was lost";
-
-        if (s->snapshot != 0)
-            snprintf(line, sizeof line, "%s; back to snapshot %" PRIu64 ", step %" PRIu64, why, s->snapshot,
-                     s->snapshot_step);
-        else
-            snprintf(line, sizeof line, "%s; back to the beginning", why);
-        coord_progress_say(c->progress, line);
-    }
-    c->restarts = s->restarts;
-    c->restores = s->restores;
+    atomic_store(&c->step, c->status->begun ? c->status->step + 1 : 0);
+    coord_watch_take(&c->watch, c->status);
 }
 
 static df_status cluster_loop(cluster *c, df_error *err)
@@ -181,7 +164,7 @@ static df_status cluster_loop(cluster *c, df_error *err)
     while (s == DF_OK) {
         s = coord_server_turn(c->server, CLUSTER_TURN_US, err);
         if (s != DF_OK || coord_machine_seconds() - c->looked >= CLUSTER_LOOK_S)
-            cluster_watch(c);
+            cluster_look(c);
         c->left = *c->options->signals > 0 && c->options->survive;
         if (c->left)
             break;
@@ -234,6 +217,7 @@ static df_status cluster_open(cluster *c, df_error *err)
         fprintf(stderr, "metrics at http://%s/metrics\n", coord_server_metrics(c->server));
     if (s == DF_OK)
         s = coord_progress_start(c->progress, cluster_sample, c, err);
+    coord_watch_init(&c->watch, o->quiet ? NULL : c->progress, c->job.pace, true);
     return s;
 }
 
@@ -242,13 +226,14 @@ static df_status cluster_open(cluster *c, df_error *err)
 static void cluster_print_done(const cluster *c)
 {
     const coord_status *s = c->status;
-    char files[1024];
+    char files[1024], changes[COORD_WATCH_TEXT];
 
     if (c->options->quiet)
         return;
-    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %" PRIu64 " snapshot%s, %" PRIu64 " restart%s\n",
+    coord_watch_text(&c->watch, changes);
+    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %" PRIu64 " snapshot%s, %" PRIu64 " restart%s%s\n",
             s->step, coord_machine_seconds() - c->begin, s->snapshots_taken,
-            s->snapshots_taken == 1 ? "" : "s", s->restarts, s->restarts == 1 ? "" : "s");
+            s->snapshots_taken == 1 ? "" : "s", s->restarts, s->restarts == 1 ? "" : "s", changes);
     if (strcmp(s->phase, "drained") == 0)
         printf("drained after step %" PRIu64 " of %" PRIu64 "; snapshot %" PRIu64 "\n", s->step, s->steps,
                s->snapshot);
@@ -305,8 +290,10 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
 {
     const coord_cluster_options *o = c->options;
     int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
+    char changes[COORD_WATCH_TEXT];
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
+    coord_watch_text(&c->watch, changes);
     if (o->json && !cluster_print_json(c, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)
@@ -315,8 +302,8 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
         fprintf(stderr, "%s: left after step %" PRIu64 "; workers wait for the same command again\n",
                 o->file, c->status->step);
     else if (code == COORD_INTERRUPTED && c->status->begun)
-        fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "; files are whole\n", o->file,
-                c->status->step, c->status->steps);
+        fprintf(stderr, "%s: cancelled after step %" PRIu64 " of %" PRIu64 "%s; files are whole\n", o->file,
+                c->status->step, c->status->steps, changes);
     else if (code == COORD_INTERRUPTED)
         fprintf(stderr, "%s: cancelled before step 0 was done\n", o->file);
     else if (code != COORD_DONE && strncmp(error, o->file, strlen(o->file)) == 0)

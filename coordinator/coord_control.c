@@ -10,12 +10,6 @@
 
 #define CONTROL_WAIT_US 600000000ull /* for a snapshot to be taken */
 
-static int control_failed(const char *verb, df_status s, const df_error *err)
-{
-    fprintf(stderr, "weir %s: %s\n", verb, err->text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
-}
-
 /* ---- status ---- */
 
 typedef struct status_options {
@@ -85,17 +79,10 @@ static void status_print(const coord_status *s)
 
 static df_status status_once(coord_client *client, const status_options *o, df_error *err)
 {
-    const coord_question question = { .what = "status" };
-    const char *reply;
-    size_t size;
     df_status s;
 
-    if (o->json) {
-        s = coord_client_ask(client, &question, &reply, &size, err);
-        if (s == DF_OK)
-            printf("%.*s\n", (int)size, reply);
-        return s;
-    }
+    if (o->json)
+        return coord_client_show(client, "status", true, NULL, err);
     s = coord_client_refresh(client, err);
     if (s == DF_OK && o->watch)
         coord_status_print_line(coord_client_status(client), "");
@@ -134,7 +121,7 @@ static int status_run(const coord_args *args, const void *options)
             s = coord_client_refresh(client, &err);
     }
     coord_client_close(&client);
-    return s == DF_OK ? COORD_DONE : control_failed("status", s, &err);
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("status", s, &err);
 }
 
 const coord_verb coord_verb_status = {
@@ -194,7 +181,7 @@ static int control_command(const char *name, const char *job, proto_verb verb,
     if (s == DF_OK)
         s = coord_client_command(client, &command, COORD_ANSWER_US, &answer, &err);
     if (s != DF_OK)
-        code = control_failed(name, s, &err);
+        code = coord_verb_failed(name, s, &err);
     else if (answer.status != PROTO_ANSWER_OK) {
         fprintf(stderr, "weir %s: %s\n", name, answer_text(&answer));
         code = COORD_FAILED;
@@ -226,7 +213,7 @@ int coord_client_snapshot(const char *job, const coord_reach *reach, const char 
         s = coord_client_command(client, &command, CONTROL_WAIT_US, &answer, &err);
     coord_client_close(&client);
     if (s != DF_OK)
-        return control_failed("snapshot", s, &err);
+        return coord_verb_failed("snapshot", s, &err);
     if (answer.status != PROTO_ANSWER_OK) {
         fprintf(stderr, "weir snapshot: %s\n", answer_text(&answer));
         return COORD_FAILED;

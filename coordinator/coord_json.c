@@ -1,29 +1,14 @@
 #include "coordinator/coord_json.h"
 
+#include "coordinator/coord_json_private.h"
 #include "coordinator/coord_machine.h"
 #include "dataflow/df_build.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-
-#define JSON_STYLE (JSON_COMPACT | JSON_REAL_PRECISION(9))
-
-static bool json_print(FILE *out, json_t *object)
-{
-    bool done = object != NULL && json_dumpf(object, out, JSON_STYLE) == 0 && fputc('\n', out) != EOF;
-
-    json_decref(object);
-    return done;
-}
 
 static json_t *json_hash(uint64_t high, uint64_t low)
 {
     return json_sprintf("%016" PRIx64 "%016" PRIx64, high, low);
-}
-
-static json_t *json_count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
 }
 
 /* ---- run ---- */

@@ -1,5 +1,5 @@
-/* The JSON that verbs print: one object on one line. The only files that know the JSON library are
- * coord_json.c, coord_json_list.c, coord_json_cluster.c and coord_json_service.c. */
+/* The JSON that verbs print: one object on one line. Who knows the JSON library:
+ * coord_json_private.h, which only coord_json*.c include. */
 #ifndef COORD_JSON_H
 #define COORD_JSON_H
 

@@ -1,44 +1,11 @@
 #include "coordinator/coord_json_cluster.h"
 
+#include "coordinator/coord_json_private.h"
+
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define JSON_STYLE (JSON_COMPACT | JSON_REAL_PRECISION(9))
-
-static json_t *json_count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static char *json_text(json_t *object)
-{
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_STYLE);
-
-    json_decref(object);
-    return text;
-}
-
-static void get_text(const json_t *object, const char *key, char *text, size_t capacity)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    snprintf(text, capacity, "%s", value == NULL ? "" : value);
-}
-
-static uint64_t get_count(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-static bool get_flag(const json_t *object, const char *key)
-{
-    return json_is_true(json_object_get(object, key));
-}
 
 /* ---- questions ---- */
 
@@ -105,14 +72,9 @@ static void status_snapshots(json_t *object, const coord_status *s)
     json_object_set_new(object, "snapshots_skipped", json_count(s->snapshots_skipped));
 }
 
-/* What people want to see of it; `weir rescales --json` tells all. */
-static json_t *status_rescale(const coord_rescale_row *r)
+static json_t *row_or_null(const coord_rescale_row *r)
 {
-    return r->what[0] == '\0' ? json_null()
-                              : json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "what", r->what, "phase", r->phase,
-                                          "key_groups", json_count(r->key_groups), "key_groups_done",
-                                          json_count(r->key_groups_done), "from", json_count(r->from), "to",
-                                          json_count(r->to));
+    return r->what[0] == '\0' ? json_null() : coord_json_row(r);
 }
 
 char *coord_json_status(const coord_status *s)
@@ -134,7 +96,9 @@ char *coord_json_status(const coord_status *s)
     status_snapshots(object, s);
     json_object_set_new(object, "degraded",
                         s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
-    json_object_set_new(object, "rescale", status_rescale(&s->rescale));
+    json_object_set_new(object, "rescale", row_or_null(&s->rescale));
+    json_object_set_new(object, "rescaled", row_or_null(&s->rescaled));
+    json_object_set_new(object, "rescales", json_count(s->rescales));
     json_object_set_new(object, "scaling",
                         s->scaling[0] == '\0' ? json_null() : json_string(s->scaling));
     json_object_set_new(object, "orders", json_count(s->orders));
@@ -176,7 +140,7 @@ static json_t *json_known(bool known, json_t *value)
 
 static json_t *worker_json(const coord_workers_row *w)
 {
-    bool units = w->units_age_us != UINT64_MAX;
+    bool units = w->units_age_us != UINT64_MAX, cost = units && (w->cost_ns > 0 || w->key_groups == 0);
     json_t *object = json_pack("{s:s, s:o, s:I, s:b, s:i, s:o, s:o}", "label", w->label, "id",
                                json_count(w->id), "pid", (json_int_t)w->pid, "member", w->member,
                                "key_groups", (int)w->key_groups, "priority", json_count(w->priority),
@@ -195,7 +159,7 @@ static json_t *worker_json(const coord_workers_row *w)
     json_object_set_new(object, "age_ms", json_known(w->told, json_count(w->age_us / 1000)));
     json_object_set_new(object, "rows", json_known(units, json_count(w->rows)));
     json_object_set_new(object, "state_bytes", json_known(units, json_count(w->bytes)));
-    json_object_set_new(object, "cost_ns", json_known(units, json_count(w->cost_ns)));
+    json_object_set_new(object, "cost_ns", json_known(cost, json_count(w->cost_ns)));
     json_object_set_new(object, "units_age_ms",
                         json_known(units, json_count(w->units_age_us / 1000)));
     return object;
@@ -225,20 +189,6 @@ char *coord_json_error(const char *text)
 
 /* ---- reading replies ---- */
 
-/* The reply as an object, to be given back; null: it is none, or says an error. */
-static json_t *reply_read(const char *text, size_t size, df_error *err)
-{
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *error = json_string_value(json_object_get(object, "error"));
-    bool status = json_object_get(object, "phase") != NULL; /* which has an error of its own */
-
-    if (json_is_object(object) && (error == NULL || status))
-        return object;
-    df_fail(err, DF_EIO, "%s", error == NULL ? "the reply makes no sense" : error);
-    json_decref(object);
-    return NULL;
-}
-
 static void read_worker(coord_status_worker *w, const json_t *from)
 {
     get_text(from, "label", w->label, sizeof w->label);
@@ -256,19 +206,9 @@ static void read_worker(coord_status_worker *w, const json_t *from)
     w->memory = get_count(from, "memory_bytes");
 }
 
-static void read_rescale(coord_rescale_row *r, const json_t *from)
-{
-    get_text(from, "what", r->what, sizeof r->what);
-    get_text(from, "phase", r->phase, sizeof r->phase);
-    r->key_groups = (uint32_t)get_count(from, "key_groups");
-    r->key_groups_done = (uint32_t)get_count(from, "key_groups_done");
-    r->from = (uint32_t)get_count(from, "from");
-    r->to = (uint32_t)get_count(from, "to");
-}
-
 bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const json_t *list = json_object_get(object, "workers");
 
     memset(s, 0, sizeof *s);
@@ -297,7 +237,9 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->snapshots_taken = get_count(object, "snapshots_taken");
     s->snapshots_aborted = get_count(object, "snapshots_aborted");
     s->snapshots_skipped = get_count(object, "snapshots_skipped");
-    read_rescale(&s->rescale, json_object_get(object, "rescale"));
+    coord_json_row_read(&s->rescale, json_object_get(object, "rescale"));
+    coord_json_row_read(&s->rescaled, json_object_get(object, "rescaled"));
+    s->rescales = get_count(object, "rescales");
     s->orders = get_count(object, "orders");
     for (size_t i = 0; i < json_array_size(list) && i < PROTO_WORKERS_MAX; i++)
         read_worker(&s->workers[s->worker_count++], json_array_get(list, i));
@@ -307,7 +249,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
 
 bool coord_json_snapshots_print(FILE *out, const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const json_t *list = json_object_get(object, "snapshots");
     uint64_t head = get_count(object, "head");
 
@@ -390,7 +332,7 @@ static void print_worker(FILE *out, const json_t *w)
 
 bool coord_json_workers_print(FILE *out, const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const json_t *list = json_object_get(object, "workers");
 
     if (object == NULL)
@@ -411,7 +353,7 @@ bool coord_json_workers_print(FILE *out, const char *text, size_t size, df_error
 
 bool coord_json_is_done(const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     bool done = object != NULL;
 
     json_decref(object);
@@ -430,7 +372,6 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
                                json_count(plan->job.steps), "step",
                                s->begun ? json_count(s->step) : json_null(), "workers",
                                json_count(workers), "threads", json_count(threads));
-    bool done;
 
     if (object == NULL)
         return false;
@@ -442,9 +383,7 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
                         s->fingerprint[0] == '\0' ? json_null() : json_string(s->fingerprint));
     json_object_set_new(object, "directory", json_string(directory));
     json_object_set_new(object, "error", error[0] == '\0' ? json_null() : json_string(error));
-    done = json_dumpf(object, out, JSON_STYLE) == 0 && fputc('\n', out) != EOF;
-    json_decref(object);
-    return done;
+    return json_print(out, object);
 }
 
 /* ---- a worker's options ---- */

@@ -1,19 +1,9 @@
 /* Lists as JSON: a job's graph, the operator kinds, and what is damaged in a store. */
 #include "coordinator/coord_json.h"
 
+#include "coordinator/coord_json_private.h"
 #include "coordinator/coord_kinds.h"
 #include "dataflow/df_failpoint.h"
-
-#include <jansson.h>
-
-static bool list_print(FILE *out, json_t *object)
-{
-    bool done = object != NULL && json_dumpf(object, out, JSON_COMPACT) == 0 &&
-                fputc('\n', out) != EOF;
-
-    json_decref(object);
-    return done;
-}
 
 /* ---- graph ---- */
 
@@ -65,7 +55,7 @@ bool coord_json_graph(FILE *out, const df_plan *plan)
                             (int)v->stage, "inputs", list_inputs(plan, v), "outputs",
                             list_outputs(plan, v)));
     }
-    return list_print(out, json_pack("{s:s, s:o}", "job", plan->job.name, "vertices", list));
+    return json_print(out, json_pack("{s:s, s:o}", "job", plan->job.name, "vertices", list));
 }
 
 /* ---- failpoints ---- */
@@ -79,7 +69,7 @@ bool coord_json_failpoints(FILE *out)
             list, json_pack("{s:s, s:s, s:b, s:I}", "name", df_failpoint_list[i].name, "help",
                             df_failpoint_list[i].help, "error", (int)df_failpoint_list[i].fails,
                             "passes", (json_int_t)df_failpoint_passes((df_failpoint_id)i)));
-    return list_print(out, json_pack("{s:o}", "failpoints", list));
+    return json_print(out, json_pack("{s:o}", "failpoints", list));
 }
 
 /* ---- kinds ---- */
@@ -136,7 +126,7 @@ bool coord_json_kinds(FILE *out, const weir_operator *const *kinds, uint32_t cou
                             coord_role_name(kinds[i]->role), "help", kinds[i]->help, "inputs",
                             list_ports(kinds[i]), "outputs", list_outs(kinds[i]), "options",
                             list_options(kinds[i])));
-    return list_print(out, json_pack("{s:o}", "kinds", list));
+    return json_print(out, json_pack("{s:o}", "kinds", list));
 }
 
 /* ---- the verification of a store ---- */
@@ -208,12 +198,12 @@ bool coord_json_key(FILE *out, const char *folder, const coord_key *key)
     json_t *object = list_key(key);
 
     json_object_set_new(object, "folder", json_string(folder));
-    return list_print(out, object);
+    return json_print(out, object);
 }
 
 bool coord_json_keys(FILE *out, const char *folder, const coord_key_list *keys,
                      const coord_key_list *allowed)
 {
-    return list_print(out, json_pack("{s:s, s:o, s:o}", "folder", folder, "keys", list_keys(keys),
+    return json_print(out, json_pack("{s:s, s:o, s:o}", "folder", folder, "keys", list_keys(keys),
                                      "allowed", list_keys(allowed)));
 }

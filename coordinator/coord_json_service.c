@@ -1,50 +1,9 @@
 #include "coordinator/coord_json_service.h"
 
-#include <jansson.h>
+#include "coordinator/coord_json_private.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#define JSON_STYLE (JSON_COMPACT | JSON_REAL_PRECISION(9))
-
-static json_t *json_count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static char *json_text(json_t *object)
-{
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_STYLE);
-
-    json_decref(object);
-    return text;
-}
-
-static void get_text(const json_t *object, const char *key, char *text, size_t capacity)
-{
-    const char *value = json_string_value(json_object_get(object, key));
-
-    snprintf(text, capacity, "%s", value == NULL ? "" : value);
-}
-
-static uint64_t get_count(const json_t *object, const char *key)
-{
-    json_int_t value = json_integer_value(json_object_get(object, key));
-
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-/* The reply as an object, to be given back; null: it is none, or says an error. */
-static json_t *reply_read(const char *text, size_t size, df_error *err)
-{
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
-    const char *error = json_string_value(json_object_get(object, "error"));
-
-    if (json_is_object(object) && error == NULL)
-        return object;
-    df_fail(err, DF_EIO, "%.500s", error == NULL ? "the reply makes no sense" : error);
-    json_decref(object);
-    return NULL;
-}
 
 /* ---- lists ---- */
 
@@ -121,7 +80,7 @@ static bool read_listed(coord_listed *l, const json_t *from)
 
 bool coord_json_listing_read(coord_listing *listing, const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const json_t *jobs = json_object_get(object, "jobs");
     size_t count = json_array_size(jobs);
     bool right = object != NULL && json_is_array(jobs) && count <= COORD_LISTED_MAX;
@@ -171,7 +130,7 @@ char *coord_json_submitted(const char *job, uint64_t ticket, uint32_t pool_count
 bool coord_json_submitted_read(uint64_t *ticket, uint32_t *pool_count, const char *text, size_t size,
                                df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
 
     *ticket = get_count(object, "ticket");
     *pool_count = (uint32_t)get_count(object, "pool_count");
@@ -224,7 +183,7 @@ char *coord_json_logs(char (*names)[COORD_LOG_NAME], uint32_t count)
 bool coord_json_logs_read(char (*names)[COORD_LOG_NAME], uint32_t *count, const char *text, size_t size,
                           df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const json_t *list = json_object_get(object, "files");
     bool right = object != NULL;
 
@@ -246,7 +205,7 @@ char *coord_json_log(const char *bytes, size_t size, uint64_t next)
 
 bool coord_json_log_read(char **bytes, uint64_t *next, const char *text, size_t size, df_error *err)
 {
-    json_t *object = reply_read(text, size, err);
+    json_t *object = reply_read(text, size, NULL, err);
     const char *value = json_string_value(json_object_get(object, "text"));
 
     *bytes = value == NULL ? NULL : strdup(value);

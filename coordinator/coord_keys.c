@@ -127,6 +127,20 @@ df_status coord_keys_folder(char *path, size_t size, df_error *err)
     return DF_OK;
 }
 
+df_status coord_keys_find(char path[DF_PATH_MAX], const char *given, df_error *err)
+{
+    char folder[DF_PATH_MAX];
+    df_status s = DF_OK;
+
+    if (given != NULL)
+        snprintf(folder, sizeof folder, "%s", given);
+    else
+        s = coord_keys_folder(folder, sizeof folder, err);
+    if (s == DF_OK && realpath(folder, path) == NULL)
+        s = df_fail(err, DF_EINVAL, "%.300s: there are no keys: weir keys new NAME", folder);
+    return s;
+}
+
 /* ---- texts ---- */
 
 bool coord_key_name_is(const char *name)

@@ -9,6 +9,7 @@
 #define COORD_KEYS_H
 
 #include "coordinator/coord_net.h"
+#include "dataflow/df_disk.h"
 
 #define COORD_KEY_SIZE      41 /* its text, with the end */
 #define COORD_KEY_NAME_SIZE 65
@@ -32,6 +33,9 @@ coord_role coord_role_find(const char *text);
 
 /* Where keys are kept: ${XDG_CONFIG_HOME:-~/.config}/weir/keys. */
 df_status coord_keys_folder(char *path, size_t size, df_error *err) DF_MUST_CHECK;
+/* The whole path of a folder of keys, for others who read it from elsewhere: of `given`, or (null) of where keys
+ * are kept. DF_EINVAL: it is not there. */
+df_status coord_keys_find(char path[DF_PATH_MAX], const char *given, df_error *err) DF_MUST_CHECK;
 
 /* Whether this is a public key's text. */
 bool coord_key_is(const char *text);

@@ -8,6 +8,8 @@
 
 void coord_samples_put(coord_samples *samples, coord_sample sample)
 {
+    if (samples->count > 0 && sample.step < samples->ring[(samples->count - 1) % COORD_LINE_SAMPLES].step)
+        samples->count = 0; /* it went back: what was measured before is of other steps */
     if (samples->count == 0)
         samples->first = sample;
     samples->ring[samples->count % COORD_LINE_SAMPLES] = sample;
@@ -51,9 +53,9 @@ static void line_left(char *text, size_t size, double seconds)
         snprintf(text, size, "  %.0f days left", seconds / 86400);
 }
 
-/* What follows the bar: the rate of the window, and the time left, from the window's steps or, while
+/* What follows the bar: the rate of the window, and (timed) the time left, from the window's steps or, while
  * no step has ended in it, from all of them. */
-static void line_rates(char *text, size_t size, const coord_samples *s, uint64_t steps)
+static void line_rates(char *text, size_t size, const coord_samples *s, uint64_t steps, bool timed)
 {
     const coord_sample *last = &s->ring[(s->count - 1) % COORD_LINE_SAMPLES];
     const coord_sample *from =
@@ -69,7 +71,7 @@ static void line_rates(char *text, size_t size, const coord_samples *s, uint64_t
                                                       : last->step - from->step) / seconds);
     if (last->step == from->step)
         from = &s->first;
-    if (last->step > from->step && last->step < steps)
+    if (timed && last->step > from->step && last->step < steps)
         line_left(left, sizeof left, (last->seconds - from->seconds) /
                   (double)(last->step - from->step) * (double)(steps - last->step));
     snprintf(text, size, "  %s %s%s", rate, rows ? "row-steps/s" : "steps/s", left);
@@ -95,13 +97,15 @@ size_t coord_line_format(char line[COORD_LINE_MAX], const coord_samples *samples
                          coord_line_style style)
 {
     const coord_sample *last = &samples->ring[(samples->count - 1) % COORD_LINE_SAMPLES];
-    char rates[96] = "", total[24];
-    size_t used, width;
+    size_t noted = style.note == NULL ? 0 : strlen(style.note), used, width;
+    char rates[96 + COORD_LINE_NOTE] = "", total[24];
 
     int digits = snprintf(total, sizeof total, "%llu", (unsigned long long)steps);
     used = (size_t)snprintf(line, COORD_LINE_MAX, "step %*llu/%s", digits,
                             (unsigned long long)last->step, total);
-    line_rates(rates, sizeof rates, samples, steps);
+    line_rates(rates, sizeof rates, samples, steps, noted == 0);
+    if (noted > 0 && (style.width == 0 || used + strlen(rates) + 2 + noted < style.width))
+        snprintf(rates + strlen(rates), sizeof rates - strlen(rates), "  %s", style.note);
     /* One column stays free, because a full last column makes some terminals wrap. */
     width = used + strlen(rates);
     if (style.width > 0 && width + 2 + LINE_BAR_MIN < style.width) {

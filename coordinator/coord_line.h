@@ -9,6 +9,7 @@
 
 #define COORD_LINE_SAMPLES 64
 #define COORD_LINE_MAX 512 /* bytes of a line */
+#define COORD_LINE_NOTE 96 /* of a note in it, the final zero included */
 
 /* Where a run was at some time. */
 typedef struct coord_sample {
@@ -18,13 +19,14 @@ typedef struct coord_sample {
 
 /* The last samples: rates are of this window. Zeroed: empty. */
 typedef struct coord_samples {
-    uint32_t count; /* of all samples put */
+    uint32_t count; /* of all samples put, since the run went back last */
     coord_sample first, ring[COORD_LINE_SAMPLES];
 } coord_samples;
 
 typedef struct coord_line_style {
     uint32_t width; /* columns of the terminal; 0: no limit and no bar */
     bool utf8;
+    const char *note; /* told instead of the time left, if there is room; "" or null: nothing */
 } coord_line_style;
 
 void coord_samples_put(coord_samples *samples, coord_sample sample);

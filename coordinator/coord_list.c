@@ -219,10 +219,7 @@ static int list_run(const coord_args *args, const void *options)
         puts("]}");
     coord_client_close(&service);
     free(l.names);
-    if (s == DF_OK)
-        return COORD_DONE;
-    fprintf(stderr, "weir list: %s\n", err.text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("list", s, &err);
 }
 
 const coord_verb coord_verb_list = {
@@ -332,10 +329,7 @@ static int logs_run(const coord_args *args, const void *options)
     if (s != DF_OK && o->reach.coordinator == NULL)
         s = logs_folder(args->items[0], &err);
     coord_client_close(&service);
-    if (s == DF_OK)
-        return COORD_DONE;
-    fprintf(stderr, "weir logs: %s\n", err.text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("logs", s, &err);
 }
 
 const coord_verb coord_verb_logs = {

@@ -28,7 +28,7 @@ struct coord_progress {
     bool drawn;    /* the line is on the screen */
     bool mid_line; /* a sink wrote a line that it has not ended: do not draw into it */
     coord_samples samples;
-    char line[COORD_LINE_MAX];
+    char line[COORD_LINE_MAX], note[COORD_LINE_NOTE];
 };
 
 /* ---- the line ---- */
@@ -58,7 +58,7 @@ static uint32_t progress_width(void)
 
 static void progress_tick(coord_progress *p, uint32_t tick)
 {
-    coord_line_style style = { p->terminal ? progress_width() : 0, p->utf8 };
+    coord_line_style style = { p->terminal ? progress_width() : 0, p->utf8, p->note };
     coord_sample sample = { 0 };
 
     if (!p->sample(p->user, &sample))
@@ -193,6 +193,13 @@ void coord_progress_stop(coord_progress *p)
     pthread_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
     p->running = false;
+}
+
+void coord_progress_note(coord_progress *p, const char *note)
+{
+    pthread_mutex_lock(&p->lock);
+    snprintf(p->note, sizeof p->note, "%s", note);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void coord_progress_say(coord_progress *p, const char *line)

@@ -27,6 +27,8 @@ typedef bool (*coord_progress_sample)(void *user, coord_sample *sample);
 df_status coord_progress_start(coord_progress *progress, coord_progress_sample sample, void *user,
                                df_error *err) DF_MUST_CHECK;
 void coord_progress_stop(coord_progress *progress);
+/* What the progress line tells beside the rate; "": nothing. */
+void coord_progress_note(coord_progress *progress, const char *note);
 /* A line to standard error, for which the progress line steps aside. */
 void coord_progress_say(coord_progress *progress, const char *line);
 /* Flushes the console: false if what was printed could not be written. */

@@ -22,12 +22,6 @@ typedef struct rescale_options {
     bool dry_run, abort, detach, json;
 } rescale_options;
 
-static int rescale_failed(const char *verb, df_status s, const df_error *err)
-{
-    fprintf(stderr, "weir %s: %s\n", verb, err->text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
-}
-
 /* ---- arguments ---- */
 
 /* "64MiB", "1000000" */
@@ -216,7 +210,7 @@ static int rescale_do(const char *verb, const char *job, const coord_rescale_ask
     coord_client_close(&client);
     free(text);
     if (s != DF_OK)
-        return rescale_failed(verb, s, &err);
+        return coord_verb_failed(verb, s, &err);
     if (ask->dry_run)
         return print_dry(&row, speed, o);
     if (o->detach && row.end[0] == '\0') {
@@ -389,7 +383,7 @@ static const coord_option rescales_table[] = {
     { 0 },
 };
 
-static void print_row(const coord_rescale_row *r)
+static void print_row(FILE *out, const coord_rescale_row *r)
 {
     time_t seconds = (time_t)(r->begun_ms / 1000);
     struct tm local;
@@ -397,41 +391,42 @@ static void print_row(const coord_rescale_row *r)
 
     if (localtime_r(&seconds, &local) != NULL)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
-    printf("%s  %-12s %-8s ", when, r->what, r->end[0] == '\0' ? "runs" : r->end);
-    print_what(stdout, r);
-    printf(", %.1f s, longest step %.0f ms%s%s\n", r->seconds, r->longest_ms,
-           r->why[0] == '\0' ? "" : ": ", r->why);
+    fprintf(out, "%s  %-12s %-8s ", when, r->what, r->end[0] == '\0' ? "runs" : r->end);
+    print_what(out, r);
+    fprintf(out, ", %.1f s, longest step %.0f ms%s%s\n", r->seconds, r->longest_ms,
+            r->why[0] == '\0' ? "" : ": ", r->why);
+}
+
+static bool print_rows(FILE *out, const char *reply, size_t size, df_error *err)
+{
+    coord_rescale_row running, *rows = calloc(COORD_RESCALES_KEPT, sizeof *rows);
+    uint32_t count = 0;
+    bool right = rows != NULL &&
+                 coord_json_rescales_read(&running, rows, COORD_RESCALES_KEPT, &count, reply, size, err);
+
+    if (rows == NULL)
+        df_fail(err, DF_ENOMEM, "out of memory");
+    for (uint32_t i = 0; right && i < count; i++)
+        print_row(out, &rows[i]);
+    if (right && running.what[0] != '\0')
+        print_row(out, &running);
+    else if (right && count == 0)
+        fputs("nothing was changed yet\n", out);
+    free(rows);
+    return right;
 }
 
 static int rescales_run(const coord_args *args, const void *options)
 {
-    const coord_question question = { .what = "rescales" };
     const rescales_options *o = options;
-    coord_rescale_row running, *rows = calloc(COORD_RESCALES_KEPT, sizeof *rows);
-    coord_client *client = NULL;
-    uint32_t count = 0;
-    const char *reply;
-    size_t size;
+    coord_client *client;
     df_error err = { 0 };
-    df_status s = rows == NULL ? df_fail(&err, DF_ENOMEM, "out of memory")
-                               : coord_client_reach(&client, args->items[0], &o->reach, &err);
+    df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
 
     if (s == DF_OK)
-        s = coord_client_ask(client, &question, &reply, &size, &err);
-    if (s == DF_OK && o->json)
-        printf("%.*s\n", (int)size, reply);
-    else if (s == DF_OK && !coord_json_rescales_read(&running, rows, COORD_RESCALES_KEPT, &count, reply,
-                                                     size, &err))
-        s = DF_EIO;
-    for (uint32_t i = 0; s == DF_OK && i < count; i++)
-        print_row(&rows[i]);
-    if (s == DF_OK && !o->json && running.what[0] != '\0')
-        print_row(&running);
-    else if (s == DF_OK && !o->json && count == 0)
-        puts("nothing was changed yet");
+        s = coord_client_show(client, "rescales", o->json, print_rows, &err);
     coord_client_close(&client);
-    free(rows);
-    return s == DF_OK ? COORD_DONE : rescale_failed("rescales", s, &err);
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("rescales", s, &err);
 }
 
 const coord_verb coord_verb_rescales = {

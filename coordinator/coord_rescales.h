@@ -34,7 +34,7 @@ typedef struct coord_rescale_row {
     uint32_t waves, waves_done; /* a wave moves at one step */
     uint64_t bytes;
     double seconds;
-    double longest_ms;          /* between two steps that were complete everywhere */
+    double longest_ms;          /* between two steps that were complete everywhere, meanwhile */
 } coord_rescale_row;
 
 /* How changes have ended, since the process began. */

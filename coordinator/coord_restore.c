@@ -65,10 +65,8 @@ static int restore_run(const coord_args *args, const void *options)
         s = restore_command(client, o->snapshot.value, &answer, &err);
     if (s == DF_OK) /* tick n + 1 is step n */
         restore_print(coord_client_status(client), answer.index, answer.step - (answer.step > 0), o->json);
-    else
-        fprintf(stderr, "weir restore: %s\n", err.text);
     coord_client_close(&client);
-    return s == DF_OK ? COORD_DONE : s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("restore", s, &err);
 }
 
 const coord_verb coord_verb_restore = {

@@ -56,6 +56,8 @@ static void env_append(void *user, const proto_record *record)
 {
     coord_server *s = user;
 
+    if (record->kind == PROTO_RECORD_END)
+        server_keep_end(s);
     coord_log_append(s->log, record);
 }
 
@@ -457,12 +459,9 @@ static df_status server_address(const coord_server *s, char address[COORD_ADDRES
     return status;
 }
 
-/* Where our keys are; "": none are needed. The path is whole, for others read it from elsewhere. */
+/* Where our keys are; "": none are needed. */
 static df_status server_keys(const coord_server *s, char keys[DF_PATH_MAX], df_error *err)
 {
-    char folder[DF_PATH_MAX];
-    df_status status = DF_OK;
-
     keys[0] = '\0';
     if (s->options.bind == NULL && (s->options.keys != NULL || s->options.insecure))
         return df_fail(err, DF_EINVAL, "--keys and --insecure go with --bind tcp://HOST:PORT");
@@ -470,13 +469,7 @@ static df_status server_keys(const coord_server *s, char keys[DF_PATH_MAX], df_e
         return df_fail(err, DF_EINVAL, "--insecure is without --keys");
     if (s->options.bind == NULL || s->options.insecure)
         return DF_OK;
-    if (s->options.keys != NULL)
-        snprintf(folder, sizeof folder, "%s", s->options.keys);
-    else
-        status = coord_keys_folder(folder, sizeof folder, err);
-    if (status == DF_OK && realpath(folder, keys) == NULL)
-        status = df_fail(err, DF_EINVAL, "%.300s: there are no keys: weir keys new NAME", folder);
-    return status;
+    return coord_keys_find(keys, s->options.keys, err);
 }
 
 /* Who has our own key is us: local workers, and whoever asks from another terminal. */
@@ -585,6 +578,7 @@ void coord_server_close(coord_server **server)
     free(s->peers);
     free(s->change.leaving);
     free(s->units);
+    free(s->ended);
     coord_wire_fini(&s->wire);
     free(s->workers);
     free(s);

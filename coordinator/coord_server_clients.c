@@ -69,6 +69,14 @@ static void status_waiting(const coord_server *s, const proto_coord_stats *stats
                  status->worker_count, s->options.workers);
 }
 
+/* "w2" before "w10" */
+static int by_label(const void *a, const void *b)
+{
+    const coord_status_worker *x = a, *y = b;
+
+    return strverscmp(x->label, y->label);
+}
+
 static void status_workers(coord_server *s, coord_status *status)
 {
     const proto_coord_worker *list = s->workers;
@@ -92,6 +100,7 @@ static void status_workers(coord_server *s, coord_status *status)
         server_behind(s, list[i].id, server_now_us(), w->behind, sizeof w->behind);
     }
     status->worker_count = count;
+    qsort(status->workers, count, sizeof *status->workers, by_label);
 }
 
 /* "worker w2 was lost", and where to look. */
@@ -126,8 +135,39 @@ static void status_error(const coord_server *s, const proto_coord_stats *stats, 
     else if (stats->end == PROTO_END_FAILED && stats->failed)
         snprintf(status->error, sizeof status->error, "a task failed at step %llu",
                  (unsigned long long)(stats->failed_step == 0 ? 0 : stats->failed_step - 1));
+    else if (stats->end == PROTO_END_FAILED && stats->missing == 0)
+        snprintf(status->error, sizeof status->error, "it had failed; its workers' logs may say why");
     else if (stats->end == PROTO_END_FAILED)
         status_lost(s, stats, status);
+}
+
+static void status_rescales(const coord_server *s, coord_status *status)
+{
+    status->rescale = s->change.row;
+    if (s->rescale_count > 0)
+        status->rescaled = s->rescales[s->rescale_count - 1];
+    for (uint32_t kind = 0; kind < COORD_RESCALE_KINDS; kind++)
+        for (uint32_t end = 0; end < COORD_RESCALE_ENDS; end++)
+            status->rescales += s->seen.rescales.ended[kind][end];
+}
+
+/* As an earlier process has told it: this one has nobody who could tell. */
+static bool status_ended(const coord_server *s, const proto_coord_stats *stats, coord_status *status)
+{
+    if (s->ended == NULL || stats->end == PROTO_END_NOT)
+        return false;
+    *status = *s->ended;
+    status->incarnation = stats->incarnation;
+    status->worker_count = 0;
+    return true;
+}
+
+/* The last snapshot of a job that is done or drained is of its last step. */
+static uint64_t status_low(const proto_coord_stats *stats)
+{
+    bool whole = stats->end == PROTO_END_DONE || stats->end == PROTO_END_DRAINED;
+
+    return whole && stats->low < stats->head.step ? stats->head.step : stats->low;
 }
 
 void coord_server_status(coord_server *server, coord_status *status)
@@ -136,6 +176,8 @@ void coord_server_status(coord_server *server, coord_status *status)
 
     memset(status, 0, sizeof *status);
     proto_coord_stats_get(server->coord, &stats);
+    if (status_ended(server, &stats, status))
+        return;
     snprintf(status->job, sizeof status->job, "%s", server->job.name);
     status->number = server->number;
     snprintf(status->phase, sizeof status->phase, "%s", status_phase(server, &stats));
@@ -150,7 +192,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->restarts = stats.restarts;
     status->restores = stats.restores;
     status->stalls = stats.stalls;
-    status->begun = step_of(stats.low, &status->step);
+    status->begun = step_of(status_low(&stats), &status->step);
     status->steps = server->job.plan->step_count < 2 ? 0 : server->job.plan->step_count - 2;
     if (status->step > status->steps)
         status->step = status->steps;
@@ -165,7 +207,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     status->snapshots_skipped = stats.skipped;
     snprintf(status->degraded, sizeof status->degraded, "%s", server->degraded);
     snprintf(status->scaling, sizeof status->scaling, "%s", server->scale_text);
-    status->rescale = server->change.row;
+    status_rescales(server, status);
     status->orders = stats.orders;
     status->history_full = !coord_log_takes_orders(server->log);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)

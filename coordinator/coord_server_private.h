@@ -114,6 +114,8 @@ struct coord_server {
     } lost;
     char fingerprint[64];
     uint64_t ended_us;       /* 0: not ended */
+    coord_status *ended;     /* how it had ended before this process began; owned; null: it had not, or
+                                nobody knows more than the log */
     bool told_to_leave;
     struct { uint64_t us, low; } samples[SERVER_SAMPLES]; /* of the speed */
     uint32_t sample_count;
@@ -138,6 +140,9 @@ void server_send(coord_server *server, uint64_t to, const proto_msg *msg);
 /* Log, store and state machine from the state folder, as the options say. */
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
     DF_MUST_CHECK;
+/* The job ends, as its status says already: in words, before the end is in the log. So whoever opens the state
+ * later tells the same, however soon the process is killed. */
+void server_keep_end(coord_server *server);
 /* How the job had ended means nothing any more. */
 void server_forget_end(coord_server *server);
 

@@ -1,6 +1,7 @@
 /* Opening a state: whose it is, whether it may be used, what is in it. */
 #include "coordinator/coord_server_private.h"
 
+#include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_times.h"
 
@@ -121,17 +122,43 @@ static df_status log_choose(coord_server *s, df_error *err)
     return status == DF_END ? log_begin_anew(s, err) : status;
 }
 
-/* ---- the whole ---- */
+/* ---- the end ---- */
 
-/* What was submitted, for whoever wants to know; workers are told by message. */
-static df_status state_keep_job(const coord_server *s, df_error *err)
+/* One that cannot be written must not be taken for that of another end, which did not come about. */
+void server_keep_end(coord_server *server)
 {
-    df_status status = coord_state_write(s->options.state, "job.toml", s->job.text,
-                                         strlen(s->job.text), err);
+    coord_status *status = malloc(sizeof *status);
+    char *text = NULL;
 
-    if (status == DF_OK)
-        status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
-    return status;
+    if (status != NULL) {
+        coord_server_status(server, status);
+        text = coord_json_status(status);
+    }
+    if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), NULL) != DF_OK) {
+        coord_state_remove(server->options.state, "ended");
+        fprintf(stderr, "weir: %s/ended cannot be written\n", server->options.state);
+    }
+    free(text);
+    free(status);
+}
+
+/* Without it the log and the newest snapshot tell the end, but not why. */
+static void state_read_ended(coord_server *s)
+{
+    coord_status *status = malloc(sizeof *status);
+    char *text;
+    size_t size;
+    df_error err;
+    df_status got = coord_state_read(s->options.state, "ended", &text, &size, &err);
+
+    if (got == DF_OK && status != NULL && coord_json_status_read(status, text, size, &err)) {
+        s->ended = status;
+        status = NULL;
+    } else if (got != DF_END) {
+        fprintf(stderr, "weir: %s/ended: %s\n", s->options.state, status == NULL ? "out of memory" : err.text);
+    }
+    free(status);
+    free(text);
 }
 
 static void state_read_finished(coord_server *s)
@@ -148,9 +175,25 @@ static void state_read_finished(coord_server *s)
 void server_forget_end(coord_server *server)
 {
     coord_state_remove(server->options.state, "finished");
+    coord_state_remove(server->options.state, "ended");
+    free(server->ended);
+    server->ended = NULL;
     server->fingerprint[0] = '\0';
     server->failed[0] = '\0';
     memset(server->failed_at, 0, sizeof server->failed_at);
+}
+
+/* ---- the whole ---- */
+
+/* What was submitted, for whoever wants to know; workers are told by message. */
+static df_status state_keep_job(const coord_server *s, df_error *err)
+{
+    df_status status = coord_state_write(s->options.state, "job.toml", s->job.text,
+                                         strlen(s->job.text), err);
+
+    if (status == DF_OK)
+        status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
+    return status;
 }
 
 /* What it costs is said before it is done. */
@@ -209,5 +252,7 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     proto_coord_stats_get(server->coord, &stats);
     server->attempts_lost = stats.orders;
     state_read_finished(server);
+    if (end != PROTO_END_NOT)
+        state_read_ended(server);
     return s == DF_OK ? state_return(server, err) : s;
 }

@@ -186,18 +186,9 @@ static df_status service_folders(coord_service *s, df_error *err)
 
 static df_status service_keys(coord_service *s, df_error *err)
 {
-    char folder[DF_PATH_MAX];
-    df_status status = DF_OK;
-
     if (s->config.bind.text == NULL || s->config.insecure)
         return DF_OK;
-    if (s->config.keys.text != NULL)
-        snprintf(folder, sizeof folder, "%s", s->config.keys.text);
-    else
-        status = coord_keys_folder(folder, sizeof folder, err);
-    if (status == DF_OK && realpath(folder, s->keys) == NULL)
-        status = df_fail(err, DF_EINVAL, "%.300s: there are no keys: weir keys new NAME", folder);
-    return status;
+    return coord_keys_find(s->keys, s->config.keys.text, err);
 }
 
 /* A local socket's name follows from the folder, so that workers find the next service at it. Of a port

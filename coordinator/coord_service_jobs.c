@@ -149,7 +149,23 @@ static df_status folder_write(const service_job *job, proto_bytes text, proto_by
     return s == DF_OK ? coord_state_write(job->folder, "record", record, size, err) : s;
 }
 
-df_status service_job_add(coord_service *service, coord_ticket *ticket, proto_bytes text, proto_bytes sets,
+/* The next number, and the folders that follow from it. One that stands in the job's state was given by a list
+ * that has forgotten it: given again, the job would be taken for the one that has ended there. */
+static df_status job_number(coord_service *s, service_job *job, df_error *err)
+{
+    uint64_t given, process;
+    df_status status;
+
+    job->ticket.number = ++s->ticket_last;
+    status = job_paths(s, job, err);
+    if (status != DF_OK || coord_ticket_mark(job->state, &given, &process, NULL) != DF_OK ||
+        given < s->ticket_last || given >= INT64_MAX)
+        return status;
+    job->ticket.number = s->ticket_last = given + 1;
+    return job_paths(s, job, err);
+}
+
+df_status service_job_add(coord_service *service, const coord_ticket *ticket, proto_bytes text, proto_bytes sets,
                           service_job **out, df_error *err)
 {
     service_job *before = service_job_find(service, ticket->name), *job = list_add(service);
@@ -158,10 +174,9 @@ df_status service_job_add(coord_service *service, coord_ticket *ticket, proto_by
     *out = NULL;
     if (job == NULL)
         return df_fail(err, DF_ENOMEM, "out of memory");
-    ticket->number = ++service->ticket_last;
-    ticket->submitted_ms = service_now_ms();
     job->ticket = *ticket;
-    s = job_paths(service, job, err);
+    job->ticket.submitted_ms = service_now_ms();
+    s = job_number(service, job, err);
     if (s == DF_OK)
         s = folder_write(job, text, sets, err);
     if (s != DF_OK) {
@@ -253,7 +268,9 @@ static df_status job_read(coord_service *s, uint64_t number, df_error *err)
         status = job_paths(s, job, err);
     if (status == DF_OK)
         status = end_read(job, err);
-    job->was_up = true; /* nobody waits for an answer any more */
+    /* Nobody waits for an answer any more; and a coordinator that starts may find one there that the last service had
+     * started, and that has not said so yet: that is no reason to refuse the job. */
+    job->was_up = true;
     job->lend_us = service_now_us() + SERVICE_GRACE_US;
     if (status == DF_END)
         service_job_forget(s, job);

@@ -81,8 +81,9 @@ void service_jobs_close(coord_service *service);
 /* Null: there is none. */
 service_job *service_job_find(const coord_service *service, const char *name);
 service_job *service_job_of(const coord_service *service, uint64_t ticket);
-/* Make a submission durable; its number is given here. One of the same name, which has ended, is forgotten. */
-df_status service_job_add(coord_service *service, coord_ticket *ticket, proto_bytes text, proto_bytes sets,
+/* Make a submission durable; its number and time are given here. One of the same name, which has ended, is
+ * forgotten. */
+df_status service_job_add(coord_service *service, const coord_ticket *ticket, proto_bytes text, proto_bytes sets,
                           service_job **out, df_error *err) DF_MUST_CHECK;
 /* How it ended becomes durable; `status` is JSON. The list is trimmed then: the job may be gone. */
 df_status service_job_end(coord_service *service, service_job *job, const char *status, df_error *err)

@@ -166,25 +166,72 @@ static bool job_adopt(const coord_service *s, service_job *job)
     return true;
 }
 
+/* What the coordinator has said of the job's end; freed by the caller. Null: the job has not ended. */
+static char *job_said(const service_job *job)
+{
+    coord_status *status = malloc(sizeof *status);
+    char *text = NULL;
+    size_t size;
+    df_error err;
+    bool over = false;
+
+    if (status != NULL && coord_state_read(job->folder, "said", &text, &size, &err) == DF_OK) {
+        text[strcspn(text, "\n")] = '\0';
+        over = coord_json_status_read(status, text, strlen(text), &err) && coord_status_is_over(status);
+    }
+    free(status);
+    if (over)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* Make it durable; until that is done it is tried again. The job may be gone then. */
+static void job_end(coord_service *s, service_job *job, const char *said, uint64_t now_us)
+{
+    uint64_t ticket = job->ticket.number;
+    df_error err;
+
+    if (service_job_end(s, job, said, &err) == DF_OK)
+        service_pool_release(s, ticket);
+    else
+        job_down(job, now_us, err.text);
+}
+
+static void job_begin(coord_service *s, service_job *job, uint64_t now_us)
+{
+    pid_t pid = job_spawn(s, job);
+
+    if (pid < 0) {
+        job_down(job, now_us, "its coordinator could not be started");
+        return;
+    }
+    job->ours = true;
+    job->process = coord_process_of(pid);
+    if (job->process == 0) /* ended already: it is collected like any other */
+        job->process = (uint64_t)pid;
+    job_watch(s, job);
+    s->counts.restarts += job->was_up;
+    job->phase = SERVICE_STARTING;
+}
+
+/* A process that is there goes on; one that has told the end and was not heard, by this service or the one
+ * before, need not tell it again. */
 static void job_start(coord_service *s, service_job *job, uint64_t now_us)
 {
-    pid_t pid;
+    char *said;
 
     job->start_us = now_us;
-    if (!job_adopt(s, job)) {
-        pid = job_spawn(s, job);
-        if (pid < 0) {
-            job_down(job, now_us, "its coordinator could not be started");
-            return;
-        }
-        job->ours = true;
-        job->process = coord_process_of(pid);
-        if (job->process == 0) /* ended already: it is collected like any other */
-            job->process = (uint64_t)pid;
-        job_watch(s, job);
-        s->counts.restarts += job->was_up;
+    if (job_adopt(s, job)) {
+        job->phase = SERVICE_STARTING;
+        return;
     }
-    job->phase = SERVICE_STARTING;
+    said = job_said(job);
+    if (said != NULL)
+        job_end(s, job, said, now_us);
+    else
+        job_begin(s, job, now_us);
+    free(said);
 }
 
 /* It listens when its state says that the process has it: that is written after the endpoint. */
@@ -233,26 +280,6 @@ static void job_trouble(const service_job *job, char *why, size_t capacity)
     free(text);
 }
 
-/* What the coordinator has said of the job's end; freed by the caller. Null: the job has not ended. */
-static char *job_said(const service_job *job)
-{
-    coord_status *status = malloc(sizeof *status);
-    char *text = NULL;
-    size_t size;
-    df_error err;
-    bool over = false;
-
-    if (status != NULL && coord_state_read(job->folder, "said", &text, &size, &err) == DF_OK) {
-        text[strcspn(text, "\n")] = '\0';
-        over = coord_json_status_read(status, text, strlen(text), &err) && coord_status_is_over(status);
-    }
-    free(status);
-    if (over)
-        return text;
-    free(text);
-    return NULL;
-}
-
 static bool job_has_ended(service_job *job)
 {
     pid_t pid = coord_process_pid(job->process);
@@ -264,14 +291,10 @@ static bool job_has_ended(service_job *job)
 static void job_collect(coord_service *s, service_job *job, uint64_t now_us)
 {
     char *said = job_said(job), why[sizeof job->trouble] = "";
-    uint64_t ticket = job->ticket.number;
-    df_error err;
 
     job_unwatch(job);
-    if (said != NULL && service_job_end(s, job, said, &err) == DF_OK) {
-        service_pool_release(s, ticket);
-    } else if (said != NULL) { /* the next one says it again */
-        job_down(job, now_us, err.text);
+    if (said != NULL) {
+        job_end(s, job, said, now_us);
     } else if (job->asked && !WIFSIGNALED(job->status)) { /* it says what is wrong with the job */
         service_submit_answer(s, job);
     } else {

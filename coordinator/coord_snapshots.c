@@ -17,15 +17,6 @@ static const coord_option snapshots_table[] = {
     { 0 },
 };
 
-static df_status snapshots_print(const char *reply, size_t size, bool json, df_error *err)
-{
-    if (json)
-        printf("%.*s\n", (int)size, reply);
-    else if (!coord_json_snapshots_print(stdout, reply, size, err))
-        return DF_EIO;
-    return DF_OK;
-}
-
 /* As a coordinator tells it; null: memory is out. */
 static char *snapshots_text(const snap_store *store)
 {
@@ -55,11 +46,12 @@ static df_status snapshots_read(const char *job, bool json, df_error *err)
         s = coord_state_path(folder, state, "store", err);
     if (s == DF_OK)
         s = snap_store_open_rocksdb(&store, &disk, folder, &readonly, err);
-    if (s == DF_OK) {
-        text = snapshots_text(store);
-        s = text == NULL ? df_fail(err, DF_ENOMEM, "out of memory")
-                         : snapshots_print(text, strlen(text), json, err);
-    }
+    if (s == DF_OK && (text = snapshots_text(store)) == NULL)
+        s = df_fail(err, DF_ENOMEM, "out of memory");
+    if (s == DF_OK && json)
+        puts(text);
+    else if (s == DF_OK && !coord_json_snapshots_print(stdout, text, strlen(text), err))
+        s = DF_EIO;
     free(text);
     snap_store_close(&store);
     return s;
@@ -67,25 +59,17 @@ static df_status snapshots_read(const char *job, bool json, df_error *err)
 
 static int snapshots_run(const coord_args *args, const void *options)
 {
-    const coord_question question = { .what = "snapshots" };
     const snapshots_options *o = options;
     coord_client *client;
-    const char *reply;
-    size_t size;
     df_error err = { 0 };
     df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
 
     if (s == DF_OK)
-        s = coord_client_ask(client, &question, &reply, &size, &err);
-    if (s == DF_OK)
-        s = snapshots_print(reply, size, o->json, &err);
-    else if (s == DF_END && client == NULL && strncmp(args->items[0], "tcp://", 6) != 0)
+        s = coord_client_show(client, "snapshots", o->json, coord_json_snapshots_print, &err);
+    else if (s == DF_END && strncmp(args->items[0], "tcp://", 6) != 0)
         s = snapshots_read(args->items[0], o->json, &err);
     coord_client_close(&client);
-    if (s == DF_OK)
-        return COORD_DONE;
-    fprintf(stderr, "weir snapshots: %s\n", err.text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("snapshots", s, &err);
 }
 
 const coord_verb coord_verb_snapshots = {

@@ -11,6 +11,8 @@ typedef struct coord_spawn_options {
     char *const *argv; /* argv[0]: the program */
     int out, err;      /* what become its standard output and error */
     bool tied;         /* it dies with us */
+    int gate;          /* it begins when a byte can be read there, and not at all once nothing can come any
+                          more: so that what is to be remembered of it is written first; 0: at once */
 } coord_spawn_options;
 
 /* Its standard input is empty, it is its own process group (Ctrl-C is for us), inherits no descriptor and

@@ -103,7 +103,8 @@ static bool state_is_log(const char *name)
 df_status coord_state_clear(const char *folder, df_error *err)
 {
     static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished",
-                                         "nonce", "ticket", "history.a", "history.b", "lock" };
+                                         "ended", "rescales", "nonce", "ticket", "history.a", "history.b",
+                                         "lock" };
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, "store", err);
     DIR *d = opendir(folder);
@@ -162,11 +163,12 @@ df_status coord_state_write(const char *folder, const char *name, const void *by
         s = df_failpoint(DF_FAILPOINT_state_file, err);
     if (s == DF_OK && rename(fresh, path) != 0)
         s = df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
-    if (s != DF_OK)
+    if (s != DF_OK) {
         unlink(fresh);
-    else
-        s = state_sync_parent(path, err);
-    return s;
+        return s;
+    }
+    s = df_failpoint(DF_FAILPOINT_state_named, err);
+    return s == DF_OK ? state_sync_parent(path, err) : s;
 }
 
 df_status coord_state_read(const char *folder, const char *name, char **out, size_t *size, df_error *err)

@@ -8,6 +8,9 @@
  *   nonce                      random bytes of the coordinator that runs: who reads them has this folder
  *   workers                    local workers, a line each (coord_children.h)
  *   worker-N.log               what they said
+ *   finished                   the last step's fingerprint, before the job has ended
+ *   ended                      the status that it ends with, in JSON: it means something once the log has the end
+ *   rescales                   changes of workers and owners that are over (coord_rescales.h)
  *   ticket                     which job of a service this is, and which process has it (coord_ticket.h)
  *
  * Small files are written anew and renamed: a reader finds a whole one or none. */

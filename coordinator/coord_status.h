@@ -40,6 +40,8 @@ typedef struct coord_status {
     char degraded[512];    /* why no snapshots get through; "": they do */
     char scaling[192];     /* why there are as many workers as there are; "": nobody decides it */
     coord_rescale_row rescale; /* the change of workers or owners that runs; what is "": none */
+    coord_rescale_row rescaled; /* the newest that has ended; what is "": none has */
+    uint64_t rescales;     /* that have ended since the coordinator began */
     uint64_t orders;       /* in the history */
     bool history_full;
     uint64_t rejected[PROTO_REJECT_COUNT];

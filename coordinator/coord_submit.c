@@ -4,6 +4,7 @@
 #include "coordinator/coord_json.h"
 #include "coordinator/coord_progress.h"
 #include "coordinator/coord_verb.h"
+#include "coordinator/coord_watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,8 +53,10 @@ typedef struct submit {
     uint32_t workers;
     /* While it is followed. */
     coord_progress *progress;
+    coord_watch watch;
     coord_status *status;
     _Atomic uint64_t step;       /* that is done, + 1 */
+    bool forgotten;              /* the service has no such job any more */
 } submit;
 
 static volatile sig_atomic_t submit_signals;
@@ -62,12 +65,6 @@ static void submit_signal(int number)
 {
     (void)number;
     submit_signals = 1;
-}
-
-static int submit_failed(const char *verb, df_status s, const df_error *err)
-{
-    fprintf(stderr, "weir %s: %s\n", verb, err->text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
 }
 
 /* ---- the job ---- */
@@ -135,7 +132,7 @@ static int submit_read(submit *s, const char *job)
         status = submit_text(s, job, &err);
     if (status == DF_ELIMIT)
         status = DF_EINVAL;
-    return status == DF_OK ? COORD_DONE : submit_failed("submit", status, &err);
+    return status == DF_OK ? COORD_DONE : coord_verb_failed("submit", status, &err);
 }
 
 /* ---- submitting ---- */
@@ -215,7 +212,7 @@ static int submit_say(submit *s, coord_client *service)
         return submit_tell(s, ticket, pool_count);
     lines = status == DF_OK ? coord_json_refused_read(reply, size) : NULL;
     code = lines != NULL ? submit_refused(lines, s)
-                         : submit_failed("submit", status == DF_OK ? DF_EIO : status, &err);
+                         : coord_verb_failed("submit", status == DF_OK ? DF_EIO : status, &err);
     free(lines);
     return code;
 }
@@ -231,18 +228,34 @@ static bool follow_sample(void *user, coord_sample *sample)
     return step > 0;
 }
 
+/* Where its coordinator is, or the service. Nobody may be there now; but a service that does not know the job has
+ * the last word. */
+static df_status follow_reach(submit *s, coord_client **client)
+{
+    coord_reach reach = s->options->reach;
+    df_error err;
+    df_status status = coord_client_reach(client, s->plan->job.name, &reach, &err);
+
+    if (status != DF_OK && reach.coordinator == NULL) {
+        reach.coordinator = "runs";
+        status = coord_client_reach(client, s->plan->job.name, &reach, &err);
+    }
+    s->forgotten = status == DF_EINVAL;
+    return status;
+}
+
 /* How it stands, from whoever knows. False: it cannot be heard now; its coordinator may be about to come
  * back, or the service. */
 static bool follow_look(submit *s, coord_client **client)
 {
     df_error err;
 
-    if (*client == NULL &&
-        coord_client_reach(client, s->plan->job.name, &s->options->reach, &err) != DF_OK)
+    if (*client == NULL && follow_reach(s, client) != DF_OK)
         return false;
     if (coord_client_refresh(*client, &err) == DF_OK) {
         *s->status = *coord_client_status(*client);
         atomic_store(&s->step, s->status->begun ? s->status->step + 1 : 0);
+        coord_watch_take(&s->watch, s->status);
         return true;
     }
     coord_client_close(client);
@@ -265,6 +278,10 @@ static int follow_tell(const submit *s)
     int code = follow_code(s);
     char *text;
 
+    if (s->forgotten) {
+        fprintf(stderr, "weir submit: %s was forgotten by its service before it was heard how it ended\n", name);
+        return COORD_FAILED;
+    }
     if (!coord_status_is_over(st)) {
         fprintf(stderr, "%s goes on; weir status %s shows how, weir cancel %s ends it\n", name, name, name);
         return COORD_INTERRUPTED;
@@ -290,7 +307,7 @@ static void follow_loop(submit *s)
     const struct timespec pause = { .tv_nsec = SUBMIT_LOOK_NS };
     coord_client *client = NULL;
 
-    while (submit_signals == 0 && !(follow_look(s, &client) && coord_status_is_over(s->status)))
+    while (submit_signals == 0 && !(follow_look(s, &client) && coord_status_is_over(s->status)) && !s->forgotten)
         nanosleep(&pause, NULL);
     coord_client_close(&client);
 }
@@ -308,6 +325,7 @@ static int submit_follow(submit *s, coord_client *service)
         status = df_fail(&err, DF_ENOMEM, "out of memory");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    coord_watch_init(&s->watch, s->options->quiet ? NULL : s->progress, s->plan->draft->pace, false);
     if (status == DF_OK)
         status = coord_progress_start(s->progress, follow_sample, s, &err);
     if (status == DF_OK)
@@ -316,7 +334,7 @@ static int submit_follow(submit *s, coord_client *service)
         coord_client_wait_ended(service, s->plan->job.name);
     coord_progress_stop(s->progress);
     coord_progress_free(&s->progress);
-    return status == DF_OK ? follow_tell(s) : submit_failed("submit", status, &err);
+    return status == DF_OK ? follow_tell(s) : coord_verb_failed("submit", status, &err);
 }
 
 /* ---- the verbs ---- */
@@ -331,7 +349,7 @@ static int submit_run(const coord_args *args, const void *options)
 
     if (code == COORD_DONE) {
         status = coord_client_service(&service, &s.options->reach, &err);
-        code = status == DF_OK ? submit_say(&s, service) : submit_failed("submit", status, &err);
+        code = status == DF_OK ? submit_say(&s, service) : coord_verb_failed("submit", status, &err);
     }
     if (code == COORD_DONE && s.options->follow)
         code = submit_follow(&s, service);
@@ -392,7 +410,7 @@ static int forget_run(const coord_args *args, const void *options)
     coord_client_close(&service);
     if (s == DF_OK && o->json)
         printf("{\"ok\":true}\n");
-    return s == DF_OK ? COORD_DONE : submit_failed("forget", s, &err);
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("forget", s, &err);
 }
 
 const coord_verb coord_verb_forget = {

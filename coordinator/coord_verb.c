@@ -57,6 +57,12 @@ void coord_verb_print(const coord_verb *verb, void *out)
         fprintf(out, "\n%s", verb->more);
 }
 
+int coord_verb_failed(const char *verb, df_status status, const df_error *err)
+{
+    fprintf(stderr, "weir %s: %s\n", verb, err->text);
+    return status == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+}
+
 int coord_verb_flush(int code)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

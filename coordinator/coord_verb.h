@@ -4,6 +4,7 @@
 #define COORD_VERB_H
 
 #include "coordinator/coord_args.h"
+#include "dataflow/df_error.h"
 
 /* What the process exits with. */
 typedef enum coord_exit {
@@ -42,6 +43,8 @@ const char *coord_verb_nearest(const char *name);
 /* All verbs, a line each; one verb, in full. `out` is a FILE *. */
 void coord_verb_print_all(void *out);
 void coord_verb_print(const coord_verb *verb, void *out);
+/* "weir VERB: TEXT" on standard error. Returns COORD_USAGE if a user can mend it (DF_EINVAL), else COORD_FAILED. */
+int coord_verb_failed(const char *verb, df_status status, const df_error *err);
 /* Close the books on standard output: COORD_FAILED with a message if what was printed could not be
  * written (a full disk), else `code`. */
 int coord_verb_flush(int code);

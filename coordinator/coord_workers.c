@@ -21,25 +21,15 @@ static const coord_option workers_table[] = {
 
 static int workers_run(const coord_args *args, const void *options)
 {
-    const coord_question question = { .what = "workers" };
     const workers_options *o = options;
     coord_client *client;
-    const char *reply;
-    size_t size;
     df_error err = { 0 };
     df_status s = coord_client_reach(&client, args->items[0], &o->reach, &err);
 
     if (s == DF_OK)
-        s = coord_client_ask(client, &question, &reply, &size, &err);
-    if (s == DF_OK && o->json)
-        printf("%.*s\n", (int)size, reply);
-    else if (s == DF_OK && !coord_json_workers_print(stdout, reply, size, &err))
-        s = DF_EIO;
+        s = coord_client_show(client, "workers", o->json, coord_json_workers_print, &err);
     coord_client_close(&client);
-    if (s == DF_OK)
-        return COORD_DONE;
-    fprintf(stderr, "weir workers: %s\n", err.text);
-    return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
+    return s == DF_OK ? COORD_DONE : coord_verb_failed("workers", s, &err);
 }
 
 const coord_verb coord_verb_workers = {

@@ -34,6 +34,7 @@
     X(log_rescale, 1, "the record of a rescale's begin, turn or end is durable and has not been told")  \
     X(log_mark, 1, "an incarnation or a ceiling is durable and has not been told")                \
     X(state_file, 1, "a small file of the state is written and has not its name")                 \
+    X(state_named, 1, "a small file of the state has its name, which is not yet durable")         \
     X(store_adopt, 1, "a new store has its head and no guard")                                    \
     X(server_listen, 1, "the state is open, nobody is listened to")                               \
     X(server_finished, 0, "the last fingerprint is kept, the job has not ended")                  \

@@ -123,34 +123,8 @@ const weir_operator stuck_kind = {
 };
 C
 is "a kind that blocks" "${CC:-gcc}" -std=c17 -D_GNU_SOURCE -fPIC -shared -I"$TOP" -o stuck.so stuck.c
-cat >stuck.toml <<'JOB'
-[job]
-name  = "stuck"
-steps = 80
-dt    = 0.01
-
-[space.room]
-axes  = ["x", "y"]
-size  = 10
-edges = "periodic"
-
-[state.dots]
-space       = "room"
-columns.f32 = ["x", "y", "vx", "vy"]
-first       = "seed"
-next        = "hold"
-
-[operator.seed]
-kind  = "uniform"
-rows  = 2000
-speed = [0.5, 1.0]
-
-[operator.walk]
-kind   = "boids"
-in     = "dots"
-radius = 0.5
-speed  = [0.5, 1.0]
-
+dots stuck 80 hold 0.5 >stuck.toml
+cat >>stuck.toml <<'JOB'
 [operator.hold]
 kind = "./stuck.so:stuck_kind"
 in   = "walk"

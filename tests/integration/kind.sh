@@ -11,34 +11,8 @@ holds "from its descriptor" out "smaller values are dropped"
 exits 2 "a symbol that is not in it" "$WEIR" operators ./mine.so:threshold
 holds "is named" err 'has no "threshold"'
 
-cat >job.toml <<'JOB'
-[job]
-name  = "fast"
-steps = 3
-dt    = 0.01
-
-[space.room]
-axes  = ["x", "y"]
-size  = 10
-edges = "periodic"
-
-[state.dots]
-space       = "room"
-columns.f32 = ["x", "y", "vx", "vy"]
-first       = "seed"
-next        = "walk"
-
-[operator.seed]
-kind  = "uniform"
-rows  = 2000
-speed = [0.5, 1.0]
-
-[operator.walk]
-kind   = "boids"
-in     = "dots"
-radius = 0.1
-speed  = [0.5, 1.0]
-
+dots fast 3 walk 0.1 >job.toml
+cat >>job.toml <<'JOB'
 [operator.fast]
 kind   = "./mine.so:threshold_kind"
 in     = "dots"

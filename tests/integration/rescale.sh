@@ -5,28 +5,9 @@ jobs=$TOP/config/jobs
 flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=48 --set operator.mood.every_steps=10 --steps 600"
 paced="--set run.pace=60 --set snapshot.every_steps=20 --set fault_tolerance.backoff_seconds=0.01"
 
-print_of() # FILE: the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
-same_files() # FOLDER FOLDER: the files that sinks wrote
-{
-    for file in "$1"/*; do
-        [ -d "$file" ] || cmp "$file" "$2/$(basename "$file")" || return 1
-    done
-}
 status_has() # JOB TEXT
 {
     "$WEIR" status "$1" --json 2>/dev/null | grep -qF -- "$2"
-}
-has_step() # JOB N: it has come so far
-{
-    step=$("$WEIR" status "$1" --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$2" ]
-}
-pid_of() # JOB LABEL: the process of a worker
-{
-    "$WEIR" status "$1" --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
 }
 members_are() # JOB N
 {
@@ -116,6 +97,9 @@ exits 0 "the workers" "$WEIR" workers two
 is "are two" test "$(grep -c '^w' out)" -eq 3 # and the line above them
 is "nobody was lost" status_has two '"restarts":0'
 ends_alike "2 -> 3 -> 1 -> 2" two one
+is "its own terminal told each change" test "$(grep -cE '^rescale: [123] workers? -> [123], .*; longest step [0-9]+ ms \(pace: 17 ms\)$' err.two)" -eq 3
+is "and in the end the longest step" grep -qE \
+    '^600 steps in .*, 3 changes of workers with longest step [0-9]+ ms \(pace: 17 ms\)$' err.two
 exits 0 "whole snapshots" "$WEIR" snapshot verify two/state
 stop_busy
 
@@ -153,7 +137,7 @@ begin back $many $slow $endless --workers 2 --fingerprints prints.back
 exits 0 "one that takes long" "$WEIR" rescale back --workers 3 --budget 1 --detach
 holds "goes on by itself" out "rescale has begun"
 is "status tells it" wait_for 20 sh -c "'$WEIR' status back | grep -qE '^  rescale: moving, [0-9]+ of [0-9]+ key groups'"
-is "and so does its JSON" status_has back '"rescale":{"what":"rescale","phase":"'
+is "and so does its JSON" status_has back '"rescale":{"id":1,"what":"rescale","phase":"'
 exits 1 "a second one" "$WEIR" rebalance back
 holds "is refused" err "a rescale runs since "
 exits 0 "is aborted" "$WEIR" rescale back --abort

@@ -19,10 +19,6 @@ mine() # INDEX: whether the case is of today's quarter
 {
     [ "${WEIR_LONG:-0}" = 1 ] || [ $(($1 % 4)) -eq $QUARTER ]
 }
-print_of() # FILE: the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
 has_step() # N: the job has come so far
 {
     step=$("$WEIR" status job --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')

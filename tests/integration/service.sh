@@ -52,10 +52,6 @@ listed() # TEXT: a line of the list holds it
 {
     "$WEIR" list $REACH 2>/dev/null | grep -qE "$1"
 }
-print_of() # the fingerprint that a run printed
-{
-    sed -nE 's/^done\. fingerprint ([0-9a-f]{32})$/\1/p' "$1"
-}
 worker_of() # JOB LABEL: the process of a worker, from the status
 {
     "$WEIR" status "$1" $REACH --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
@@ -337,29 +333,113 @@ ended() # JOB
 {
     "$WEIR" list --coordinator frail | grep -q "^$1  done  step 60/60  ended "
 }
-for n in 1 2 3 4 5 6 7 8 9 10 11; do
-    (WEIR_FAILPOINTS="state_file=kill@$n" WEIR_FAILPOINTS_COUNTS=counts.$n exec "$WEIR" coordinator \
+struck() # N: that file was written, or begun
+{
+    passes=$(WEIR_FAILPOINTS_COUNTS=counts.$job "$WEIR" failpoints --json |
+        sed -nE "s/.*\"name\":\"$point\"[^}]*\"passes\":([0-9]+).*/\1/p")
+    [ "${passes:-0}" -ge "$1" ]
+}
+no_worker() # none of the frail service's is left
+{
+    ! pgrep -f "worker --join $(cat joins) "
+}
+frail() # POINT N OTHERS OPTION...: the N-th file there; with OTHERS everybody else is killed, too
+{
+    point=$1
+    n=$2
+    others=$3
+    shift 3
+    job=$(echo "$point" | tr -d _)$others$n
+    rm -f frail.err
+    (WEIR_FAILPOINTS="$point=kill@$n" WEIR_FAILPOINTS_COUNTS=counts.$job exec "$WEIR" coordinator \
         --config frail.toml) >svc.out 2>frail.err &
     SERVICE=$!
     CONFIG=frail.toml
     wait_for 20 sh -c "! grep -q weir /proc/$SERVICE/cmdline || grep -q '^workers join with' frail.err"
     gone $SERVICE && serve frail.toml
-    "$WEIR" submit "$flock" $small --steps 60 --set job.name=n$n --coordinator frail >out.n 2>err.n &
+    "$WEIR" submit "$flock" $frail --set job.name=$job --coordinator frail "$@" >out.n 2>err.n &
     sub=$!
+    if [ "$others" = all ]; then
+        wait_for 60 struck "$n"
+        kill -9 $SERVICE $(coordinator_of $job) 2>/dev/null
+    fi
     wait_for 60 revived gone $sub
     wait $sub
     code=$?
     if grep -q "no service runs" err.n; then # it was killed before it was asked
-        "$WEIR" submit "$flock" $small --steps 60 --set job.name=n$n --coordinator frail >out.n 2>err.n
+        "$WEIR" submit "$flock" $frail --set job.name=$job --coordinator frail "$@" >out.n 2>err.n
         code=$?
     fi
-    is "a kill at file $n: the submission is taken" test $code -eq 0
-    is "and the job ends" wait_for 60 revived ended n$n
+    what="a kill at $point $n${others:+, of all}"
+    is "$what: the submission is taken" test $code -eq 0
+    is "$what: the job ends" wait_for 60 revived ended $job
+    is "$what: it happened" struck "$n"
     stop_service
+    is "$what: no worker is left" wait_for 10 no_worker
+    jobs=$((jobs + 1))
+}
+serve frail.toml
+sed -nE 's/^workers join with: weir worker --join ([^ ]+)$/\1/p' svc.err >joins
+stop_service
+is "no worker is left" wait_for 10 no_worker
+# With one snapshot only, at the end, each run writes as many files; at each of them, the last one being the job's end. As for the rest,
+# a quarter, another one each day.
+frail="$small --steps 60 --set snapshot.every_seconds=1000"
+jobs=0
+quarter=$((${WEIR_SEED:-$(date +%j | sed 's/^0*//')} % 4))
+echo "quarter $quarter"
+for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
+    frail state_file $n ""
+    [ "${WEIR_LONG:-0}" = 1 ] || [ $((n % 4)) -eq $quarter ] || continue
+    frail state_named $n "" --follow
+    is "and whoever followed it was told" grep -q '^done. fingerprint ' out.n
+    frail state_file $n all
+    frail state_named $n all --follow
 done
 serve frail.toml
-is "each is there once" test "$(ls frail/.weir/jobs/*/end | wc -l)" = 11
+is "each is there once" test "$(ls frail/.weir/jobs/*/end | wc -l)" = $jobs
 is "with the same bits" test "$("$WEIR" list --coordinator frail --json | grep -o '"fingerprint":"[0-9a-f]*"' | sort -u | wc -l)" = 1
+stop_service
+
+# A job that fails at once writes neither marks nor a fingerprint; it is listed with its error, whoever was killed.
+for n in 11 12; do
+    rm -f svc.err
+    (WEIR_FAILPOINTS="state_file=kill@$n" WEIR_FAILPOINTS_COUNTS=counts.melt$n exec "$WEIR" coordinator \
+        --config frail.toml) >svc.out 2>svc.err &
+    SERVICE=$!
+    wait_for 20 grep -q '^workers join with' svc.err
+    exits 0 "a job that fails" "$WEIR" submit "$TOP/config/jobs/melt.toml" --set cells=8 --set job.dt=1e30 \
+        --set job.name=m$n --coordinator frail
+    failed()
+    {
+        "$WEIR" list --coordinator frail | grep -q "^m$n  failed .*step 0: state \"atoms\": id "
+    }
+    is "a kill at file $n: it is listed with its error" wait_for 60 revived failed
+    stop_service
+done
+
+# The number of the newest job is not given again when that is forgotten: the next one would be taken for it.
+serve frail.toml
+exits 0 "a job" "$WEIR" submit "$flock" $small --steps 60 --set job.name=last --coordinator frail --follow
+exits 0 "is forgotten" "$WEIR" forget last --coordinator frail
+stop_service
+rm frail/last/mood.csv
+serve frail.toml
+exits 0 "the same job" "$WEIR" submit "$flock" $small --steps 60 --set job.name=last --coordinator frail --follow
+is "runs again" test -s frail/last/mood.csv
+
+# Whoever follows a job that is forgotten before it was heard how it ended does not wait for ever.
+"$WEIR" submit "$flock" $small $paced --steps 100000 --set job.name=lost --coordinator frail --follow >out.f 2>err.f &
+follower=$!
+is "a followed job" wait_for 30 sh -c "'$WEIR' list --coordinator frail | grep -q '^lost  running'"
+kill -STOP $follower
+exits 0 "is cancelled" "$WEIR" cancel lost --coordinator frail
+is "and forgotten" wait_for 30 "$WEIR" forget lost --coordinator frail
+kill -CONT $follower
+is "the follower ends" wait_for 30 gone $follower
+wait $follower
+is "with 1" test $? -eq 1
+holds "and is told" err.f "lost was forgotten by its service"
 stop_service
 
 # ---- another directory ----

@@ -57,6 +57,41 @@ wait_for()
     done
 }
 
+# dots NAME STEPS NEXT RADIUS: a job of 2000 dots that walk in a room, to be gone on with; the stream NEXT is what they
+# become.
+dots()
+{
+    cat <<JOB
+[job]
+name  = "$1"
+steps = $2
+dt    = 0.01
+
+[space.room]
+axes  = ["x", "y"]
+size  = 10
+edges = "periodic"
+
+[state.dots]
+space       = "room"
+columns.f32 = ["x", "y", "vx", "vy"]
+first       = "seed"
+next        = "$3"
+
+[operator.seed]
+kind  = "uniform"
+rows  = 2000
+speed = [0.5, 1.0]
+
+[operator.walk]
+kind   = "boids"
+in     = "dots"
+radius = $4
+speed  = [0.5, 1.0]
+
+JOB
+}
+
 # ---- runs ----
 
 # print_of FILE: the fingerprint that a run printed.

@@ -45,7 +45,7 @@ static void test_numbers(void **state)
 static const char *line_of(const coord_samples *s, uint64_t steps, uint32_t width, bool utf8)
 {
     static char line[COORD_LINE_MAX];
-    size_t size = coord_line_format(line, s, steps, (coord_line_style){ width, utf8 });
+    size_t size = coord_line_format(line, s, steps, (coord_line_style){ width, utf8, NULL });
 
     assert_int_equal(size, strlen(line));
     return line;
@@ -108,6 +108,44 @@ static void test_left(void **state)
         assert_non_null(strstr(line_of(&s, cases[i].steps, 0, false), cases[i].text));
 }
 
+/* A job that returns to a snapshot has no speed until it has got on. */
+static void test_back(void **state)
+{
+    coord_samples s = { 0 };
+
+    (void)state;
+    for (int i = 0; i <= 100; i++)
+        coord_samples_put(&s, (coord_sample){ i, 10 * (uint64_t)i, 0 });
+    coord_samples_put(&s, (coord_sample){ 101, 500, 0 });
+    assert_string_equal(line_of(&s, 2000, 0, false), "step  500/2000");
+    coord_samples_put(&s, (coord_sample){ 103, 510, 0 });
+    assert_string_equal(line_of(&s, 2000, 0, false), "step  510/2000  5.00 steps/s  5 min left");
+}
+
+/* A note takes the place of the time left and of the bar, and goes where there is no room for it. */
+static void test_note(void **state)
+{
+    static const char note[] = "rescale 12/80 key groups, longest step 52 ms";
+    coord_line_style style = { .note = note };
+    char line[COORD_LINE_MAX];
+    coord_samples s = { 0 };
+
+    (void)state;
+    coord_samples_put(&s, (coord_sample){ 0, 0, 0 });
+    coord_samples_put(&s, (coord_sample){ 1, 20, 0 });
+    coord_line_format(line, &s, 100000, style);
+    assert_string_equal(line, "step     20/100000  20.0 steps/s  "
+                              "rescale 12/80 key groups, longest step 52 ms");
+    for (style.width = 1; style.width < 200; style.width++) {
+        coord_line_format(line, &s, 100000, style);
+        assert_true(columns(line) < style.width);
+        assert_true((strstr(line, note) != NULL) == (style.width > 78));
+    }
+    style = (coord_line_style){ .width = 80, .note = "" };
+    coord_line_format(line, &s, 100000, style);
+    assert_non_null(strstr(line, "min left"));
+}
+
 /* The rate is of the last samples only; while a step takes longer than the window, the time left
  * comes from all steps so far. */
 static void test_window(void **state)
@@ -128,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_line), cmocka_unit_test(test_widths),
         cmocka_unit_test(test_left),    cmocka_unit_test(test_window),
+        cmocka_unit_test(test_note),    cmocka_unit_test(test_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

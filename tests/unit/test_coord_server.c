@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -262,6 +263,132 @@ static void test_cancel(void **state)
     server_scene_free(s);
 }
 
+/* ---- an end that is told again ---- */
+
+/* A coordinator that is started on a state whose job has ended, as a service does that was killed before it had
+ * heard the end; *status is what it says, and it ends again. */
+static void told_again(server_scene *s, coord_status *status)
+{
+    coord_server *server;
+
+    s->options.begin = COORD_BEGIN_TAKE;
+    s->options.workers_survive = true;
+    s->options.workers = 0;
+    s->options.print = NULL;
+    server = server_scene_open(s);
+    assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+    *status = *s->status;
+    coord_server_close(&server);
+}
+
+static void same_end(const coord_status *a, const coord_status *b)
+{
+    assert_string_equal(a->phase, b->phase);
+    assert_string_equal(a->error, b->error);
+    assert_string_equal(a->fingerprint, b->fingerprint);
+    assert_true(a->begun == b->begun);
+    assert_int_equal(a->step, b->step);
+    assert_int_equal(a->steps, b->steps);
+    assert_int_equal(a->snapshot, b->snapshot);
+    assert_int_equal(a->snapshot_step, b->snapshot_step);
+    assert_int_equal(a->restarts, b->restarts);
+}
+
+static void test_done_again(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_status *first = malloc(sizeof *first), *again = malloc(sizeof *again);
+
+    (void)state;
+    s->job.pace = 0;
+    server_scene_run_to_end(s, server_scene_open(s));
+    *first = *s->status;
+    assert_int_equal(first->step, first->steps);
+    told_again(s, again);
+    same_end(first, again);
+    assert_int_equal(again->incarnation, first->incarnation + 1);
+    /* Without the words, as of a version that wrote none, log and snapshot tell the same. */
+    coord_state_remove(s->state, "ended");
+    told_again(s, again);
+    same_end(first, again);
+    assert_int_equal(coord_state_write(s->state, "ended", "{", 1, &error), DF_OK);
+    told_again(s, again);
+    same_end(first, again);
+    free(first);
+    free(again);
+    server_scene_free(s);
+}
+
+/* It ends without its words, and no others are taken for them. */
+static void test_done_unwritten(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_server *server = server_scene_open(s);
+    coord_status *first = malloc(sizeof *first), *again = malloc(sizeof *again);
+    char path[128], *text;
+    size_t size;
+
+    (void)state;
+    assert_int_equal(coord_state_write(s->state, "ended", "{\"phase\":\"failed\"}", 18, &error), DF_OK);
+    snprintf(path, sizeof path, "%s/ended.new", s->state);
+    assert_int_equal(mkdir(path, 0700), 0);
+    server_scene_run_to_end(s, server);
+    *first = *s->status;
+    assert_int_equal(coord_state_read(s->state, "ended", &text, &size, &error), DF_END);
+    told_again(s, again);
+    same_end(first, again);
+    free(first);
+    free(again);
+    server_scene_free(s);
+}
+
+static void test_cancelled_again(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_server *server = server_scene_open(s);
+    coord_status *first = malloc(sizeof *first), *again = malloc(sizeof *again);
+
+    (void)state;
+    assert_int_equal(server_scene_turn_until(s, server, server_scene_so_snapshot), DF_OK);
+    coord_server_command(server, PROTO_VERB_CANCEL);
+    assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+    coord_server_close(&server);
+    *first = *s->status;
+    assert_string_equal(first->phase, "cancelled");
+    told_again(s, again);
+    same_end(first, again);
+    free(first);
+    free(again);
+    server_scene_free(s);
+}
+
+static void test_failed_again(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_server *server;
+    coord_status *first = malloc(sizeof *first), *again = malloc(sizeof *again);
+
+    (void)state;
+    s->policy.fault_mode = DF_FAULT_NONE;
+    server = server_scene_open(s);
+    assert_int_equal(server_scene_turn_until(s, server, server_scene_so_snapshot), DF_OK);
+    assert_int_equal(kill((pid_t)s->status->workers[0].pid, SIGKILL), 0);
+    assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+    coord_server_close(&server);
+    *first = *s->status;
+    assert_string_equal(first->phase, "failed");
+    assert_non_null(strstr(first->error, " was lost: the job has mode = \"none\""));
+    told_again(s, again);
+    same_end(first, again);
+    coord_state_remove(s->state, "ended");
+    told_again(s, again);
+    assert_string_equal(again->phase, "failed");
+    assert_string_equal(again->error, "it had failed; its workers' logs may say why");
+    free(first);
+    free(again);
+    server_scene_free(s);
+}
+
 /* Workers that never come to anything are given up, and it is said where to look. */
 static void test_no_worker(void **state)
 {
@@ -287,6 +414,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_done_again), cmocka_unit_test(test_cancelled_again),
+        cmocka_unit_test(test_failed_again), cmocka_unit_test(test_done_unwritten),
     };
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)

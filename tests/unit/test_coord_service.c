@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -179,6 +180,73 @@ static void make_folder(const scene *c, char path[DF_PATH_MAX], const char *name
     assert_int_equal(coord_state_make(path, &error), DF_OK);
 }
 
+static const char *state_of(scene *c, const char *name)
+{
+    static char state[DF_PATH_MAX];
+    df_status s;
+
+    snprintf(state, sizeof state, "%s/%s/state", c->folder, name);
+    s = coord_state_make(state, &error);
+    assert_int_equal(s, DF_OK);
+    return state;
+}
+
+/* A list that has forgotten its last job, or was removed: its number is in the job's state, and a job of the same
+ * name that got it again would be taken for the one that has ended. */
+static void test_numbers(void **state)
+{
+    scene *c = scene_new();
+
+    (void)state;
+    assert_int_equal(add(c, "a")->ticket.number, 1);
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "a"), 1, 99, &error), DF_OK);
+    assert_int_equal(service_job_end(&c->s, service_job_find(&c->s, "a"), over, &error), DF_OK);
+    service_job_forget(&c->s, service_job_find(&c->s, "a"));
+    scene_again(c);
+    assert_int_equal(service_jobs_open(&c->s, &error), DF_OK);
+    assert_int_equal(c->s.ticket_last, 0);
+    assert_int_equal(add(c, "a")->ticket.number, 2);
+    assert_int_equal(add(c, "b")->ticket.number, 3);
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "c"), 2, 99, &error), DF_OK); /* long ago */
+    assert_int_equal(add(c, "c")->ticket.number, 4);
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "d"), UINT64_MAX, 99, &error), DF_OK); /* no number */
+    assert_int_equal(add(c, "d")->ticket.number, 5);
+    scene_free(c);
+}
+
+/* A coordinator has told the end, and the service was killed, or its disk was full, before that was durable:
+ * nobody is started to tell it again. */
+static void test_said(void **state)
+{
+    scene *c = scene_new();
+    service_job *job;
+    char path[DF_PATH_MAX], line[sizeof over + 1];
+
+    (void)state;
+    job = add(c, "a");
+    snprintf(path, sizeof path, "%s", job->folder);
+    snprintf(line, sizeof line, "%s\n", over);
+    assert_int_equal(coord_state_write(path, "said", line, strlen(line), &error), DF_OK);
+    scene_again(c);
+    assert_int_equal(service_jobs_open(&c->s, &error), DF_OK);
+    open_net(c);
+    job = service_job_find(&c->s, "a");
+    assert_int_equal(job->phase, SERVICE_DOWN);
+    assert_int_equal(mkdir(strcat(path, "/end.new"), 0700), 0); /* it cannot be written yet */
+    service_starts_turn(&c->s, service_now_us());
+    assert_int_equal(job->phase, SERVICE_DOWN);
+    assert_non_null(strstr(job->trouble, "end.new"));
+    assert_int_equal(rmdir(path), 0);
+    service_starts_turn(&c->s, job->due_us);
+    assert_int_equal(job->phase, SERVICE_ENDED);
+    assert_string_equal(job->end, over);
+    assert_int_equal(c->s.counts.restarts, 0);
+    scene_again(c);
+    assert_int_equal(service_jobs_open(&c->s, &error), DF_OK);
+    assert_int_equal(service_job_find(&c->s, "a")->phase, SERVICE_ENDED);
+    scene_free(c);
+}
+
 /* What a kill can leave: half a submission, two of one name. */
 static void test_left(void **state)
 {
@@ -323,6 +391,7 @@ static void test_submissions(void **state)
     submit(c, m);
     assert_int_equal(c->s.job_count, 3);
     assert_int_equal(c->s.counts.refused, 0);
+    assert_false(service_job_find(&c->s, "a")->asked); /* a coordinator may be there that has not yet said so */
     scene_free(c);
 }
 
@@ -403,6 +472,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),      cmocka_unit_test(test_trim),
         cmocka_unit_test(test_left),      cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_said),
         cmocka_unit_test(test_bad_submissions), cmocka_unit_test(test_submissions),
         cmocka_unit_test(test_questions), cmocka_unit_test(test_workers),
     };

@@ -2,6 +2,8 @@
  * folder. */
 #include "coordinator/coord_state.h"
 
+#include "tests/support/scratch.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +14,6 @@
 #include <cmocka.h>
 
 static df_error error;
-static char folder[] = "/tmp/test_coord_state.XXXXXX";
 
 static void test_endpoint(void **state)
 {
@@ -52,21 +53,29 @@ static void test_nonce(void **state)
     assert_int_equal(coord_state_nonce_check(first, folder, &error), DF_ENOTSUP);
     assert_non_null(strstr(error.text, "not shared"));
     assert_int_equal(coord_state_nonce_check(second, folder, &error), DF_OK);
-    assert_int_equal(coord_state_nonce_write(first, "/nowhere", &error), DF_EIO);
+    assert_int_equal(coord_state_nonce_write(first, "/dev/null/nowhere", &error), DF_EIO);
     assert_int_equal(coord_state_clear(folder, &error), DF_OK);
     assert_int_equal(coord_state_nonce_check(second, folder, &error), DF_ENOTSUP);
 }
 
-static int folder_make(void **state)
+/* What is left of a run that is over is not taken for the next one's. */
+static void test_clear(void **state)
 {
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
+    static const char *const names[] = { "endpoint", "workers", "job.toml", "sets", "nonce", "ticket", "finished",
+                                         "ended", "rescales", "marks", "worker-12.log" };
+    char *text;
+    size_t size;
 
-static int folder_remove(void **state)
-{
     (void)state;
-    return rmdir(folder);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(coord_state_write(folder, names[i], "x", 1, &error), DF_OK);
+    assert_int_equal(coord_state_write(folder, "mine", "x", 1, &error), DF_OK);
+    assert_int_equal(coord_state_clear(folder, &error), DF_OK);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(coord_state_read(folder, names[i], &text, &size, &error), DF_END);
+    assert_int_equal(coord_state_read(folder, "mine", &text, &size, &error), DF_OK);
+    free(text);
+    coord_state_remove(folder, "mine");
 }
 
 int main(void)
@@ -74,7 +83,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_nonce),
+        cmocka_unit_test(test_clear),
     };
 
-    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

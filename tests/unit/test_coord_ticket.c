@@ -1,6 +1,8 @@
 /* Records of submissions: what is written is read, whatever is changed is noticed; and the mark in a state. */
 #include "coordinator/coord_ticket.h"
 
+#include "tests/support/scratch.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #include <cmocka.h>
 
 static df_error error;
-static char folder[] = "/tmp/test_coord_ticket.XXXXXX";
 
 static const coord_ticket whole = { .number = 17, .name = "flock-2_b", .file = "/home/me/a job.toml",
                                     .workers = 3, .submitted_ms = 1764154481123,
@@ -101,18 +102,6 @@ static void test_mark(void **state)
     assert_int_equal(coord_ticket_mark(folder, &number, &process, &error), DF_END);
 }
 
-static int folder_make(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int folder_remove(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,5 +111,5 @@ int main(void)
         cmocka_unit_test(test_mark),
     };
 
-    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -9,6 +9,12 @@
 
 #include <cmocka.h>
 
+static void rounds(fake_cluster *c, int count)
+{
+    for (int i = 0; i < count; i++)
+        fake_cluster_round(c);
+}
+
 static void run_until_ended(fake_cluster *c, uint64_t id)
 {
     for (int i = 0; i < 2000 && fake_cluster_stats(c).rescale.last_id != id; i++)
@@ -35,6 +41,12 @@ static uint32_t orders_of(const fake_cluster *c, uint8_t kind)
     for (uint32_t i = 0; i < c->log_count; i++)
         count += c->log[i].kind == PROTO_RECORD_ORDER && c->log[i].order.kind == kind;
     return count;
+}
+
+static void run_until_ordered(fake_cluster *c, uint8_t kind, uint32_t count)
+{
+    while (orders_of(c, kind) < count)
+        fake_cluster_round(c);
 }
 
 static proto_answer_status begin(fake_cluster *c, const proto_rescale *op)
@@ -69,8 +81,7 @@ static void test_in_order(void **state)
     c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     assert_false(fake_cluster_stats(c).rescale.kept);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_true(fake_cluster_stats(c).rescale.kept);
     assert_string_equal(fake_cluster_stats(c).rescale.phase, "admitting");
     assert_int_equal(orders_of(c, PROTO_ORDER_MEMBERS), 1);
@@ -78,8 +89,7 @@ static void test_in_order(void **state)
     assert_int_equal(fake_cluster_stats(c).members, 3);
     c->members[2].deaf = false;
     c->members[0].deaf = true; /* so nothing is finished any more */
-    for (int i = 0; i < 5; i++)
-        fake_cluster_round(c);
+    rounds(c, 5);
     assert_int_equal(c->members[2].installs, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.admitted, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.waves, 3);
@@ -110,8 +120,7 @@ static void test_holds_nobody_back(void **state)
     c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     low = fake_cluster_stats(c).low;
-    for (int i = 0; i < 30; i++)
-        fake_cluster_round(c);
+    rounds(c, 30);
     assert_true(fake_cluster_stats(c).low > low + 4 * FAKE_CLUSTER_WINDOW);
     c->members[2].deaf = false;
     run_until_ended(c, 1);
@@ -198,8 +207,7 @@ static void test_refused(void **state)
     proto_coord_room(c->coord, PROTO_ROOM_ALL);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
     refused(c, six_op(4), "rescale 3 is waiting for room in the history: 0 of 3 waves are done");
     proto_coord_room(c->coord, PROTO_ROOM_ALL);
@@ -207,8 +215,7 @@ static void test_refused(void **state)
     refused(c, six_op(3), "used before");
     assert_int_equal(fake_cluster_stats(c).rescale.next_id, 4);
     c->members[0].deaf = true; /* a generation ends */
-    for (int i = 0; i < 60; i++)
-        fake_cluster_round(c);
+    rounds(c, 60);
     refused(c, six_op(4), "not running");
     fake_cluster_free(c);
 }
@@ -276,8 +283,7 @@ static void test_no_way_back(void **state)
     (void)state;
     op.deadline_us = 60000;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    while (orders_of(c, PROTO_ORDER_MEMBERS) < 2)
-        fake_cluster_round(c);
+    run_until_ordered(c, PROTO_ORDER_MEMBERS, 2);
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_REFUSED);
     assert_non_null(strstr(why, "begun to leave"));
     c->now_us += 30000; /* the deadline goes by as well */
@@ -317,8 +323,7 @@ static void test_lost_while_it_comes(void **state)
     (void)state;
     c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    for (int i = 0; i < 5; i++)
-        fake_cluster_round(c);
+    rounds(c, 5);
     assert_int_equal(fake_cluster_stats(c).members, 3);
     c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
@@ -347,15 +352,13 @@ static void test_fails_while_it_comes(void **state)
     (void)state;
     c->members[2].deaf = true;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    for (int i = 0; i < 5; i++)
-        fake_cluster_round(c);
+    rounds(c, 5);
     c->members[2].generation = c->members[2].incarnation = 1;
     fake_cluster_say(c, &c->members[2], (proto_msg){ .failed = { .fatal = 1, .ended = 1 } }, PROTO_TYPE_failed);
     c->members[2].deaf = false;
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
     assert_int_equal(fake_cluster_stats(c).generation, 1);
     assert_true(fake_cluster_stats(c).running);
@@ -373,8 +376,7 @@ static void test_lost_meanwhile(void **state)
 
         c->members[2].deaf = true;
         assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-        for (int i = 0; i < 5; i++)
-            fake_cluster_round(c);
+        rounds(c, 5);
         c->members[2].there = false;
         fake_cluster_crash(c);
         if (told == 1)
@@ -396,13 +398,11 @@ static void test_generation_new(void **state)
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    while (orders_of(c, PROTO_ORDER_OWNERS) == 0)
-        fake_cluster_round(c);
+    run_until_ordered(c, PROTO_ORDER_OWNERS, 1);
     fake_cluster_say(c, &c->members[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     assert_true(fake_cluster_stats(c).running);
     owners_are(c, six_after);
@@ -418,14 +418,12 @@ static void test_generation_old(void **state)
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    while (orders_of(c, PROTO_ORDER_OWNERS) == 0)
-        fake_cluster_round(c);
+    run_until_ordered(c, PROTO_ORDER_OWNERS, 1);
     c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_VOIDED);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     owners_are(c, six_before);
     fake_cluster_free(c);
@@ -442,13 +440,11 @@ static void test_generation_while_leaving(void **state)
 
     (void)state;
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    while (orders_of(c, PROTO_ORDER_MEMBERS) == 0)
-        fake_cluster_round(c);
+    run_until_ordered(c, PROTO_ORDER_MEMBERS, 1);
     c->members[1].there = false;
     proto_coord_gone(c->coord, c->now_us, 2);
     run_until_ended(c, 1);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     assert_int_equal(fake_cluster_stats(c).members, 2);
     assert_int_equal(fake_cluster_stats(c).rescale.size, 2);
@@ -467,19 +463,16 @@ static void test_size_is_kept(void **state)
     run_until_ended(c, 1);
     fake_cluster_round(c);
     fake_cluster_crash(c);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).rescale.size, 3);
     c->members[2].there = false;
     proto_coord_gone(c->coord, c->now_us, 3);
-    for (int i = 0; i < 30; i++)
-        fake_cluster_round(c);
+    rounds(c, 30);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     assert_int_equal(fake_cluster_stats(c).members, 3); /* worker 4 has taken its place */
     proto_coord_expect(c->coord, 9);       /* never more than there are to be */
     fake_cluster_say(c, &c->members[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
-    for (int i = 0; i < 30; i++)
-        fake_cluster_round(c);
+    rounds(c, 30);
     assert_int_equal(fake_cluster_stats(c).generation, 3);
     assert_int_equal(fake_cluster_stats(c).members, 3);
     fake_cluster_free(c);
@@ -506,8 +499,7 @@ static void test_snapshots(void **state)
     c->members[0].deaf = true;
     ask_snapshot(c, 1);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    for (int i = 0; i < 10; i++)
-        fake_cluster_round(c);
+    rounds(c, 10);
     assert_int_equal(fake_cluster_stats(c).members, 3);
     assert_int_not_equal(fake_cluster_stats(c).attempt, 0);
     assert_int_equal(c->members[2].attempt, 0);
@@ -564,8 +556,7 @@ static void crash_at(uint32_t record, bool abort)
     fake_cluster_crash(c);
     for (int i = 0; i < 400 && (fake_cluster_stats(c).rescale.id != 0 || !fake_cluster_stats(c).running); i++)
         fake_cluster_round(c);
-    for (int i = 0; i < 20; i++)
-        fake_cluster_round(c);
+    rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).rescale.id, 0);
     assert_int_equal(fake_cluster_stats(c).generation, 1); /* nobody went back to a snapshot */
     assert_int_equal(fake_cluster_stats(c).members, 2);
