@@ -15,7 +15,6 @@
 typedef float kern_eight __attribute__((vector_size(32)));
 typedef int32_t kern_eight_bits __attribute__((vector_size(32)));
 typedef float kern_four __attribute__((vector_size(16)));
-typedef uint32_t kern_four_bits __attribute__((vector_size(16)));
 
 KERN_FN kern_eight kern_eight_load(const void *from)
 {
@@ -53,6 +52,12 @@ KERN_FN kern_eight kern_eight_load_halves(const void *low, const void *high)
 
 #endif
 
+/* The first halves of two. */
+KERN_FN kern_eight kern_eight_first_halves(kern_eight a, kern_eight b)
+{
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+}
+
 KERN_FN kern_eight kern_eight_set(float a)
 {
     return (kern_eight){ a, a, a, a, a, a, a, a };
@@ -76,51 +81,51 @@ KERN_FN kern_eight kern_eight_fma(kern_eight a, kern_eight b, kern_eight c)
 
 #endif
 
-/* Masks: a bit for each element. kern_eight_lt_if is a < b where m holds. kern_eight_compress writes
- * those of eight numbers that m names, in order, and up to eight in all; it returns their end. */
+/* lt: a bit for each element that is less. one_if_lt: 1 where it is less, else 0. */
 #if defined(__AVX512VL__)
 
-KERN_FN uint32_t kern_eight_lt_if(uint32_t m, kern_eight a, kern_eight b)
+KERN_FN uint32_t kern_eight_lt(kern_eight a, kern_eight b)
 {
-    return _mm256_mask_cmp_ps_mask((__mmask8)m, a, b, _CMP_LT_OQ);
+    return _mm256_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
 
-KERN_FN uint32_t *kern_eight_compress(uint32_t *to, uint32_t m, const uint32_t *from)
+KERN_FN kern_eight kern_eight_one_if_lt(kern_eight a, kern_eight b)
 {
-    __m256i all = _mm256_loadu_si256((const __m256i *)(const void *)from);
-
-    _mm256_storeu_si256((__m256i *)(void *)to, _mm256_maskz_compress_epi32((__mmask8)m, all));
-    return to + __builtin_popcount(m);
+    return _mm256_maskz_mov_ps(_mm256_cmp_ps_mask(a, b, _CMP_LT_OQ), kern_eight_set(1));
 }
 
 #else
 
-KERN_FN uint32_t kern_eight_lt_if(uint32_t m, kern_eight a, kern_eight b)
+KERN_FN uint32_t kern_eight_lt(kern_eight a, kern_eight b)
 {
 #if defined(__AVX2__)
-    return m & (uint32_t)_mm256_movemask_ps((__m256)(a < b));
+    return (uint32_t)_mm256_movemask_ps((__m256)(a < b));
 #else
     uint32_t bits = 0;
 
     for (int i = 0; i < 8; i++)
         bits |= (uint32_t)(a[i] < b[i]) << i;
-    return m & bits;
+    return bits;
 #endif
 }
 
-KERN_FN uint32_t *kern_eight_compress(uint32_t *to, uint32_t m, const uint32_t *from)
+KERN_FN kern_eight kern_eight_one_if_lt(kern_eight a, kern_eight b)
 {
-    for (int i = 0; i < 8; i++) {
-        *to = from[i];
-        to += m >> i & 1;
-    }
-    return to;
+    return (kern_eight)((a < b) & (kern_eight_bits)kern_eight_set(1));
 }
 
 #endif
 
-/* Four by four of both halves: the first three members of eight become vectors. */
-KERN_FN void kern_eight_transpose_three(const kern_eight r[4], kern_eight to[3])
+/* Writes a where each element can be read by itself: to take one from memory costs nothing, to take it
+ * from a vector a shuffle, which is what a compiler prefers that knows what it has just written. */
+KERN_FN void kern_eight_lay(float to[8], kern_eight a)
+{
+    memcpy(to, &a, sizeof a);
+    __asm__("" : "+m"(*(float(*)[8])to));
+}
+
+/* Four by four of both halves: the first four of eight rows become vectors, rows 0 to 3 in r's first halves. */
+KERN_FN void kern_eight_transpose_four(const kern_eight r[4], kern_eight to[4])
 {
     kern_eight a = __builtin_shufflevector(r[0], r[1], 0, 8, 1, 9, 4, 12, 5, 13);
     kern_eight b = __builtin_shufflevector(r[0], r[1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -130,6 +135,7 @@ KERN_FN void kern_eight_transpose_three(const kern_eight r[4], kern_eight to[3])
     to[0] = __builtin_shufflevector(a, c, 0, 1, 8, 9, 4, 5, 12, 13);
     to[1] = __builtin_shufflevector(a, c, 2, 3, 10, 11, 6, 7, 14, 15);
     to[2] = __builtin_shufflevector(b, d, 0, 1, 8, 9, 4, 5, 12, 13);
+    to[3] = __builtin_shufflevector(b, d, 2, 3, 10, 11, 6, 7, 14, 15);
 }
 
 /* Eight rows of eight become the columns, or the other way round. */

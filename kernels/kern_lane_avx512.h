@@ -90,6 +90,27 @@ KERN_FN uint32_t kern_lane_compress_index(uint32_t *to, kern_mask m, kern_i32v a
     return (uint32_t)__builtin_popcount(m & kern_lane_bits_below(n));
 }
 
+/* Four numbers from each of 16 places, `stride` numbers apart: a vector of each of the four. */
+KERN_FN void kern_lane_load_fours(const float *from, uint32_t stride, kern_real to[4])
+{
+    __m512 r[4], low[2], high[2];
+
+    for (uint32_t i = 0; i < 4; i++) {
+        r[i] = _mm512_castps128_ps512(_mm_loadu_ps(from + i * stride));
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(from + (i + 4) * stride), 1);
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(from + (i + 8) * stride), 2);
+        r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(from + (i + 12) * stride), 3);
+    }
+    for (int i = 0; i < 2; i++) {
+        low[i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+        high[i] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+    }
+    to[0] = _mm512_shuffle_ps(low[0], low[1], 0x44);
+    to[1] = _mm512_shuffle_ps(low[0], low[1], 0xee);
+    to[2] = _mm512_shuffle_ps(high[0], high[1], 0x44);
+    to[3] = _mm512_shuffle_ps(high[0], high[1], 0xee);
+}
+
 /* The least of all lanes. */
 KERN_FN float kern_lane_least(kern_real a)
 {

@@ -5,6 +5,7 @@
 
 #if !defined(__AVX512F__) && !defined(__CUDACC__)
 
+#include "kernels/kern_eight.h"
 #include "kernels/kern_lane_memory.h"
 
 #include <stdbool.h>
@@ -161,6 +162,16 @@ KERN_FN uint32_t kern_lane_compress_index(uint32_t *to, kern_mask m, kern_i32v a
 }
 
 #endif
+
+/* Four numbers from each of eight places, `stride` numbers apart: a vector of each of the four. */
+KERN_FN void kern_lane_load_fours(const float *from, uint32_t stride, kern_real to[4])
+{
+    kern_eight r[4];
+
+    for (uint32_t i = 0; i < 4; i++)
+        r[i] = kern_eight_load_halves(from + i * stride, from + (i + 4) * stride);
+    kern_eight_transpose_four(r, to);
+}
 
 /* The least of all lanes. */
 KERN_FN float kern_lane_least(kern_real a)

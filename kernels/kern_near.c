@@ -14,6 +14,7 @@
 enum {
     CROWD_CELLS = 3,     /* cells of a line whose rows are looked at together, if they are few */
     CROWD_ROWS_MEAN = 4, /* more rows in a cell than this are not few */
+    RUN_GAP = 3,         /* rows of the rim that nobody lists, yet cost less than a new run */
 };
 
 /* Everyone who may be near the rows of a few cells, in the pad's order, unwrapped. */
@@ -23,16 +24,18 @@ typedef struct near_crowd {
     uint32_t *places; /* in the pad */
 } near_crowd;
 
-/* What is being made; the memory is scratch. */
-typedef struct near_draft {
+/* What is being found; the memory is scratch. */
+typedef struct near_search {
     kern_pad pad;
     near_crowd crowd;
     bool shifted;
     float reach_squared;
     uint32_t room, length;
-    uint32_t *first, *list, *ghost_rows;
+    uint32_t *first, *found;
     uint32_t *records; /* [pad rows + KERN_LANES] where the record of a place is */
-} near_draft;
+    kern_near_run *runs;
+    uint32_t run_count;
+} near_search;
 
 static size_t rounded(size_t size)
 {
@@ -48,15 +51,15 @@ static void *take(char *scratch, size_t *used, size_t count)
     return at;
 }
 
-static size_t draft_layout(near_draft *d, const kern_halo *halo, uint32_t room, char *scratch)
+static size_t search_layout(near_search *d, const kern_halo *halo, uint32_t room, char *scratch)
 {
     size_t rows = halo->tiles[KERN_HALO_SELF].row_count, all = KERN_LANES, used = rounded(kern_pad_size(halo, 3));
 
     for (int t = 0; t < KERN_HALO_TILES; t++)
         all += halo->tiles[t].row_count;
     d->first = take(scratch, &used, rows + 1);
-    d->list = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_PAST);
-    d->ghost_rows = take(scratch, &used, all);
+    d->found = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_EIGHT);
+    d->runs = take(scratch, &used, 2 * all);
     d->records = take(scratch, &used, all);
     for (int axis = 0; axis < 3; axis++)
         d->crowd.at[axis] = take(scratch, &used, all);
@@ -66,18 +69,18 @@ static size_t draft_layout(near_draft *d, const kern_halo *halo, uint32_t room, 
 
 size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room)
 {
-    near_draft d;
+    near_search d;
 
-    return draft_layout(&d, halo, room, NULL);
+    return search_layout(&d, halo, room, NULL);
 }
 
-static void draft_init(near_draft *d, const kern_halo *halo, float reach, uint32_t room, char *scratch)
+static void search_init(near_search *d, const kern_halo *halo, float reach, uint32_t room, char *scratch)
 {
-    draft_layout(d, halo, room, scratch);
+    search_layout(d, halo, room, scratch);
     kern_pad_init_rows(&d->pad, halo, 3, reach, scratch);
     d->reach_squared = reach * reach;
     d->room = room;
-    d->length = 0;
+    d->length = d->run_count = 0;
     d->shifted = false;
     for (uint32_t axis = 0; axis < 3; axis++)
         d->shifted |= d->pad.shifted_sides[axis][0] || d->pad.shifted_sides[axis][1];
@@ -106,7 +109,7 @@ KERN_FN void join_crowd(near_crowd *crowd, const kern_pad *pad, uint32_t begin, 
 }
 
 /* Adds the rows of a line of cells: cell by cell where they are seen through different shifts. */
-static void join_line(near_draft *d, uint32_t x, uint32_t y, uint32_t z, uint32_t count)
+static void join_line(near_search *d, uint32_t x, uint32_t y, uint32_t z, uint32_t count)
 {
     static const float none[3];
     const kern_pad *pad = &d->pad;
@@ -123,13 +126,13 @@ static void join_line(near_draft *d, uint32_t x, uint32_t y, uint32_t z, uint32_
 }
 
 /* Appends those of the crowd that are within reach of the row at a place of the pad. */
-static void list_row(near_draft *d, uint32_t place)
+static void list_row(near_search *d, uint32_t place)
 {
     const float *const *at = (const float *const *)d->crowd.at;
     kern_real x = kern_lane_set(d->pad.columns[0][place]), y = kern_lane_set(d->pad.columns[1][place]);
     kern_real z = kern_lane_set(d->pad.columns[2][place]), most = kern_lane_set(d->reach_squared);
     kern_i32v self = kern_lane_set_index(place);
-    uint32_t *to = d->list + d->length;
+    uint32_t *to = d->found + d->length;
 
     for (uint32_t i = 0; i < d->crowd.count; i += KERN_LANES) {
         kern_real dx = x - kern_lane_load(at[0] + i), dy = y - kern_lane_load(at[1] + i);
@@ -140,11 +143,11 @@ static void list_row(near_draft *d, uint32_t place)
 
         to += kern_lane_compress_index(to, near, places, d->crowd.count - i);
     }
-    d->length = (uint32_t)(to - d->list);
+    d->length = (uint32_t)(to - d->found);
 }
 
 /* The lists of the rows of `count` cells of a line of the pad; false: no room. `row` is the first. */
-static bool list_cells(near_draft *d, const uint32_t cell[3], uint32_t count, uint32_t row)
+static bool list_cells(near_search *d, const uint32_t cell[3], uint32_t count, uint32_t row)
 {
     const kern_pad *pad = &d->pad;
     const uint32_t *places = pad->cell_rows +
@@ -163,7 +166,7 @@ static bool list_cells(near_draft *d, const uint32_t cell[3], uint32_t count, ui
     return true;
 }
 
-static bool list_all(near_draft *d)
+static bool list_all(near_search *d)
 {
     const kern_tile *tile = &d->pad.halo->tiles[KERN_HALO_SELF];
     const uint32_t *rows = tile->cell_rows, *n = tile->cells;
@@ -209,13 +212,31 @@ static near_line line_of(const kern_pad *pad, uint32_t t, const uint32_t x[2], u
                         pad->cell_rows[((size_t)pz * pad->cells[1] + py) * pad->cells[0] + px] };
 }
 
+/* The record of a ghost, whose row is behind all those of its tile that have one. */
+static uint32_t add_ghost(near_search *d, kern_near *near, uint32_t t, uint32_t row)
+{
+    kern_near_run *run = &d->runs[d->run_count];
+    uint32_t more = 1;
+
+    if (d->run_count > near->run_begin[t] && row - (run[-1].row + run[-1].count) <= RUN_GAP) {
+        run--;
+        more = row + 1 - (run->row + run->count);
+        run->count += more;
+    } else {
+        *run = (kern_near_run){ row, 1 };
+        d->run_count++;
+    }
+    near->ghost_count += more;
+    return (near->row_count + near->ghost_count - 1) * KERN_RECORD_SIZE;
+}
+
 /* Gives records to a tile's rows: the middle's by row, another's where they are in a list. */
-static void number_tile(near_draft *d, kern_near *near, uint32_t t)
+static void number_tile(near_search *d, kern_near *near, uint32_t t)
 {
     const kern_tile *tile = &d->pad.halo->tiles[t];
     uint32_t x[2], y[2], z[2];
 
-    near->ghost_begin[t] = near->ghost_count;
+    near->run_begin[t] = d->run_count;
     if (tile->cell_rows == NULL)
         return;
     kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
@@ -228,83 +249,133 @@ static void number_tile(near_draft *d, kern_near *near, uint32_t t)
             for (uint32_t i = 0; i < line.count; i++) {
                 uint32_t *record = &d->records[line.place + i];
 
-                if (t == KERN_HALO_SELF) {
+                if (t == KERN_HALO_SELF)
                     *record = (line.row + i) * KERN_RECORD_SIZE;
-                } else if (*record != 0) {
-                    *record = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE;
-                    d->ghost_rows[near->ghost_count++] = line.row + i;
-                }
+                else if (*record != 0)
+                    *record = add_ghost(d, near, t, line.row + i);
             }
         }
 }
 
-static void number_records(near_draft *d, kern_near *near)
+static void number_records(near_search *d, kern_near *near)
 {
     memset(d->records, 0, d->pad.row_count * sizeof *d->records);
     for (uint32_t i = 0; i < d->length; i++)
-        d->records[d->list[i]] = 1;
+        d->records[d->found[i]] = 1;
     for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
         number_tile(d, near, t);
-    near->ghost_begin[KERN_HALO_TILES] = near->ghost_count;
-    for (uint32_t i = 0; i < d->length; i++)
-        d->list[i] = d->records[d->list[i]];
-    memset(d->list + d->length, 0, KERN_NEAR_PAST * sizeof *d->list);
+    near->run_begin[KERN_HALO_TILES] = d->run_count;
+    assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / KERN_RECORD_SIZE);
+    d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE;
 }
 
-static uint32_t batch_list_max(const kern_near *near)
+/* ---- lists of pairs ---- */
+
+static uint32_t length_of(const kern_near_draft *d, uint32_t row)
 {
-    uint32_t most = 0;
+    return row < d->near.row_count ? d->first[row + 1] - d->first[row] : 0;
+}
+
+/* Eights of each row of the pair that begins with a row. */
+static uint32_t pair_eights(const kern_near_draft *d, uint32_t row)
+{
+    uint32_t a = length_of(d, row), b = length_of(d, row + 1);
+
+    return ((a < b ? b : a) + KERN_NEAR_EIGHT - 1) / KERN_NEAR_EIGHT;
+}
+
+static void measure_lists(kern_near_draft *d)
+{
+    kern_near *near = &d->near;
 
     for (uint32_t row = 0; row < near->row_count; row += KERN_NEAR_BATCH) {
-        uint32_t left = near->row_count - row;
-        uint32_t end = row + (left < KERN_NEAR_BATCH ? left : KERN_NEAR_BATCH);
-        uint32_t size = near->first[end] - near->first[row];
-        most = size > most ? size : most;
+        uint32_t size = 0;
+
+        for (uint32_t i = row; i < row + KERN_NEAR_BATCH && i < near->row_count; i += KERN_NEAR_PAIR)
+            size += pair_eights(d, i) * KERN_NEAR_PAIR * KERN_NEAR_EIGHT;
+        near->batch_list_max = size > near->batch_list_max ? size : near->batch_list_max;
+        near->list_size += size;
     }
-    return most;
 }
 
-bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_t room, void *scratch)
+bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, uint32_t room,
+                    void *scratch)
 {
-    near_draft d;
+    near_search d;
 
-    draft_init(&d, halo, reach, room, scratch);
-    assert(d.pad.row_count < UINT32_MAX / KERN_RECORD_SIZE);
+    search_init(&d, halo, reach, room, scratch);
     if (!list_all(&d))
         return false;
-    *near = (kern_near){ .row_count = halo->tiles[KERN_HALO_SELF].row_count, .list_size = d.length,
-                         .shifted = d.shifted, .first = d.first, .list = d.list,
-                         .ghost_rows = d.ghost_rows };
-    near->batch_list_max = batch_list_max(near);
-    number_records(&d, near);
+    *draft = (kern_near_draft){
+        .near = { .row_count = halo->tiles[KERN_HALO_SELF].row_count, .shifted = d.shifted, .runs = d.runs },
+        .places = d.pad.row_count, .first = d.first, .found = d.found, .records = d.records,
+    };
+    number_records(&d, &draft->near);
+    measure_lists(draft);
     return true;
 }
 
-/* ---- copies ---- */
-
-size_t kern_near_size(const kern_near *near)
+static uint32_t pair_count(const kern_near *near)
 {
-    return rounded(sizeof *near) + rounded((near->row_count + 1) * sizeof(uint32_t)) +
-           rounded((near->list_size + (size_t)KERN_NEAR_PAST) * sizeof(uint32_t)) +
-           rounded(near->ghost_count * sizeof(uint32_t));
+    return (near->row_count + 1) / KERN_NEAR_PAIR;
 }
 
-static const uint32_t *copy_part(char **at, const uint32_t *from, size_t count)
+size_t kern_near_size(const kern_near_draft *draft)
 {
-    uint32_t *to = (uint32_t *)(void *)*at;
+    const kern_near *near = &draft->near;
 
-    memcpy(to, from, count * sizeof *to);
-    *at += rounded(count * sizeof *to);
-    return to;
+    return rounded(sizeof *near) + rounded((pair_count(near) + 1) * sizeof(uint32_t)) +
+           rounded(near->list_size * sizeof(uint32_t)) +
+           rounded(near->run_begin[KERN_HALO_TILES] * sizeof(kern_near_run));
 }
 
-void kern_near_copy(void *to, const kern_near *from)
+/* Up to eight of those that were found, as records, and nobody for the others. */
+static void make_eight(uint32_t *restrict to, const kern_near_draft *d, uint32_t row, uint32_t from)
+{
+    const uint32_t *restrict records = d->records;
+    uint32_t length = length_of(d, row), left = length > from ? length - from : 0;
+    const uint32_t *restrict found = d->found + (left > 0 ? d->first[row] + from : 0);
+    uint32_t nobody = d->places;
+
+    for (uint32_t i = 0; i < KERN_NEAR_EIGHT; i++) {
+        uint32_t place = found[i];
+        to[i] = records[i < left ? place : nobody];
+    }
+}
+
+static void make_lists(uint32_t *first, uint32_t *list, const kern_near_draft *d)
+{
+    uint32_t at = 0;
+
+    for (uint32_t pair = 0; pair < pair_count(&d->near); pair++) {
+        uint32_t row = pair * KERN_NEAR_PAIR, eights = pair_eights(d, row);
+
+        first[pair] = at;
+        for (uint32_t from = 0; from < eights * KERN_NEAR_EIGHT; from += KERN_NEAR_EIGHT)
+            for (uint32_t i = 0; i < KERN_NEAR_PAIR; i++) {
+                make_eight(list + at, d, row + i, from);
+                at += KERN_NEAR_EIGHT;
+            }
+    }
+    first[pair_count(&d->near)] = at;
+    assert(at == d->near.list_size);
+}
+
+void kern_near_make(void *to, const kern_near_draft *draft)
 {
     kern_near *near = to;
     char *at = (char *)to + rounded(sizeof *near);
+    uint32_t *first, *list;
+    size_t run_size = draft->near.run_begin[KERN_HALO_TILES] * sizeof(kern_near_run);
 
-    *near = *from;
-    near->first = copy_part(&at, from->first, from->row_count + 1);
-    near->list = copy_part(&at, from->list, from->list_size + (size_t)KERN_NEAR_PAST);
-    near->ghost_rows = copy_part(&at, from->ghost_rows, from->ghost_count);
+    *near = draft->near;
+    first = (uint32_t *)(void *)at;
+    at += rounded((pair_count(near) + 1) * sizeof *first);
+    list = (uint32_t *)(void *)at;
+    at += rounded(near->list_size * sizeof *list);
+    memcpy(at, draft->near.runs, run_size);
+    make_lists(first, list, draft);
+    near->first = first;
+    near->list = list;
+    near->runs = (const kern_near_run *)(void *)at;
 }

@@ -4,7 +4,14 @@
  * within the radius now, adds the same numbers in the same order as by the pad.
  *
  * A list points to records, KERN_RECORD_SIZE bytes for each row: first those of the tile, by row, then
- * those of the rim that are in any list, the *ghosts*, tile by tile of the halo. */
+ * those of the rim that are in any list, the *ghosts*, in runs of rows that follow each other, tile by tile
+ * of the halo; then the record of *nobody*, who is too far from everyone and fills lists up.
+ *
+ *   list   | 8 of row 0 | 8 of row 1 | 8 of row 0 | 8 of row 1 | 8 of row 2 | 8 of row 3 | ...
+ *          first[0]                                            first[1]                  first[2]
+ *
+ * Two rows have their lists together, eight by eight and filled up to the same length, so that one is summed
+ * while the other's sums wait for each other. Behind an odd number of rows comes one that sees nobody. */
 #ifndef KERN_NEAR_H
 #define KERN_NEAR_H
 
@@ -12,29 +19,45 @@
 
 enum {
     KERN_RECORD_SIZE = 32,
-    KERN_NEAR_PAST = 8, /* entries that may be read behind a list */
+    KERN_NEAR_EIGHT = 8, /* entries of a row's list that stand together */
+    KERN_NEAR_PAIR = 2,  /* rows whose lists stand together */
     KERN_NEAR_BATCH = 16,
 };
 
+/* Rows of one tile whose records follow each other. */
+typedef struct kern_near_run {
+    uint32_t row, count;
+} kern_near_run;
+
 typedef struct kern_near {
     uint32_t row_count, ghost_count;
-    uint32_t list_size; /* entries of all lists */
+    uint32_t list_size; /* entries of all lists, filled up */
     uint32_t batch_list_max; /* of KERN_NEAR_BATCH rows that follow each other, from a multiple of it on */
     bool shifted;       /* some ghost is seen through a shift */
-    uint32_t ghost_begin[KERN_HALO_TILES + 1]; /* each halo tile's first ghost */
-    const uint32_t *first;      /* [row_count + 1] a row's list begins here */
-    const uint32_t *list;       /* [list_size + KERN_NEAR_PAST] where a record is, in bytes */
-    const uint32_t *ghost_rows; /* [ghost_count] in their tiles */
+    uint32_t run_begin[KERN_HALO_TILES + 1]; /* each halo tile's first run */
+    const uint32_t *first;     /* [pairs + 1] a pair's lists begin here */
+    const uint32_t *list;      /* [list_size] where a record is, in bytes */
+    const kern_near_run *runs; /* of the ghosts */
 } kern_near;
 
-/* Bytes of scratch memory for lists of at most `room` entries in all. */
-size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room);
-/* Makes the lists in scratch (64-byte aligned). No two rows that are not in the same or in adjacent cells
- * may be within reach. False: there is not enough room. */
-bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_t room, void *scratch);
+/* Lists before it is known how much memory they take: everyone who was found, as places in the pad. */
+typedef struct kern_near_draft {
+    kern_near near;            /* but for its list */
+    uint32_t places;           /* that the pad has; the next one is nobody's */
+    const uint32_t *first;     /* [row_count + 1] */
+    const uint32_t *found;     /* [first[row_count]] */
+    const uint32_t *records;   /* [places + 1] where each has its record, in bytes */
+} kern_near_draft;
 
-/* Bytes of a copy, and making one in memory of that size; it begins with its kern_near. */
-size_t kern_near_size(const kern_near *near);
-void kern_near_copy(void *to, const kern_near *from);
+/* Bytes of scratch memory for finding at most `room` entries in all. */
+size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room);
+/* Finds everyone within reach, in scratch (64-byte aligned), where the draft lies. No two rows that are
+ * not in the same or in adjacent cells may be within reach. False: there is not enough room. */
+bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, uint32_t room,
+                    void *scratch);
+
+/* Bytes that the lists take, and making them in memory of that size; it begins with its kern_near. */
+size_t kern_near_size(const kern_near_draft *draft);
+void kern_near_make(void *to, const kern_near_draft *draft);
 
 #endif

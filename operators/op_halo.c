@@ -71,7 +71,7 @@ const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *h
     const kern_near *kept = weir_kept(task, port);
     float most = weir_settled(task, port) ? reach.settled : reach.resting;
     uint32_t room = list_room(&halo->tiles[KERN_HALO_SELF]);
-    kern_near near;
+    kern_near_draft draft;
     void *scratch, *memory;
 
     if (kept != NULL)
@@ -81,9 +81,9 @@ const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *h
         if (scratch == NULL)
             return NULL;
         room *= 2;
-    } while (!kern_near_make(&near, halo, most, room / 2, scratch));
-    memory = weir_keep(task, port, kern_near_size(&near));
+    } while (!kern_near_find(&draft, halo, most, room / 2, scratch));
+    memory = weir_keep(task, port, kern_near_size(&draft));
     if (memory != NULL)
-        kern_near_copy(memory, &near);
+        kern_near_make(memory, &draft);
     return memory;
 }

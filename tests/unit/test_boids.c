@@ -120,21 +120,22 @@ static float *oracle(const scene *s, const kern_boids_params *p, float *const *r
 static kern_near *make_lists(const scene *s, uint32_t t, float reach)
 {
     kern_halo halo;
-    kern_near near, *copy;
+    kern_near_draft draft;
+    kern_near *near;
     uint32_t room = 1;
     void *scratch;
 
     scene_halo(s, t, &halo);
     scratch = scene_alloc(kern_near_scratch_size(&halo, room));
-    while (!kern_near_make(&near, &halo, reach, room, scratch)) {
+    while (!kern_near_find(&draft, &halo, reach, room, scratch)) {
         free(scratch);
         room *= 2;
         scratch = scene_alloc(kern_near_scratch_size(&halo, room));
     }
-    copy = scene_alloc(kern_near_size(&near));
-    kern_near_copy(copy, &near);
+    near = scene_alloc(kern_near_size(&draft));
+    kern_near_make(near, &draft);
     free(scratch);
-    return copy;
+    return near;
 }
 
 static void put_rows(const scene *s, float *const *rows)
