@@ -37,7 +37,7 @@ fenced toml++ 'toml\+\+' 1
 fenced jansson 'jansson\.h' 5
 fenced libpng 'png\.h' 2
 fenced HDF5 'hdf5\.h' 2
-fenced RocksDB 'rocksdb/' 2
+fenced RocksDB 'rocksdb/' 3
 fenced ZeroMQ 'zmq\.h' 3
 fenced civetweb 'civetweb\.h' 1
 fenced lz4 'lz4' 1
