@@ -193,16 +193,16 @@ static void test_refused(void **state)
     refused(c, (proto_rescale){ .id = 1, .moves = back, .move_count = 3 }, "not in turn");
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_REFUSED);
     assert_string_equal(why, "no rescale runs");
-    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS);
+    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS, 0);
     refused(c, six_op(1), "history is full");
-    proto_coord_room(c->coord, PROTO_ROOM_ALL);
+    proto_coord_room(c->coord, PROTO_ROOM_ALL, UINT64_MAX);
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
-    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS);
+    proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS, 0);
     for (int i = 0; i < 20; i++)
         fake_cluster_round(c);
     assert_int_equal(orders_of(c, PROTO_ORDER_OWNERS), 0);
     refused(c, six_op(4), "rescale 3 is waiting for room in the history: 0 of 3 waves are done");
-    proto_coord_room(c->coord, PROTO_ROOM_ALL);
+    proto_coord_room(c->coord, PROTO_ROOM_ALL, UINT64_MAX);
     run_until_ended(c, 3);
     refused(c, six_op(3), "used before");
     assert_int_equal(fake_cluster_stats(c).rescale.next_id, 4);
