@@ -358,6 +358,11 @@ df_status coord_commit_has_room(coord_commit *commit, df_error *err)
     return snap_store_has_room(commit->store, size / 4, err);
 }
 
+bool coord_commit_waiting(const coord_commit *commit)
+{
+    return snap_store_waiting(commit->store);
+}
+
 bool coord_commit_clear(coord_commit *commit, uint64_t last)
 {
     df_error err;
@@ -470,6 +475,8 @@ df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folde
     if (s == DF_OK && !options->accept_loss)
         s = head_check(c, err);
     if (s == DF_OK)
+        snap_store_patient(c->store, true);
+    if (s == DF_OK)
         s = coord_hand_new(&c->hand, wake, user, err);
     if (s != DF_OK) {
         coord_commit_close(&c);
@@ -486,6 +493,8 @@ void coord_commit_close(coord_commit **commit)
     *commit = NULL;
     if (c == NULL)
         return;
+    if (c->store != NULL)
+        snap_store_patient(c->store, false); /* or the hand might wait for ever */
     coord_hand_free(&c->hand);
     for (uint32_t i = 0; i < c->gather_count; i++)
         gather_clear(&c->gathers[i]);

@@ -51,6 +51,8 @@ bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_en
 /* Whether the disk has room for another snapshot like the newest one, its parts and its commit. DF_ELIMIT: no,
  * the text says what is missing. While a commit is under way nobody can say, and it is DF_OK. */
 df_status coord_commit_has_room(coord_commit *commit, df_error *err) DF_MUST_CHECK;
+/* Whether a commit, or what follows it, waits for room on the disk. */
+bool coord_commit_waiting(const coord_commit *commit);
 /* Remove parts of attempts up to `last` that were given up. False: not while a commit is under way. */
 bool coord_commit_clear(coord_commit *commit, uint64_t last);
 

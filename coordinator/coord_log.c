@@ -12,8 +12,6 @@
 #include <sys/random.h>
 
 #define LOG_RECORD_OVERHEAD 128u /* bytes around a record's: its own head and its frame's */
-/* Kept for generations, the end and the final barrier when no other order is taken any more. */
-#define LOG_ORDER_RESERVE (SNAP_HISTORY_RESERVE(SNAP_HISTORY_SIZE) / 2)
 
 /* What one sync makes durable. */
 typedef struct log_batch {
@@ -22,6 +20,7 @@ typedef struct log_batch {
     snap_marks marks;
     bool marked;
     size_t size;          /* of the records, with what is around them */
+    bool frees;           /* among them is one behind which others mean nothing any more */
     uint64_t appended;    /* records of this process up to here */
     bool failed;          /* memory was out when it was filled */
     df_status status;
@@ -31,6 +30,7 @@ typedef struct log_batch {
 struct coord_log {
     snap_history *history; /* the hand's, while it is busy */
     coord_hand *hand;
+    uint64_t capacity;     /* bytes that records can take */
     uint64_t generation;
     uint64_t room_input, room_order; /* after the last sync */
     uint64_t crowded;    /* with less room than that it is shortened */
@@ -44,10 +44,18 @@ static void batch_clear(log_batch *b)
         free((void *)(uintptr_t)b->records[i].bytes);
     b->count = 0;
     b->size = 0;
-    b->marked = false;
+    b->marked = b->frees = false;
 }
 
 /* ---- opening ---- */
+
+/* The usual size; tests ask for another one. One that is none is refused when it is made. */
+static uint64_t log_size(void)
+{
+    const char *wanted = getenv("WEIR_HISTORY_SIZE");
+
+    return wanted == NULL ? SNAP_HISTORY_SIZE : strtoull(wanted, NULL, 10);
+}
 
 static df_status log_create(df_disk *disk, const char *folder, df_error *err)
 {
@@ -56,7 +64,7 @@ static df_status log_create(df_disk *disk, const char *folder, df_error *err)
 
     if (getrandom(&identity, sizeof identity, 0) != (ssize_t)sizeof identity)
         return df_fail(err, DF_EIO, "%s: no random bytes", folder);
-    return snap_history_create(disk, folder, identity, SNAP_HISTORY_SIZE, &marks, err);
+    return snap_history_create(disk, folder, identity, log_size(), &marks, err);
 }
 
 /* The first record says whose the history is. One that was made and not begun is begun now. */
@@ -134,7 +142,8 @@ df_status coord_log_open(coord_log **out, df_disk *disk, const char *folder, coo
         return s;
     }
     log_tell(folder, &recovery);
-    log->crowded = SNAP_HISTORY_SIZE / 2;
+    log->capacity = snap_history_capacity(log->history);
+    log->crowded = log->capacity / 2;
     log->waiting.marks = snap_history_marks(log->history);
     log_measure(log);
     *out = log;
@@ -233,6 +242,7 @@ void coord_log_append(coord_log *log, const proto_record *record)
     }
     if (record->kind == PROTO_RECORD_GENERATION)
         log->generation = record->number;
+    b->frees |= record->kind == PROTO_RECORD_GENERATION || record->kind == PROTO_RECORD_TABLES;
     b->failed |= !batch_add(b, record, log->generation);
 }
 
@@ -272,6 +282,7 @@ static bool log_encode(log_batch *b, const proto_record *kept, uint32_t count)
     return true;
 }
 
+/* DF_END: it was not begun, and nothing is changed. */
 static df_status log_replace(coord_log *log, const log_batch *b, df_error *err)
 {
     snap_record *all = calloc((size_t)b->count + 1, sizeof *all);
@@ -288,36 +299,43 @@ static df_status log_replace(coord_log *log, const log_batch *b, df_error *err)
     return s == DF_OK || begun ? s : DF_END;
 }
 
-/* When half of the history is used it is replaced by what still means something. Without room on the disk, or if little
- * would go, it stays as it is; the next try is when another eighth of it is used. DF_OK also then. */
-static df_status log_shorten(coord_log *log, df_error *err)
+/* What still means something, encoded into the batch. False: nothing can be left out, or memory is out. */
+static bool log_live(const coord_log *log, log_batch *b)
 {
     uint32_t count = (uint32_t)snap_history_count(log->history), kept = 0;
-    proto_record *records, *left = NULL;
-    bool *dead = NULL;
+    proto_record *records = log_read(log->history, count);
+    proto_record *left = calloc((size_t)count + 1, sizeof *left);
+    bool *dead = calloc((size_t)count + 1, sizeof *dead);
+
+    if (records != NULL && left != NULL && dead != NULL) {
+        proto_log_mark(records + 1, count - 1, dead);
+        kept = proto_log_copy(records + 1, count - 1, dead, left);
+    }
+    if (kept > 0 && !log_encode(b, left, kept))
+        kept = 0;
+    free(records);
+    free(left);
+    free(dead);
+    return kept > 0;
+}
+
+/* When half of the history is used it is replaced by what still means something, if a quarter of it goes. Else, and without
+ * room on the disk, it stays as it is; the next try is when another sixteenth of it is used. DF_OK also then. */
+static df_status log_shorten(coord_log *log, df_error *err)
+{
+    uint64_t used = log->capacity - snap_history_room_order(log->history), step = log->capacity / 16, room;
     log_batch b = { 0 };
     df_status s = DF_END;
 
     if (snap_history_room_order(log->history) >= log->crowded)
         return DF_OK;
-    records = log_read(log->history, count);
-    left = calloc((size_t)count + 1, sizeof *left);
-    dead = calloc((size_t)count + 1, sizeof *dead);
-    if (records != NULL && left != NULL && dead != NULL) {
-        proto_log_mark(records + 1, count - 1, dead);
-        kept = proto_log_copy(records + 1, count - 1, dead, left);
-    }
-    if (kept > 0 && kept < count / 2 && log_encode(&b, left, kept))
+    if (log_live(log, &b) && 4 * b.size < 3 * used)
         s = log_replace(log, &b, err);
-    log->crowded = snap_history_room_order(log->history);
-    log->crowded -= log->crowded < SNAP_HISTORY_SIZE / 8 ? log->crowded : SNAP_HISTORY_SIZE / 8;
-    if (s == DF_OK)
-        log->crowded = SNAP_HISTORY_SIZE / 2;
+    room = snap_history_room_order(log->history);
+    log->crowded = room > step ? room - step : 0;
+    log->crowded = log->crowded < log->capacity / 2 ? log->crowded : log->capacity / 2;
     batch_clear(&b);
     free(b.records);
-    free(records);
-    free(left);
-    free(dead);
     return s == DF_END ? DF_OK : s;
 }
 
@@ -325,7 +343,7 @@ static df_status log_shorten(coord_log *log, df_error *err)
 
 static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
 {
-    bool generation = false, rescale = false;
+    bool generation = false, rescale = false, tables = false;
     df_status s = b->count == 0 ? DF_OK : df_failpoint(DF_FAILPOINT_log_append, err);
 
     for (uint32_t i = 0; s == DF_OK && i < b->count; i += SNAP_FRAME_RECORDS_MAX) {
@@ -338,6 +356,7 @@ static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
     for (uint32_t i = 0; i < b->count; i++) {
         generation |= b->records[i].type == PROTO_RECORD_GENERATION;
         rescale |= b->records[i].type == PROTO_RECORD_RESCALE;
+        tables |= b->records[i].type == PROTO_RECORD_TABLES;
     }
     if (s == DF_OK && b->count > 0)
         s = df_failpoint(DF_FAILPOINT_log_append_synced, err);
@@ -345,6 +364,8 @@ static df_status log_write_records(coord_log *log, log_batch *b, df_error *err)
         s = df_failpoint(DF_FAILPOINT_log_generation, err);
     if (s == DF_OK && rescale)
         s = df_failpoint(DF_FAILPOINT_log_rescale, err);
+    if (s == DF_OK && tables)
+        s = df_failpoint(DF_FAILPOINT_log_tables, err);
     return s;
 }
 
@@ -358,6 +379,8 @@ static void log_write(void *arg)
                           : log_shorten(log, &b->error);
     if (b->status == DF_OK)
         b->status = log_write_records(log, b, &b->error);
+    if (b->frees)
+        log->crowded = log->capacity / 2;
     if (b->status != DF_OK || !b->marked)
         return;
     b->status = snap_history_mark(log->history, &b->marks, &b->error);
@@ -403,7 +426,10 @@ bool coord_log_takes_input(const coord_log *log, uint32_t size)
     return log_under_way(log) + size + LOG_RECORD_OVERHEAD <= log->room_input;
 }
 
-bool coord_log_takes_orders(const coord_log *log)
+/* The rest is kept for generations, tables, the end and the final barrier when no other order is taken any more. */
+uint64_t coord_log_room(const coord_log *log)
 {
-    return log_under_way(log) + LOG_RECORD_OVERHEAD + LOG_ORDER_RESERVE <= log->room_order;
+    uint64_t taken = log_under_way(log) + LOG_RECORD_OVERHEAD + SNAP_HISTORY_RESERVE(log->capacity) / 2;
+
+    return taken < log->room_order ? log->room_order - taken : 0;
 }

@@ -4,6 +4,9 @@
  * and the main loop takes the end of it. The ceiling and the incarnation are marks of the history, so
  * that grants go on when it is full; everything else is a record.
  *
+ * When half of it is used, what means nothing any more is left out (proto_log.h). WEIR_HISTORY_SIZE in the environment, bytes, is the
+ * size of a copy that is made: for tests.
+ *
  * The lock of the history makes sure that two coordinators never act on one folder. */
 #ifndef COORD_LOG_H
 #define COORD_LOG_H
@@ -33,8 +36,9 @@ void coord_log_sync(coord_log *log);
  * failed for the reason in *err, and the process must end. */
 bool coord_log_synced(coord_log *log, uint64_t *records, bool *ok, df_error *err);
 
-/* Whether an input of so many bytes still fits; whether another order does. */
+/* Whether an input of so many bytes still fits. */
 bool coord_log_takes_input(const coord_log *log, uint32_t size);
-bool coord_log_takes_orders(const coord_log *log);
+/* Bytes that orders may still take; 0: no other one is taken. */
+uint64_t coord_log_room(const coord_log *log);
 
 #endif

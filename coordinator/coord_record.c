@@ -46,6 +46,29 @@ static void put_rescale(df_writer *w, const proto_record *record)
     put_list(w, &record->moves);
 }
 
+static void put_generation(df_writer *w, const proto_record *record)
+{
+    df_put_u64(w, record->snapshot);
+    df_put_u64(w, record->step);
+    df_put_u64(w, record->floor);
+    put_list(w, &record->members);
+    put_list(w, &record->owners);
+    df_put_u32(w, record->size);
+    df_put_u64(w, record->rescale);
+}
+
+static void put_tables(df_writer *w, const proto_record *record)
+{
+    df_put_u64(w, record->step);
+    df_put_u64(w, record->changed);
+    df_put_u64(w, record->left);
+    df_put_u64(w, record->rescale);
+    df_put_u32(w, record->size);
+    df_put_u8(w, record->phase);
+    put_list(w, &record->members);
+    put_list(w, &record->owners);
+}
+
 void coord_record_put(df_writer *writer, const proto_record *record)
 {
     if (record->kind == PROTO_RECORD_ORDER) {
@@ -53,19 +76,16 @@ void coord_record_put(df_writer *writer, const proto_record *record)
         return;
     }
     df_put_u64(writer, record->number);
-    if (record->kind == PROTO_RECORD_RESCALE)
+    if (record->kind == PROTO_RECORD_RESCALE) {
         put_rescale(writer, record);
-    if (record->kind != PROTO_RECORD_GENERATION && record->kind != PROTO_RECORD_RESTORE)
-        return;
-    df_put_u64(writer, record->snapshot);
-    df_put_u64(writer, record->step);
-    if (record->kind == PROTO_RECORD_RESTORE)
-        return;
-    df_put_u64(writer, record->floor);
-    put_list(writer, &record->members);
-    put_list(writer, &record->owners);
-    df_put_u32(writer, record->size);
-    df_put_u64(writer, record->rescale);
+    } else if (record->kind == PROTO_RECORD_GENERATION) {
+        put_generation(writer, record);
+    } else if (record->kind == PROTO_RECORD_TABLES) {
+        put_tables(writer, record);
+    } else if (record->kind == PROTO_RECORD_RESTORE) {
+        df_put_u64(writer, record->snapshot);
+        df_put_u64(writer, record->step);
+    }
 }
 
 /* ---- reading ---- */
@@ -199,6 +219,60 @@ static void get_rescale(coord_record_reader *r, df_cursor *c, proto_record *reco
     r->rescale = record->number;
 }
 
+/* Places are as many as before, or more; who has one was admitted by an order that is folded. */
+static bool tables_members_right(coord_record_reader *r, const proto_record *record)
+{
+    uint32_t count = record->members.size / PROTO_TABLES_MEMBER;
+
+    if (record->members.size % PROTO_TABLES_MEMBER != 0 || count == 0 || count < r->member_count)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *at = record->members.data + (size_t)PROTO_TABLES_MEMBER * i;
+
+        if (proto_get_u64(at + 8) > record->number || at[24] > 1)
+            return false;
+        r->members[i] = proto_get_u64(at);
+    }
+    r->member_count = count;
+    return true;
+}
+
+/* Runs follow each other, up to the last key group, and each is somebody's. */
+static bool tables_owners_right(const coord_record_reader *r, const proto_bytes *runs)
+{
+    uint32_t group = 0;
+
+    if (runs->size % PROTO_TABLES_RUN != 0)
+        return false;
+    for (uint32_t i = 0; i < runs->size; i += PROTO_TABLES_RUN) {
+        uint32_t run = proto_get_u32(runs->data + i), length = run & 0xffff;
+
+        if (length == 0 || length > r->job.group_count - group || !has_member(r, run >> 16))
+            return false;
+        group += length;
+    }
+    return group == r->job.group_count;
+}
+
+static void get_tables(coord_record_reader *r, df_cursor *c, proto_record *record)
+{
+    record->number = df_get_u64(c);
+    record->step = df_get_u64(c);
+    record->changed = df_get_u64(c);
+    record->left = df_get_u64(c);
+    record->rescale = df_get_u64(c);
+    record->size = df_get_u32(c);
+    record->phase = df_get_u8(c);
+    record->members = get_list(c, (size_t)PROTO_TABLES_MEMBER * PROTO_MEMBERS_MAX);
+    record->owners = get_list(c, (size_t)PROTO_TABLES_RUN * PROTO_GROUPS_MAX);
+    if (c->failed || r->generation == 0 || record->number > r->orders || record->changed > record->number ||
+        record->left > record->changed || record->rescale < r->rescale || record->size > PROTO_MEMBERS_MAX ||
+        record->phase > PROTO_RESCALE_VOIDED || !tables_members_right(r, record) ||
+        !tables_owners_right(r, &record->owners))
+        df_get_refuse(c);
+    r->rescale = record->rescale;
+}
+
 /* Those at the beginning take no memory. */
 static void get_skip(coord_record_reader *r, df_cursor *c, uint64_t n)
 {
@@ -234,7 +308,7 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
     *record = (proto_record){ 0 };
     if (from->type == COORD_RECORD_JOB)
         get_job(reader, &c);
-    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_SKIP)
+    else if (!reader->begun || from->type < PROTO_RECORD_INCARNATION || from->type > PROTO_RECORD_TABLES)
         df_get_refuse(&c);
     else
         record->kind = (proto_record_kind)from->type;
@@ -242,6 +316,8 @@ df_status coord_record_get(coord_record_reader *reader, const snap_record *from,
         get_generation(reader, &c, record);
     else if (record->kind == PROTO_RECORD_RESCALE)
         get_rescale(reader, &c, record);
+    else if (record->kind == PROTO_RECORD_TABLES)
+        get_tables(reader, &c, record);
     else if (record->kind == PROTO_RECORD_ORDER)
         get_order(reader, &c, &record->order);
     else if (record->kind != 0)

@@ -6,6 +6,7 @@
  *   rescale     u64 number  u8 phase; of its beginning: u64 deadline  blob members  blob moves
  *   order       u64 index  u64 made  u8 kind  u64 step  u64 first  u64 second  blob payload
  *   restore     u64 number  u64 snapshot  u64 step
+ *   tables      u64 number  u64 step  u64 changed  u64 left  u64 rescale  u32 size  u8 end  blob members  blob owners
  *   the others  u64 number
  *
  * A record's type in the history is its proto_record_kind; the job's has a number of its own. */

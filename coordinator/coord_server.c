@@ -143,11 +143,12 @@ static void server_refuse(coord_server *s, const proto_msg *msg)
 
 static void server_room(coord_server *s)
 {
-    bool orders = coord_log_takes_orders(s->log);
+    uint64_t left = coord_log_room(s->log);
+    bool orders = left > 0;
     bool inputs = orders && coord_log_takes_input(s->log, PROTO_INPUT_SIZE_MAX);
 
     proto_coord_room(s->coord, inputs ? PROTO_ROOM_ALL : orders ? PROTO_ROOM_NO_INPUT
-                                                                : PROTO_ROOM_NO_ORDERS);
+                                                                : PROTO_ROOM_NO_ORDERS, left);
     if (!orders && !s->full_told)
         fprintf(stderr, "weir: the history in %s is full: no snapshot is taken any more\n",
                 s->options.state);

@@ -1,7 +1,8 @@
 /* A full disk stops snapshots and nothing else (promise 11). RocksDB must not be used after a write that has
  * failed, so it is asked to write only when there is room for all that a commit may write: before an
  * attempt is begun, and once more before its commit. What lies about of attempts that were given up is
- * removed. When there is room again the next attempt succeeds by itself. */
+ * removed. When there is room again the next attempt succeeds by itself. What fills the disk after that look makes the
+ * commit wait in its thread (snap_rocksdb_files.h); it cannot be taken back, and goes on by itself, too. */
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_times.h"
@@ -67,6 +68,8 @@ void server_disk_turn(coord_server *server, uint64_t now_us, const proto_coord_s
 {
     disk_clear(server, stats);
     disk_late(server, stats);
+    if (coord_commit_waiting(server->commit))
+        server_degrade(server, "the disk is full in the middle of a commit, which goes on when there is room");
     if (now_us < server->room_us)
         return;
     server->room_us = now_us + DISK_LOOK_US;

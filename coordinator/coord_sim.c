@@ -91,7 +91,7 @@ static void sim_print_one(const sim_verb_options *o, const sim_result *r)
 
 typedef struct sim_totals {
     uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
-    uint64_t rescales, done, aborted, voided;
+    uint64_t rescales, done, aborted, voided, folds, shortened;
 } sim_totals;
 
 static void sim_print_totals(const sim_totals *t, bool json, double seconds)
@@ -101,15 +101,18 @@ static void sim_print_totals(const sim_totals *t, bool json, double seconds)
                ",\"faults\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"generations\":%" PRIu64
                ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"rescales\":%" PRIu64
                ",\"rescales_done\":%" PRIu64 ",\"rescales_aborted\":%" PRIu64
-               ",\"rescales_voided\":%" PRIu64 ",\"seconds\":%.3f}\n",
+               ",\"rescales_voided\":%" PRIu64 ",\"folds\":%" PRIu64 ",\"shortened\":%" PRIu64
+               ",\"seconds\":%.3f}\n",
                t->schedules, t->violations, t->events, t->faults, t->commits, t->generations,
-               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided, seconds);
+               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided, t->folds,
+               t->shortened, seconds);
     else
         printf("%" PRIu64 " schedules, %" PRIu64 " violations; %" PRIu64 " events, %" PRIu64
                " faults, %" PRIu64 " generations, %" PRIu64 " commits, %" PRIu64 " rescales (%" PRIu64
-               " done, %" PRIu64 " aborted, %" PRIu64 " voided), %" PRIu64 " frames in %.1f s\n",
+               " done, %" PRIu64 " aborted, %" PRIu64 " voided), %" PRIu64 " folds, %" PRIu64
+               " shorter logs, %" PRIu64 " frames in %.1f s\n",
                t->schedules, t->violations, t->events, t->faults, t->generations, t->commits,
-               t->rescales, t->done, t->aborted, t->voided, t->frames, seconds);
+               t->rescales, t->done, t->aborted, t->voided, t->folds, t->shortened, t->frames, seconds);
 }
 
 static void sim_add(sim_totals *t, const sim_result *r)
@@ -126,6 +129,8 @@ static void sim_add(sim_totals *t, const sim_result *r)
     t->done += r->rescales_ended[PROTO_RESCALE_DONE];
     t->aborted += r->rescales_ended[PROTO_RESCALE_ABORTED];
     t->voided += r->rescales_ended[PROTO_RESCALE_VOIDED];
+    t->folds += r->folds;
+    t->shortened += r->shortened;
 }
 
 static int sim_verb_run(const coord_args *args, const void *options)

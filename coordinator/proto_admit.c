@@ -99,6 +99,7 @@ void coord_apply_members(proto_coord *c, const proto_order_record *order)
         }
         c->members[place] = id;
         c->since[place] = order->index;
+        c->since_step[place] = order->step;
         c->owned[place] = false;
     }
     c->members_index = order->index;
@@ -155,15 +156,10 @@ void coord_dismiss(proto_coord *c, const uint64_t *ids, uint32_t count)
 
 /* ---- who comes ---- */
 
-static const proto_order_record *admitting_order(const proto_coord *c, uint32_t place)
-{
-    return coord_order_get(c, (uint32_t)c->since[place] - 1);
-}
-
 /* Inputs of the steps that may run there are not in any list. */
 static uint64_t admitting_history(const proto_coord *c, uint32_t place)
 {
-    return coord_history_below(c, admitting_order(c, place)->step, c->since[place]);
+    return coord_history_below(c, c->since_step[place], c->since[place]);
 }
 
 /* No key group has changed its owner since the order, or does later: nothing moves meanwhile. */
@@ -171,7 +167,7 @@ static void admitting_send(proto_coord *c, uint32_t place)
 {
     uint8_t *members = proto_zero(c->member_count, 8);
     uint8_t *owners = proto_zero(c->plan->group_count, 4);
-    proto_msg msg = { .install = { .step = admitting_order(c, place)->step,
+    proto_msg msg = { .install = { .step = c->since_step[place],
                                    .history = admitting_history(c, place),
                                    .tables = c->since[place], .window = c->config.window,
                                    .members = { members, 8 * c->member_count },
@@ -192,7 +188,7 @@ void coord_admit_installed(proto_coord *c, coord_worker *w, uint64_t step)
     uint32_t place = coord_place_of(c, w->id);
 
     if (place == PROTO_NONE || c->since[place] == 0 || w->installed ||
-        step != admitting_order(c, place)->step)
+        step != c->since_step[place])
         return;
     w->installed = true;
     w->bound = w->worked = w->done = step;

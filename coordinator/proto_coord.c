@@ -76,6 +76,7 @@ static void coord_advance(proto_coord *c)
     }
     coord_members_advance(c);
     coord_rescale_advance(c); /* before the next snapshot begins: members leave between two of them */
+    coord_tables_advance(c);
     coord_snapshots_advance(c);
     coord_grants_advance(c);
     coord_orders_send(c);
@@ -233,6 +234,7 @@ proto_coord *proto_coord_new(const proto_plan *plan, const proto_coord_config *c
     c->env = *env;
     c->final_step = plan->step_count;
     c->ceiling_span = config->ceiling_span;
+    c->room_left = UINT64_MAX;
     c->workers = proto_zero(PROTO_WORKERS_MAX, sizeof *c->workers);
     c->clients = proto_zero(PROTO_CLIENTS_MAX, sizeof *c->clients);
     proto_owners_init(&c->owners, plan->group_count);
@@ -291,7 +293,11 @@ void proto_coord_recover(proto_coord *c, const proto_record *record)
     case PROTO_RECORD_RESTORE:
         coord_restore_recover(c, record);
         break;
+    case PROTO_RECORD_TABLES:
+        coord_tables_recover(c, record);
+        break;
     }
+    coord_tables_count(c, record);
 }
 
 void proto_coord_start(proto_coord *c, uint64_t now_us, proto_head head)
@@ -409,9 +415,10 @@ void proto_coord_size(proto_coord *c, uint32_t member_min, uint32_t member_max)
     c->config.member_max = member_max;
 }
 
-void proto_coord_room(proto_coord *c, proto_room room)
+void proto_coord_room(proto_coord *c, proto_room room, uint64_t left)
 {
     c->room = room;
+    c->room_left = left;
 }
 
 void proto_coord_hold(proto_coord *c, bool hold)

@@ -23,6 +23,9 @@ typedef enum proto_record_kind {
     PROTO_RECORD_RESCALE,         /* number, phase; of BEGIN: deadline_us, members (u64), moves */
     PROTO_RECORD_RESTORE,         /* number: 1 inputs are kept, 0 not; snapshot, step: what is returned to */
     PROTO_RECORD_SKIP,            /* number: so many orders follow that mean nothing any more */
+    PROTO_RECORD_TABLES,          /* what the orders of members and owners up to `number` have led to, in this generation:
+                                   * members (PROTO_TABLES_MEMBER), owners (PROTO_TABLES_RUN), step, changed, left, size,
+                                   * rescale, phase: how that ended */
 } proto_record_kind;
 
 typedef enum proto_rescale_phase {
@@ -34,13 +37,17 @@ typedef enum proto_rescale_phase {
 
 #define PROTO_MOVE_SIZE 12u /* u32 key group, u32 place of its new owner in `members`, u32 wave */
 
+#define PROTO_TABLES_MEMBER 25u /* by place: u64 worker (0: vacant), u64 order that admitted it, u64 its step, u8 it has owned */
+#define PROTO_TABLES_RUN    4u  /* u16 key groups, u16 place of who owns them; they follow each other */
+
 typedef struct proto_record {
     proto_record_kind kind;
     uint64_t number, snapshot, step, floor;
     proto_bytes members, owners;
     uint32_t size;    /* members that generations have since the last rescale that changed it; 0: any */
     uint64_t rescale; /* the last one's number: those before a generation are over */
-    uint8_t phase; /* a proto_rescale_phase */
+    uint64_t changed, left; /* the last order of members, and the last by which somebody left; 0: none */
+    uint8_t phase; /* a proto_rescale_phase; of tables a proto_rescale_end */
     uint64_t deadline_us;
     proto_bytes moves;
     proto_order_record order;
@@ -252,8 +259,8 @@ void proto_coord_expect(proto_coord *coord, uint32_t member_min);
 /* Before start: the processes are others than the log knows, so the number that a rescale has left there does
  * not hold for them, but these do. */
 void proto_coord_size(proto_coord *coord, uint32_t member_min, uint32_t member_max);
-/* Holds until it is said again; ALL at the start. */
-void proto_coord_room(proto_coord *coord, proto_room room);
+/* Holds until it is said again; ALL at the start. `left`: bytes that orders may still take, by proto_log_cost. */
+void proto_coord_room(proto_coord *coord, proto_room room, uint64_t left);
 /* As long as it holds no snapshot is begun: they are due, and wait. */
 void proto_coord_hold(proto_coord *coord, bool hold);
 

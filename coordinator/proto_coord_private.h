@@ -1,5 +1,5 @@
 /* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, installing,
- * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c,
+ * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c, proto_tables.c,
  * proto_history.c (the log, orders, clients), proto_grants.c, proto_snapshots.c and proto_restore.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
@@ -77,6 +77,8 @@ typedef struct coord_rescale {
     coord_move *moves;
     uint32_t move_count;    /* what is to be ordered; when aborting, what is to be ordered back */
     uint32_t ordered, done; /* so many, from the first on */
+    uint64_t need;          /* bytes of the log that it takes at most, with an abort */
+    uint64_t spent_before;  /* the tables' `cost` when it began */
     uint64_t wave_step;     /* of the newest wave */
     /* of the last one */
     uint64_t last_id;
@@ -84,6 +86,16 @@ typedef struct coord_rescale {
     uint32_t size;          /* members that generations have since; 0: as configured */
 } coord_rescale;
 
+/* What the orders of members and owners of this generation are in the log, since they were folded last. */
+typedef struct coord_tables {
+    uint64_t index;  /* of the newest; 0: none */
+    uint64_t step;   /* the highest of one */
+    uint64_t folded; /* those up to this one are in a record of tables */
+    uint64_t cost;   /* bytes of them and of rescales that a fold makes void */
+    uint64_t size;   /* bytes of such a record; 0: not known yet */
+} coord_tables;
+
+#define COORD_PAIRS_MAX (PROTO_INPUT_SIZE_MAX / PROTO_OWNERS_PAIR) /* key groups in one order of owners */
 #define COORD_DISMISSED_MAX 256u
 #define COORD_ASKED_MAX 16 /* clients that wait for a snapshot */
 typedef struct coord_asked {
@@ -105,6 +117,7 @@ struct proto_coord {
     uint32_t worker_count;
     uint64_t members[PROTO_MEMBERS_MAX]; /* 0: the place is vacant */
     uint64_t since[PROTO_MEMBERS_MAX];   /* the order that admitted it; 0: it began the generation */
+    uint64_t since_step[PROTO_MEMBERS_MAX]; /* that order's */
     uint16_t rows[PROTO_MEMBERS_MAX];    /* where in `workers` it is, probably */
     uint32_t member_count;               /* places, vacant ones too */
     uint64_t members_index; /* the last order of members in this generation; 0: none */
@@ -115,6 +128,7 @@ struct proto_coord {
     uint64_t dismissed[COORD_DISMISSED_MAX]; /* who was, lately: they are told so, whenever they speak */
     uint32_t dismissed_count;
     coord_rescale rescale;
+    coord_tables tables;
     char why[160];
     proto_owners owners;
     uint64_t base_snapshot, base_step, base_history;
@@ -150,6 +164,7 @@ struct proto_coord {
     coord_asked asked[COORD_ASKED_MAX];
     uint32_t asked_count;
     proto_room room;
+    uint64_t room_left;
     bool hold;
     uint32_t aborted;           /* attempts, one after the other */
     uint64_t retry_at_us;       /* no barrier before */
@@ -243,9 +258,19 @@ uint32_t coord_rescale_size(const proto_coord *c);
 bool coord_rescale_owners(const proto_coord *c, const uint64_t *chosen, uint32_t count, uint64_t *owners);
 /* A generation was begun or recovered: the rescale that ran has ended with it. */
 void coord_rescale_generation(proto_coord *c);
-void coord_rescale_last(proto_coord *c, uint64_t id, uint32_t size);
+void coord_rescale_last(proto_coord *c, uint64_t id, proto_rescale_end end, uint32_t size);
+/* Bytes of the log that such a rescale takes at most, and of those the rest that the one that runs may still take. */
+uint64_t coord_rescale_need(const proto_coord *c, uint32_t target_count, const coord_move *moves, uint32_t move_count);
+uint64_t coord_rescale_rest(const proto_coord *c);
 void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *stats);
 void coord_rescale_free(proto_coord *c);
+
+/* ---- proto_tables.c ---- */
+/* A record is in the log. */
+void coord_tables_count(proto_coord *c, const proto_record *record);
+void coord_tables_recover(proto_coord *c, const proto_record *record);
+/* Fold the orders of members and owners, when they lie behind everybody and it is worth it. */
+void coord_tables_advance(proto_coord *c);
 
 /* ---- proto_history.c ---- */
 /* The order after the first `index`, which must be kept. */

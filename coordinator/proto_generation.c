@@ -109,12 +109,14 @@ static void members_set(proto_coord *c, const uint64_t *ids, uint32_t count)
 {
     memset(c->members, 0, sizeof c->members);
     memset(c->since, 0, sizeof c->since);
+    memset(c->since_step, 0, sizeof c->since_step);
     memcpy(c->members, ids, count * sizeof *ids);
     for (uint32_t i = 0; i < count; i++)
         coord_dismissed_forget(c, ids[i]);
     c->member_count = count;
     memset(c->owned, 1, sizeof c->owned);
     c->members_index = c->members_step = c->leave_index = 0;
+    c->tables = (coord_tables){ 0 };
 }
 
 static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t count)
@@ -164,7 +166,7 @@ void coord_recover_generation(proto_coord *c, const proto_record *r)
     c->floor = r->floor;
     c->restoring = COORD_RESTORING_NOT;
     coord_rescale_generation(c);
-    coord_rescale_last(c, r->rescale, r->size);
+    coord_rescale_last(c, r->rescale, c->rescale.last_end, r->size);
 }
 
 /* Nothing of the generation is granted, ordered or committed any more. A commit that is being made is

@@ -1,6 +1,7 @@
 /* The history: a numbered list of orders, synced before they are sent (rule 2), and what clients put
  * into it (rule 4). */
 #include "coordinator/proto_coord_private.h"
+#include "coordinator/proto_log.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 uint64_t coord_append(proto_coord *c, const proto_record *record)
 {
     c->env.append(c->env.user, record);
+    coord_tables_count(c, record);
     return ++c->appended;
 }
 
@@ -148,10 +150,10 @@ static bool order_may_go(const proto_coord *c, const proto_order_record *o)
 {
     bool tables = o->kind == PROTO_ORDER_OWNERS || o->kind == PROTO_ORDER_MEMBERS;
 
-    return o->kind != PROTO_ORDER_INPUT && (!tables || o->made < c->generation);
+    return o->kind != PROTO_ORDER_INPUT && (!tables || o->made < c->generation || o->index <= c->tables.folded);
 }
 
-/* What may go: applied by all members, and void, or a barrier that is decided. Kept in memory are the last few
+/* What may go: applied by all members, and void, folded, or a barrier that is decided. Kept in memory are the last few
  * thousand, so that a job that takes snapshots for months does not grow. */
 void coord_orders_trim(proto_coord *c)
 {
@@ -272,6 +274,12 @@ static uint64_t input_place(const proto_coord *c)
     return step < c->input_step ? c->input_step : step;
 }
 
+/* A rescale that runs finds the room with which it began. */
+static bool input_fits(const proto_coord *c, uint32_t size)
+{
+    return c->room == PROTO_ROOM_ALL && c->room_left >= coord_rescale_rest(c) + PROTO_LOG_COST + size;
+}
+
 /* A repeat is answered and not applied: clients send again until they are answered. */
 void coord_take_inject(proto_coord *c, const proto_msg *msg)
 {
@@ -290,7 +298,7 @@ void coord_take_inject(proto_coord *c, const proto_msg *msg)
         return;
     } else if (c->phase == COORD_ENDED) {
         coord_answer(c, client_id, number, PROTO_ANSWER_ENDED, c->end, 0);
-    } else if (c->room != PROTO_ROOM_ALL) {
+    } else if (!input_fits(c, order.payload.size)) {
         coord_answer(c, client_id, number, PROTO_ANSWER_REFUSED, 0, 0);
     } else if (c->phase == COORD_RUNNING && order.step < c->final_step &&
                c->order_count < PROTO_ORDERS_MAX) {

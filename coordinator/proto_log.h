@@ -4,8 +4,14 @@
 
 #include "coordinator/proto_coord.h"
 
+#define PROTO_LOG_COST 160u /* bytes around a record's lists: its own head, its frame's, its numbers */
+
+/* Bytes that a record takes in a log, at most. */
+uint64_t proto_log_cost(const proto_record *record);
+
 /* dead[i]: the record may go. Generations but the last and those whose orders stay; barriers and changes of owners that an older generation
- * made; barriers but the last, because the next one was ordered only when all members had released the one before.
+ * made; barriers but the last, because the next one was ordered only when all members had released the one before. Changes of members and
+ * owners, and rescales, before a record of tables: all members had applied them, and none ran; and tables and pauses but the last.
  * An order that goes is still counted: PROTO_RECORD_SKIP stands for it. */
 void proto_log_mark(const proto_record *records, uint32_t count, bool *dead);
 

@@ -89,7 +89,7 @@ static void attach_bound(proto_coord *c)
         const coord_worker *w = coord_member(c, i);
 
         if (w == NULL || !w->installed ||
-            (c->since[i] != 0 && w->bound <= coord_order_get(c, (uint32_t)c->since[i] - 1)->step))
+            (c->since[i] != 0 && w->bound <= c->since_step[i]))
             continue;
         if (MUTANT(c, minattach) ? first || w->bound < c->bound : w->bound > c->bound)
             c->bound = w->bound;

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESCALE_PAIRS_MAX (PROTO_INPUT_SIZE_MAX / PROTO_OWNERS_PAIR)
-
 /* ---- what is wanted ---- */
 
 static uint64_t move_goal(const coord_rescale *r, uint32_t i)
@@ -112,6 +110,8 @@ void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint6
     r->target_count = target_count;
     r->moves = moves;
     r->move_count = move_count;
+    r->need = coord_rescale_need(c, target_count, moves, move_count);
+    r->spent_before = c->tables.cost;
     for (uint32_t i = 0; i < move_count; i++)
         moves[i].from = coord_owner_newest(c, moves[i].group);
 }
@@ -262,7 +262,7 @@ static bool rescale_admit(proto_coord *c)
 static void wave_order(proto_coord *c, uint32_t first, uint32_t last, uint64_t step)
 {
     coord_rescale *r = &c->rescale;
-    uint8_t *pairs = proto_zero(RESCALE_PAIRS_MAX, PROTO_OWNERS_PAIR);
+    uint8_t *pairs = proto_zero(COORD_PAIRS_MAX, PROTO_OWNERS_PAIR);
     proto_order_record order = { .kind = PROTO_ORDER_OWNERS, .step = step, .payload = { pairs, 0 } };
 
     for (uint32_t i = first; i < last; i++) {
@@ -275,7 +275,7 @@ static void wave_order(proto_coord *c, uint32_t first, uint32_t last, uint64_t s
         proto_put_u32(pairs + order.payload.size + 4, place);
         order.payload.size += PROTO_OWNERS_PAIR;
         coord_owner_change(c, group, step, place);
-        if (order.payload.size < RESCALE_PAIRS_MAX * PROTO_OWNERS_PAIR)
+        if (order.payload.size < COORD_PAIRS_MAX * PROTO_OWNERS_PAIR)
             continue;
         coord_order(c, &order);
         order.payload.size = 0;
@@ -439,10 +439,12 @@ void coord_rescale_generation(proto_coord *c)
     rescale_close(c, done ? PROTO_RESCALE_DONE : PROTO_RESCALE_VOIDED);
 }
 
-/* What a generation's record says of those before it, which may have gone from the log. */
-void coord_rescale_last(proto_coord *c, uint64_t id, uint32_t size)
+/* What a record says of those before it, which may have gone from the log. */
+void coord_rescale_last(proto_coord *c, uint64_t id, proto_rescale_end end, uint32_t size)
 {
+    rescale_clear(&c->rescale);
     c->rescale.last_id = id;
+    c->rescale.last_end = end;
     c->rescale.size = 0;
     if (size > 0)
         size_set(c, size);

@@ -1,5 +1,6 @@
 /* A rescale is asked for: is it right? And what people are told of it. */
 #include "coordinator/proto_coord_private.h"
+#include "coordinator/proto_log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static const char *refuse_members(proto_coord *c, const proto_rescale *op, resca
     for (uint32_t i = 0; i < op->admit_count; i++) {
         const coord_worker *w = coord_worker_find(c, op->admit[i]);
 
-        if (w == NULL || !coord_is_usable(c, w) || coord_is_dismissed(c, w->id))
+        if (w == NULL || !coord_is_usable(c, w) || w->leaving || coord_is_dismissed(c, w->id))
             return "a worker that is to be admitted is not there";
         plan->target[count++] = op->admit[i];
     }
@@ -90,6 +91,38 @@ static const char *refuse_moves(const proto_coord *c, const proto_rescale *op, r
             return coord_is_pinned(c, g) ? "a worker that is to leave has a sink, which stays"
                                          : "a worker that is to leave would still own key groups";
     return NULL;
+}
+
+/* Its records, its orders and those of the way back, each as if it stood alone. */
+uint64_t coord_rescale_need(const proto_coord *c, uint32_t target_count, const coord_move *moves, uint32_t move_count)
+{
+    uint64_t waves = move_count == 0 ? 0 : moves[move_count - 1].wave + 1u + move_count / COORD_PAIRS_MAX;
+    uint64_t members = PROTO_LOG_COST + (uint64_t)PROTO_MEMBERS_PAIR * (target_count + c->member_count);
+    uint64_t begin = PROTO_LOG_COST + 8u * target_count + (uint64_t)PROTO_MOVE_SIZE * move_count;
+
+    return begin + 3 * PROTO_LOG_COST + 4 * members +
+           2 * (waves * PROTO_LOG_COST + (uint64_t)PROTO_OWNERS_PAIR * move_count);
+}
+
+uint64_t coord_rescale_rest(const proto_coord *c)
+{
+    const coord_rescale *r = &c->rescale;
+    uint64_t spent = c->tables.cost > r->spent_before ? c->tables.cost - r->spent_before : 0;
+
+    return r->id == 0 || spent >= r->need ? 0 : r->need - spent;
+}
+
+/* One that has begun can end, and so can its abort. */
+static const char *refuse_room(proto_coord *c, const rescale_plan *plan, uint32_t move_count)
+{
+    uint64_t need = coord_rescale_need(c, plan->target_count, plan->moves, move_count);
+
+    if (need <= c->room_left)
+        return NULL;
+    snprintf(c->why, sizeof c->why,
+             "the history has no room for it: it may need %llu bytes of it, and %llu are left; try fewer key "
+             "groups or waves", (unsigned long long)need, (unsigned long long)c->room_left);
+    return c->why;
 }
 
 static const char *rescale_running(proto_coord *c)
@@ -140,6 +173,8 @@ proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op,
         *why = refuse_members(c, op, &plan);
     if (*why == NULL)
         *why = refuse_moves(c, op, &plan);
+    if (*why == NULL)
+        *why = refuse_room(c, &plan, op->move_count);
     free(plan.moved);
     if (*why != NULL) {
         free(plan.target);

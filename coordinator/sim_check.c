@@ -130,7 +130,7 @@ void sim_check_task(sim_world *w, const sim_process *p, const proto_task *t)
         sim_violate(w, "generation %" PRIu64 ": stage %u of key group %u ran twice at step %" PRIu64,
                     t->generation, t->stage, t->group, t->step);
     *ran = 1;
-    if (t->generation >= w->log_whole && sim_owner(w, t->generation, t->group, t->step) != p->id)
+    if (sim_owner(w, t->generation, t->group, t->step) != p->id)
         sim_violate(w, "generation %" PRIu64 ": worker %" PRIu64 " ran key group %u at step %" PRIu64
                     ", which is not its", t->generation, p->id, t->group, t->step);
     check_rows(w, t);

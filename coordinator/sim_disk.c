@@ -36,6 +36,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
     if (p->revoked)
         return;
     sim_rescale_append(w, p, record);
+    w->result->folds += record->kind == PROTO_RECORD_TABLES;
     if (w->log_count == w->log_room) {
         w->log_room = w->log_room * 2 + 64;
         w->log = realloc(w->log, w->log_room * sizeof *w->log);
@@ -63,35 +64,105 @@ void sim_log_crash(sim_world *w)
     w->log_synced = w->log_count;
 }
 
-/* A log that is copied without what means nothing any more. All of it is synced. */
-static void log_compact(sim_world *w)
+/* What the coordinator's log keeps apart, in a place of its own. */
+static bool is_mark(const proto_record *r)
 {
-    bool *dead = proto_zero(w->log_count + 1, sizeof *dead);
-    proto_record *kept = proto_zero(w->log_count + 1, sizeof *kept);
-    uint32_t count;
+    return r->kind == PROTO_RECORD_INCARNATION || r->kind == PROTO_RECORD_CEILING;
+}
 
-    proto_log_mark(w->log, w->log_count, dead);
-    count = proto_log_copy(w->log, w->log_count, dead, kept);
-    for (uint32_t i = 0; i < w->log_count; i++) {
-        if (w->log[i].kind == PROTO_RECORD_GENERATION)
-            w->log_whole = w->log[i].number;
-        if (dead[i])
-            record_free(&w->log[i]);
+static void marks_mark(const proto_record *records, uint32_t count, bool *dead)
+{
+    uint32_t last[2] = { UINT32_MAX, UINT32_MAX };
+
+    for (uint32_t i = count; i > 0; i--) {
+        uint32_t *newest = &last[records[i - 1].kind == PROTO_RECORD_CEILING];
+
+        if (!is_mark(&records[i - 1]))
+            continue;
+        dead[i - 1] = *newest != UINT32_MAX;
+        *newest = *newest == UINT32_MAX ? i : *newest;
     }
+}
+
+/* The log on the disk is made shorter again and again; w->log keeps all that was ever in it, for the checkers. Bytes are
+ * shared. Only what is synced is copied. */
+static void log_shorten(sim_world *w)
+{
+    uint32_t count = w->short_count + w->log_synced - w->short_end;
+    bool *dead = proto_zero(count + 1, sizeof *dead);
+    proto_record *all = proto_zero(count + 1, sizeof *all), *kept = proto_zero(count + 1, sizeof *kept);
+
+    if (w->short_count > 0)
+        memcpy(all, w->shorter, w->short_count * sizeof *all);
+    if (w->log_synced > w->short_end)
+        memcpy(all + w->short_count, w->log + w->short_end, (w->log_synced - w->short_end) * sizeof *all);
+    proto_log_mark(all, count, dead);
+    marks_mark(all, count, dead);
+    free(w->shorter);
+    w->shorter = kept;
+    w->short_count = proto_log_copy(all, count, dead, kept);
+    w->short_end = w->log_synced;
+    w->result->shortened++;
+    free(all);
     free(dead);
-    free(w->log);
-    w->log = kept;
-    w->log_room = w->log_count + 1;
-    w->log_count = w->log_synced = count;
+}
+
+static uint64_t log_cost(const proto_record *records, uint32_t count)
+{
+    uint64_t cost = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        cost += is_mark(&records[i]) ? 0 : proto_log_cost(&records[i]);
+    return cost;
+}
+
+/* Something was synced: a small log is made shorter. The others are when a coordinator starts. */
+void sim_log_turn(sim_world *w, sim_process *p)
+{
+    uint64_t size = w->config.log_size, reserve = size / 16, used, left;
+
+    if (size == 0 || p->revoked)
+        return;
+    log_shorten(w);
+    used = log_cost(w->shorter, w->short_count) + log_cost(w->log + w->short_end, w->log_count - w->short_end);
+    left = used + reserve < size ? size - used - reserve : 0;
+    proto_coord_room(p->coord, left > size / 8 ? PROTO_ROOM_ALL : left > 0 ? PROTO_ROOM_NO_INPUT : PROTO_ROOM_NO_ORDERS,
+                     left);
 }
 
 void sim_log_recover(sim_world *w, sim_process *p)
 {
     if (w->log_count % 3 == 0)
-        log_compact(w);
+        log_shorten(w);
     p->log_base = w->log_count;
-    for (uint32_t i = 0; i < w->log_count; i++)
+    for (uint32_t i = 0; i < w->short_count; i++)
+        proto_coord_recover(p->coord, &w->shorter[i]);
+    for (uint32_t i = w->short_end; i < w->log_count; i++)
         proto_coord_recover(p->coord, &w->log[i]);
+}
+
+void sim_log_compare(sim_world *w, const sim_process *p, proto_coord *whole)
+{
+    uint64_t owners[2][SIM_GROUPS_MAX + 1] = { { 0 } };
+    proto_coord_stats a, b;
+
+    for (uint32_t i = 0; i < w->log_count; i++)
+        proto_coord_recover(whole, &w->log[i]);
+    proto_coord_stats_get(p->coord, &a);
+    proto_coord_stats_get(whole, &b);
+    proto_coord_owners_get(p->coord, owners[0]);
+    proto_coord_owners_get(whole, owners[1]);
+    for (uint32_t id = 1; id <= w->process_count; id++)
+        if (proto_coord_has_member(p->coord, id) != proto_coord_has_member(whole, id))
+            sim_violate(w, "by the shorter log worker %u is another one's member", id);
+    if (memcmp(owners[0], owners[1], sizeof owners[0]) != 0)
+        sim_violate(w, "by the shorter log key groups have other owners");
+    if (a.generation != b.generation || a.orders != b.orders || a.paused != b.paused || a.members != b.members ||
+        a.gatherer != b.gatherer || a.rescale.id != b.rescale.id || a.rescale.next_id != b.rescale.next_id ||
+        a.rescale.moves != b.rescale.moves || a.rescale.moves_ordered != b.rescale.moves_ordered ||
+        a.rescale.aborting != b.rescale.aborting || a.rescale.size != b.rescale.size)
+        sim_violate(w, "by the shorter log generation %" PRIu64 ", orders %" PRIu64 " and rescale %" PRIu64
+                    " are otherwise", a.generation, a.orders, a.rescale.id);
 }
 
 /* ---- the store ---- */
@@ -304,6 +375,7 @@ void sim_disk_fini(sim_world *w)
         free(w->parts[i].captured);
     }
     free(w->log);
+    free(w->shorter);
     free(w->parts);
     free(w->snapshots);
     free(w->file);

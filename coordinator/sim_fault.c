@@ -65,6 +65,15 @@ static void config_faults(sim_world *w)
     w->next_fault_event = sim_range(r, 20, 2 * c->fault_events + 20);
 }
 
+/* A third has a small log, which is made shorter all the time; in some of them it gets full. */
+static void config_log(sim_world *w)
+{
+    sim_rng draw = { .state = w->options.seed ^ 0x10c };
+
+    if (sim_chance(&draw, 333333))
+        w->config.log_size = sim_range(&draw, 6000, sim_chance(&draw, 500000) ? 12000 : 60000);
+}
+
 void sim_config_draw(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -84,6 +93,7 @@ void sim_config_draw(sim_world *w)
     if (w->options.faults)
         config_faults(w);
     config_theme(w);
+    config_log(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
                  sim_chance(r, 500000) ? 0 : (uint32_t)sim_range(r, 0, 300));
     w->file = proto_zero(steps * 16 * groups, 1);

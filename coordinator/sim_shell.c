@@ -196,6 +196,8 @@ void sim_coord_start(sim_world *w)
         .mutants = w->options.mutants,
     };
 
+    proto_coord *whole;
+
     if (p == NULL)
         return;
     if (config.snapshot_every == 0 && sim_chance(&draw, 500000))
@@ -204,6 +206,9 @@ void sim_coord_start(sim_world *w)
     w->coord_now = (uint32_t)(p->id - 1);
     w->result->incarnations++;
     sim_log_recover(w, p);
+    whole = proto_coord_new(&w->job.plan, &config, &env);
+    sim_log_compare(w, p, whole);
+    proto_coord_free(&whole);
     p->ended_op = sim_rescale_last(p);
     p->window = config.window;
     sim_rescale_recovered(w, p);
@@ -259,6 +264,7 @@ static void shell_sync_end(sim_world *w, sim_process *p, sim_event *e)
 
     if (ok && e->a > w->log_synced)
         w->log_synced = (uint32_t)e->a;
+    sim_log_turn(w, p);
     proto_coord_synced(p->coord, sim_local(p), e->a - p->log_base, ok);
 }
 

@@ -32,6 +32,7 @@ typedef struct sim_result {
     uint64_t rescales, rescales_ended[4]; /* begun; by proto_rescale_end */
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
+    uint64_t folds, shortened; /* records of tables; times that the log was made shorter */
     bool violated;
     char text[SIM_TEXT_MAX]; /* the violation */
 } sim_result;
@@ -144,6 +145,7 @@ typedef struct sim_config {
     uint32_t disk_fails, task_fails;       /* of a million */
     uint32_t fault_count;
     uint64_t fault_events;                 /* events between two faults, on average */
+    uint64_t log_size;                     /* bytes; 0: it has room for all, and is made shorter only when a coordinator starts */
 } sim_config;
 
 struct sim_world {
@@ -167,7 +169,8 @@ struct sim_world {
     /* disks */
     proto_record *log;
     uint32_t log_count, log_room, log_synced;
-    uint64_t log_whole;                    /* what older generations ordered may be gone from it */
+    proto_record *shorter;                 /* what is left on the disk of the log up to short_end; then log */
+    uint32_t short_count, short_end;
     sim_part *parts;
     uint32_t part_count, part_room;
     sim_snapshot *snapshots;
@@ -220,6 +223,9 @@ uint32_t sim_place(const sim_process *p);
 void sim_log_append(sim_world *w, sim_process *p, const proto_record *record);
 void sim_log_crash(sim_world *w);
 void sim_log_recover(sim_world *w, sim_process *p);
+void sim_log_turn(sim_world *w, sim_process *p);
+/* A coordinator that has read the shorter log knows what one does that reads all that was ever in it. */
+void sim_log_compare(sim_world *w, const sim_process *p, proto_coord *whole);
 void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t attempt,
                     const proto_captured *captured, uint32_t count);
 void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt);

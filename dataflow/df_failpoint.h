@@ -32,6 +32,7 @@
     X(log_append_synced, 1, "records are durable and have not been told")                         \
     X(log_generation, 1, "the record of a generation is durable and has not been told")           \
     X(log_rescale, 1, "the record of a rescale's begin, turn or end is durable and has not been told")  \
+    X(log_tables, 1, "the record of the tables, folded, is durable and has not been told")       \
     X(log_mark, 1, "an incarnation or a ceiling is durable and has not been told")                \
     X(state_file, 1, "a small file of the state is written and has not its name")                 \
     X(state_named, 1, "a small file of the state has its name, which is not yet durable")         \

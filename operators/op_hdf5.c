@@ -64,7 +64,7 @@ void op_hdf5_leave(void)
 
 df_status op_hdf5_report(const op_hdf5_file *file, df_error *err)
 {
-    return df_fail(err, file->differs ? DF_ECORRUPT : DF_EIO, "%s: %s", file->name, file->reason);
+    return df_fail(err, file->differs ? DF_ECORRUPT : file->full ? DF_ELIMIT : DF_EIO, "%s: %s", file->name, file->reason);
 }
 
 op_hdf5_id op_hdf5_type(weir_type type)

@@ -18,6 +18,8 @@
 #include "dataflow/df_error.h"
 #include "operators/op_sink.h"
 
+#define OP_HDF5_FILE_ROOM 262144 /* bytes of a file's own tables */
+
 typedef struct op_hdf5_file op_hdf5_file;
 
 /* What stands in every file of a sink; borrowed until it is closed. */
@@ -38,7 +40,11 @@ df_status op_hdf5_open(op_hdf5_file **out, const char *path, const op_hdf5_about
                        df_error *err) DF_MUST_CHECK;
 /* The steps that it holds. */
 uint64_t op_hdf5_steps(const op_hdf5_file *file);
-/* Write a step behind the others. After a failure the file still holds the steps before. */
+/* Whether a new file at `path`, which is there and empty, would have room for what HDF5 writes into it before the first step.
+ * DF_ELIMIT: it would not. */
+df_status op_hdf5_room(const char *path, const char *name, df_error *err) DF_MUST_CHECK;
+/* Write a step behind the others. After a failure the file still holds the steps before. DF_ELIMIT: there is no room for it
+ * on the disk; nothing of it was written, and it may be tried again. */
 df_status op_hdf5_append(op_hdf5_file *file, const weir_task *task, df_error *err) DF_MUST_CHECK;
 /* DF_ECORRUPT: step number `index` of an opened file is not this one, bit by bit. */
 df_status op_hdf5_compare(op_hdf5_file *file, uint64_t index, const weir_task *task, df_error *err)

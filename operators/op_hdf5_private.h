@@ -35,6 +35,7 @@ struct op_hdf5_file {
     op_hdf5_dataset datasets[OP_HDF5_DATASETS_MAX];
     uint64_t rows, steps; /* in complete steps */
     bool differs;         /* of a comparison: the bytes do, HDF5 has not failed */
+    bool full;            /* there was no room for a step, and nothing of it was written */
     char reason[OP_HDF5_REASON_MAX];
     char path[OP_SINK_PATH_MAX];
     char name[OP_SINK_PATH_MAX];               /* as people know it */

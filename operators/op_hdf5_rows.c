@@ -27,6 +27,25 @@ static int hdf5_reserve_bytes(int descriptor, uint64_t size)
     return errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV ? 0 : errno;
 }
 
+static bool hdf5_is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+df_status op_hdf5_room(const char *path, const char *name, df_error *err)
+{
+    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+    int error = descriptor < 0 ? errno : hdf5_reserve_bytes(descriptor, OP_HDF5_FILE_ROOM);
+
+    if (descriptor >= 0) {
+        if (error == 0 && ftruncate(descriptor, 0) != 0 && errno != EINVAL) /* no file but a device */
+            error = errno;
+        close(descriptor);
+    }
+    return error == 0 ? DF_OK
+                      : df_fail(err, hdf5_is_full(error) ? DF_ELIMIT : DF_EIO, "%s: %s", name, strerror(error));
+}
+
 /* Make sure that the disk has room for a step, so that HDF5 does not find out halfway: a chunk more
  * than the rows of each dataset (the last one is written again), and some for its own tables. */
 static weir_status hdf5_reserve(op_hdf5_file *file, uint64_t rows)
@@ -41,9 +60,11 @@ static weir_status hdf5_reserve(op_hdf5_file *file, uint64_t rows)
     if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0)
         return op_hdf5_failed(file);
     error = hdf5_reserve_bytes(*(int *)handle, size);
-    if (error != 0)
-        (void)snprintf(file->reason, OP_HDF5_REASON_MAX, "%s", strerror(error));
-    return error == 0 ? WEIR_OK : WEIR_FAILED;
+    if (error == 0)
+        return WEIR_OK;
+    file->full = hdf5_is_full(error);
+    (void)snprintf(file->reason, OP_HDF5_REASON_MAX, "%s", strerror(error));
+    return WEIR_FAILED;
 }
 
 /* Write `count` values behind the first `at` of a dataset. */
@@ -196,6 +217,10 @@ df_status op_hdf5_append(op_hdf5_file *file, const weir_task *task, df_error *er
     op_hdf5_enter();
     if (hdf5_append_step(file, task) != WEIR_OK)
         status = op_hdf5_report(file, err);
+    if (status == DF_ELIMIT) { /* HDF5 has not failed */
+        file->full = false;
+        file->reason[0] = '\0';
+    }
     op_hdf5_leave();
     return status;
 }

@@ -47,6 +47,7 @@ typedef struct hdf5_sink {
     bool begun;          /* a step was written or found */
     bool resumed;
     bool kept;           /* a mark was taken, or gone on from */
+    bool full;           /* there was no room for the step, and nothing of it was written */
     bool failed;         /* a step is incomplete */
 } hdf5_sink;
 
@@ -70,8 +71,12 @@ static df_status hdf5_begin(hdf5_sink *self, op_segment segment, df_error *err)
     if (status != DF_OK)
         return status;
     self->segment = segment;
-    status = op_hdf5_create(&self->file, op_segments_unfinished(self->segments, segment),
-                            op_segments_name(self->segments, segment), &self->about, err);
+    status = op_hdf5_room(op_segments_unfinished(self->segments, segment),
+                          op_segments_name(self->segments, segment), err);
+    self->full = status == DF_ELIMIT;
+    if (status == DF_OK)
+        status = op_hdf5_create(&self->file, op_segments_unfinished(self->segments, segment),
+                                op_segments_name(self->segments, segment), &self->about, err);
     if (status != DF_OK)
         op_segments_drop(self->segments);
     return status;
@@ -132,15 +137,18 @@ static df_status hdf5_step(hdf5_sink *self, const weir_task *task, df_error *err
 {
     df_status status = op_segments_check(self->segments, err);
 
+    self->full = false;
     if (status == DF_OK)
         status = hdf5_place_step(self, task->step, err);
     if (status != DF_OK)
         return status;
-    if (self->file != NULL)
+    if (self->file != NULL) {
         status = op_hdf5_append(self->file, task, err);
-    else
+        self->full = status == DF_ELIMIT;
+    } else {
         status = op_hdf5_compare(self->there, self->compared++, task, err);
-    self->begun = true;
+    }
+    self->begun |= status == DF_OK;
     return status;
 }
 
@@ -271,6 +279,8 @@ static weir_status hdf5_process(weir_task *task)
         return WEIR_OK;
     if (self->failed)
         return weir_fail(task, WEIR_NO_ROW, "hdf5: an earlier step failed");
+    if (self->full)
+        return weir_again(task, "%s", err.text);
     self->failed = true;
     return weir_fail(task, WEIR_NO_ROW, "%s", err.text);
 }

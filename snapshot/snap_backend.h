@@ -99,6 +99,9 @@ typedef struct snap_backend_calls {
     /* The file that holds a chunk, for messages. */
     void (*file_of)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
                     char path[DF_PATH_MAX]);
+    /* Whether a change that finds the disk full waits, or fails; whether one waits. Any thread. Null: it never does. */
+    void (*patient)(snap_backend *backend, bool patient);
+    bool (*waiting)(const snap_backend *backend);
 } snap_backend_calls;
 
 /* An implementation's own backend begins with this. */

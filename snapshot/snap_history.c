@@ -244,6 +244,11 @@ void snap_history_close(snap_history **history)
 
 /* ---- reading ---- */
 
+uint64_t snap_history_capacity(const snap_history *history)
+{
+    return history->image.size - HISTORY_FRAMES;
+}
+
 uint64_t snap_history_count(const snap_history *history)
 {
     return history->image.count;

@@ -37,7 +37,7 @@
 #define SNAP_HISTORY_SIZE_MIN    (16u << 10)
 #define SNAP_HISTORY_SIZE_MAX    (1u << 30)
 #define SNAP_RECORD_SIZE_MAX     (1u << 20)
-#define SNAP_FRAME_RECORDS_MAX   4096
+#define SNAP_FRAME_RECORDS_MAX   (1u << 17)
 /* This part of the log takes no input: orders and generations need room when it is full. */
 #define SNAP_HISTORY_RESERVE(size) ((size) / 8)
 
@@ -81,6 +81,8 @@ df_status snap_history_open(snap_history **out, df_disk *disk, const char *folde
                             snap_recovery *recovery, df_error *err) DF_MUST_CHECK;
 void snap_history_close(snap_history **history);
 
+/* Bytes that records can take in all, with what is around them. */
+uint64_t snap_history_capacity(const snap_history *history);
 uint64_t snap_history_count(const snap_history *history);
 /* Record `index`, 1 .. count. Its bytes are borrowed until close. */
 snap_record snap_history_get(const snap_history *history, uint64_t index);

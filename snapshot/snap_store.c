@@ -630,6 +630,17 @@ df_status snap_store_set_head(snap_store *store, uint64_t snapshot, df_error *er
     return s == DF_OK ? store_change(store, &change, 0, &head, err) : s;
 }
 
+void snap_store_patient(snap_store *store, bool patient)
+{
+    if (store->backend->calls->patient != NULL)
+        store->backend->calls->patient(store->backend, patient);
+}
+
+bool snap_store_waiting(const snap_store *store)
+{
+    return store->backend->calls->waiting != NULL && store->backend->calls->waiting(store->backend);
+}
+
 void snap_store_pin(snap_store *store, uint64_t snapshot)
 {
     store_snapshot *s = store_find(store, snapshot);

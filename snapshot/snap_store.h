@@ -83,6 +83,11 @@ df_status snap_store_clear(snap_store *store, uint64_t last, df_error *err) DF_M
 /* Whether a commit with a manifest of about so many bytes may begin. After a write that failed the process
  * has to end, so what a commit may write must be free before. DF_ELIMIT: it is not, the text says what is missing. */
 df_status snap_store_has_room(snap_store *store, uint64_t manifest_size, df_error *err) DF_MUST_CHECK;
+/* From now on a change that finds the disk full waits until there is room, and goes on; false: one that waits fails, which ends
+ * the process. Any thread. */
+void snap_store_patient(snap_store *store, bool patient);
+/* Whether one waits. Any thread. */
+bool snap_store_waiting(const snap_store *store);
 /* Remove parts of an attempt that was given up; ones that are not there are no failure. */
 df_status snap_store_discard(snap_store *store, const snap_part_id *ids, uint32_t count, df_error *err)
     DF_MUST_CHECK;

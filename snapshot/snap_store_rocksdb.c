@@ -12,6 +12,7 @@
  *
  * RocksDB's own checksums are read too, but nothing relies on them. */
 #include "snapshot/snap_backend.h"
+#include "snapshot/snap_rocksdb_files.h"
 #include "snapshot/snap_rocksdb_watch.h"
 #include "snapshot/snap_table.h"
 
@@ -40,6 +41,7 @@ typedef struct rocks_backend {
     rocksdb_column_family_handle_t *families[FAMILIES];
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
+    snap_rocksdb_files *files;
 } rocks_backend;
 
 typedef struct rocks_part {
@@ -507,6 +509,16 @@ static df_status rocks_change(snap_backend *backend, const snap_change *changes,
 
 /* ---- life ---- */
 
+static void rocks_patient(snap_backend *backend, bool patient)
+{
+    snap_rocksdb_files_patient(((rocks_backend *)backend)->files, patient);
+}
+
+static bool rocks_waiting(const snap_backend *backend)
+{
+    return snap_rocksdb_files_waiting(((const rocks_backend *)backend)->files);
+}
+
 /* Column families must be given back before the database, or RocksDB aborts. */
 static void rocks_close(snap_backend *backend)
 {
@@ -524,6 +536,7 @@ static void rocks_close(snap_backend *backend)
     rocksdb_options_destroy(b->options);
     rocksdb_options_destroy(b->chunk_options);
     rocksdb_block_based_options_destroy(b->table);
+    snap_rocksdb_files_free(&b->files);
     free(b);
 }
 
@@ -539,6 +552,8 @@ static const snap_backend_calls rocks_calls = {
     .each_record = rocks_each_record,
     .change = rocks_change,
     .file_of = rocks_file_of,
+    .patient = rocks_patient,
+    .waiting = rocks_waiting,
 };
 
 /* Look at the tables that RocksDB will open; one may go while a job works on the store. */
@@ -626,13 +641,16 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
     b->options = rocks_options(b->table, false);
     b->chunk_options = rocks_options(b->table, true);
     snap_rocksdb_watch(b->options);
+    b->files = snap_rocksdb_files_new(b->options);
     b->read = rocksdb_readoptions_create();
     b->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(b->write, 1);
     snprintf(b->folder, sizeof b->folder, "%s", folder);
     snprintf(db, sizeof db, "%s/db", b->folder);
     snprintf(current, sizeof current, "%s/CURRENT", db);
-    if (strlen(folder) >= sizeof b->folder)
+    if (b->files == NULL)
+        s = rocks_memory(folder, err);
+    else if (strlen(folder) >= sizeof b->folder)
         s = df_fail(err, DF_EINVAL, "%.200s...: the path is too long", folder);
     else if (readonly && access(current, F_OK) != 0)
         s = df_fail(err, DF_END, "%s: there is no store of snapshots", folder);

@@ -116,3 +116,58 @@ holds "it is said" err "0 MiB are free, a commit needs"
 holds "and that it is over" err "snapshots are taken again"
 is "with the same fingerprint" same_print "$REFERENCE" $STATE
 exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
+
+# ---- a disk that gets full in the middle of a commit ----
+# full_within TIMES: a run in the background, in whose database a write finds the disk full, so often; it is one
+# behind its opening. RUN: its process
+full_within()
+{
+    n=$((middle + 1))
+    while :; do
+        rm -rf runs counts
+        mkdir runs
+        : >counts
+        env SHIM_DISK_FOLDER="$PWD/$STATE/store/db" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FAIL=$n \
+            SHIM_DISK_ERROR=ENOSPC SHIM_DISK_TIMES="$1" LD_PRELOAD="$SHIM" \
+            "$WEIR" run "$FLOCK" $JOB --workers 2 >out 2>err &
+        RUN=$!
+        wait_for 60 struck_or_gone
+        failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
+        case $failed in "pwrite "*) break ;; esac
+        wait $RUN
+        [ $n -lt "$most" ] || break
+        n=$((n + 1))
+    done
+}
+struck_or_gone()
+{
+    [ "$(count_of 1)" -gt 0 ] || [ ! -e "/proc/$RUN" ]
+}
+rm -rf runs counts
+mkdir runs
+: >counts
+exits 0 "a run whose database is counted" env SHIM_DISK_FOLDER="$PWD/$STATE/store/db" SHIM_DISK_COUNTS="$PWD/counts" \
+    SHIM_DISK_FAIL=0 LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
+most=$(count_of 0)
+middle=$((most / 2))
+
+full_within 40
+wait $RUN
+is "a full disk within a commit ($failed): the run ends well" test $? -eq 0
+is "it struck, again and again" test "$(count_of 1)" -eq 40
+holds "it is said" err "the disk is full in the middle of a commit"
+holds "and that it is over" err "snapshots are taken again"
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+is "and files" same_files one runs/flock
+exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
+
+full_within 1000000
+is "one that stays full: the job is degraded and goes on" wait_for 20 sh -c \
+    "'$WEIR' status $STATE --json | grep -q '\"degraded\":\"the disk is full in the middle of a commit'"
+kill -TERM $RUN
+is "it can be ended" wait_for 30 sh -c "! kill -0 $RUN 2>/dev/null"
+wait $RUN
+exits 0 "and is gone on with" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2 --resume
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+is "and files" same_files one runs/flock
+exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store

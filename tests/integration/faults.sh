@@ -75,6 +75,37 @@ is "snapshot: a task that fails once: the run ends well" test $CODE -eq 0
 holds "after a restart" err "1 restart"
 is "with the same files" same_files one runs/flock
 
+# ---- retry: a sink that asks for room before it writes. The first time is for the file, the second for step 0. ----
+sed -e '/^\[sink.mood\]/,/^file/ { s/"csv"/"hdf5"/; s/mood.csv/mood.h5/ }' "$FLOCK" >rows.toml
+rows() # FAILURES OPTION...
+{
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    failures=$1
+    shift
+    CODE=0
+    SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FILE=.mood.h5.part SHIM_DISK_CALL=fallocate \
+        SHIM_DISK_FAIL=2 SHIM_DISK_TIMES=$failures SHIM_DISK_ERROR=ENOSPC LD_PRELOAD="$SHIM" timeout 60 \
+        "$WEIR" run rows.toml $JOB --set snapshot.every_steps=100000 --set fault_tolerance.backoff_seconds=0.02 \
+        --workers 2 "$@" >out 2>err || CODE=$?
+}
+rows 0
+is "hdf5: the run ends well" test $CODE -eq 0
+cp runs/flock/mood.h5 whole.h5
+rows 3 --set fault_tolerance.mode=retry
+is "hdf5, retry: no room for a step, three times: the run ends well" test $CODE -eq 0
+is "it did fail" test "$(od -An -t u8 -j 8 -N 8 counts | tr -d ' ')" = 3
+holds "no restart is counted" err "0 restarts"
+is "with the same file" cmp whole.h5 runs/flock/mood.h5
+rows 4 --set fault_tolerance.mode=retry
+is "hdf5: no room four times fails the job" test $CODE -eq 1
+holds "which is told, with its reason" err "mood.h5: No space left on device (tried 4 times)"
+rows 1
+is "hdf5, snapshot: no room once: the run ends well" test $CODE -eq 0
+holds "after a restart" err "1 restart"
+is "with the same file" cmp whole.h5 runs/flock/mood.h5
+
 # ---- max_restarts ----
 begin often --set fault_tolerance.max_restarts=2 --set snapshot.every_steps=100000
 for generation in 1 2 3; do

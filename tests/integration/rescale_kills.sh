@@ -89,7 +89,7 @@ passes() # NAME: how often the place was passed, by all processes
         sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
 }
 strike run "" "nothing armed"
-places="log_rescale rescale_await rescale_begun rescale_moving rescale_left worker_members worker_owners worker_state"
+places="log_rescale log_tables rescale_await rescale_begun rescale_moving rescale_left worker_members worker_owners worker_state"
 for place in $places; do
     is "$place is passed" test "$(passes $place)" -ge 1
     passes $place >passes.$place

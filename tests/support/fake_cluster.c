@@ -1,5 +1,7 @@
 #include "tests/support/fake_cluster.h"
 
+#include "coordinator/proto_log.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -262,7 +264,7 @@ static void coord_begin(fake_cluster *c)
 }
 
 /* What was not synced is gone, and what was said and not heard. */
-void fake_cluster_crash(fake_cluster *c)
+static void coord_end(fake_cluster *c)
 {
     proto_coord_free(&c->coord);
     while (c->log_count > c->log_synced)
@@ -270,6 +272,38 @@ void fake_cluster_crash(fake_cluster *c)
     c->queued = c->crash_at = 0;
     c->syncing = false;
     c->commit_attempt = c->restoring = 0;
+}
+
+void fake_cluster_crash(fake_cluster *c)
+{
+    coord_end(c);
+    coord_begin(c);
+}
+
+static void log_shorten(fake_cluster *c)
+{
+    bool *dead = calloc(c->log_count + 1u, sizeof *dead);
+    proto_record *kept = calloc(c->log_count + 1u, sizeof *kept);
+    uint32_t count;
+
+    assert_non_null(dead);
+    assert_non_null(kept);
+    proto_log_mark(c->log, c->log_count, dead);
+    count = proto_log_copy(c->log, c->log_count, dead, kept);
+    assert_true(count > 0);
+    for (uint32_t i = 0; i < c->log_count; i++)
+        if (dead[i])
+            record_free(&c->log[i]);
+    free(dead);
+    free(c->log);
+    c->log = kept;
+    c->log_count = c->log_synced = count;
+}
+
+void fake_cluster_crash_shorter(fake_cluster *c)
+{
+    coord_end(c);
+    log_shorten(c);
     coord_begin(c);
 }
 

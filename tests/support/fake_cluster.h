@@ -51,6 +51,8 @@ void fake_cluster_say(fake_cluster *c, const fake_member *w, proto_msg msg, uint
 void fake_cluster_round(fake_cluster *c);
 /* The coordinator ends where its log is synced, and starts again from it. */
 void fake_cluster_crash(fake_cluster *c);
+/* The same; its log is made shorter meanwhile. */
+void fake_cluster_crash_shorter(fake_cluster *c);
 /* Whether so much is synced as crash_at says: from then on nothing happens. */
 bool fake_cluster_crashed(const fake_cluster *c);
 proto_coord_stats fake_cluster_stats(const fake_cluster *c);

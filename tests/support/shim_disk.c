@@ -7,6 +7,7 @@
  *   SHIM_DISK_ONWARD   set: all later calls fail, too
  *   SHIM_DISK_TIMES    so many calls fail, from the N-th on; 1
  *   SHIM_DISK_FILE     only writes to files of this name are counted and fail
+ *   SHIM_DISK_CALL     with it, another call than write: fallocate, fsync ...
  *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
  *                      one byte wrong, and succeeds; it counts as the failure
  *
@@ -53,7 +54,7 @@ static uint64_t shim_fail_at;
 static int shim_error;
 static bool shim_onward;
 static uint64_t shim_times = 1;
-static const char *shim_file;
+static const char *shim_file, *shim_call;
 static const char *shim_flip;
 static uint64_t shim_room_at;
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
@@ -121,6 +122,7 @@ __attribute__((constructor)) static void shim_start(void)
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
     shim_flip = getenv("SHIM_DISK_FLIP");
     shim_file = getenv("SHIM_DISK_FILE");
+    shim_call = getenv("SHIM_DISK_CALL");
     if (times != NULL)
         shim_times = strtoull(times, NULL, 10);
     shim_room_at = room == NULL ? 0 : strtoull(room, NULL, 10);
@@ -161,7 +163,7 @@ static bool shim_fails(const char *what, const char *path)
 {
     uint64_t call;
 
-    if (shim_file != NULL && strcmp(what, "write") != 0)
+    if (shim_file != NULL && strcmp(what, shim_call == NULL ? "write" : shim_call) != 0)
         return false;
     call = atomic_fetch_add(&shim_shared->calls, 1) + 1;
     if (shim_fail_at == 0 || call < shim_fail_at || (call >= shim_fail_at + shim_times && !shim_onward))

@@ -118,6 +118,17 @@ static proto_record rescale(uint64_t id, uint8_t phase)
     return record;
 }
 
+/* Places 0 to 2: workers 5, nobody, 7, who came with order 2; key group 0 is 7's, the others are 5's. */
+static const uint8_t places[75] = { [0] = 5, [24] = 1, [50] = 7, [58] = 2, [66] = 8 };
+static const uint8_t runs[8] = { 1, 0, 2, 0, 2, 0, 0, 0 };
+
+static proto_record tables(uint64_t folded, uint64_t id)
+{
+    return (proto_record){ .kind = PROTO_RECORD_TABLES, .number = folded, .step = 8, .changed = folded, .left = folded,
+                           .rescale = id, .size = 2, .phase = PROTO_RESCALE_DONE, .members = { places, 75 },
+                           .owners = { runs, 8 } };
+}
+
 static const uint8_t comes[12] = { 2, 0, 0, 0, 7 }; /* worker 7, to place 2 */
 
 static void append(coord_log *log, proto_record record)
@@ -241,13 +252,13 @@ static void test_full(void **state)
     assert_int_equal(log_open(fake, &log), DF_OK);
     append(log, generation(1));
     while (coord_log_takes_input(log, PROTO_INPUT_SIZE_MAX)) {
-        assert_true(coord_log_takes_orders(log));
+        assert_true(coord_log_room(log) > 0);
         append(log, order(++index, 1, PROTO_ORDER_INPUT, payload, PROTO_INPUT_SIZE_MAX));
         if (index % 16 == 0)
             assert_true(log_sync(log, &records));
     }
     assert_true(index > 100);
-    while (coord_log_takes_orders(log))
+    while (coord_log_room(log) > 0)
         append(log, order(++index, 1, PROTO_ORDER_BARRIER, NULL, 0));
     assert_true(log_sync(log, &records));
     append(log, number(PROTO_RECORD_CEILING, 1000)); /* grants go on */
@@ -286,7 +297,7 @@ static void test_shortened(void **state)
             append(log, order(++index, 2, PROTO_ORDER_OWNERS, pair, 8));
         if (index % 1000 == 0)
             assert_true(log_sync(log, &records));
-        assert_true(coord_log_takes_orders(log));
+        assert_true(coord_log_room(log) > 0);
     }
     append(log, number(PROTO_RECORD_CEILING, 1000));
     assert_true(log_sync(log, &records));
@@ -307,6 +318,96 @@ static void test_shortened(void **state)
         coord_log_close(&log);
     }
     fake_disk_free(&fake);
+}
+
+/* A job that is rescaled all the time, in a small log: what was folded goes. Returns the orders. */
+static uint64_t rescale_often(coord_log *log, uint64_t times, uint64_t index)
+{
+    static const uint8_t leaves[24] = { 1, 0, 0, 0, [12] = 2, [16] = 7 };
+    static const uint8_t moves[16] = { 0, 0, 0, 0, 2 };
+    uint64_t records;
+
+    for (uint64_t id = index / 3 + 1; times > 0; times--, id++) {
+        append(log, rescale(id, PROTO_RESCALE_BEGIN));
+        if (index == 0)
+            append(log, order(++index, 1, PROTO_ORDER_MEMBERS, leaves, 24));
+        else
+            append(log, order(++index, 1, PROTO_ORDER_BARRIER, NULL, 0));
+        append(log, order(++index, 1, PROTO_ORDER_OWNERS, moves, 8));
+        append(log, order(++index, 1, PROTO_ORDER_BARRIER, NULL, 0));
+        append(log, rescale(id, PROTO_RESCALE_END));
+        append(log, tables(index - 1, id));
+        assert_true(log_sync(log, &records));
+        assert_true(coord_log_room(log) > 0);
+    }
+    return index;
+}
+
+static void rescaled_is(fake_disk *fake, uint64_t least, uint64_t most)
+{
+    coord_log *log;
+    proto_coord_stats stats;
+    proto_end end;
+
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    stats = recover(log, &end);
+    assert_int_equal(stats.generation, 1);
+    assert_int_equal(stats.members, 2);
+    assert_in_range(stats.orders, least, most);
+    coord_log_close(&log);
+}
+
+static void test_folded(void **state)
+{
+    fake_disk *fake = disk_new();
+    uint64_t index;
+    coord_log *log;
+
+    (void)state;
+    setenv("WEIR_HISTORY_SIZE", "65536", 1);
+    assert_int_equal(log_open(fake, &log), DF_OK);
+    append(log, generation(1));
+    index = rescale_often(log, 1000, 0);
+    coord_log_close(&log);
+    rescaled_is(fake, index, index);
+    fake_disk_free(&fake);
+    setenv("WEIR_HISTORY_SIZE", "5000", 1); /* no size of a history */
+    fake = disk_new();
+    assert_int_equal(log_open(fake, &log), DF_EINVAL);
+    fake_disk_free(&fake);
+    unsetenv("WEIR_HISTORY_SIZE");
+}
+
+/* Every disk call of the syncs in which it is made shorter fails, and power is lost. */
+static void test_folded_crash(void **state)
+{
+    uint64_t begun = 0;
+
+    (void)state;
+    setenv("WEIR_HISTORY_SIZE", "32768", 1);
+    for (int loss = FAKE_LOSE; loss <= FAKE_TEAR; loss++)
+        for (uint64_t call = 1; call <= 60; call++) {
+            fake_disk *fake = disk_new();
+            uint64_t index, records;
+            bool ok = true;
+            coord_log *log;
+
+            assert_int_equal(log_open(fake, &log), DF_OK);
+            append(log, generation(1));
+            index = rescale_often(log, 10, 0);
+            fake_disk_fail(fake, fake_disk_calls(fake) + call, FAKE_EIO, true);
+            for (begun = index; ok && begun < index + 300; begun++) {
+                append(log, order(begun + 1, 1, PROTO_ORDER_BARRIER, NULL, 0));
+                ok = log_sync(log, &records);
+            }
+            assert_false(ok);
+            coord_log_close(&log);
+            fake_disk_restart(fake, (fake_loss)loss, call);
+            rescaled_is(fake, begun - 1, begun);
+            rescaled_is(fake, begun - 1, begun); /* what opening it has repaired is right, too */
+            fake_disk_free(&fake);
+        }
+    unsetenv("WEIR_HISTORY_SIZE");
 }
 
 /* ---- records that make no sense ---- */
@@ -394,6 +495,51 @@ static void test_rescales(void **state)
     }
 }
 
+static void test_tables(void **state)
+{
+    static const uint8_t vacant[8] = { 3, 0, 1 }, nowhere[8] = { 3, 0, 3 }, far[8] = { 4, 0, 0 }, none[8] = { 0, 0, 0, 0, 3 };
+    static const uint8_t admitted[75] = { [0] = 5, [50] = 7, [58] = 9 }, owned[75] = { [0] = 5, [24] = 2, [50] = 7 };
+    static const uint8_t to_vacant[8] = { 1, 0, 0, 0, 1 }, to_third[8] = { 1, 0, 0, 0, 2 };
+    proto_record wrong[16];
+    coord_record_reader reader = reader_new();
+
+    (void)state;
+    reader.orders = 5;
+    assert_int_equal(read_record(&reader, tables(3, 4)), DF_OK);
+    assert_int_equal(read_record(&reader, order(6, 2, PROTO_ORDER_OWNERS, to_vacant, 8)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, order(7, 2, PROTO_ORDER_OWNERS, to_third, 8)), DF_OK);
+    assert_int_equal(read_record(&reader, rescale(4, PROTO_RESCALE_BEGIN)), DF_ECORRUPT);
+    assert_int_equal(read_record(&reader, rescale(5, PROTO_RESCALE_BEGIN)), DF_OK);
+    for (int i = 0; i < 16; i++)
+        wrong[i] = tables(3, 4);
+    wrong[0].number = 6;
+    wrong[1].changed = 4;
+    wrong[2].left = 4;
+    wrong[3].rescale = 2;
+    wrong[4].size = PROTO_MEMBERS_MAX + 1;
+    wrong[5].phase = PROTO_RESCALE_VOIDED + 1;
+    wrong[6].members.size = 74;
+    wrong[7].members.size = 25; /* fewer places than there are */
+    wrong[8].members.data = admitted;
+    wrong[9].members.data = owned;
+    wrong[10].owners.size = 7;
+    wrong[11].owners.size = 4; /* not all key groups */
+    wrong[12].owners = (proto_bytes){ vacant, 4 };
+    wrong[13].owners = (proto_bytes){ nowhere, 4 };
+    wrong[14].owners = (proto_bytes){ far, 4 };
+    wrong[15].owners = (proto_bytes){ none, 8 };
+    for (int i = 0; i < 16; i++) {
+        reader = reader_new();
+        reader.orders = 5;
+        reader.rescale = 3;
+        assert_int_equal(read_record(&reader, wrong[i]), DF_ECORRUPT);
+    }
+    reader = reader_new();
+    reader.orders = 5;
+    reader.generation = 0;
+    assert_int_equal(read_record(&reader, tables(3, 4)), DF_ECORRUPT);
+}
+
 static void test_refused(void **state)
 {
     static const uint8_t wrong_owner[8] = { 1, 0, 0, 0, 2 }, wrong_group[8] = { GROUPS };
@@ -415,7 +561,7 @@ static void test_refused(void **state)
         number(PROTO_RECORD_SKIP, 0),
         number(PROTO_RECORD_SKIP, PROTO_ORDERS_MAX),
         number(PROTO_RECORD_SKIP, (uint64_t)PROTO_ORDERS_MAX + 1),
-        number((proto_record_kind)11, 0),
+        number((proto_record_kind)12, 0),
         generation(3),
         generation(3),
         generation(3),
@@ -447,7 +593,8 @@ int main(void)
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_whose),
         cmocka_unit_test(test_failed_sync), cmocka_unit_test(test_full),
         cmocka_unit_test(test_members),    cmocka_unit_test(test_rescales),
-        cmocka_unit_test(test_shortened),
+        cmocka_unit_test(test_shortened),   cmocka_unit_test(test_folded),
+        cmocka_unit_test(test_folded_crash), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_refused),
     };
 

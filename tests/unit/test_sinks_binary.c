@@ -133,10 +133,50 @@ static void hdf5_stays_whole_when_the_disk_is_full(void **unused)
     weir_status status = run_step(&r, 1, 1, &large);
     weir_status closed = run_close(&r);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_int_equal(status, WEIR_FAILED);
+    assert_int_equal(status, WEIR_AGAIN);
     assert_non_null(strstr(fake_failure, "limited.h5: File too large"));
     assert_int_equal(closed, WEIR_OK);
     hid_t file = H5Fopen(path_of("limited.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(file >= 0);
+    read_all(file, "x", H5T_NATIVE_FLOAT, 40, x);
+    assert_true(x[39] == 42.5f);
+    H5Fclose(file);
+    fake_batch_free(small);
+    fake_batch_free(large);
+}
+
+/* What could not be written for want of room is written when there is room: steps that are too large, a file that is to be begun. */
+static void hdf5_is_tried_again(void **unused)
+{
+    static float x[2000040];
+    options o = { { 0 } };
+    weir_batch *small = birds(3, 40), *large = birds(0, 2000000);
+    weir_mark mark;
+    run r;
+
+    (void)unused;
+    hdf5_options(&o, "again.h5", 0);
+    assert_int_equal(run_plan(&r, &op_hdf5, &o, &schema_birds), WEIR_OK);
+    assert_int_equal(run_open(&r, folder, NULL), WEIR_OK);
+    assert_int_equal(run_step(&r, 0, 1, &small), WEIR_OK);
+    struct rlimit before = limit_files(20000000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(run_step(&r, 1, 1, &large), WEIR_AGAIN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(run_step(&r, 1, 1, &large), WEIR_OK);
+    assert_int_equal(op_hdf5.mark(&r.sink, &mark), WEIR_OK); /* the next step is in another file */
+    before = limit_files(1000);
+    assert_int_equal(run_step(&r, 2, 1, &small), WEIR_AGAIN);
+    assert_int_equal(run_step(&r, 2, 1, &small), WEIR_AGAIN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(run_step(&r, 2, 1, &small), WEIR_OK);
+    assert_int_equal(run_close(&r), WEIR_OK);
+    hid_t file = H5Fopen(path_of("again.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(file >= 0);
+    read_all(file, "x", H5T_NATIVE_FLOAT, 2000040, x);
+    assert_true(x[39] == 42.5f);
+    H5Fclose(file);
+    file = H5Fopen(path_of("again-000000000002.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
     assert_true(file >= 0);
     read_all(file, "x", H5T_NATIVE_FLOAT, 40, x);
     assert_true(x[39] == 42.5f);
@@ -423,6 +463,7 @@ int main(void)
         cmocka_unit_test(hdf5_holds_what_was_written),
         cmocka_unit_test(hdf5_says_why_it_cannot_open),
         cmocka_unit_test(hdf5_stays_whole_when_the_disk_is_full),
+        cmocka_unit_test(hdf5_is_tried_again),
         cmocka_unit_test(hdf5_survives_a_lost_disk),
         cmocka_unit_test(png_puts_points_where_they_are),
         cmocka_unit_test(png_colours_by_value),
