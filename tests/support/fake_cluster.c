@@ -28,6 +28,7 @@ static void cluster_send(void *user, uint64_t to, const proto_msg *msg)
     } else if (m.type == PROTO_TYPE_grant) {
         m.number = msg->grant.bound;
         m.second = msg->grant.history;
+        m.third = msg->grant.complete;
     } else if (m.type == PROTO_TYPE_decided) {
         m.number = msg->decided.attempt;
     } else if (m.type == PROTO_TYPE_stop) {
