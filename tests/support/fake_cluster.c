@@ -197,7 +197,7 @@ static void disk_ends(fake_cluster *c)
         if (!fake_cluster_crashed(c))
             proto_coord_synced(c->coord, c->now_us, c->log_synced - c->base, true);
     }
-    if (c->commit_attempt != 0) {
+    if (c->commit_attempt != 0 && !c->hold_commit) {
         uint64_t attempt = c->commit_attempt;
 
         c->commit_attempt = 0;

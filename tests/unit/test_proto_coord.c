@@ -144,6 +144,37 @@ static void test_least_failure(void **state)
     fake_cluster_free(c);
 }
 
+/* A member is lost while a commit is being made, which nobody can take back: the next generation waits for it, and
+ * begins from it. */
+static void test_lost_while_committing(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+    uint64_t generation = fake_cluster_stats(c).generation, attempt, base = 0;
+
+    (void)state;
+    c->hold_commit = true;
+    command(c, CLIENT, 1, PROTO_VERB_SNAPSHOT);
+    for (int i = 0; i < 100 && c->commit_attempt == 0; i++)
+        fake_cluster_round(c);
+    attempt = c->commit_attempt;
+    assert_true(attempt > 0);
+    c->members[1].there = false;
+    proto_coord_gone(c->coord, c->now_us, 2);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, generation);
+    c->hold_commit = false;
+    for (int i = 0; i < 50 && !fake_cluster_stats(c).running; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    assert_int_equal(fake_cluster_stats(c).generation, generation + 1);
+    assert_int_equal(fake_cluster_stats(c).head.attempt, attempt);
+    for (uint32_t i = 0; i < c->log_count; i++)
+        base = c->log[i].kind == PROTO_RECORD_GENERATION ? c->log[i].snapshot : base;
+    assert_int_equal(base, attempt);
+    fake_cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_restored_while_failing),
         cmocka_unit_test(test_complete_is_of_all),
         cmocka_unit_test(test_least_failure),
+        cmocka_unit_test(test_lost_while_committing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
