@@ -107,7 +107,7 @@ ends_alike "sink_sync=error@2, the last snapshot" --set snapshot.every_steps=100
 
 # A member that fails while it restores begins again; what it was about to send of that is gone, and nobody is
 # lost for it.
-armed "part_finished=kill@5,install_restore=error@60" # with two snapshots, of 240 key groups each
+armed "part_finished=kill@3,install_restore=error@60" # with a snapshot of 240 key groups
 is "install_restore=error@60: it struck" struck install_restore 60
 is "install_restore=error@60: the run ends well" test $CODE -eq 0
 is "install_restore=error@60: nobody else was lost" grep -q ', 1 restart$' err

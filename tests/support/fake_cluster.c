@@ -30,6 +30,7 @@ static void cluster_send(void *user, uint64_t to, const proto_msg *msg)
     } else if (m.type == PROTO_TYPE_grant) {
         m.number = msg->grant.bound;
         m.second = msg->grant.history;
+        m.third = msg->grant.complete;
     } else if (m.type == PROTO_TYPE_decided) {
         m.number = msg->decided.attempt;
     } else if (m.type == PROTO_TYPE_stop) {
@@ -198,7 +199,7 @@ static void disk_ends(fake_cluster *c)
         if (!fake_cluster_crashed(c))
             proto_coord_synced(c->coord, c->now_us, c->log_synced - c->base, true);
     }
-    if (c->commit_attempt != 0) {
+    if (c->commit_attempt != 0 && !c->hold_commit) {
         uint64_t attempt = c->commit_attempt;
 
         c->commit_attempt = 0;

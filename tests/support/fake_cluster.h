@@ -37,7 +37,7 @@ typedef struct fake_cluster {
     uint64_t now_us, commit_attempt, commit_members, commits;
     proto_head head;
     uint64_t restoring;           /* the snapshot that is made the head; 0: none is */
-    bool hold_sync, syncing;
+    bool hold_sync, syncing, hold_commit;
     uint32_t kills;
 } fake_cluster;
 

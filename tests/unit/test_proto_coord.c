@@ -96,12 +96,94 @@ static void test_restored_while_failing(void **state)
     fake_cluster_free(c);
 }
 
+/* What sinks may show is what all members have computed, and not what most have. */
+static void test_complete_is_of_all(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 3, 3);
+    uint64_t shown = 0, behind;
+
+    (void)state;
+    c->members[1].deaf = true; /* and says nothing more */
+    fake_cluster_round(c);
+    behind = c->members[1].bound;
+    for (int i = 0; i < 20; i++) {
+        for (uint32_t m = 0; m < c->queued; m++)
+            if (c->queue[m].type == PROTO_TYPE_grant && c->queue[m].third > shown)
+                shown = c->queue[m].third;
+        fake_cluster_round(c);
+    }
+    assert_true(c->members[0].bound > behind);
+    assert_true(shown > 0);
+    assert_true(shown <= behind);
+    fake_cluster_free(c);
+}
+
+/* The least of all errors is told (rule 21), whoever says it first, and of a member that has not ended the step it
+ * is awaited. */
+static void test_least_failure(void **state)
+{
+    static const uint8_t text[] = "no";
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+    uint64_t step = fake_cluster_stats(c).bound + 1;
+    proto_msg failed = { .failed = { .step = step, .stage = 1, .group = 4, .fatal = 1, .ended = 1, .text = { text, 2 } } };
+
+    (void)state;
+    fake_cluster_say(c, &c->members[0], failed, PROTO_TYPE_failed);
+    assert_true(fake_cluster_stats(c).running); /* the other one may have a lesser error */
+    failed.failed.stage = 0;
+    failed.failed.ended = 0;
+    fake_cluster_say(c, &c->members[1], failed, PROTO_TYPE_failed);
+    assert_true(fake_cluster_stats(c).running);
+    failed.failed.ended = 1;
+    fake_cluster_say(c, &c->members[1], failed, PROTO_TYPE_failed);
+    assert_false(fake_cluster_stats(c).running);
+    fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).end, PROTO_END_FAILED);
+    assert_int_equal(fake_cluster_stats(c).failed_step, step);
+    assert_int_equal(fake_cluster_stats(c).failed_stage, 0);
+    fake_cluster_free(c);
+}
+
+/* A member is lost while a commit is being made, which nobody can take back: the next generation waits for it, and
+ * begins from it. */
+static void test_lost_while_committing(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+    uint64_t generation = fake_cluster_stats(c).generation, attempt, base = 0;
+
+    (void)state;
+    c->hold_commit = true;
+    command(c, CLIENT, 1, PROTO_VERB_SNAPSHOT);
+    for (int i = 0; i < 100 && c->commit_attempt == 0; i++)
+        fake_cluster_round(c);
+    attempt = c->commit_attempt;
+    assert_true(attempt > 0);
+    c->members[1].there = false;
+    proto_coord_gone(c->coord, c->now_us, 2);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).generation, generation);
+    c->hold_commit = false;
+    for (int i = 0; i < 50 && !fake_cluster_stats(c).running; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    assert_int_equal(fake_cluster_stats(c).generation, generation + 1);
+    assert_int_equal(fake_cluster_stats(c).head.attempt, attempt);
+    for (uint32_t i = 0; i < c->log_count; i++)
+        base = c->log[i].kind == PROTO_RECORD_GENERATION ? c->log[i].snapshot : base;
+    assert_int_equal(base, attempt);
+    fake_cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_waiting_client),
         cmocka_unit_test(test_restored_while_failing),
+        cmocka_unit_test(test_complete_is_of_all),
+        cmocka_unit_test(test_least_failure),
+        cmocka_unit_test(test_lost_while_committing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

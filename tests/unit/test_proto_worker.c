@@ -21,11 +21,14 @@ typedef struct fake {
     uint64_t now, far;
     uint64_t left[8];
     uint32_t left_count;
+    proto_failed failed; /* as it was said last */
 } fake;
 
 static void fake_send(void *user, uint64_t to, const proto_msg *msg)
 {
     ((fake *)user)->sent[msg->header.type]++;
+    if (msg->header.type == PROTO_TYPE_failed)
+        ((fake *)user)->failed = msg->failed;
     if (to < 8 && msg->header.sequence != 0)
         ((fake *)user)->sent_to[to] = msg->header.sequence;
 }
@@ -214,6 +217,39 @@ static void test_grant_waits_for_history(void **state)
     say(f, (proto_msg){ .order = { .index = 1, .made = 1, .kind = 1 } }, PROTO_TYPE_order, 1, 1);
     assert_int_equal(stats(f).applied, 1);
     assert_int_equal(stats(f).bound, 1);
+}
+
+/* Tasks fail in any order; the least is told (rule 21), and with each heartbeat, and that it has ended stays true. */
+static void test_tells_the_least_failure(void **state)
+{
+    static const struct {
+        proto_failed failure;
+        uint64_t step;
+        uint32_t stage, group;
+        uint64_t row;
+    } said[] = {
+        { { .step = 7, .stage = 1, .group = 2, .row = 3 }, 7, 1, 2, 3 },
+        { { .step = 8 }, 7, 1, 2, 3 },
+        { { .step = 7, .stage = 1, .group = 2, .row = 4 }, 7, 1, 2, 3 },
+        { { .step = 7, .stage = 1, .group = 1, .row = 9, .ended = 1 }, 7, 1, 1, 9 },
+        { { .step = 7, .stage = 0, .group = 5, .row = 9 }, 7, 0, 5, 9 },
+        { { .step = 6, .stage = 3, .group = 5, .row = 9 }, 6, 3, 5, 9 },
+        { { .step = 7, .stage = 0, .group = 5, .row = 9 }, 6, 3, 5, 9 },
+    };
+    fake *f = *state;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        proto_worker_task_failed(f->worker, ++f->now, &said[i].failure);
+        f->failed = (proto_failed){ 0 };
+        proto_worker_tick(f->worker, f->now += 2000);
+        assert_int_equal(f->failed.step, said[i].step);
+        assert_int_equal(f->failed.stage, said[i].stage);
+        assert_int_equal(f->failed.group, said[i].group);
+        assert_int_equal(f->failed.row, said[i].row);
+        assert_int_equal(f->failed.ended, i >= 3);
+    }
 }
 
 static bool fake_is_writing;
@@ -521,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tells_the_least_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up_while_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),

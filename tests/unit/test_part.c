@@ -1,0 +1,181 @@
+/* A graph as a part of a job, watched from inside: what a snapshot keeps of what operators carry when a task is late
+ * to ask, how long it is known whose it was, and when sinks may show a step. What parts come to together is shown
+ * by test_jobs. */
+#include "tests/support/crowd.h"
+
+#include "dataflow/df_graph_private.h"
+
+#include <semaphore.h>
+
+static sem_t woken;
+
+static void part_send(void *user, const df_parcel *parcel)
+{
+    (void)user;
+    (void)parcel;
+}
+
+static void part_sent(void *user, uint32_t edge, uint64_t tick)
+{
+    (void)user;
+    (void)edge;
+    (void)tick;
+}
+
+static void part_wake(void *user)
+{
+    sem_post(user);
+}
+
+static uint32_t vertex_named(const df_plan *plan, const char *name)
+{
+    uint32_t v = 0;
+
+    while (strcmp(plan->vertices[v].name, name) != 0)
+        v++;
+    return v;
+}
+
+static void carry(df_graph *g, uint32_t vertex, uint32_t key_group, uint8_t value)
+{
+    const graph_vertex *v = &g->vertices[vertex];
+
+    memset(v->carried + (size_t)key_group * v->carried_size * 2, value, v->carried_size);
+}
+
+/* A task of tick 3 sees that a snapshot is taken, of tick 2, and before it comes to ask, that one is over and the
+ * next one is announced, of tick 5. */
+static void test_late(void **state)
+{
+    kind_options none = { 0 };
+    df_draft *draft = crowd("crowd");
+    uint32_t owners[16] = { 0 }, vertex;
+    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
+                     .wake = part_wake, .user = &woken };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    df_error err = { 0 };
+    df_graph *g;
+    df_plan *plan;
+
+    (void)state;
+    job_operator(draft, "count", kind_list[KIND_COUNT], &none, "in=crowd");
+    plan = job_plan(&draft);
+    assert_true(plan->key_groups <= 16);
+    vertex = vertex_named(plan, "count");
+    assert_int_equal(df_graph_new(&g, plan, &options, &err), DF_OK);
+    df_graph_capture(g, 2);
+    df_graph_capture_drop(g);
+    df_graph_capture(g, 5);
+    carry(g, vertex, 0, 3);
+    graph_capture_carried(g, vertex, 0, 3);
+    carry(g, vertex, 0, 5);
+    graph_capture_carried(g, vertex, 0, 5);
+    carry(g, vertex, 0, 6);
+    graph_capture_carried(g, vertex, 0, 6);
+    for (uint32_t i = 0; i < g->vertices[vertex].carried_size; i++)
+        assert_int_equal(g->capture.view.carried[vertex][i], 5);
+    df_graph_free(&g);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
+/* Other members may still fail in a step that is computed here: nothing of it is shown before all have it. */
+static void test_sinks_wait_for_all(void **state)
+{
+    enum { GRANTED = 4, EVERYWHERE = 2 };
+    df_draft *draft = crowd("crowd");
+    uint32_t owners[16] = { 0 };
+    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
+                     .wake = part_wake, .user = &woken };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    df_error err = { 0 };
+    df_progress now;
+    df_graph *g;
+    df_plan *plan = job_plan(&draft);
+
+    (void)state;
+    assert_int_equal(df_graph_new(&g, plan, &options, &err), DF_OK);
+    assert_int_equal(df_graph_start(g, &err), DF_OK);
+    for (uint64_t complete = 0; complete <= EVERYWHERE; complete++) {
+        df_graph_complete(g, complete);
+        do {
+            df_graph_grant(g, GRANTED);
+            df_graph_help(g);
+            df_graph_progress(g, &now);
+        } while ((now.done < complete || now.worked < 1) && sem_wait(&woken) == 0);
+        assert_int_equal(now.done, complete);
+        assert_int_equal(g->observed, complete);
+    }
+    df_graph_free(&g);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
+static void run_to(df_graph *g, uint64_t tick)
+{
+    df_progress now;
+
+    for (df_graph_progress(g, &now); now.done < tick; df_graph_progress(g, &now)) {
+        assert_false(now.failed);
+        df_graph_complete(g, now.worked);
+        df_graph_grant(g, now.done + g->plan->window < tick ? now.done + g->plan->window : tick);
+        df_graph_help(g);
+        sem_wait(&woken);
+    }
+}
+
+/* While a snapshot is written, which may last, owners change again and again; by whom its key groups were owned
+ * is known as long as it is there. */
+static void test_owners_of_a_long_snapshot(void **state)
+{
+    enum { LONG = 60, BEGIN = 3 };
+    df_draft *draft = crowd("crowd");
+    uint32_t owners[16] = { 0 };
+    df_part part = { .member_count = 2, .owners = owners, .send = part_send, .sent = part_sent,
+                     .wake = part_wake, .user = &woken };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    const graph_owners *captured;
+    df_error err = { 0 };
+    df_graph *g;
+    df_plan *plan;
+
+    (void)state;
+    draft->job.steps = LONG;
+    plan = job_plan(&draft);
+    assert_int_equal(df_graph_new(&g, plan, &options, &err), DF_OK);
+    assert_int_equal(df_graph_start(g, &err), DF_OK);
+    run_to(g, BEGIN);
+    df_graph_capture(g, BEGIN);
+    while (df_graph_captured(g) == NULL)
+        sem_wait(&woken);
+    captured = g->capture.owners;
+    assert_int_equal(df_graph_capture_marks(g, &err), DF_OK);
+    for (uint64_t tick = BEGIN + 1; tick <= LONG; tick++) {
+        const uint32_t same[1][2] = { { (uint32_t)tick % plan->key_groups, 0 } };
+        const graph_owners *kept;
+
+        assert_int_equal(df_graph_owners(g, tick, same, 1, &err), DF_OK);
+        run_to(g, tick);
+        for (kept = g->owners; kept != NULL && kept != captured;)
+            kept = kept->older;
+        assert_ptr_equal(kept, captured);
+    }
+    df_graph_capture_drop(g);
+    run_to(g, LONG + 1);
+    assert_int_equal(df_graph_owners(g, LONG, NULL, 0, &err), DF_EINVAL);
+    df_graph_free(&g);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_sinks_wait_for_all),
+        cmocka_unit_test(test_owners_of_a_long_snapshot),
+    };
+
+    sem_init(&woken, 0, 0);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
