@@ -25,9 +25,10 @@ runs() # it does, and nothing is being changed
 {
     "$WEIR" status job --json 2>/dev/null | grep -q '"phase":"running",.*"rescale":null,'
 }
-coordinator() # a coordinator in the background, its process in COORDINATOR
+coordinator() # [PLACE PASSES]: a coordinator in the background, its process in COORDINATOR; it is killed after passes there
 {
-    WEIR_HISTORY_SIZE=32768 WEIR_FAILPOINTS_COUNTS=counts \
+    armed=${1:+$1=kill@$(($(passes $1) + $2))}
+    WEIR_HISTORY_SIZE=32768 WEIR_FAILPOINTS_COUNTS=counts WEIR_FAILPOINTS=$armed \
         "$WEIR" coordinator $FLOCK $PACED --steps 1000000 >>out.job 2>>err.job &
     COORDINATOR=$!
     wait_for 60 runs || echo "not ok the coordinator does not run"
@@ -41,16 +42,24 @@ moved() # how many changes are done
     "$WEIR" rescales job --json | grep -o '"end":"done"' | wc -l
 }
 
+again() # [PLACE PASSES]: the coordinator is killed, and another one started
+{
+    kill -9 $COORDINATOR
+    wait $COORDINATOR 2>/dev/null
+    coordinator "$@"
+}
+
+: >counts
 coordinator
 turn=0
+struck=0
 while [ $turn -lt $MOVES ]; do
     turn=$((turn + 1))
     case $turn in
-    30 | 31 | 55 | 90) # its workers live on, and have applied orders that are in no log any more
-        kill -9 $COORDINATOR
-        wait $COORDINATOR 2>/dev/null
-        coordinator
-        ;;
+    30 | 31 | 90) again ;; # its workers live on, and have applied orders that are in no log any more
+    35) again history_replace 1 ;;
+    60) again log_tables 2 ;;
+    65) again history_copy 15 ;;
     70) # a new generation
         kill -9 "$(pid_of w2)"
         wait_for 20 sh -c "'$WEIR' status job --json | grep -q '\"phase\":\"running\",.*\"generation\":2,'" ||
@@ -59,7 +68,13 @@ while [ $turn -lt $MOVES ]; do
         ;;
     esac
     move $turn
+    if ! kill -0 $COORDINATOR 2>/dev/null; then
+        wait $COORDINATOR
+        struck=$((struck + ($? == 137)))
+        coordinator
+    fi
 done
+is "coordinators were killed at the places of the history" test $struck -eq 3
 is "the changes are done" test "$(moved)" -ge $((MOVES - 10))
 is "they were folded" test "$(passes log_tables)" -ge $((MOVES / 4))
 is "the history was replaced by a shorter one" test "$(passes history_replace)" -ge $((MOVES / 30))
