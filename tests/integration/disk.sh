@@ -133,7 +133,7 @@ full_within()
         RUN=$!
         wait_for 60 struck_or_gone
         failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
-        case $failed in "pwrite "*) break ;; esac
+        case $failed in "pwrite "* | "link "* | "rename "*) break ;; esac
         wait $RUN
         [ $n -lt "$most" ] || break
         n=$((n + 1))
@@ -149,7 +149,7 @@ mkdir runs
 exits 0 "a run whose database is counted" env SHIM_DISK_FOLDER="$PWD/$STATE/store/db" SHIM_DISK_COUNTS="$PWD/counts" \
     SHIM_DISK_FAIL=0 LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
 most=$(count_of 0)
-middle=$((most / 2))
+middle=$((most * 2 / 3)) # behind all that opening it writes
 
 full_within 40
 wait $RUN
@@ -167,6 +167,12 @@ is "one that stays full: the job is degraded and goes on" wait_for 20 sh -c \
 kill -TERM $RUN
 is "it can be ended" wait_for 30 sh -c "! kill -0 $RUN 2>/dev/null"
 wait $RUN
+exits 0 "and has whole snapshots" "$WEIR" snapshot verify $STATE/store
+
+full_within 1000000
+kill -9 $RUN
+wait $RUN 2>/dev/null
+exits 0 "one that is killed there has whole snapshots" "$WEIR" snapshot verify $STATE/store
 exits 0 "and is gone on with" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2 --resume
 is "with the same fingerprint" same_print "$REFERENCE" $STATE
 is "and files" same_files one runs/flock

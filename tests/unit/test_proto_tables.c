@@ -202,6 +202,36 @@ static void test_log_stays_small(void **state)
     fake_cluster_free(c);
 }
 
+/* The largest job there can be: some 35 such changes once filled a log of 16 MiB. */
+static void test_large_job(void **state)
+{
+    enum { LARGE = PROTO_GROUPS_MAX - 1, WAVES = 32 };
+    fake_cluster *c = fake_cluster_new(LARGE, 2, 2);
+    proto_move *moves = calloc(LARGE, sizeof *moves);
+    proto_rescale op = { .moves = moves, .move_count = LARGE };
+    uint64_t most = 0;
+
+    (void)state;
+    assert_non_null(moves);
+    for (uint64_t id = 1; id <= 50; id++) {
+        for (uint32_t g = 0; g < LARGE; g++)
+            moves[g] = (proto_move){ g, id % 2 + 1, g / (LARGE / WAVES + 1) };
+        op.id = id;
+        assert_null(ask(c, &op));
+        run_until_ended(c, id);
+        rounds(c, 10);
+        if (id % 5 != 0)
+            continue;
+        fake_cluster_crash_shorter(c);
+        most = log_cost(c) > most ? log_cost(c) : most;
+        rounds(c, 40);
+        assert_true(fake_cluster_stats(c).running);
+    }
+    assert_in_range(most, 1, 1u << 20);
+    free(moves);
+    fake_cluster_free(c);
+}
+
 /* One change, which is cheaper than a fold, goes all the same when many barriers have passed it: they could not be
  * left out around it for ever. */
 static void test_old_change(void **state)
@@ -303,7 +333,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folded),          cmocka_unit_test(test_not_before_all_know),
         cmocka_unit_test(test_crash_anywhere),  cmocka_unit_test(test_log_stays_small),
-        cmocka_unit_test(test_old_change),      cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_large_job),       cmocka_unit_test(test_old_change),
+        cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_inputs_leave_room),
     };
 
