@@ -129,14 +129,15 @@ void server_keep_end(coord_server *server)
 {
     coord_status *status = malloc(sizeof *status);
     char *text = NULL;
+    df_error err = { .text = "out of memory" };
 
     if (status != NULL) {
         coord_server_status(server, status);
         text = coord_json_status(status);
     }
-    if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), NULL) != DF_OK) {
+    if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), &err) != DF_OK) {
         coord_state_remove(server->options.state, "ended");
-        fprintf(stderr, "weir: %s/ended cannot be written\n", server->options.state);
+        fprintf(stderr, "weir: %s/ended cannot be written: %s\n", server->options.state, err.text);
     }
     free(text);
     free(status);
