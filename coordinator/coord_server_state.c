@@ -143,6 +143,13 @@ void server_keep_end(coord_server *server)
     free(status);
 }
 
+static df_status ended_take(coord_status *status, const char *text, size_t size, df_error *err)
+{
+    if (!coord_json_status_read(status, text, size, err))
+        return DF_ECORRUPT;
+    return coord_status_is_over(status) ? DF_OK : df_fail(err, DF_ECORRUPT, "it tells no end");
+}
+
 /* Without it the log and the newest snapshot tell the end, but not why. */
 static void state_read_ended(coord_server *s)
 {
@@ -152,11 +159,15 @@ static void state_read_ended(coord_server *s)
     df_error err;
     df_status got = coord_state_read(s->options.state, "ended", &text, &size, &err);
 
-    if (got == DF_OK && status != NULL && coord_json_status_read(status, text, size, &err)) {
+    if (got == DF_OK && status == NULL)
+        got = df_fail(&err, DF_ENOMEM, "out of memory");
+    if (got == DF_OK)
+        got = ended_take(status, text, size, &err);
+    if (got == DF_OK) {
         s->ended = status;
         status = NULL;
     } else if (got != DF_END) {
-        fprintf(stderr, "weir: %s/ended: %s\n", s->options.state, status == NULL ? "out of memory" : err.text);
+        fprintf(stderr, "weir: %s/ended: %s\n", s->options.state, err.text);
     }
     free(status);
     free(text);

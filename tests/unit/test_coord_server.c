@@ -311,9 +311,13 @@ static void test_done_again(void **state)
     coord_state_remove(s->state, "ended");
     told_again(s, again);
     same_end(first, again);
-    assert_int_equal(coord_state_write(s->state, "ended", "{", 1, &error), DF_OK);
-    told_again(s, again);
-    same_end(first, again);
+    for (int i = 0; i < 3; i++) {
+        static const char *const wrong[] = { "{", "{}", "{\"phase\":\"running\"}" };
+
+        assert_int_equal(coord_state_write(s->state, "ended", wrong[i], strlen(wrong[i]), &error), DF_OK);
+        told_again(s, again);
+        same_end(first, again);
+    }
     free(first);
     free(again);
     server_scene_free(s);
