@@ -53,6 +53,7 @@ static void children_save(const coord_children *l)
 {
     char text[COORD_CHILDREN_MAX * 80];
     size_t used = 0;
+    df_error err;
 
     for (uint32_t i = 0; i < l->options.count; i++)
         if (l->list[i].process != 0 || l->list[i].vacated || l->list[i].added)
@@ -60,8 +61,8 @@ static void children_save(const coord_children *l)
                                      i, l->list[i].worker, l->list[i].process,
                                      l->list[i].vacated ? " vacated" : "",
                                      l->list[i].added ? " added" : "");
-    if (coord_state_write(l->options.state, "workers", text, used, NULL) != DF_OK)
-        fprintf(stderr, "weir: %s/workers cannot be written\n", l->options.state);
+    if (coord_state_write(l->options.state, "workers", text, used, &err) != DF_OK)
+        fprintf(stderr, "weir: %s/workers cannot be written: %s\n", l->options.state, err.text);
 }
 
 /* What an earlier coordinator started. Workers that do not outlive theirs are gone, or about to go. */

@@ -40,9 +40,10 @@ static void progress_wipe(coord_progress *p)
     p->drawn = false;
 }
 
+/* Elsewhere than on a terminal the line is a plain one, and was printed. */
 static void progress_draw(coord_progress *p)
 {
-    if (p->mid_line || p->line[0] == '\0')
+    if (!p->terminal || p->mid_line || p->line[0] == '\0')
         return;
     fprintf(stderr, PROGRESS_WIPE "%s", p->line);
     fflush(stderr);

@@ -349,14 +349,16 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
 
 static void take_finished(coord_server *s, const proto_msg *msg)
 {
+    df_error err;
+
     if (!proto_coord_has_member(s->coord, msg->header.sender)) {
         s->wire.rejected[PROTO_REJECT_sender]++;
         return;
     }
     text_take(s->fingerprint, sizeof s->fingerprint, msg->finished.text);
-    if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), NULL) !=
+    if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), &err) !=
         DF_OK)
-        fprintf(stderr, "weir: %s/finished cannot be written\n", s->options.state);
+        fprintf(stderr, "weir: %s/finished cannot be written: %s\n", s->options.state, err.text);
     df_failpoint_pass(DF_FAILPOINT_server_finished);
 }
 

@@ -1,6 +1,7 @@
 /* A server's insides, shared by coord_server.c (life, the loop), coord_server_peers.c (messages of
  * workers), coord_server_clients.c (questions, status), coord_server_metrics.c (numbers),
- * coord_server_state.c (opening a state) and coord_server_disk.c (a full disk). */
+ * coord_server_state.c (opening a state), coord_server_listen.c (addresses, keys) and coord_server_disk.c (a full
+ * disk). */
 #ifndef COORD_SERVER_PRIVATE_H
 #define COORD_SERVER_PRIVATE_H
 
@@ -135,6 +136,11 @@ struct coord_server {
 /* ---- coord_server.c ---- */
 uint64_t server_now_us(void);
 void server_send(coord_server *server, uint64_t to, const proto_msg *msg);
+
+/* ---- coord_server_listen.c ---- */
+/* Open the net, where the next coordinator of the same state will be found, too, and say so in the state. Who has
+ * our own key is us: local workers, and whoever asks from another terminal. */
+df_status server_listen(coord_server *server, df_error *err) DF_MUST_CHECK;
 
 /* ---- coord_server_state.c ---- */
 /* Log, store and state machine from the state folder, as the options say. */

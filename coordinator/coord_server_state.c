@@ -84,6 +84,34 @@ static df_status log_refuse_plan(const char *state, df_error *err)
                    state);
 }
 
+/* How a run has ended, in the words of its coordinator. */
+static df_status ended_read(coord_status *status, const char *state, df_error *err)
+{
+    char *text;
+    size_t size;
+    df_status s = coord_state_read(state, "ended", &text, &size, err);
+
+    if (s == DF_OK && !coord_json_status_read(status, text, size, err))
+        s = DF_ECORRUPT;
+    if (s == DF_OK && !coord_status_is_over(status))
+        s = df_fail(err, DF_ECORRUPT, "it tells no end");
+    free(text);
+    return s;
+}
+
+/* Whoever killed it at the last moment hears what its last words would have been. */
+static df_status log_refuse_ended(const char *state, df_error *err)
+{
+    coord_status *status = malloc(sizeof *status);
+    char how[224] = "";
+
+    if (status != NULL && ended_read(status, state, NULL) == DF_OK)
+        snprintf(how, sizeof how, "; it was %s at step %" PRIu64 " of %" PRIu64 "%s%s", status->phase, status->step,
+                 status->steps, status->fingerprint[0] == '\0' ? "" : ", fingerprint ", status->fingerprint);
+    free(status);
+    return df_fail(err, DF_EINVAL, "the run in %.100s has ended; --fresh begins anew%s", state, how);
+}
+
 /* A run that is there: DF_OK, it is gone on with; DF_END, it is of no use any more. */
 static df_status log_judge(const coord_server *s, bool same_plan, bool begun, proto_end end, df_error *err)
 {
@@ -95,7 +123,7 @@ static df_status log_judge(const coord_server *s, bool same_plan, bool begun, pr
     if (!back && s->options.begin == COORD_BEGIN_TAKE && (begun || end != PROTO_END_NOT))
         return same_plan ? DF_OK : log_refuse_plan(state, err);
     if (!back && s->options.begin == COORD_BEGIN_RESUME && begun && end != PROTO_END_NOT)
-        return df_fail(err, DF_EINVAL, "the run in %s has ended; --fresh begins anew", state);
+        return log_refuse_ended(state, err);
     if ((end != PROTO_END_NOT && !back) || s->options.begin == COORD_BEGIN_FRESH)
         return DF_END;
     if (!begun)
@@ -129,14 +157,15 @@ void server_keep_end(coord_server *server)
 {
     coord_status *status = malloc(sizeof *status);
     char *text = NULL;
+    df_error err = { .text = "out of memory" };
 
     if (status != NULL) {
         coord_server_status(server, status);
         text = coord_json_status(status);
     }
-    if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), NULL) != DF_OK) {
+    if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), &err) != DF_OK) {
         coord_state_remove(server->options.state, "ended");
-        fprintf(stderr, "weir: %s/ended cannot be written\n", server->options.state);
+        fprintf(stderr, "weir: %s/ended cannot be written: %s\n", server->options.state, err.text);
     }
     free(text);
     free(status);
@@ -146,19 +175,17 @@ void server_keep_end(coord_server *server)
 static void state_read_ended(coord_server *s)
 {
     coord_status *status = malloc(sizeof *status);
-    char *text;
-    size_t size;
     df_error err;
-    df_status got = coord_state_read(s->options.state, "ended", &text, &size, &err);
+    df_status got = status == NULL ? df_fail(&err, DF_ENOMEM, "out of memory")
+                                   : ended_read(status, s->options.state, &err);
 
-    if (got == DF_OK && status != NULL && coord_json_status_read(status, text, size, &err)) {
+    if (got == DF_OK) {
         s->ended = status;
-        status = NULL;
-    } else if (got != DF_END) {
-        fprintf(stderr, "weir: %s/ended: %s\n", s->options.state, status == NULL ? "out of memory" : err.text);
+        return;
     }
+    if (got != DF_END)
+        fprintf(stderr, "weir: %s/ended: %s\n", s->options.state, err.text);
     free(status);
-    free(text);
 }
 
 static void state_read_finished(coord_server *s)

@@ -27,7 +27,7 @@ is "to standard output" cmp out printed
 exits 2 "--resume alone" "$WEIR" run $flock --resume
 exits 2 "--warmup" "$WEIR" run $flock --workers 2 --warmup 3
 exits 2 "--resume of what has ended" "$WEIR" run $flock --workers 2 --directory with2 --resume
-holds "is said so" err "has ended"
+holds "is said so" err "has ended; --fresh begins anew; it was done at step "
 exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
     --state "$(printf 'very-long-%.0s' $(seq 20))/$(printf 'very-long-%.0s' $(seq 20))"
 

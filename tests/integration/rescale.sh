@@ -247,7 +247,7 @@ coordinate() # DIRECTORY ARGUMENTS...
 alone many $many --steps 500
 coordinate again --workers 2
 exits 0 "a long way to 3" "$WEIR" rescale again --workers 3 --budget 1 --detach
-is "is begun" wait_for 20 sh -c "'$WEIR' status again | grep -qE 'rescale: moving, [2-9] '"
+is "is begun" wait_for 20 sh -c "'$WEIR' status again | grep -qE 'rescale: moving, ([2-9]|[1-9][0-9]) '"
 kill -9 $RUN
 wait $RUN 2>/dev/null
 coordinate again --workers 2

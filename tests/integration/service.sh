@@ -373,11 +373,13 @@ frail() # POINT N OTHERS OPTION...: the N-th file there; with OTHERS everybody e
     what="a kill at $point $n${others:+, of all}"
     is "$what: the submission is taken" test $code -eq 0
     is "$what: the job ends" wait_for 60 revived ended $job
+    is "$what: its status tells the end" wait_for 20 says $job '"phase":"done",.*"fingerprint":"[0-9a-f]{32}",.*"step":60,'
     is "$what: it happened" struck "$n"
     stop_service
     is "$what: no worker is left" wait_for 10 no_worker
     jobs=$((jobs + 1))
 }
+REACH="--coordinator frail"
 serve frail.toml
 sed -nE 's/^workers join with: weir worker --join ([^ ]+)$/\1/p' svc.err >joins
 stop_service
@@ -441,6 +443,7 @@ wait $follower
 is "with 1" test $? -eq 1
 holds "and is told" err.f "lost was forgotten by its service"
 stop_service
+REACH=
 
 # ---- another directory ----
 printf '[service]\ndirectory = "other/place"\n' >other.toml

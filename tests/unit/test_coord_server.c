@@ -47,6 +47,10 @@ static void test_again(void **state)
     coord_server *server;
     assert_int_equal(coord_server_open(&server, &s->options, &error), DF_EINVAL);
     assert_null(server);
+    assert_non_null(strstr(error.text, " has ended; --fresh begins anew; it was done at step 58 of 58"));
+    coord_state_remove(s->state, "ended");
+    assert_int_equal(coord_server_open(&server, &s->options, &error), DF_EINVAL);
+    assert_non_null(strstr(error.text, " has ended; --fresh begins anew"));
     s->options.begin = COORD_BEGIN_NEW;
     s->options.workers = 3;
     server_scene_run_to_end(s, server_scene_open(s));
@@ -311,9 +315,13 @@ static void test_done_again(void **state)
     coord_state_remove(s->state, "ended");
     told_again(s, again);
     same_end(first, again);
-    assert_int_equal(coord_state_write(s->state, "ended", "{", 1, &error), DF_OK);
-    told_again(s, again);
-    same_end(first, again);
+    for (int i = 0; i < 3; i++) {
+        static const char *const wrong[] = { "{", "{}", "{\"phase\":\"running\"}" };
+
+        assert_int_equal(coord_state_write(s->state, "ended", wrong[i], strlen(wrong[i]), &error), DF_OK);
+        told_again(s, again);
+        same_end(first, again);
+    }
     free(first);
     free(again);
     server_scene_free(s);
