@@ -42,6 +42,11 @@ typedef struct boids_close {
     uint16_t row, bits; /* the row in its batch; which of the eight */
 } boids_close;
 
+/* What kern_near says of all lists of a tile; the code is made for each. */
+typedef struct boids_form {
+    bool shifted, wide;
+} boids_form;
+
 typedef struct boids_scratch {
     boids_record *records;
     float (*shifts)[4]; /* of each record; only where some are not 0 */
@@ -123,28 +128,35 @@ static void fill_records(const boids_scratch *s, const kern_halo *halo, const ke
 
 /* ---- neighbours ---- */
 
-KERN_FN kern_eight record_at(const boids_scratch *s, uint32_t at)
+/* Where the record of a list's entry is, in bytes. */
+KERN_FN size_t place_of(const kern_near *near, uint32_t entry, bool wide)
 {
-    return kern_eight_load((const char *)s->records + at);
+    return KERN_NEAR_UNIT * (size_t)(wide ? ((const uint32_t *)near->list)[entry]
+                                          : ((const uint16_t *)near->list)[entry]);
 }
 
-KERN_FN const float *shift_at(const boids_scratch *s, uint32_t at)
+KERN_FN kern_eight record_at(const boids_scratch *s, size_t place)
 {
-    return s->shifts[at / KERN_RECORD_SIZE];
+    return kern_eight_load((const char *)s->records + place);
+}
+
+KERN_FN const float *shift_at(const boids_scratch *s, size_t place)
+{
+    return s->shifts[place / KERN_RECORD_SIZE];
 }
 
 /* What others add to the sums of a row: less their shifts. */
-KERN_FN kern_eight less_shift(const boids_scratch *s, uint32_t at, kern_eight seen)
+KERN_FN kern_eight less_shift(const boids_scratch *s, size_t place, kern_eight seen)
 {
     kern_four shift;
 
-    memcpy(&shift, shift_at(s, at), sizeof shift);
+    memcpy(&shift, shift_at(s, place), sizeof shift);
     return seen - __builtin_shufflevector(shift, (kern_four){ 0 }, 0, 1, 2, 3, 4, 5, 6, 7);
 }
 
 /* The squares of the distances of eight others, four by four in both halves. */
-KERN_FN kern_eight eight_squares(const boids_scratch *s, const uint32_t *list, const kern_eight other[8],
-                                 bool shifted, const float own[3])
+KERN_FN kern_eight eight_squares(const boids_scratch *s, const kern_near *near, uint32_t first,
+                                 boids_form form, const kern_eight other[8], const float own[3])
 {
     kern_eight r[4], way[4], moved[4];
 
@@ -153,9 +165,10 @@ KERN_FN kern_eight eight_squares(const boids_scratch *s, const uint32_t *list, c
     kern_eight_transpose_four(r, way);
     for (int axis = 0; axis < 3; axis++)
         way[axis] = kern_eight_set(own[axis]) - way[axis];
-    if (shifted) {
-        for (int k = 0; k < 4; k++)
-            r[k] = kern_eight_load_halves(shift_at(s, list[k]), shift_at(s, list[k + 4]));
+    if (form.shifted) {
+        for (uint32_t k = 0; k < 4; k++)
+            r[k] = kern_eight_load_halves(shift_at(s, place_of(near, first + k, form.wide)),
+                                          shift_at(s, place_of(near, first + k + 4, form.wide)));
         kern_eight_transpose_four(r, moved);
         for (int axis = 0; axis < 3; axis++)
             way[axis] = way[axis] - moved[axis];
@@ -181,63 +194,69 @@ KERN_FN boids_eye open_eye(const boids_record *own)
     };
 }
 
-/* Adds eight others; returns which of them are too near. shifted is a constant of each call. */
-KERN_FN uint32_t look_at(const kern_boids_params *p, const boids_scratch *s, const uint32_t *list,
-                         bool shifted, boids_eye *eye)
+/* Adds the eight others of a list from `first` on; returns which of them are too near. */
+KERN_FN uint32_t look_at(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
+                         uint32_t first, boids_form form, boids_eye *eye)
 {
     kern_eight other[8], square;
-    float near[8];
+    float weight[8];
 
-    for (int k = 0; k < 8; k++)
-        other[k] = record_at(s, list[k]);
-    square = eight_squares(s, list, other, shifted, eye->own->x);
-    kern_eight_lay(near, kern_eight_one_if_lt(square, kern_eight_set(p->radius * p->radius)));
-    for (int k = 0; k < 8; k++) {
+    for (uint32_t k = 0; k < 8; k++)
+        other[k] = record_at(s, place_of(near, first + k, form.wide));
+    square = eight_squares(s, near, first, form, other, eye->own->x);
+    kern_eight_lay(weight, kern_eight_one_if_lt(square, kern_eight_set(p->radius * p->radius)));
+    for (uint32_t k = 0; k < 8; k++) {
         kern_eight seen = eye->self - other[k];
 
-        if (shifted)
-            seen = less_shift(s, list[k], seen);
-        eye->sum = kern_eight_fma(kern_eight_set(near[k]), seen, eye->sum);
+        if (form.shifted)
+            seen = less_shift(s, place_of(near, first + k, form.wide), seen);
+        eye->sum = kern_eight_fma(kern_eight_set(weight[k]), seen, eye->sum);
     }
     return kern_eight_lt(square, kern_eight_set(p->separation_radius * p->separation_radius));
+}
+
+KERN_FN boids_close *note_close(boids_close *close, uint32_t first, uint32_t row, uint32_t bits)
+{
+    *close = (boids_close){ .first = first, .row = (uint16_t)row, .bits = (uint16_t)bits };
+    return close + (bits != 0);
 }
 
 /* The sums of a pair of rows, the first of which is `at` in its batch. Returns the end of those that
  * hold some too near. */
 KERN_FN boids_close *feel_pair(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                               uint32_t row, uint32_t at, bool shifted, boids_close *close,
+                               uint32_t row, uint32_t at, boids_form form, boids_close *close,
                                kern_eight sum[PAIR])
 {
     uint32_t end = near->first[row / PAIR + 1];
-    boids_eye eye[PAIR] = { open_eye(&s->records[row]), open_eye(&s->records[row + 1]) };
+    boids_eye a = open_eye(&s->records[row]), b = open_eye(&s->records[row + 1]);
 
-    for (uint32_t i = near->first[row / PAIR]; i < end; i += PAIR * EIGHT)
-        for (uint32_t k = 0; k < PAIR; k++) {
-            uint32_t bits = look_at(p, s, near->list + i + k * EIGHT, shifted, &eye[k]);
+    for (uint32_t i = near->first[row / PAIR]; i < end; i += PAIR * EIGHT) {
+        uint32_t close_a = look_at(p, s, near, i, form, &a);
+        uint32_t close_b = look_at(p, s, near, i + EIGHT, form, &b);
 
-            if (bits != 0)
-                *close++ = (boids_close){ .first = i + k * EIGHT, .row = (uint16_t)(at + k),
-                                          .bits = (uint16_t)bits };
-        }
-    for (int k = 0; k < PAIR; k++)
-        sum[k] = eye[k].sum;
+        if ((close_a | close_b) == 0)
+            continue;
+        close = note_close(close, i, at, close_a);
+        close = note_close(close, i + EIGHT, at + 1, close_b);
+    }
+    sum[0] = a.sum;
+    sum[1] = b.sum;
     return close;
 }
 
 /* Those that are too near, few, one by one: the first rule of kern_boids_pair. */
 static void separate(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                     uint32_t row, const boids_close *close, bool shifted, boids_felt *felt)
+                     uint32_t row, const boids_close *close, boids_form form, boids_felt *felt)
 {
-    const uint32_t *list = near->list + close->first;
     const kern_eight self = kern_eight_load(&s->records[row + close->row]);
 
     for (uint32_t bits = close->bits; bits != 0; bits &= bits - 1) {
-        uint32_t at = list[__builtin_ctz(bits)];
-        kern_eight way = self - record_at(s, at);
+        size_t place = place_of(near, close->first + (uint32_t)__builtin_ctz(bits), form.wide);
+        kern_eight way = self - record_at(s, place);
         float square, share, room, push;
 
-        if (shifted)
-            way = less_shift(s, at, way);
+        if (form.shifted)
+            way = less_shift(s, place, way);
         square = fmaf(way[2], way[2], fmaf(way[1], way[1], way[0] * way[0]));
         share = sqrtf(square) / p->separation_radius;
         room = 1 - share;
@@ -251,17 +270,17 @@ static void separate(const kern_boids_params *p, const boids_scratch *s, const k
 
 /* The sums of `count` rows of a batch, from `row` on. */
 KERN_FN void feel_batch(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                        uint32_t row, uint32_t count, bool shifted, boids_felt *felt)
+                        uint32_t row, uint32_t count, boids_form form, boids_felt *felt)
 {
     boids_close *close = s->close;
 
     for (uint32_t i = 0; i < count; i += PAIR)
-        close = feel_pair(p, s, near, row + i, i, shifted, close, &felt->sum[i]);
+        close = feel_pair(p, s, near, row + i, i, form, close, &felt->sum[i]);
     for (uint32_t i = count + count % PAIR; i < BATCH; i++)
         felt->sum[i] = kern_eight_set(0);
     memset(felt->separate, 0, sizeof felt->separate);
     for (const boids_close *c = s->close; c < close; c++)
-        separate(p, s, near, row, c, shifted, felt);
+        separate(p, s, near, row, c, form, felt);
 }
 
 /* ---- rows ---- */
@@ -292,14 +311,28 @@ static void fly(const kern_boids_params *p, const kern_tile *tile, const boids_f
             memcpy(out[c] + row, &lanes[c], left * sizeof(float));
 }
 
-void kern_boids_near(const kern_boids_params *params, const kern_halo *halo, const kern_near *near,
-                     float *const out[6], void *scratch)
+/* All rows; form is a constant of each call. */
+KERN_FN void fly_all(const kern_boids_params *params, const boids_scratch *s, const kern_tile *tile,
+                     const kern_near *near, boids_form form, float *const out[6])
 {
     const kern_boids_params p = *params;
+    boids_felt felt;
+
+    for (uint32_t row = 0; row < near->row_count; row += BATCH) {
+        uint32_t left = near->row_count - row, count = left < BATCH ? left : BATCH;
+
+        feel_batch(&p, s, near, row, count, form, &felt);
+        for (uint32_t at = 0; at < count; at += KERN_LANES)
+            fly(&p, tile, &felt, row + at, at, out);
+    }
+}
+
+void kern_boids_near(const kern_boids_params *p, const kern_halo *halo, const kern_near *near,
+                     float *const out[6], void *scratch)
+{
     const kern_tile *tile = &halo->tiles[KERN_HALO_SELF];
     char *behind = (char *)scratch + records_size(near);
     boids_scratch s = { .records = scratch };
-    boids_felt felt;
 
     assert(tile->row_count == near->row_count);
     if (near->shifted) {
@@ -308,14 +341,12 @@ void kern_boids_near(const kern_boids_params *params, const kern_halo *halo, con
     }
     s.close = (boids_close *)(void *)behind;
     fill_records(&s, halo, near);
-    for (uint32_t row = 0; row < near->row_count; row += BATCH) {
-        uint32_t left = near->row_count - row, count = left < BATCH ? left : BATCH;
-
-        if (near->shifted)
-            feel_batch(&p, &s, near, row, count, true, &felt);
-        else
-            feel_batch(&p, &s, near, row, count, false, &felt);
-        for (uint32_t at = 0; at < count; at += KERN_LANES)
-            fly(&p, tile, &felt, row + at, at, out);
-    }
+    if (near->shifted && near->wide)
+        fly_all(p, &s, tile, near, (boids_form){ .shifted = true, .wide = true }, out);
+    else if (near->shifted)
+        fly_all(p, &s, tile, near, (boids_form){ .shifted = true, .wide = false }, out);
+    else if (near->wide)
+        fly_all(p, &s, tile, near, (boids_form){ .shifted = false, .wide = true }, out);
+    else
+        fly_all(p, &s, tile, near, (boids_form){ .shifted = false, .wide = false }, out);
 }

@@ -15,6 +15,7 @@ enum {
     CROWD_CELLS = 3,     /* cells of a line whose rows are looked at together, if they are few */
     CROWD_ROWS_MEAN = 4, /* more rows in a cell than this are not few */
     RUN_GAP = 3,         /* rows of the rim that nobody lists, yet cost less than a new run */
+    RECORD_UNITS = KERN_RECORD_SIZE / KERN_NEAR_UNIT,
 };
 
 /* Everyone who may be near the rows of a few cells, in the pad's order, unwrapped. */
@@ -227,7 +228,7 @@ static uint32_t add_ghost(near_search *d, kern_near *near, uint32_t t, uint32_t 
         d->run_count++;
     }
     near->ghost_count += more;
-    return (near->row_count + near->ghost_count - 1) * KERN_RECORD_SIZE;
+    return (near->row_count + near->ghost_count - 1) * RECORD_UNITS;
 }
 
 /* Gives records to a tile's rows: the middle's by row, another's where they are in a list. */
@@ -250,7 +251,7 @@ static void number_tile(near_search *d, kern_near *near, uint32_t t)
                 uint32_t *record = &d->records[line.place + i];
 
                 if (t == KERN_HALO_SELF)
-                    *record = (line.row + i) * KERN_RECORD_SIZE;
+                    *record = (line.row + i) * RECORD_UNITS;
                 else if (*record != 0)
                     *record = add_ghost(d, near, t, line.row + i);
             }
@@ -265,8 +266,9 @@ static void number_records(near_search *d, kern_near *near)
     for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
         number_tile(d, near, t);
     near->run_begin[KERN_HALO_TILES] = d->run_count;
-    assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / KERN_RECORD_SIZE);
-    d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE;
+    assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / RECORD_UNITS);
+    d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * RECORD_UNITS;
+    near->wide = d->records[d->pad.row_count] > UINT16_MAX;
 }
 
 /* ---- lists of pairs ---- */
@@ -320,17 +322,22 @@ static uint32_t pair_count(const kern_near *near)
     return (near->row_count + 1) / KERN_NEAR_PAIR;
 }
 
+static size_t entry_size(const kern_near *near)
+{
+    return near->wide ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
 size_t kern_near_size(const kern_near_draft *draft)
 {
     const kern_near *near = &draft->near;
 
     return rounded(sizeof *near) + rounded((pair_count(near) + 1) * sizeof(uint32_t)) +
-           rounded(near->list_size * sizeof(uint32_t)) +
+           rounded(near->list_size * entry_size(near)) +
            rounded(near->run_begin[KERN_HALO_TILES] * sizeof(kern_near_run));
 }
 
 /* Up to eight of those that were found, as records, and nobody for the others. */
-static void make_eight(uint32_t *restrict to, const kern_near_draft *d, uint32_t row, uint32_t from)
+static void find_eight(uint32_t *restrict to, const kern_near_draft *d, uint32_t row, uint32_t from)
 {
     const uint32_t *restrict records = d->records;
     uint32_t length = length_of(d, row), left = length > from ? length - from : 0;
@@ -343,18 +350,26 @@ static void make_eight(uint32_t *restrict to, const kern_near_draft *d, uint32_t
     }
 }
 
-static void make_lists(uint32_t *first, uint32_t *list, const kern_near_draft *d)
+static void put_eight(void *list, uint32_t at, bool wide, const uint32_t entries[KERN_NEAR_EIGHT])
 {
-    uint32_t at = 0;
+    for (uint32_t i = 0; i < KERN_NEAR_EIGHT && wide; i++)
+        ((uint32_t *)list)[at + i] = entries[i];
+    for (uint32_t i = 0; i < KERN_NEAR_EIGHT && !wide; i++)
+        ((uint16_t *)list)[at + i] = (uint16_t)entries[i];
+}
+
+static void make_lists(uint32_t *first, void *list, const kern_near_draft *d)
+{
+    uint32_t at = 0, entries[KERN_NEAR_EIGHT];
 
     for (uint32_t pair = 0; pair < pair_count(&d->near); pair++) {
         uint32_t row = pair * KERN_NEAR_PAIR, eights = pair_eights(d, row);
 
         first[pair] = at;
         for (uint32_t from = 0; from < eights * KERN_NEAR_EIGHT; from += KERN_NEAR_EIGHT)
-            for (uint32_t i = 0; i < KERN_NEAR_PAIR; i++) {
-                make_eight(list + at, d, row + i, from);
-                at += KERN_NEAR_EIGHT;
+            for (uint32_t i = 0; i < KERN_NEAR_PAIR; i++, at += KERN_NEAR_EIGHT) {
+                find_eight(entries, d, row + i, from);
+                put_eight(list, at, d->near.wide, entries);
             }
     }
     first[pair_count(&d->near)] = at;
@@ -365,14 +380,15 @@ void kern_near_make(void *to, const kern_near_draft *draft)
 {
     kern_near *near = to;
     char *at = (char *)to + rounded(sizeof *near);
-    uint32_t *first, *list;
+    uint32_t *first;
+    void *list;
     size_t run_size = draft->near.run_begin[KERN_HALO_TILES] * sizeof(kern_near_run);
 
     *near = draft->near;
     first = (uint32_t *)(void *)at;
     at += rounded((pair_count(near) + 1) * sizeof *first);
-    list = (uint32_t *)(void *)at;
-    at += rounded(near->list_size * sizeof *list);
+    list = at;
+    at += rounded(near->list_size * entry_size(near));
     memcpy(at, draft->near.runs, run_size);
     make_lists(first, list, draft);
     near->first = first;

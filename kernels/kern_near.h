@@ -19,6 +19,7 @@
 
 enum {
     KERN_RECORD_SIZE = 32,
+    KERN_NEAR_UNIT = 8, /* bytes: what an entry of a list counts, for x86 multiplies by 8 as it loads */
     KERN_NEAR_EIGHT = 8, /* entries of a row's list that stand together */
     KERN_NEAR_PAIR = 2,  /* rows whose lists stand together */
     KERN_NEAR_BATCH = 16,
@@ -34,9 +35,10 @@ typedef struct kern_near {
     uint32_t list_size; /* entries of all lists, filled up */
     uint32_t batch_list_max; /* of KERN_NEAR_BATCH rows that follow each other, from a multiple of it on */
     bool shifted;       /* some ghost is seen through a shift */
+    bool wide;          /* entries are uint32_t, else uint16_t: lists are read at each step, so small is fast */
     uint32_t run_begin[KERN_HALO_TILES + 1]; /* each halo tile's first run */
     const uint32_t *first;     /* [pairs + 1] a pair's lists begin here */
-    const uint32_t *list;      /* [list_size] where a record is, in bytes */
+    const void *list;          /* [list_size] where a record is, in units */
     const kern_near_run *runs; /* of the ghosts */
 } kern_near;
 
@@ -46,7 +48,7 @@ typedef struct kern_near_draft {
     uint32_t places;           /* that the pad has; the next one is nobody's */
     const uint32_t *first;     /* [row_count + 1] */
     const uint32_t *found;     /* [first[row_count]] */
-    const uint32_t *records;   /* [places + 1] where each has its record, in bytes */
+    const uint32_t *records;   /* [places + 1] where each has its record, in units */
 } kern_near_draft;
 
 /* Bytes of scratch memory for finding at most `room` entries in all. */
