@@ -30,7 +30,7 @@ typedef struct near_draft {
     bool shifted;
     float reach_squared;
     uint32_t room, length;
-    uint32_t *first, *list, *ghost_rows;
+    uint32_t *first, *list, *ghost_ranks, *ghost_rows;
     uint32_t *records; /* [pad rows + KERN_LANES] where the record of a place is */
 } near_draft;
 
@@ -56,6 +56,7 @@ static size_t draft_layout(near_draft *d, const kern_halo *halo, uint32_t room, 
         all += halo->tiles[t].row_count;
     d->first = take(scratch, &used, rows + 1);
     d->list = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_PAST);
+    d->ghost_ranks = take(scratch, &used, all);
     d->ghost_rows = take(scratch, &used, all);
     d->records = take(scratch, &used, all);
     for (int axis = 0; axis < 3; axis++)
@@ -209,18 +210,24 @@ static near_line line_of(const kern_pad *pad, uint32_t t, const uint32_t x[2], u
                         pad->cell_rows[((size_t)pz * pad->cells[1] + py) * pad->cells[0] + px] };
 }
 
+/* The cells of a halo's tile that the pad takes. */
+static void rim_ranges(const kern_tile *tile, uint32_t t, uint32_t x[2], uint32_t y[2], uint32_t z[2])
+{
+    kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
+    kern_rim_range(tile, (int)(t / 3 % 3) - 1, 1, y);
+    kern_rim_range(tile, (int)(t / 9) - 1, 2, z);
+}
+
 /* Gives records to a tile's rows: the middle's by row, another's where they are in a list. */
 static void number_tile(near_draft *d, kern_near *near, uint32_t t)
 {
     const kern_tile *tile = &d->pad.halo->tiles[t];
-    uint32_t x[2], y[2], z[2];
+    uint32_t x[2], y[2], z[2], rank = 0;
 
     near->ghost_begin[t] = near->ghost_count;
     if (tile->cell_rows == NULL)
         return;
-    kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
-    kern_rim_range(tile, (int)(t / 3 % 3) - 1, 1, y);
-    kern_rim_range(tile, (int)(t / 9) - 1, 2, z);
+    rim_ranges(tile, t, x, y, z);
     for (uint32_t iz = z[0]; iz < z[1]; iz++)
         for (uint32_t iy = y[0]; iy < y[1]; iy++) {
             near_line line = line_of(&d->pad, t, x, iy, iz);
@@ -232,9 +239,11 @@ static void number_tile(near_draft *d, kern_near *near, uint32_t t)
                     *record = (line.row + i) * KERN_RECORD_SIZE;
                 } else if (*record != 0) {
                     *record = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE;
+                    d->ghost_ranks[near->ghost_count] = rank + i;
                     d->ghost_rows[near->ghost_count++] = line.row + i;
                 }
             }
+            rank += line.count;
         }
 }
 
@@ -274,7 +283,7 @@ bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_
         return false;
     *near = (kern_near){ .row_count = halo->tiles[KERN_HALO_SELF].row_count, .list_size = d.length,
                          .shifted = d.shifted, .first = d.first, .list = d.list,
-                         .ghost_rows = d.ghost_rows };
+                         .ghost_ranks = d.ghost_ranks, .ghost_rows = d.ghost_rows };
     near->batch_list_max = batch_list_max(near);
     number_records(&d, near);
     return true;
@@ -282,29 +291,132 @@ bool kern_near_make(kern_near *near, const kern_halo *halo, float reach, uint32_
 
 /* ---- copies ---- */
 
-size_t kern_near_size(const kern_near *near)
+/* Where the parts of a copy are, and how long it is. Behind the last entries of a list lie KERN_NEAR_PAST more. */
+typedef struct near_layout {
+    size_t first, list, ranks, rows, size;
+} near_layout;
+
+static near_layout layout_of(const kern_near *near)
 {
-    return rounded(sizeof *near) + rounded((near->row_count + 1) * sizeof(uint32_t)) +
-           rounded((near->list_size + (size_t)KERN_NEAR_PAST) * sizeof(uint32_t)) +
-           rounded(near->ghost_count * sizeof(uint32_t));
+    near_layout l = { .first = rounded(sizeof *near) };
+
+    l.list = l.first + rounded(((size_t)near->row_count + 1) * sizeof(uint32_t));
+    l.ranks = l.list + rounded(((size_t)near->list_size + KERN_NEAR_PAST) * sizeof(uint32_t));
+    l.rows = l.ranks + rounded((size_t)near->ghost_count * sizeof(uint32_t));
+    l.size = l.rows + rounded((size_t)near->ghost_count * sizeof(uint32_t));
+    return l;
 }
 
-static const uint32_t *copy_part(char **at, const uint32_t *from, size_t count)
+size_t kern_near_size(const kern_near *near)
 {
-    uint32_t *to = (uint32_t *)(void *)*at;
+    return layout_of(near).size;
+}
 
-    memcpy(to, from, count * sizeof *to);
-    *at += rounded(count * sizeof *to);
-    return to;
+/* A copy's pointers into itself. */
+static void point(kern_near *near)
+{
+    near_layout l = layout_of(near);
+    char *at = (char *)near;
+
+    near->first = (uint32_t *)(void *)(at + l.first);
+    near->list = (uint32_t *)(void *)(at + l.list);
+    near->ghost_ranks = (uint32_t *)(void *)(at + l.ranks);
+    near->ghost_rows = (uint32_t *)(void *)(at + l.rows);
 }
 
 void kern_near_copy(void *to, const kern_near *from)
 {
-    kern_near *near = to;
-    char *at = (char *)to + rounded(sizeof *near);
+    near_layout l = layout_of(from);
+    char *at = to;
 
-    *near = *from;
-    near->first = copy_part(&at, from->first, from->row_count + 1);
-    near->list = copy_part(&at, from->list, from->list_size + (size_t)KERN_NEAR_PAST);
-    near->ghost_rows = copy_part(&at, from->ghost_rows, from->ghost_count);
+    memcpy(at, from, sizeof *from);
+    memcpy(at + l.first, from->first, ((size_t)from->row_count + 1) * sizeof(uint32_t));
+    memcpy(at + l.list, from->list, ((size_t)from->list_size + KERN_NEAR_PAST) * sizeof(uint32_t));
+    memcpy(at + l.ranks, from->ghost_ranks, (size_t)from->ghost_count * sizeof(uint32_t));
+    memcpy(at + l.rows, from->ghost_rows, (size_t)from->ghost_count * sizeof(uint32_t));
+    point(to);
+}
+
+/* ---- lists in another place ---- */
+
+/* Line by line, as number_tile has ranked them. */
+static bool find_ghosts(const kern_near *near, const kern_tile *tile, uint32_t t)
+{
+    uint32_t at = near->ghost_begin[t], end = near->ghost_begin[t + 1], rank = 0;
+    uint32_t x[2], y[2], z[2];
+
+    if (at == end || tile->cell_rows == NULL)
+        return at == end;
+    rim_ranges(tile, t, x, y, z);
+    for (uint32_t iz = z[0]; iz < z[1] && at < end; iz++)
+        for (uint32_t iy = y[0]; iy < y[1] && at < end; iy++) {
+            const uint32_t *line = tile->cell_rows + ((size_t)iz * tile->cells[1] + iy) * tile->cells[0];
+            uint32_t count = line[x[1]] - line[x[0]];
+
+            for (; at < end && near->ghost_ranks[at] - rank < count; at++)
+                near->ghost_rows[at] = line[x[0]] + near->ghost_ranks[at] - rank;
+            rank += count;
+        }
+    return at == end;
+}
+
+bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo)
+{
+    bool found = true;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        found = found && find_ghosts(near, &halo->tiles[t], t);
+    return found;
+}
+
+static bool halo_shifts(const kern_halo *halo)
+{
+    bool shifts = false;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        for (uint32_t axis = 0; halo->tiles[t].cell_rows != NULL && axis < 3; axis++)
+            shifts |= halo->tiles[t].shift[axis] != 0;
+    return shifts;
+}
+
+/* Whether the lists stay within themselves and the records. */
+static bool lists_fit(const kern_near *near)
+{
+    uint32_t records = (near->row_count + near->ghost_count) * KERN_RECORD_SIZE, bad = 0;
+
+    if (near->row_count == 0) /* nobody walks them */
+        return near->first[0] == 0 && near->list_size == 0;
+    for (uint32_t i = 0; i < near->row_count; i++)
+        bad |= near->first[i] > near->first[i + 1];
+    for (size_t i = 0; i < (size_t)near->list_size + KERN_NEAR_PAST; i++)
+        bad |= (near->list[i] >= records) | (near->list[i] % KERN_RECORD_SIZE != 0);
+    return bad == 0 && near->first[0] == 0 && near->first[near->row_count] == near->list_size;
+}
+
+static bool ghosts_fit(const kern_near *near)
+{
+    uint32_t bad = near->ghost_begin[0] != 0;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        bad |= near->ghost_begin[t] > near->ghost_begin[t + 1];
+    return bad == 0 && near->ghost_begin[KERN_HALO_TILES] == near->ghost_count &&
+           near->ghost_begin[KERN_HALO_SELF] == near->ghost_begin[KERN_HALO_SELF + 1];
+}
+
+bool kern_near_accept(void *bytes, size_t size, const kern_halo *halo)
+{
+    kern_near *near = bytes;
+    size_t most = size / sizeof(uint32_t);
+
+    if (size < sizeof *near || near->row_count != halo->tiles[KERN_HALO_SELF].row_count ||
+        near->row_count > most || near->ghost_count > most || near->list_size > most ||
+        (uint64_t)near->row_count + near->ghost_count >= UINT32_MAX / KERN_RECORD_SIZE - KERN_NEAR_BATCH ||
+        kern_near_size(near) != size)
+        return false;
+    point(near);
+    near->shifted = halo_shifts(halo);
+    if (!ghosts_fit(near) || !lists_fit(near))
+        return false;
+    near->batch_list_max = batch_list_max(near);
+    return true;
 }
