@@ -237,8 +237,8 @@ static void give_back(pool_shared *shared, pool_buffer *buffer)
     pthread_mutex_unlock(&shared->lock);
 }
 
-/* A cold one, with memory again. */
-static pool_buffer *warm(pool_shared *shared)
+/* A cold one, with memory again, as much as is needed for the smallest class that holds what is wanted. */
+static pool_buffer *warm(pool_shared *shared, size_t wanted)
 {
     pool_buffer *buffer;
     size_t size;
@@ -250,7 +250,7 @@ static pool_buffer *warm(pool_shared *shared)
     if (buffer == NULL)
         return NULL;
     pages = pages_of(buffer, &size);
-    populate(pages, size);
+    populate(pages, size < wanted ? size : wanted / POOL_PAGE * POOL_PAGE);
     return buffer;
 }
 
@@ -342,8 +342,8 @@ void *df_pool_get(df_pool *pool, uint32_t thread, size_t size)
         if (buffer == NULL)
             buffer = refill(pool, &lists[i], i);
     }
-    if (buffer == NULL)
-        buffer = warm(&pool->shared[index]);
+    for (uint32_t i = index; buffer == NULL && i <= index + POOL_LARGER_MAX; i++)
+        buffer = warm(&pool->shared[i], class_size(index));
     if (buffer == NULL)
         buffer = carve(pool, index);
     if (buffer == NULL)
