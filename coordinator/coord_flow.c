@@ -67,6 +67,7 @@ static void engine_close(proto_worker *w)
     if (f->graph != NULL)
         df_graph_halt(f->graph);
     flow_counts_end(f, w);
+    channel_fini(w);          /* whose frames hold bytes of the graph */
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
     f->notes.count = f->taken.count = f->empty.count = 0;
     coord_pieces_free(&f->pieces);

@@ -70,7 +70,7 @@ struct coord_flow {
     df_unit_cost *units;  /* [key_groups]: as they were when they were told last, in this generation */
     uint64_t *unit_costs; /* [key_groups]: nanoseconds of a step, also of earlier generations */
     df_unit_cost *units_now; /* scratch */
-    uint64_t units_wall_ns, units_process_ns; /* then: of all units, of the process */
+    uint64_t units_tasks_ns, units_had_ns; /* then: df_graph_had */
     coord_counts past;    /* of earlier generations, and of loading and writing; by vertex */
 };
 

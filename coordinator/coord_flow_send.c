@@ -8,7 +8,6 @@
 #include "dataflow/df_failpoint.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void notes_put(flow_notes *notes, const flow_note *note)
 {
@@ -54,12 +53,16 @@ void flow_note_wake(void *user)
     f->options.wake(f->options.user);
 }
 
+static void release_parcel(void *graph, uint8_t *bytes)
+{
+    df_parcel_release(graph, bytes);
+}
+
+/* The channel sends the graph's own bytes, and again where that is needed, until they are acknowledged. */
 static void send_parcel(coord_flow *f, proto_worker *w, const df_parcel *p)
 {
-    proto_batch *batch = proto_batch_new(p->size, p->rows);
+    proto_batch *batch = proto_batch_lend(p->bytes, p->size, p->rows, release_parcel, f->graph);
 
-    memcpy(batch->bytes, p->bytes, p->size);
-    df_parcel_release(f->graph, p->bytes);
     if (p->edge == DF_PARCEL_MOVE) {
         channel_send_state(w, p->member, p->key_group, p->tick, batch);
         return;

@@ -2,12 +2,12 @@
  * generation, and a unit goes on costing what it did.
  *
  * The graph counts by the wall's clock. Where other programs want the processors, too, a thread waits in
- * the middle of a task; so all costs are scaled to the time that the process really had. */
+ * the middle of a task; so all costs are scaled to the time that the graph's threads really had. Not to that of
+ * the process: a worker that has little to compute and much to send would seem to have had all its time. */
 #include "coordinator/coord_flow_private.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 bool flow_units_init(coord_flow *f)
 {
@@ -29,30 +29,20 @@ void flow_units_fini(coord_flow *f)
 void flow_units_begin(coord_flow *f)
 {
     memset(f->units, 0, f->options.plan->key_groups * sizeof *f->units);
-    f->units_wall_ns = 0;
+    f->units_tasks_ns = f->units_had_ns = 0;
 }
 
-static uint64_t process_ns(void)
+/* The part of the tasks' time since the last look that the threads had; 1 where they also did other things. */
+static double part_had(coord_flow *f)
 {
-    struct timespec used = { 0 };
+    uint64_t tasks_was = f->units_tasks_ns, had_was = f->units_had_ns, tasks, had;
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
-/* The part of the tasks' time since the last look that the process had; 1 where it also did other things. */
-static double had(coord_flow *f)
-{
-    uint64_t wall = 0, process = process_ns(), wall_was = f->units_wall_ns,
-             process_was = f->units_process_ns;
-
-    for (uint32_t u = 0; u < f->options.plan->key_groups; u++)
-        wall += f->units_now[u].nanoseconds;
-    f->units_wall_ns = wall;
-    f->units_process_ns = process;
-    if (wall_was == 0 || wall - wall_was <= process - process_was)
+    df_graph_had(f->graph, &f->units_tasks_ns, &f->units_had_ns);
+    tasks = f->units_tasks_ns - tasks_was;
+    had = f->units_had_ns - had_was;
+    if (tasks_was == 0 || tasks <= had)
         return 1;
-    return (double)(process - process_was) / (double)(wall - wall_was);
+    return (double)had / (double)tasks;
 }
 
 /* Half of what was known and half of what is new, so that a single slow task says little. */
@@ -84,7 +74,7 @@ bool coord_flow_units(coord_flow *f, const proto_worker *w, coord_load *load)
     if (load->units == NULL)
         return false;
     df_graph_unit_costs(f->graph, f->units_now);
-    part = had(f);
+    part = part_had(f);
     for (uint32_t u = 0; u < units; u++) {
         if (proto_owner_at(&w->owners, u, f->seen.worked) != w->self) {
             f->units[u].tick = 0;

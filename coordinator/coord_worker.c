@@ -33,7 +33,7 @@
 #define WORKER_METRICS_US 1000000u /* between two messages with what was counted */
 #define WORKER_UNITS_US   1000000u /* ... with what units cost */
 #define WORKER_CREDIT     (64u << 20)
-#define WORKER_FRAME_SIZE (256u << 10)
+#define WORKER_FRAME_SIZE (512u << 10) /* a fourth of a ring; most parcels go whole, and need no copy more */
 
 typedef struct worker_options {
     const char *join, *label, *bind, *keys, *server_key;

@@ -15,15 +15,33 @@ void *proto_zero(size_t count, size_t size)
     return memory;
 }
 
-proto_batch *proto_batch_new(uint32_t size, uint32_t rows)
+static proto_batch *batch_alloc(size_t behind)
 {
-    proto_batch *batch = malloc(sizeof *batch + size);
+    proto_batch *batch = malloc(sizeof *batch + behind);
 
     if (batch == NULL) {
         fputs("weir: out of memory\n", stderr);
         abort();
     }
-    *batch = (proto_batch){ .refs = 1, .rows = rows, .size = size, .have = size };
+    return batch;
+}
+
+proto_batch *proto_batch_new(uint32_t size, uint32_t rows)
+{
+    proto_batch *batch = batch_alloc(size);
+
+    *batch = (proto_batch){ .refs = 1, .rows = rows, .size = size, .have = size,
+                            .bytes = (uint8_t *)(batch + 1) };
+    return batch;
+}
+
+proto_batch *proto_batch_lend(uint8_t *bytes, uint32_t size, uint32_t rows,
+                              void (*release)(void *user, uint8_t *bytes), void *user)
+{
+    proto_batch *batch = batch_alloc(0);
+
+    *batch = (proto_batch){ .refs = 1, .rows = rows, .size = size, .have = size, .bytes = bytes,
+                            .release = release, .user = user };
     return batch;
 }
 
@@ -42,6 +60,9 @@ void proto_batch_drop(proto_batch **batch)
     if (b == NULL)
         return;
     assert(b->refs > 0);
-    if (--b->refs == 0)
-        free(b);
+    if (--b->refs > 0)
+        return;
+    if (b->release != NULL)
+        b->release(b->user, b->bytes);
+    free(b);
 }

@@ -46,11 +46,16 @@ typedef struct proto_plan {
 typedef struct proto_batch {
     uint32_t refs, rows;
     uint32_t size, have; /* have: bytes that have arrived */
-    uint8_t bytes[];
+    uint8_t *bytes;      /* its own, behind it, or lent */
+    void (*release)(void *user, uint8_t *bytes); /* of lent ones; else null */
+    void *user;
 } proto_batch;
 
 /* One reference, bytes not set. Aborts when memory is out: a worker cannot go on without it. */
 proto_batch *proto_batch_new(uint32_t size, uint32_t rows);
+/* The same of bytes that are lent until `release` gives them back, with the last reference. */
+proto_batch *proto_batch_lend(uint8_t *bytes, uint32_t size, uint32_t rows,
+                              void (*release)(void *user, uint8_t *bytes), void *user);
 proto_batch *proto_batch_hold(proto_batch *batch);
 /* Takes one reference; null is allowed. */
 void proto_batch_drop(proto_batch **batch);

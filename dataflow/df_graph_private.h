@@ -97,10 +97,12 @@ typedef struct graph_source {
 
 /* What a vertex keeps about the halo of one key group while its rows do not settle (df_settle.c). */
 typedef struct graph_kept {
-    _Atomic uint32_t busy;    /* a task looks at it */
+    _Atomic uint32_t busy;    /* a task looks at it, or it moves */
+    bool foreign;             /* another member's kind made it, and this one's has not seen it yet */
     uint64_t settled;         /* the step at which the rows did */
     void *memory;             /* the kind's; null: nothing */
-    const uint32_t *cell_rows[WEIR_HALO_SLOTS]; /* of the batches that it is about; references */
+    size_t size;
+    const uint32_t *cell_rows[WEIR_HALO_SLOTS]; /* of the batches that it was last found for; references */
 } graph_kept;
 
 typedef struct graph_vertex {
@@ -422,6 +424,13 @@ df_batch *graph_commit(graph_thread *thread, uint32_t vertex, uint32_t key_group
 
 /* ---- df_settle.c ---- */
 bool graph_kept_setup(df_graph *graph, uint32_t vertex, df_arena *arena);
+/* Take what a vertex keeps about a key group that leaves this member, for rows that settled then: memory of the
+ * pool and its size, or null. */
+void *graph_kept_take(graph_thread *thread, uint32_t vertex, uint32_t port, uint32_t key_group,
+                      uint64_t settled, size_t *size);
+/* Keep a copy of what another member kept, unless there is something or nothing can be kept. The feeder. */
+void graph_kept_put(df_graph *graph, uint32_t vertex, uint32_t port, uint32_t key_group, uint64_t settled,
+                    const uint8_t *bytes, size_t size);
 /* Whether every row of a state's batch is as near to where it settled as its skin asks, and inside the
  * space; else the first that is not, and how far it is. */
 bool graph_settled_near(const df_plan *plan, uint32_t state, const df_batch *batch, uint32_t *row,

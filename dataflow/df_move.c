@@ -5,7 +5,8 @@
  *
  * 1. the states that enter T. The old owner's commit at T - 1 makes such a batch and hands it to its
  *    readers as ever, except that the new owner gets the whole batch, once, and hands it to its own
- *    readers itself (adopt). So each edge and key group still arrives once at every member.
+ *    readers itself (adopt). So each edge and key group still arrives once at every member. With it goes
+ *    what kinds keep about rows that rest (df_settle.c): to make that anew takes longer than the whole move.
  * 2. what operators carry, and their counts of births, after all ticks before T: sent when those are
  *    worked. The new owner's first task of such a key group waits for it, and so does the end of tick T,
  *    or a snapshot could be taken without it.
@@ -13,7 +14,8 @@
  * A unit changes at most once in window + 1 ticks, so no task of the time before a loss can still be waited
  * for when the unit comes back.
  *
- *   STATE    u32 form   u32 rows   u32 state   u32 key group   keys, the columns of df_state.stored
+ *   STATE    u32 form   u32 rows   u32 state   u32 key group   u32 n   n x (u32 operator, u32 port, u32 size,
+ *            what it keeps)   keys, the columns of df_state.stored
  *   FAILED   u32 form   u32 0      u32 state   u32 key group
  *   CARRIED  u32 form   u32 n   n x (u32 operator, u32 key group, u64 births, what is carried) */
 #include "dataflow/df_bytes.h"
@@ -22,7 +24,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define MOVE_HEAD 8u
+#define MOVE_HEAD      8u
+#define MOVE_KEPT_HEAD 12u
 
 typedef enum move_form {
     MOVE_STATE = 1,
@@ -136,30 +139,108 @@ static bool state_is_read(const df_graph *g, uint32_t stage, uint32_t stream, ui
     return false;
 }
 
+/* What a kind keeps about the rows of a port; the bytes are a reference. */
+typedef struct move_kept {
+    uint32_t vertex, port;
+    size_t size;
+    void *bytes;
+} move_kept;
+
+typedef struct move_keeps {
+    move_kept *list; /* scratch */
+    uint32_t count;
+    size_t size;     /* as it is sent */
+} move_keeps;
+
+/* Takes what is kept about a state's rows in a key group that leaves. Dropped where memory is out, or the parcel
+ * would be larger than `most`: it is not needed. */
+static void keeps_take(graph_thread *t, move_keeps *keeps, uint32_t state, uint32_t key_group, uint64_t tick,
+                       size_t most)
+{
+    const df_plan *p = t->graph->plan;
+    uint64_t settled = df_state_settled(&p->states[state], tick - 1);
+
+    keeps->list = graph_scratch_get(t, (size_t)p->vertex_count * WEIR_PORTS_MAX * sizeof *keeps->list);
+    for (uint32_t v = 0; keeps->list != NULL && v < p->vertex_count; v++)
+        for (uint32_t q = 0; q < p->vertices[v].port_count; q++) {
+            move_kept kept = { .vertex = v, .port = q };
+
+            if (p->vertices[v].ports[q].streams[0] == p->states[state].stream)
+                kept.bytes = graph_kept_take(t, v, q, key_group, settled, &kept.size);
+            if (kept.bytes != NULL && keeps->size + MOVE_KEPT_HEAD + kept.size <= most) {
+                keeps->list[keeps->count++] = kept;
+                keeps->size += MOVE_KEPT_HEAD + kept.size;
+            } else {
+                df_pool_unref(t->index, kept.bytes);
+            }
+        }
+}
+
+static uint8_t *keeps_put(uint8_t *to, const move_keeps *keeps)
+{
+    to = put_u32(to, keeps->count);
+    for (uint32_t i = 0; i < keeps->count; i++) {
+        const move_kept *kept = &keeps->list[i];
+
+        to = put_u32(put_u32(put_u32(to, kept->vertex), kept->port), (uint32_t)kept->size);
+        memcpy(to, kept->bytes, kept->size);
+        to += kept->size;
+    }
+    return to;
+}
+
+static void keeps_drop(graph_thread *t, move_keeps *keeps)
+{
+    for (uint32_t i = 0; i < keeps->count; i++) {
+        df_pool_spare(keeps->list[i].bytes, 1);
+        df_pool_unref(t->index, keeps->list[i].bytes);
+    }
+}
+
+/* The batches of a key group that leaves are made here no more: of what changes at each step there are two at a
+ * time, of what rests one. */
+static void spare_batch(const df_graph *g, uint32_t state, const df_batch *batch)
+{
+    const df_state *s = &g->plan->states[state];
+    uint32_t rests = s->settle_every > 1 ? 1 : 2;
+
+    df_pool_spare(batch->view.keys, rests);
+    df_pool_spare(batch->view.cell_rows, rests);
+    for (uint32_t c = 0; c < s->stored->column_count; c++)
+        df_pool_spare(df_batch_stored_column(batch, c), c < batch->view.schema->column_count ? 2 : 1);
+}
+
 static void send_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uint64_t tick,
                        uint32_t member)
 {
     df_graph *g = t->graph;
     const df_vertex *v = &g->plan->vertices[vertex];
     const weir_schema *stored = g->plan->states[v->state].stored;
-    const df_batch *batch = t->local[v->outs[0]];
+    df_batch *batch = t->local[v->outs[0]];
     uint32_t rows = batch == NULL ? 0 : batch->view.row_count;
     size_t size = MOVE_HEAD + 2 * sizeof(uint32_t);
     df_parcel parcel = { .edge = DF_PARCEL_MOVE, .member = member, .tick = tick, .rows = rows,
                          .key_group = unit_of(g, v->stage, key_group) };
+    move_keeps keeps = { 0 };
     uint8_t *to;
 
+    if (batch != NULL) {
+        size += sizeof(uint32_t) + graph_batch_size(stored, rows);
+        if (size < DF_PARCEL_SIZE_MAX)
+            keeps_take(t, &keeps, v->state, key_group, tick, DF_PARCEL_SIZE_MAX - size);
+    }
+    to = parcel_bytes(t, &parcel, size + keeps.size, vertex);
+    if (to != NULL) {
+        to = put_u32(put_u32(to, batch == NULL ? MOVE_FAILED : MOVE_STATE), rows);
+        to = put_u32(put_u32(to, v->state), key_group);
+        if (batch != NULL)
+            graph_batch_put(keeps_put(to, &keeps), batch, stored);
+        g->part.send(g->part.user, &parcel);
+        graph_left(g);
+    }
     if (batch != NULL)
-        size += graph_batch_size(stored, rows);
-    to = parcel_bytes(t, &parcel, size, vertex);
-    if (to == NULL)
-        return;
-    to = put_u32(put_u32(to, batch == NULL ? MOVE_FAILED : MOVE_STATE), rows);
-    to = put_u32(put_u32(to, v->state), key_group);
-    if (batch != NULL)
-        graph_batch_put(to, batch, stored);
-    g->part.send(g->part.user, &parcel);
-    graph_left(g);
+        spare_batch(g, v->state, batch);
+    keeps_drop(t, &keeps);
 }
 
 void graph_hand_over(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_t tick)
@@ -445,6 +526,13 @@ static df_status damaged(uint32_t unit, df_error *err)
     return df_fail(err, DF_ECORRUPT, "what came of key group %u's move is damaged", unit);
 }
 
+static bool may_adopt(const df_graph *g, uint64_t tick, uint32_t unit, uint32_t state, uint32_t key_group)
+{
+    return state < g->plan->state_count && key_group < state_groups(g, state) &&
+           unit_of(g, g->plan->vertices[g->plan->states[state].vertex].stage, key_group) == unit &&
+           g->adopted[state][key_group] < tick;
+}
+
 /* Hand a state to this member's readers, as if it had been made here. Null: its commit failed. */
 static void adopt(df_graph *g, uint32_t state, uint32_t key_group, uint64_t tick, df_batch *batch)
 {
@@ -469,35 +557,66 @@ static void adopt(df_graph *g, uint32_t state, uint32_t key_group, uint64_t tick
     graph_scratch_reset(t);
 }
 
-static df_status take_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, bool failed,
-                            uint32_t rows, df_error *err)
+/* What kinds keep about a state's rows in a key group. Looks at each; with `put` it is kept here. */
+static bool keeps_read(df_graph *g, df_cursor *c, uint32_t state, uint32_t key_group, uint64_t tick, bool put)
+{
+    const df_plan *p = g->plan;
+
+    for (uint32_t count = df_get_u32(c); !c->failed && count > 0; count--) {
+        uint32_t vertex = df_get_u32(c), port = df_get_u32(c), size = df_get_u32(c);
+        const uint8_t *bytes = df_get_bytes(c, size);
+
+        if (c->failed || vertex >= p->vertex_count || port >= p->vertices[vertex].port_count ||
+            p->vertices[vertex].ports[port].streams[0] != p->states[state].stream)
+            return false;
+        if (put)
+            graph_kept_put(g, vertex, port, key_group, df_state_settled(&p->states[state], tick - 1), bytes,
+                           size);
+    }
+    return !c->failed;
+}
+
+static df_status take_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, uint32_t rows,
+                            df_error *err)
 {
     uint32_t state = df_get_u32(c), key_group = df_get_u32(c);
-    size_t left = df_get_left(c);
-    const uint8_t *bytes = df_get_bytes(c, left);
-    df_batch *batch = NULL;
-    df_status status = DF_OK;
+    df_cursor keeps = *c;
+    const df_state *s;
+    const uint8_t *bytes;
+    df_batch *batch;
+    df_status status;
+    size_t left;
 
-    if (c->failed || state >= g->plan->state_count || key_group >= state_groups(g, state) ||
-        unit_of(g, g->plan->vertices[g->plan->states[state].vertex].stage, key_group) != unit ||
-        g->adopted[state][key_group] >= tick || (failed && (rows != 0 || left != 0)))
+    if (!may_adopt(g, tick, unit, state, key_group) || !keeps_read(g, c, state, key_group, tick, false))
         return damaged(unit, err);
-    if (failed) {
-        graph_tick_failed(g, tick);
-    } else {
-        const df_state *s = &g->plan->states[state];
-        batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, bytes, left);
-        if (batch == NULL)
-            return damaged(unit, err);
-        batch->view.step = tick - 1;
-        batch->view.key_group = key_group;
-        status = df_graph_index_cells(g, state, batch, err);
-    }
-    if (status != DF_OK)
+    s = &g->plan->states[state];
+    left = df_get_left(c);
+    bytes = df_get_bytes(c, left);
+    batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, bytes, left);
+    if (batch == NULL)
+        return damaged(unit, err);
+    batch->view.step = tick - 1;
+    batch->view.key_group = key_group;
+    status = df_graph_index_cells(g, state, batch, err);
+    if (status != DF_OK) {
         df_batch_unref(df_graph_memory(g), batch);
-    else
-        adopt(g, state, key_group, tick, batch);
-    return status;
+        return status;
+    }
+    keeps_read(g, &keeps, state, key_group, tick, true);
+    adopt(g, state, key_group, tick, batch);
+    return DF_OK;
+}
+
+static df_status take_failed(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, uint32_t rows,
+                             df_error *err)
+{
+    uint32_t state = df_get_u32(c), key_group = df_get_u32(c);
+
+    if (c->failed || rows != 0 || df_get_left(c) != 0 || !may_adopt(g, tick, unit, state, key_group))
+        return damaged(unit, err);
+    graph_tick_failed(g, tick);
+    adopt(g, state, key_group, tick, NULL);
+    return DF_OK;
 }
 
 /* Whether the bytes are those of a unit: each entry once, in order. */
@@ -578,5 +697,7 @@ df_status graph_move_take(df_graph *g, uint64_t tick, uint32_t unit, const uint8
         return damaged(unit, err);
     if (form == MOVE_CARRIED)
         return take_carried(g, tick, unit, count, &c, err);
-    return take_state(g, tick, unit, &c, form == MOVE_FAILED, count, err);
+    if (form == MOVE_FAILED)
+        return take_failed(g, tick, unit, &c, count, err);
+    return take_state(g, tick, unit, &c, count, err);
 }

@@ -123,6 +123,9 @@ typedef struct df_unit_cost {
 
 /* units[key_groups]. Any thread. */
 void df_graph_unit_costs(const df_graph *graph, df_unit_cost *units);
+/* How long the tasks of the graph's threads took by the clock, and how long the threads have had a processor;
+ * 0 before the start. What the feeder has run is in neither. The feeder. */
+void df_graph_had(const df_graph *graph, uint64_t *tasks_ns, uint64_t *had_ns);
 /* What the lowest unfinished tick waits for, for people. */
 typedef struct df_waits {
     uint64_t tick;

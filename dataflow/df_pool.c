@@ -17,7 +17,10 @@
 #define POOL_CACHE_MIN   4u                  /* ... but at least so many buffers */
 #define POOL_CHUNK_MIN   (2u << 20)
 #define POOL_CHUNK_MAX   (64u << 20)
+#define POOL_TOUCH       (2u << 20)          /* of a chunk at a time: nobody waits long for it */
 #define POOL_SIZE_MAX    ((size_t)1 << 38)   /* a larger request is out of memory */
+#define POOL_PAGE        4096u
+#define POOL_SPARE_MIN   (2 * POOL_PAGE)     /* a smaller buffer has hardly a page for itself */
 #define POOL_LARGER_MAX  3u                  /* classes above its own that a request may use */
 
 typedef struct pool_buffer {
@@ -43,6 +46,8 @@ typedef struct pool_shared {
     pthread_mutex_t lock;
     pool_list list;
     _Atomic uint32_t count; /* of the list; a hint read without the lock */
+    pool_list cold;         /* whose pages were given back */
+    _Atomic uint32_t spare; /* of those that become free, so many are to be given back */
 } pool_shared;
 
 typedef struct pool_cache { /* one thread's */
@@ -62,6 +67,7 @@ struct df_pool {
     pthread_mutex_t chunk_lock;
     pool_chunk *chunks;
     char *free_begin, *free_end; /* what is left of the newest chunk */
+    char *touched;               /* of it, pages below have memory */
     size_t chunk_size;
     uint64_t carved; /* buffers that exist */
     _Atomic uint64_t allocations, bytes;
@@ -185,6 +191,78 @@ static void spill(df_pool *pool, pool_list *cache, uint32_t index)
     pthread_mutex_unlock(&shared->lock);
 }
 
+/* Have the kernel give memory to pages at once, which takes a fraction of what it takes fault by fault. Advice: an
+ * old kernel is only slower. */
+static void populate(void *pages, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(pages, size, MADV_POPULATE_WRITE);
+#else
+    (void)pages;
+    (void)size;
+#endif
+}
+
+/* ---- giving back ---- */
+
+/* The pages that lie in a buffer whole, behind its header. */
+static char *pages_of(pool_buffer *buffer, size_t *size)
+{
+    uintptr_t begin = (uintptr_t)(buffer + 1), end = (uintptr_t)buffer + class_size(buffer->class_index);
+
+    begin = (begin + POOL_PAGE - 1) / POOL_PAGE * POOL_PAGE;
+    *size = end / POOL_PAGE * POOL_PAGE - begin;
+    return (char *)begin;
+}
+
+/* Whether a buffer of the class is one too many; then it is counted as given back. */
+static bool take_spare(pool_shared *shared)
+{
+    uint32_t spare = atomic_load_explicit(&shared->spare, memory_order_relaxed);
+
+    while (spare > 0 && !atomic_compare_exchange_weak_explicit(&shared->spare, &spare, spare - 1,
+                                                               memory_order_relaxed, memory_order_relaxed))
+        ;
+    return spare > 0;
+}
+
+static void give_back(pool_shared *shared, pool_buffer *buffer)
+{
+    size_t size;
+    char *pages = pages_of(buffer, &size);
+
+    (void)madvise(pages, size, MADV_DONTNEED); /* if not, it is only cold in name */
+    pthread_mutex_lock(&shared->lock);
+    list_push(&shared->cold, buffer);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+/* A cold one, with memory again, as much as is needed for the smallest class that holds what is wanted. */
+static pool_buffer *warm(pool_shared *shared, size_t wanted)
+{
+    pool_buffer *buffer;
+    size_t size;
+    char *pages;
+
+    pthread_mutex_lock(&shared->lock);
+    buffer = list_pop(&shared->cold);
+    pthread_mutex_unlock(&shared->lock);
+    if (buffer == NULL)
+        return NULL;
+    pages = pages_of(buffer, &size);
+    populate(pages, size < wanted ? size : wanted / POOL_PAGE * POOL_PAGE);
+    return buffer;
+}
+
+void df_pool_spare(const void *data, uint32_t count)
+{
+    const pool_buffer *buffer = (const pool_buffer *)data - 1;
+
+    if (data != NULL && class_size(buffer->class_index) >= POOL_SPARE_MIN)
+        atomic_fetch_add_explicit(&buffer->pool->shared[buffer->class_index].spare, count,
+                                  memory_order_relaxed);
+}
+
 /* Map a chunk of at least `size` bytes. Called with chunk_lock held. */
 static bool map_chunk(df_pool *pool, size_t size)
 {
@@ -201,20 +279,32 @@ static bool map_chunk(df_pool *pool, size_t size)
         free(chunk);
         return false;
     }
-    /* Both are advice: without huge pages, or with an old kernel, the pool is only slower. */
+    /* Advice: without huge pages the pool is only slower. */
     (void)madvise(memory, bytes, MADV_HUGEPAGE);
-#ifdef MADV_POPULATE_WRITE
-    (void)madvise(memory, bytes, MADV_POPULATE_WRITE);
-#endif
     *chunk = (pool_chunk){ .next = pool->chunks, .memory = memory, .size = bytes };
     pool->chunks = chunk;
-    pool->free_begin = memory;
+    pool->free_begin = pool->touched = memory;
     pool->free_end = (char *)memory + bytes;
     if (pool->chunk_size < POOL_CHUNK_MAX)
         pool->chunk_size *= 2;
     atomic_fetch_add_explicit(&pool->allocations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&pool->bytes, bytes, memory_order_relaxed);
     return true;
+}
+
+/* Have the pages up to `end` there. Little more than is carved: what a task, or a step that takes over a key group,
+ * has to wait for is in proportion to what it asks. Called with chunk_lock held. */
+static void touch(df_pool *pool, const char *end)
+{
+    size_t size;
+
+    if (end <= pool->touched)
+        return;
+    size = ((size_t)(end - pool->touched) + POOL_TOUCH - 1) / POOL_TOUCH * POOL_TOUCH;
+    if (size > (size_t)(pool->free_end - pool->touched))
+        size = (size_t)(pool->free_end - pool->touched);
+    populate(pool->touched, size);
+    pool->touched += size;
 }
 
 static pool_buffer *carve(df_pool *pool, uint32_t index)
@@ -226,6 +316,7 @@ static pool_buffer *carve(df_pool *pool, uint32_t index)
     if ((size_t)(pool->free_end - pool->free_begin) >= size || map_chunk(pool, size)) {
         buffer = (pool_buffer *)(void *)pool->free_begin;
         pool->free_begin += size;
+        touch(pool, pool->free_begin);
         buffer->class_index = index;
         buffer->pool = pool;
         atomic_init(&buffer->fact, 0);
@@ -251,6 +342,8 @@ void *df_pool_get(df_pool *pool, uint32_t thread, size_t size)
         if (buffer == NULL)
             buffer = refill(pool, &lists[i], i);
     }
+    for (uint32_t i = index; buffer == NULL && i <= index + POOL_LARGER_MAX; i++)
+        buffer = warm(&pool->shared[i], class_size(index));
     if (buffer == NULL)
         buffer = carve(pool, index);
     if (buffer == NULL)
@@ -334,6 +427,10 @@ void df_pool_recycle(uint32_t thread, void *data)
     pool_list *cache = &pool->caches[thread].lists[buffer->class_index];
 
     forget(thread, buffer);
+    if (take_spare(&pool->shared[buffer->class_index])) {
+        give_back(&pool->shared[buffer->class_index], buffer);
+        return;
+    }
     list_push(cache, buffer);
     if (cache->count > cache_limit(buffer->class_index))
         spill(pool, cache, buffer->class_index);
@@ -350,7 +447,7 @@ bool df_pool_idle(const df_pool *pool)
     uint64_t used = pool->carved;
 
     for (uint32_t i = 0; i < POOL_CLASSES; i++) {
-        used -= pool->shared[i].list.count;
+        used -= pool->shared[i].list.count + pool->shared[i].cold.count;
         for (uint32_t t = 0; t < pool->thread_count; t++)
             used -= pool->caches[t].lists[i].count;
     }

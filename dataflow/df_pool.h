@@ -1,9 +1,9 @@
 /* The pool that all columns and batches of a process come from.
  *
  * Buffers have size classes, eight per doubling; each thread keeps a few free ones of its own, the
- * rest wait in shared lists. Memory is mapped in growing chunks (huge pages, touched at once) and
+ * rest wait in shared lists. Memory is mapped in growing chunks (huge pages, touched before it is used) and
  * not given back in the steady state, which asks the system for nothing: a counter of the chunks shows
- * it.
+ * it. What a key group has used that moves to another process is given back (df_pool_spare).
  *
  * A buffer has a header of 64 bytes in front of its data with a reference count; the data are
  * aligned to 64 bytes, and 64 bytes past the size that was asked for may be read. */
@@ -33,6 +33,10 @@ void df_pool_unref(uint32_t thread, void *buffer);
  * dropped, and the caller recycles the buffer when it has dropped what is in it. */
 bool df_pool_drop(void *buffer) DF_MUST_CHECK;
 void df_pool_recycle(uint32_t thread, void *buffer);
+
+/* `count` buffers like this one (null: none) are needed no longer: of those of its size that become free from now
+ * on, so many give their pages back to the system. They can be had again. Any thread. */
+void df_pool_spare(const void *buffer, uint32_t count);
 
 /* What somebody has found out about the contents of a buffer that will not change any more, kept with it
  * until it is recycled. Any thread may ask and tell at any time; all find the same.

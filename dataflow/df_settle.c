@@ -7,10 +7,12 @@
  * radius now were within the radius and the skin then, which is what a cell is as wide as; and who is
  * visited in which order is decided by the last settling alone.
  *
- * Why what a kind keeps changes no bit. It is found again only for the same settling, and only if
- * every batch of the halo holds as many rows in each cell as it did: then it holds the same rows in the
- * same places, for between two settlings no cell gains or loses a row, and a batch that came from
- * another member holds each cell whole or not at all. Whoever finds nothing computes the same without. */
+ * Why what a kind keeps changes no bit. It is found again only for the same settling, and between two
+ * settlings no cell gains or loses a row. A batch that came from another member holds each cell whole or
+ * not at all, and those that touch a tile here whole. So in the cells that touch the tile there are the same
+ * rows in the same order, wherever the tile and its neighbours have been run; only which row of its batch
+ * each is may differ, and if it does, the kind is told. It is told, too, that another member's kind made it:
+ * such bytes are not to be trusted. Whoever finds nothing computes the same without. */
 #include "dataflow/df_space.h"
 #include "dataflow/df_task_private.h"
 
@@ -218,24 +220,31 @@ static graph_kept *kept_of(task_frame *f, uint32_t port)
     return kept;
 }
 
-static bool same_cells(const task_frame *f, uint32_t port, const graph_kept *kept, uint32_t slot)
+/* Whether a batch's rows lie where they did. What is compared from now on is this batch. */
+static bool same_cells(const task_frame *f, uint32_t port, graph_kept *kept, uint32_t slot)
 {
     const weir_batch *batch = f->inputs[port].batches[slot];
-    const uint32_t *n, *before = kept->cell_rows[slot];
+    const uint32_t *now = batch == NULL ? NULL : batch->cell_rows, *before = kept->cell_rows[slot], *n;
+    bool same = now == before;
 
-    if (batch == NULL || before == NULL || batch->cell_rows == before)
-        return batch == NULL ? before == NULL : batch->cell_rows == before;
-    n = tile_at(f, slot)->cells;
-    return memcmp(batch->cell_rows, before, (n[0] * n[1] * n[2] + 1) * sizeof *before) == 0;
+    if (!same && now != NULL && before != NULL) {
+        n = tile_at(f, slot)->cells;
+        same = memcmp(now, before, (n[0] * n[1] * n[2] + 1) * sizeof *before) == 0;
+    }
+    if (!same) {
+        df_pool_unref(f->thread->index, (void *)(uintptr_t)before);
+        kept->cell_rows[slot] = now == NULL ? NULL : df_pool_ref((void *)(uintptr_t)now);
+    }
+    return same;
 }
 
-static void drop(task_frame *f, graph_kept *kept)
+static void drop(graph_thread *t, graph_kept *kept)
 {
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
-        df_pool_unref(f->thread->index, (void *)(uintptr_t)kept->cell_rows[s]);
+        df_pool_unref(t->index, (void *)(uintptr_t)kept->cell_rows[s]);
         kept->cell_rows[s] = NULL;
     }
-    df_pool_unref(f->thread->index, kept->memory);
+    df_pool_unref(t->index, kept->memory);
     kept->memory = NULL;
 }
 
@@ -247,26 +256,28 @@ void graph_kept_release(task_frame *f, bool ok)
         if ((f->kept_ports >> q & 1) == 0)
             continue;
         if (!ok)
-            drop(f, kept);
+            drop(f->thread, kept);
         atomic_store_explicit(&kept->busy, 0, memory_order_release);
     }
     f->kept_ports = 0;
 }
 
-const void *weir_kept(weir_task *task, uint32_t port)
+bool weir_kept(weir_task *task, uint32_t port, weir_memory *out)
 {
     task_frame *f = (task_frame *)(void *)task;
     graph_kept *kept = kept_of(f, port);
-    bool fits;
 
     if (kept == NULL || kept->memory == NULL)
-        return NULL;
-    fits = kept->settled == df_state_settled(state_of(f, port), task->step);
-    for (uint32_t s = 0; fits && s < WEIR_HALO_SLOTS; s++)
-        fits = same_cells(f, port, kept, s);
-    if (!fits)
-        drop(f, kept);
-    return kept->memory;
+        return false;
+    if (kept->settled != df_state_settled(state_of(f, port), task->step)) {
+        drop(f->thread, kept);
+        return false;
+    }
+    *out = (weir_memory){ .bytes = kept->memory, .size = kept->size, .foreign = kept->foreign };
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        out->moved |= !same_cells(f, port, kept, s);
+    kept->foreign = false;
+    return true;
 }
 
 void *weir_keep(weir_task *task, uint32_t port, size_t size)
@@ -276,10 +287,12 @@ void *weir_keep(weir_task *task, uint32_t port, size_t size)
 
     if (kept == NULL)
         return NULL;
-    drop(f, kept);
+    drop(f->thread, kept);
     kept->memory = df_pool_get(f->memory.pool, f->memory.thread, size);
     if (kept->memory == NULL)
         return NULL;
+    kept->size = size;
+    kept->foreign = false;
     kept->settled = df_state_settled(state_of(f, port), task->step);
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
         const weir_batch *batch = f->inputs[port].batches[s];
@@ -287,4 +300,52 @@ void *weir_keep(weir_task *task, uint32_t port, size_t size)
             kept->cell_rows[s] = df_pool_ref((void *)(uintptr_t)batch->cell_rows);
     }
     return kept->memory;
+}
+
+/* ---- when a key group moves ---- */
+
+/* Null: nothing can be kept, or a task looks at it. */
+static graph_kept *claim(df_graph *g, uint32_t vertex, uint32_t port, uint32_t key_group)
+{
+    graph_kept *all = g->vertices[vertex].kept[port];
+
+    return all == NULL ||
+                   atomic_exchange_explicit(&all[key_group].busy, 1, memory_order_acquire) != 0
+               ? NULL : &all[key_group];
+}
+
+void *graph_kept_take(graph_thread *t, uint32_t vertex, uint32_t port, uint32_t key_group,
+                      uint64_t settled, size_t *size)
+{
+    graph_kept *kept = claim(t->graph, vertex, port, key_group);
+    void *memory = NULL;
+
+    if (kept == NULL)
+        return NULL;
+    if (kept->memory != NULL && kept->settled == settled) {
+        memory = df_pool_ref(kept->memory);
+        *size = kept->size;
+    }
+    drop(t, kept);
+    atomic_store_explicit(&kept->busy, 0, memory_order_release);
+    return memory;
+}
+
+void graph_kept_put(df_graph *g, uint32_t vertex, uint32_t port, uint32_t key_group, uint64_t settled,
+                    const uint8_t *bytes, size_t size)
+{
+    graph_kept *kept = claim(g, vertex, port, key_group);
+
+    if (kept == NULL)
+        return;
+    if (kept->memory == NULL || kept->settled != settled) { /* else its own task was faster */
+        drop(&g->threads[g->thread_count], kept);
+        kept->memory = df_pool_get(g->pool, g->thread_count, size);
+        kept->size = size;
+        kept->settled = settled;
+        kept->foreign = true;
+        if (kept->memory != NULL && size > 0)
+            memcpy(kept->memory, bytes, size);
+    }
+    atomic_store_explicit(&kept->busy, 0, memory_order_release);
 }

@@ -5,6 +5,8 @@
  * writes, mostly always the same. */
 #include "dataflow/df_graph_private.h"
 
+#include <time.h>
+
 #define UNIT_LINE 64u
 
 typedef struct graph_unit {
@@ -73,7 +75,7 @@ void graph_unit_holds(df_graph *g, uint32_t state, uint32_t key_group, uint32_t 
 
 static uint64_t row_size(const df_plan *plan, uint32_t state)
 {
-    const weir_schema *schema = &plan->streams[plan->states[state].stream].schema;
+    const weir_schema *schema = plan->states[state].stored;
     uint64_t size = sizeof(uint64_t); /* the key */
 
     for (uint32_t c = 0; c < schema->column_count; c++)
@@ -102,5 +104,19 @@ void df_graph_unit_costs(const df_graph *g, df_unit_cost *units)
             units[u].rows += rows;
             units[u].bytes += rows * size;
         }
+    }
+}
+
+void df_graph_had(const df_graph *g, uint64_t *tasks_ns, uint64_t *had_ns)
+{
+    *tasks_ns = *had_ns = 0;
+    for (uint32_t i = 0; g->started && i < g->thread_count; i++) {
+        struct timespec had;
+        clockid_t clock;
+
+        if (pthread_getcpuclockid(g->threads[i].handle, &clock) == 0 && clock_gettime(clock, &had) == 0)
+            *had_ns += (uint64_t)had.tv_sec * 1000000000u + (uint64_t)had.tv_nsec;
+        for (uint32_t u = 0; u < g->plan->key_groups; u++)
+            *tasks_ns += atomic_load_explicit(&g->threads[i].unit_ns[u], memory_order_relaxed);
     }
 }

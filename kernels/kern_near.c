@@ -60,7 +60,7 @@ static size_t search_layout(near_search *d, const kern_halo *halo, uint32_t room
         all += halo->tiles[t].row_count;
     d->first = take(scratch, &used, rows + 1);
     d->found = take(scratch, &used, room + KERN_LANES + (size_t)KERN_NEAR_EIGHT);
-    d->runs = take(scratch, &used, 2 * all);
+    d->runs = take(scratch, &used, sizeof *d->runs / sizeof(uint32_t) * all);
     d->records = take(scratch, &used, all);
     for (int axis = 0; axis < 3; axis++)
         d->crowd.at[axis] = take(scratch, &used, all);
@@ -193,7 +193,7 @@ static bool list_all(near_search *d)
 
 /* One line of a halo tile's share of the pad: consecutive rows at consecutive places. */
 typedef struct near_line {
-    uint32_t row, count, place;
+    uint32_t tile, row, count, place;
 } near_line;
 
 /* The pad's cell at which a tile on one side of an axis has its cell `i` of those that the pad takes. */
@@ -209,40 +209,48 @@ static near_line line_of(const kern_pad *pad, uint32_t t, const uint32_t x[2], u
     uint32_t px = pad_cell(pad, 0, (int)(t % 3) - 1, 0);
     uint32_t py = pad_cell(pad, 1, (int)(t / 3 % 3) - 1, iy), pz = pad_cell(pad, 2, (int)(t / 9) - 1, iz);
 
-    return (near_line){ rows[x[0]], rows[x[1]] - rows[x[0]],
+    return (near_line){ t, rows[x[0]], rows[x[1]] - rows[x[0]],
                         pad->cell_rows[((size_t)pz * pad->cells[1] + py) * pad->cells[0] + px] };
 }
 
-/* The record of a ghost, whose row is behind all those of its tile that have one. */
-static uint32_t add_ghost(near_search *d, kern_near *near, uint32_t t, uint32_t row)
+/* The record of row i of a line, whose first row has a rank: a ghost behind all those of its tile that have a
+ * record. */
+static uint32_t add_ghost(near_search *d, kern_near *near, const near_line *line, uint32_t rank, uint32_t i)
 {
     kern_near_run *run = &d->runs[d->run_count];
-    uint32_t more = 1;
+    uint32_t row = line->row + i, more = 1;
 
-    if (d->run_count > near->run_begin[t] && row - (run[-1].row + run[-1].count) <= RUN_GAP) {
+    if (d->run_count > near->run_begin[line->tile] && run[-1].row >= line->row &&
+        row - (run[-1].row + run[-1].count) <= RUN_GAP) {
         run--;
         more = row + 1 - (run->row + run->count);
         run->count += more;
     } else {
-        *run = (kern_near_run){ row, 1 };
+        *run = (kern_near_run){ row, 1, rank + i };
         d->run_count++;
     }
     near->ghost_count += more;
     return (near->row_count + near->ghost_count - 1) * RECORD_UNITS;
 }
 
+/* The cells of a halo's tile that the pad takes. */
+static void rim_ranges(const kern_tile *tile, uint32_t t, uint32_t x[2], uint32_t y[2], uint32_t z[2])
+{
+    kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
+    kern_rim_range(tile, (int)(t / 3 % 3) - 1, 1, y);
+    kern_rim_range(tile, (int)(t / 9) - 1, 2, z);
+}
+
 /* Gives records to a tile's rows: the middle's by row, another's where they are in a list. */
 static void number_tile(near_search *d, kern_near *near, uint32_t t)
 {
     const kern_tile *tile = &d->pad.halo->tiles[t];
-    uint32_t x[2], y[2], z[2];
+    uint32_t x[2], y[2], z[2], rank = 0;
 
     near->run_begin[t] = d->run_count;
     if (tile->cell_rows == NULL)
         return;
-    kern_rim_range(tile, (int)(t % 3) - 1, 0, x);
-    kern_rim_range(tile, (int)(t / 3 % 3) - 1, 1, y);
-    kern_rim_range(tile, (int)(t / 9) - 1, 2, z);
+    rim_ranges(tile, t, x, y, z);
     for (uint32_t iz = z[0]; iz < z[1]; iz++)
         for (uint32_t iy = y[0]; iy < y[1]; iy++) {
             near_line line = line_of(&d->pad, t, x, iy, iz);
@@ -253,9 +261,15 @@ static void number_tile(near_search *d, kern_near *near, uint32_t t)
                 if (t == KERN_HALO_SELF)
                     *record = (line.row + i) * RECORD_UNITS;
                 else if (*record != 0)
-                    *record = add_ghost(d, near, t, line.row + i);
+                    *record = add_ghost(d, near, &line, rank, i);
             }
+            rank += line.count;
         }
+}
+
+static bool is_wide(const kern_near *near)
+{
+    return ((uint64_t)near->row_count + near->ghost_count) * RECORD_UNITS > UINT16_MAX;
 }
 
 static void number_records(near_search *d, kern_near *near)
@@ -268,7 +282,7 @@ static void number_records(near_search *d, kern_near *near)
     near->run_begin[KERN_HALO_TILES] = d->run_count;
     assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / RECORD_UNITS);
     d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * RECORD_UNITS;
-    near->wide = d->records[d->pad.row_count] > UINT16_MAX;
+    near->wide = is_wide(near);
 }
 
 /* ---- lists of pairs ---- */
@@ -327,13 +341,35 @@ static size_t entry_size(const kern_near *near)
     return near->wide ? sizeof(uint32_t) : sizeof(uint16_t);
 }
 
-size_t kern_near_size(const kern_near_draft *draft)
-{
-    const kern_near *near = &draft->near;
+/* Where the parts of lists are, and how long they are in all. */
+typedef struct near_layout {
+    size_t first, list, runs, size;
+} near_layout;
 
-    return rounded(sizeof *near) + rounded((pair_count(near) + 1) * sizeof(uint32_t)) +
-           rounded(near->list_size * entry_size(near)) +
-           rounded(near->run_begin[KERN_HALO_TILES] * sizeof(kern_near_run));
+static near_layout layout_of(const kern_near *near)
+{
+    near_layout l = { .first = rounded(sizeof *near) };
+
+    l.list = l.first + rounded(((size_t)pair_count(near) + 1) * sizeof(uint32_t));
+    l.runs = l.list + rounded((size_t)near->list_size * entry_size(near));
+    l.size = l.runs + rounded((size_t)near->run_begin[KERN_HALO_TILES] * sizeof(kern_near_run));
+    return l;
+}
+
+size_t kern_near_size(const kern_near *near)
+{
+    return layout_of(near).size;
+}
+
+/* The pointers of lists into themselves. */
+static void point(kern_near *near)
+{
+    near_layout l = layout_of(near);
+    char *at = (char *)near;
+
+    near->first = (const uint32_t *)(const void *)(at + l.first);
+    near->list = at + l.list;
+    near->runs = (kern_near_run *)(void *)(at + l.runs);
 }
 
 /* Up to eight of those that were found, as records, and nobody for the others. */
@@ -378,20 +414,124 @@ static void make_lists(uint32_t *first, void *list, const kern_near_draft *d)
 
 void kern_near_make(void *to, const kern_near_draft *draft)
 {
-    kern_near *near = to;
-    char *at = (char *)to + rounded(sizeof *near);
-    uint32_t *first;
-    void *list;
-    size_t run_size = draft->near.run_begin[KERN_HALO_TILES] * sizeof(kern_near_run);
+    near_layout l = layout_of(&draft->near);
+    char *at = to;
 
-    *near = draft->near;
-    first = (uint32_t *)(void *)at;
-    at += rounded((pair_count(near) + 1) * sizeof *first);
-    list = at;
-    at += rounded(near->list_size * entry_size(near));
-    memcpy(at, draft->near.runs, run_size);
-    make_lists(first, list, draft);
-    near->first = first;
-    near->list = list;
-    near->runs = (const kern_near_run *)(void *)at;
+    memcpy(at, &draft->near, sizeof draft->near);
+    make_lists((uint32_t *)(void *)(at + l.first), at + l.list, draft);
+    memcpy(at + l.runs, draft->near.runs,
+           (size_t)draft->near.run_begin[KERN_HALO_TILES] * sizeof(kern_near_run));
+    point(to);
+}
+
+/* ---- lists in another place ---- */
+
+/* Line by line, as number_tile has ranked them. */
+static bool find_ghosts(const kern_near *near, const kern_tile *tile, uint32_t t)
+{
+    kern_near_run *run = near->runs + near->run_begin[t], *end = near->runs + near->run_begin[t + 1];
+    uint32_t x[2], y[2], z[2], rank = 0, next = 0; /* ranks of the line, and behind the run before */
+
+    if (run == end || tile->cell_rows == NULL)
+        return run == end;
+    rim_ranges(tile, t, x, y, z);
+    for (uint32_t iz = z[0]; iz < z[1] && run < end; iz++)
+        for (uint32_t iy = y[0]; iy < y[1] && run < end; iy++) {
+            const uint32_t *line = tile->cell_rows + ((size_t)iz * tile->cells[1] + iy) * tile->cells[0];
+            uint32_t count = line[x[1]] - line[x[0]];
+
+            for (; run < end && run->rank - rank < count; run++) {
+                if (run->rank < next || run->count > count - (run->rank - rank))
+                    return false;
+                run->row = line[x[0]] + (run->rank - rank);
+                next = run->rank + run->count;
+            }
+            rank += count;
+        }
+    return run == end;
+}
+
+bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo)
+{
+    bool found = true;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        found = found && find_ghosts(near, &halo->tiles[t], t);
+    return found;
+}
+
+static bool halo_shifts(const kern_halo *halo)
+{
+    bool shifts = false;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        for (uint32_t axis = 0; halo->tiles[t].cell_rows != NULL && axis < 3; axis++)
+            shifts |= halo->tiles[t].shift[axis] != 0;
+    return shifts;
+}
+
+/* Whether all entries are records, or nobody's. */
+static bool entries_fit(const kern_near *near)
+{
+    uint32_t last = (near->row_count + near->ghost_count) * RECORD_UNITS, bad = 0;
+
+    for (size_t i = 0; i < near->list_size && near->wide; i++)
+        bad |= (((const uint32_t *)near->list)[i] > last) | (((const uint32_t *)near->list)[i] % RECORD_UNITS != 0);
+    for (size_t i = 0; i < near->list_size && !near->wide; i++)
+        bad |= (((const uint16_t *)near->list)[i] > last) | (((const uint16_t *)near->list)[i] % RECORD_UNITS != 0);
+    return bad == 0;
+}
+
+static bool lists_fit(const kern_near *near)
+{
+    uint32_t pairs = pair_count(near), bad = near->first[0] != 0 || near->first[pairs] != near->list_size;
+
+    for (uint32_t i = 0; i < pairs; i++)
+        bad |= (near->first[i] > near->first[i + 1]) |
+               (near->first[i + 1] % (KERN_NEAR_PAIR * KERN_NEAR_EIGHT) != 0);
+    return bad == 0 && entries_fit(near);
+}
+
+static bool runs_fit(const kern_near *near)
+{
+    uint32_t bad = near->run_begin[0] != 0 || near->run_begin[KERN_HALO_SELF] != near->run_begin[KERN_HALO_SELF + 1];
+    uint64_t ghosts = 0;
+
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        bad |= near->run_begin[t] > near->run_begin[t + 1];
+    for (uint32_t i = 0; i < near->run_begin[KERN_HALO_TILES]; i++)
+        ghosts += near->runs[i].count;
+    return bad == 0 && ghosts == near->ghost_count;
+}
+
+/* The most entries of KERN_NEAR_BATCH rows. */
+static uint32_t batch_list_max(const kern_near *near)
+{
+    uint32_t pairs = pair_count(near), each = KERN_NEAR_BATCH / KERN_NEAR_PAIR, most = 0;
+
+    for (uint32_t i = 0; i < pairs; i += each) {
+        uint32_t end = pairs - i < each ? pairs : i + each, size = near->first[end] - near->first[i];
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+bool kern_near_accept(void *bytes, size_t size, const kern_halo *halo)
+{
+    kern_near *near = bytes;
+    size_t most = size / sizeof(uint16_t);
+
+    if (size < sizeof *near || near->row_count != halo->tiles[KERN_HALO_SELF].row_count || near->row_count > most ||
+        near->list_size > most || near->run_begin[KERN_HALO_TILES] > most ||
+        (uint64_t)near->row_count + near->ghost_count >= UINT32_MAX / KERN_RECORD_SIZE - KERN_NEAR_BATCH)
+        return false;
+    near->wide = is_wide(near);
+    near->shifted = halo_shifts(halo);
+    if (kern_near_size(near) != size)
+        return false;
+    point(near);
+    if (!runs_fit(near) || !lists_fit(near))
+        return false;
+    near->batch_list_max = batch_list_max(near);
+    return true;
 }

@@ -5,7 +5,9 @@
  *
  * A list points to records, KERN_RECORD_SIZE bytes for each row: first those of the tile, by row, then
  * those of the rim that are in any list, the *ghosts*, in runs of rows that follow each other, tile by tile
- * of the halo; then the record of *nobody*, who is too far from everyone and fills lists up.
+ * of the halo; then the record of *nobody*, who is too far from everyone and fills lists up. A run lies in one
+ * line of cells of the rim (along x), and is ranked by the rows of the rim before it, so that it can be found
+ * where the tile's other cells hold other rows.
  *
  *   list   | 8 of row 0 | 8 of row 1 | 8 of row 0 | 8 of row 1 | 8 of row 2 | 8 of row 3 | ...
  *          first[0]                                            first[1]                  first[2]
@@ -28,6 +30,7 @@ enum {
 /* Rows of one tile whose records follow each other. */
 typedef struct kern_near_run {
     uint32_t row, count;
+    uint32_t rank; /* of the first, among the rows of the tile's share of the rim, line by line */
 } kern_near_run;
 
 typedef struct kern_near {
@@ -39,7 +42,7 @@ typedef struct kern_near {
     uint32_t run_begin[KERN_HALO_TILES + 1]; /* each halo tile's first run */
     const uint32_t *first;     /* [pairs + 1] a pair's lists begin here */
     const void *list;          /* [list_size] where a record is, in units */
-    const kern_near_run *runs; /* of the ghosts */
+    kern_near_run *runs;       /* of the ghosts */
 } kern_near;
 
 /* Lists before it is known how much memory they take: everyone who was found, as places in the pad. */
@@ -58,8 +61,16 @@ size_t kern_near_scratch_size(const kern_halo *halo, uint32_t room);
 bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, uint32_t room,
                     void *scratch);
 
-/* Bytes that the lists take, and making them in memory of that size; it begins with its kern_near. */
-size_t kern_near_size(const kern_near_draft *draft);
+/* Bytes that the lists take (a draft's, too), and making them in memory of that size; it begins with its
+ * kern_near. */
+size_t kern_near_size(const kern_near *near);
 void kern_near_make(void *to, const kern_near_draft *draft);
+
+/* The tiles around the middle hold other rows besides those that touch it: finds the ghosts in them anew. False:
+ * there are other rows than those that are ranked; the lists cannot be used. */
+bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo);
+/* Bytes that may be lists for this halo, made elsewhere: makes them usable here, or says that whoever walked
+ * them would leave the halo. What the lists say of who is near is believed. Ghosts are to be found then. */
+bool kern_near_accept(void *bytes, size_t size, const kern_halo *halo);
 
 #endif

@@ -64,11 +64,22 @@ static uint32_t list_room(const kern_tile *tile)
     return (uint32_t)(tile->row_count * (8 + 27 * 0.25 * tile->row_count / cells)) + 1024;
 }
 
-/* Where rows rest, lists of before may be gone: their key group has moved, or one beside it has. Who is in a
- * cell that is not adjacent was too far off when they settled, and stays so. */
+/* The lists that were kept, made fit for where the halo's rows lie now; null: there are none. */
+static const kern_near *near_kept(weir_task *task, uint32_t port, const kern_halo *halo)
+{
+    weir_memory kept;
+
+    if (!weir_kept(task, port, &kept) || (kept.foreign && !kern_near_accept(kept.bytes, kept.size, halo)) ||
+        (kept.moved && !kern_near_find_ghosts(kept.bytes, halo)))
+        return NULL;
+    return kept.bytes;
+}
+
+/* Where rows rest, lists of before may be gone: they were restored. Who is in a cell that is not adjacent was
+ * too far off when they settled, and stays so. */
 const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *halo, op_reach reach)
 {
-    const kern_near *kept = weir_kept(task, port);
+    const kern_near *kept = near_kept(task, port, halo);
     float most = weir_settled(task, port) ? reach.settled : reach.resting;
     uint32_t room = list_room(&halo->tiles[KERN_HALO_SELF]);
     kern_near_draft draft;
@@ -82,7 +93,7 @@ const kern_near *op_halo_near(weir_task *task, uint32_t port, const kern_halo *h
             return NULL;
         room *= 2;
     } while (!kern_near_find(&draft, halo, most, room / 2, scratch));
-    memory = weir_keep(task, port, kern_near_size(&draft));
+    memory = weir_keep(task, port, kern_near_size(&draft.near));
     if (memory != NULL)
         kern_near_make(memory, &draft);
     return memory;

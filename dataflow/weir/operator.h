@@ -281,10 +281,20 @@ bool weir_settled(const weir_task *task, uint32_t port);
  * settlings a row may have gone round a periodic edge, and is then as far from its cell as can be.
  * Mostly the batch's own column. Null: out of memory, return WEIR_FAILED. */
 const float *weir_unwrapped(weir_task *task, uint32_t port, uint32_t slot, uint32_t axis);
-/* What this kind kept about a halo input's rows in this key group since they settled: who is near whom,
- * for example. Null: there is nothing, and never may a result depend on whether there is: the engine
- * drops it when it likes. The halo's batches have the same rows as they had then. */
-const void *weir_kept(weir_task *task, uint32_t port);
+/* What this kind kept about a halo input's rows in this key group since they settled: who is near whom, for
+ * example. It goes with the key group to another worker, as bytes, so nothing in it may be an address that is
+ * used there. */
+typedef struct weir_memory {
+    void *bytes;  /* 64-byte aligned; the task may write there */
+    size_t size;  /* as it was asked for */
+    bool moved;   /* rows of the halo lie elsewhere in their batches than at the call before: what another
+                   * worker sends leaves out the cells that touch no tile here */
+    bool foreign; /* another worker made it: check it as any bytes from outside. Then moved is true, too */
+} weir_memory;
+/* False: there is nothing, and never may a result depend on whether there is: the engine drops it when it likes.
+ * The cells that touch the tile have the same rows in the same order as when it was made. What has moved and
+ * what is foreign is said once. */
+bool weir_kept(weir_task *task, uint32_t port, weir_memory *kept);
 /* Memory to be kept so, 64-byte aligned, not zeroed; what was kept is gone. A call that fails keeps nothing.
  * Null: nothing can be kept. */
 void *weir_keep(weir_task *task, uint32_t port, size_t size);

@@ -51,8 +51,40 @@ steps_of()
         'NR > 1 && $1 > from && $1 <= to { print 1000 * ($c - last) } { last = $c }' "$work/steps" | sort -g |
         awk '{ v[NR] = $1 } END { if (NR > 0) print v[NR], v[int((NR + 1) / 2)] }'
 }
+# excess FROM TO COLUMN: the most, in ms, by which a step between was longer than the median of those of its kind
+# in the calm time before. At every EVERY-th step birds settle, which takes more than twice as long, rescale or
+# not: so steps with the same remainder are compared. And the sum of what all of them were longer.
+excess()
+{
+    awk -v from="$1" -v to="$2" -v c="$3" -v calm="$CALM" -v every="$every" '
+        function median(kind, n, i, j, x) {
+            n = count[kind]
+            for (i = 2; i <= n; i++) {
+                x = gap[kind, i]
+                for (j = i - 1; j > 0 && gap[kind, j] > x; j--)
+                    gap[kind, j + 1] = gap[kind, j]
+                gap[kind, j + 1] = x
+            }
+            return gap[kind, int((n + 1) / 2)]
+        }
+        NR > 1 && $1 > from - calm && $1 <= from { gap[$2 % every, ++count[$2 % every]] = 1000 * ($c - last) }
+        NR > 1 && $1 > from && $1 <= to { during[++steps] = 1000 * ($c - last); kind[steps] = $2 % every }
+        { last = $c }
+        END {
+            for (k = 0; k < every; k++)
+                usual[k] = median(k)
+            for (i = 1; i <= steps; i++) {
+                x = during[i] - usual[kind[i]]
+                sum += x
+                if (i == 1 || x > most)
+                    most = x
+            }
+            print most, sum
+        }' "$work/steps"
+}
 # change WORKERS SHARE: a rescale of that share at least. Lines in rescale.steps and, of the processor's time, in
-# rescale.used: longest during, longest before, median before; in rescale.bytes: moved over least.
+# rescale.used: longest during, longest before, excess; in rescale.calm: the excess in as long a time before, which
+# is what the machine does to the figure; in rescale.bytes: moved over least.
 change()
 {
     sleep "$CALM"
@@ -61,8 +93,12 @@ change()
     "$weir" rescale "$work/cluster" --workers "$1" >>"$work/cluster.err" 2>&1
     to=$(date +%s.%N)
     earlier=$(awk "BEGIN { printf \"%.6f\", 2 * $from - $to }")
-    echo "$(steps_of "$from" "$to" 1) $(steps_of "$earlier" "$from" 1)" | cut -d' ' -f1,3,4 >>"$work/rescale.steps"
-    echo "$(steps_of "$from" "$to" 3) $(steps_of "$earlier" "$from" 3)" | cut -d' ' -f1,3,4 >>"$work/rescale.used"
+    for column in 1 3; do
+        set -- "$1" "$2" "$(steps_of "$from" "$to" $column | cut -d' ' -f1)" \
+            "$(steps_of "$earlier" "$from" $column | cut -d' ' -f1)" "$(excess "$from" "$to" $column | cut -d' ' -f1)"
+        [ $column = 1 ] && echo "$3 $4 $5" >>"$work/rescale.steps" || echo "$3 $4 $5" >>"$work/rescale.used"
+    done
+    excess "$earlier" "$from" 1 >>"$work/rescale.calm"
     awk "BEGIN { print $(last_rescale bytes) / ($2 * $all) }" >>"$work/rescale.bytes"
 }
 worst() # EXPRESSION FILE: the greatest, of awk's fields
@@ -73,10 +109,13 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     chosen rescale.bandwidth; then
     root=$PWD
     make --no-print-directory build/release/tests/bench/bench_watch >>"$work/build.log" 2>&1 || exit 1
+    every=$("$weir" check "$bench/flock.toml" | sed -nE 's/.*they settle every ([0-9]+) steps.*/\1/p')
+    every=${every:-1}
 fi
 
 if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
-    rm -rf "$work/cluster" "$work/prints" "$work/rescale.steps" "$work/rescale.used" "$work/rescale.bytes"
+    rm -rf "$work/cluster" "$work/prints" "$work"/rescale.steps "$work"/rescale.used "$work"/rescale.calm \
+        "$work"/rescale.bytes
     job_rescale 2 --fingerprints "$work/prints"
     watch steps "$work/prints" $runner
     change 3 "1/3"
@@ -85,8 +124,9 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     tell rescale.longest_step "$(worst '$1 / $2' "$work/rescale.steps")" \
         "of the longest in the same time before" 1.5 'v + 0 <= t + 0' \
         "\"of the processor's time\": $(worst '$1 / $2' "$work/rescale.used")"
-    tell rescale.longest_step.more "$(worst '$1 - $3' "$work/rescale.steps")" "ms more than the median before" 10 \
-        'v + 0 <= t + 0' "\"of the processor's time\": $(worst '$1 - $3' "$work/rescale.used")"
+    tell rescale.longest_step.more "$(worst '$3' "$work/rescale.steps")" "ms more than the median before of such steps" \
+        10 'v + 0 <= t + 0' \
+        "\"of the processor's time\": $(worst '$3' "$work/rescale.used"), \"without a rescale\": $(worst '$1' "$work/rescale.calm")"
     tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
 
     # The usual way: a snapshot, an end, a start at the new size.
@@ -99,7 +139,7 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     beyond $(($2 + 3))
     pause=$(awk -v at="$1" -v last="$2" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
     end_rescale
-    extra=$(worst '$1 - $3' "$work/rescale.steps")
+    extra=$(worst '$3' "$work/rescale.steps")
     tell rescale.vs_restart "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
         "of the longest step's excess" 100 'v + 0 >= t + 0' \
         "$(awk "BEGIN { printf \"\\\"pause\\\": %.3f, \\\"excess\\\": %.4f\", $pause, $extra / 1000 }")"
@@ -122,7 +162,9 @@ if chosen rescale.memory; then # a process more has a program and a heap of its 
     tell rescale.memory "$(awk "BEGIN { print 100 * ($during / $before - 1) }")" "% more" 10 'v + 0 <= t + 0'
 fi
 
-if chosen rescale.bandwidth; then # all that moves, at one step: how much longer does it take?
+# All that moves, at one step: how much longer do the steps take, together? Beside two processes that do nothing
+# but send and receive, on the one processor, too.
+if chosen rescale.bandwidth; then
     gcc -O2 -D_GNU_SOURCE -I. -o "$work/bench_net" "$bench/bench_net.c" build/release/app/coordinator/coord_net*.o \
         build/release/app/coordinator/coord_keys.o build/release/app/coordinator/coord_allowed.o \
         build/release/app/coordinator/proto_codec.o -Lbuild/release/lib -lweir -lzmq \
@@ -135,11 +177,11 @@ if chosen rescale.bandwidth; then # all that moves, at one step: how much longer
     from=$(date +%s.%N)
     "$weir" rescale "$work/cluster" --workers 1 --budget 1TiB >>"$work/cluster.err" 2>&1
     to=$(date +%s.%N)
-    set -- $(steps_of "$from" "$to" 1) $(steps_of "$(awk "BEGIN { printf \"%.6f\", $from - $CALM / 2 }")" "$from" 1)
+    set -- $(excess "$from" "$to" 1)
     moved=$(last_rescale bytes)
     end_rescale
-    bare=$("$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
-    tell rescale.bandwidth "$(awk "BEGIN { e = $1 - $4; if (e < 0.1) e = 0.1; print 1e-6 * $moved / e / $bare }")" \
+    bare=$(taskset -c 0 "$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
+    tell rescale.bandwidth "$(awk "BEGIN { e = $2; if (e < 0.1) e = 0.1; print 1e-6 * $moved / e / $bare }")" \
         "of the bare transport" 0.8 'v + 0 >= t + 0' \
-        "$(awk "BEGIN { printf \"\\\"bytes\\\": %d, \\\"ms\\\": %.4g, \\\"bare\\\": %.4g\", $moved, $1 - $4, $bare }")"
+        "$(awk "BEGIN { printf \"\\\"bytes\\\": %d, \\\"ms\\\": %.4g, \\\"bare\\\": %.4g\", $moved, $2, $bare }")"
 fi

@@ -298,21 +298,69 @@ static uint32_t see_near(const see_row *own, const see_row *rows, uint32_t count
     return found;
 }
 
-/* What is kept are the keys of the halo's rows; they must be found again as they were. */
-static bool see_kept(weir_task *task, uint32_t total)
+/* The cells of a slot's tile along an axis that touch the middle tile. */
+static void see_rim(const weir_tile *tile, uint32_t slot, uint32_t axis, uint32_t range[2])
 {
-    const uint64_t *kept = weir_kept(task, 0);
-    uint64_t *keep = kept == NULL ? weir_keep(task, 0, total * sizeof *keep) : NULL;
-    uint32_t at = 0;
+    uint32_t side = (axis == 0 ? slot : axis == 1 ? slot / 3 : slot / 9) % 3;
 
-    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++) {
-        const weir_batch *batch = task->inputs[0].batches[s];
-        for (uint32_t i = 0; batch != NULL && i < batch->row_count; i++, at++) {
-            if (keep != NULL)
-                keep[at] = batch->keys[i];
-            if (kept != NULL && kept[at] != batch->keys[i])
-                return weir_fail(task, i, "what was kept is of other rows") == WEIR_OK;
-        }
+    range[0] = side == 0 ? tile->cells[axis] - 1 : 0;
+    range[1] = side == 2 ? 1 : tile->cells[axis];
+}
+
+/* A row that touches: its key, and where it is. */
+typedef struct see_kept {
+    uint64_t key, row;
+} see_kept;
+
+/* Those of a slot, cell by cell, into `kept`; null: only how many. */
+static uint32_t see_touching(const weir_task *task, uint32_t slot, see_kept *kept)
+{
+    const weir_batch *batch = task->inputs[0].batches[slot];
+    const weir_tile *tile;
+    uint32_t range[3][2], count = 0;
+
+    if (batch == NULL)
+        return 0;
+    tile = task->tile + ((int64_t)task->tile->neighbours[slot] - (int64_t)task->key_group);
+    for (uint32_t a = 0; a < 3; a++)
+        see_rim(tile, slot, a, range[a]);
+    for (uint32_t z = range[2][0]; z < range[2][1]; z++)
+        for (uint32_t y = range[1][0]; y < range[1][1]; y++)
+            for (uint32_t x = range[0][0]; x < range[0][1]; x++) {
+                const uint32_t *cell = batch->cell_rows + (z * tile->cells[1] + y) * tile->cells[0] + x;
+                for (uint32_t i = cell[0]; i < cell[1]; i++, count++)
+                    if (kept != NULL)
+                        kept[count] = (see_kept){ batch->keys[i], i };
+            }
+    return count;
+}
+
+/* The rows that touch must be found again, and elsewhere only if that is said. */
+static bool see_keeps(weir_task *task)
+{
+    uint32_t total = 0, count = 0;
+    weir_memory kept;
+    see_kept *now;
+
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        total += see_touching(task, s, NULL);
+    now = weir_scratch(task, (total + 1) * sizeof *now);
+    if (now == NULL)
+        return false;
+    for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
+        count += see_touching(task, s, now + count);
+    if (!weir_kept(task, 0, &kept)) {
+        kept.bytes = weir_keep(task, 0, total * sizeof *now);
+        if (kept.bytes != NULL && total > 0)
+            memcpy(kept.bytes, now, total * sizeof *now);
+        return true;
+    }
+    if (kept.size != total * sizeof *now || (kept.foreign && !kept.moved))
+        return weir_fail(task, WEIR_NO_ROW, "what was kept is of other rows") == WEIR_OK;
+    for (see_kept *was = kept.bytes, *end = was + total; was < end; was++, now++) {
+        if (was->key != now->key || (was->row != now->row && !kept.moved))
+            return weir_fail(task, WEIR_NO_ROW, "what was kept is of other rows") == WEIR_OK;
+        *was = *now;
     }
     return true;
 }
@@ -330,7 +378,7 @@ static weir_status see_process(weir_task *task)
     rows = weir_scratch(task, total * sizeof *rows);
     near = weir_scratch(task, total * sizeof *near);
     own = weir_scratch(task, in->row_count * sizeof *own);
-    if (out == NULL || rows == NULL || own == NULL || near == NULL || !see_kept(task, total))
+    if (out == NULL || rows == NULL || own == NULL || near == NULL || !see_keeps(task))
         return WEIR_FAILED;
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
         count += see_slot(task, s, rows + count);

@@ -132,7 +132,7 @@ static kern_near *make_lists(const scene *s, uint32_t t, float reach)
         room *= 2;
         scratch = scene_alloc(kern_near_scratch_size(&halo, room));
     }
-    near = scene_alloc(kern_near_size(&draft));
+    near = scene_alloc(kern_near_size(&draft.near));
     kern_near_make(near, &draft);
     free(scratch);
     return near;
@@ -148,16 +148,98 @@ static void put_rows(const scene *s, float *const *rows)
         }
 }
 
-/* One tile's results, to six columns by key. Without lists, by the pad. */
+/* ---- lists in another place ---- */
+
+static bool touches(const kern_tile *tile, uint32_t t, uint32_t cell)
+{
+    uint32_t at[3] = { cell % tile->cells[0], cell / tile->cells[0] % tile->cells[1],
+                       cell / tile->cells[0] / tile->cells[1] };
+    int offset[3] = { (int)(t % 3) - 1, (int)(t / 3 % 3) - 1, (int)(t / 9) - 1 };
+    bool touching = true;
+
+    for (uint32_t axis = 0; axis < 3; axis++) {
+        uint32_t range[2];
+
+        kern_rim_range(tile, offset[axis], axis, range);
+        touching &= at[axis] >= range[0] && at[axis] < range[1];
+    }
+    return touching;
+}
+
+/* A tile as another worker sends it: the cells that do not touch the middle are empty. */
+static void thin_tile(kern_tile *tile, uint32_t t)
+{
+    uint32_t cells = tile->cells[0] * tile->cells[1] * tile->cells[2];
+    uint32_t *cell_rows = scene_alloc((cells + 1) * sizeof *cell_rows);
+    kern_tile thin = *tile;
+
+    for (uint32_t c = 0; c < KERN_COLUMNS_MAX; c++)
+        thin.columns[c] = tile->columns[c] == NULL ? NULL : scene_alloc(tile->row_count * sizeof(float));
+    thin.row_count = 0;
+    for (uint32_t cell = 0; cell < cells; cell++) {
+        cell_rows[cell] = thin.row_count;
+        for (uint32_t i = tile->cell_rows[cell]; touches(tile, t, cell) && i < tile->cell_rows[cell + 1]; i++) {
+            for (uint32_t c = 0; c < KERN_COLUMNS_MAX; c++)
+                if (thin.columns[c] != NULL)
+                    ((float *)(uintptr_t)thin.columns[c])[thin.row_count] = tile->columns[c][i];
+            thin.row_count++;
+        }
+    }
+    cell_rows[cells] = thin.row_count;
+    thin.cell_rows = cell_rows;
+    *tile = thin;
+}
+
+/* All but the middle. */
+static void thin_halo(kern_halo *halo)
+{
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
+        if (t != KERN_HALO_SELF && halo->tiles[t].cell_rows != NULL)
+            thin_tile(&halo->tiles[t], t);
+}
+
+static void free_thin(kern_halo *halo)
+{
+    for (uint32_t t = 0; t < KERN_HALO_TILES; t++) {
+        if (t == KERN_HALO_SELF || halo->tiles[t].cell_rows == NULL)
+            continue;
+        for (uint32_t c = 0; c < KERN_COLUMNS_MAX; c++)
+            free((void *)(uintptr_t)halo->tiles[t].columns[c]);
+        free((void *)(uintptr_t)halo->tiles[t].cell_rows);
+    }
+}
+
+/* The bytes of lists somewhere else, as another worker makes use of them. */
+static kern_near *carry_lists(const kern_near *near, const kern_halo *halo)
+{
+    size_t size = kern_near_size(near);
+    kern_near *there = scene_alloc(size);
+
+    memcpy(there, near, size);
+    there->first = NULL;
+    there->list = NULL;
+    there->runs = NULL;
+    assert_true(kern_near_accept(there, size, halo));
+    assert_true(kern_near_find_ghosts(there, halo));
+    return there;
+}
+
+/* One tile's results, to six columns by key. Without lists, by the pad; `carried`: by lists that were made
+ * elsewhere, and by what another worker sends of the tiles around. */
 static void run_tile(const scene *s, uint32_t t, const kern_boids_params *p, const kern_near *near,
-                     float *result)
+                     bool carried, float *result)
 {
     const scene_tile *tile = &s->tiles[t];
+    kern_near *there = NULL;
     kern_halo halo;
     float *out[6];
     void *scratch;
 
     scene_halo(s, t, &halo);
+    if (carried) {
+        thin_halo(&halo);
+        near = there = carry_lists(near, &halo);
+    }
     scratch = scene_alloc(near != NULL ? kern_boids_near_scratch_size(near)
                                        : kern_boids_scratch_size(&halo));
     for (uint32_t c = 0; c < 6; c++)
@@ -173,10 +255,13 @@ static void run_tile(const scene *s, uint32_t t, const kern_boids_params *p, con
         free(out[c]);
     }
     free(scratch);
+    free(there);
+    if (carried)
+        free_thin(&halo);
 }
 
 /* The kernel's six columns by key, tile by tile; reach 0: by the pad. */
-static float *run_kernel(const scene *s, const kern_boids_params *p, float *const *rows, float reach)
+static float *run_kernel(const scene *s, const kern_boids_params *p, float *const *rows, float reach, bool carried)
 {
     float *result = scene_alloc(6 * s->options.row_count * sizeof *result);
     kern_near **near = calloc(s->tile_count, sizeof(*near));
@@ -186,7 +271,7 @@ static float *run_kernel(const scene *s, const kern_boids_params *p, float *cons
         near[t] = make_lists(s, t, reach);
     put_rows(s, rows);
     for (uint32_t t = 0; t < s->tile_count; t++) {
-        run_tile(s, t, p, near[t], result);
+        run_tile(s, t, p, near[t], carried, result);
         free(near[t]);
     }
     free(near);
@@ -252,9 +337,9 @@ static void check_rows(scene *s, const kern_boids_params *p, float *const *rows,
     for (size_t i = 0; i < count; i++) {
         memcpy(s->options.tiles, tilings[i], sizeof s->options.tiles);
         scene_cut(s);
-        for (int lists = 0; lists < 2; lists++) {
+        for (int lists = 0; lists < 3; lists++) {
             float reach = lists == 0 ? 0 : p->radius + skin + 0.00005f;
-            float *got = run_kernel(s, p, rows, reach);
+            float *got = run_kernel(s, p, rows, reach, lists == 2);
             assert_same_bits(expected, got, 6 * s->options.row_count);
             free(got);
         }
@@ -412,7 +497,7 @@ static void two_birds_by_hand(void **state)
     s.rows[3][0] = 0.75f;
     s.rows[4][1] = 0.75f;
     scene_cut(&s);
-    got = run_kernel(&s, &p, s.rows, 0);
+    got = run_kernel(&s, &p, s.rows, 0, false);
     /* change = 0.055 * -0.5 - 0.75 along x, 0.015 * 0.75 along y */
     assert_float_equal(got[3 * 2], 0.75f + 0.15f * (-0.0275f - 0.75f), 1e-6f);
     assert_float_equal(got[4 * 2], 0.15f * 0.01125f, 1e-6f);
@@ -422,6 +507,92 @@ static void two_birds_by_hand(void **state)
     assert_float_equal(got[3 * 2 + 1], 0.15f * (0.0275f + 0.01125f), 1e-6f);
     assert_float_equal(got[4 * 2 + 1], 0.75f - 0.15f * 0.75f, 1e-6f);
     free(got);
+    scene_fini_tiles(&s);
+    scene_fini(&s);
+}
+
+/* Lists whose bytes were changed on the way, one at a time. */
+typedef struct damage {
+    const char *what;
+    void (*make)(kern_near *near, uint32_t *first, uint16_t *list, kern_near_run *runs);
+    bool found_late; /* when the ghosts are looked for */
+} damage;
+
+#define DAMAGE(name, what)                                                                               \
+    static void name(kern_near *near, uint32_t *first, uint16_t *list, kern_near_run *runs)               \
+    {                                                                                                    \
+        (void)near, (void)first, (void)list, (void)runs;                                                 \
+        what;                                                                                            \
+    }
+DAMAGE(more_rows, near->row_count++)
+DAMAGE(more_ghosts, near->ghost_count++)
+DAMAGE(many_ghosts, near->ghost_count = UINT32_MAX)
+DAMAGE(longer, near->list_size += 64)
+DAMAGE(far_longer, near->list_size = UINT32_MAX)
+DAMAGE(late_begin, first[0] = 16)
+DAMAGE(early_end, first[(near->row_count + 1) / 2] -= 16)
+DAMAGE(back, first[1] = near->list_size + 16)
+DAMAGE(half_a_pair, first[1] += 8)
+DAMAGE(beyond, list[0] = (uint16_t)((near->row_count + near->ghost_count + 1) * 4))
+DAMAGE(between, list[1] ^= 2)
+DAMAGE(beyond_last, list[near->list_size - 1] = UINT16_MAX / 4 * 4)
+DAMAGE(run_of_before, near->run_begin[0] = 1)
+DAMAGE(runs_back, near->run_begin[5] = near->run_begin[KERN_HALO_TILES] + 1)
+DAMAGE(far_more_runs, near->run_begin[KERN_HALO_TILES] = UINT32_MAX)
+DAMAGE(own_run, near->run_begin[KERN_HALO_SELF + 1]++)
+DAMAGE(long_run, runs[0].count++)
+DAMAGE(high_rank, runs[near->run_begin[KERN_HALO_TILES] - 1].rank = 1u << 20)
+DAMAGE(ranks_back, runs[near->run_begin[5] - 1].rank = 0)
+DAMAGE(over_the_line, (runs[0].count += 9, runs[near->run_begin[5]].count -= 9))
+
+static const damage damages[] = {
+    { "more rows", more_rows, false },         { "more ghosts", more_ghosts, false },
+    { "many ghosts", many_ghosts, false },     { "longer", longer, false },
+    { "far longer", far_longer, false },       { "a late begin", late_begin, false },
+    { "an early end", early_end, false },      { "a list that goes back", back, false },
+    { "half a pair", half_a_pair, false },     { "beyond", beyond, false },
+    { "between two records", between, false }, { "the last one beyond", beyond_last, false },
+    { "a run of before", run_of_before, false }, { "runs that go back", runs_back, false },
+    { "far more runs", far_more_runs, false }, { "a run of the middle", own_run, false },
+    { "a run too long", long_run, false },     { "a high rank", high_rank, true },
+    { "ranks that go back", ranks_back, true }, { "a run over the end of its line", over_the_line, true },
+};
+
+static void refuses_damaged_lists(void **state)
+{
+    static const uint32_t cells[3] = { 6, 6, 6 };
+    scene_options o = options_of(2500, 3, cells, periodic);
+    kern_near *near;
+    kern_halo halo;
+    size_t size;
+    scene s;
+
+    (void)state;
+    memcpy(o.tiles, (const uint32_t[3]){ 3, 3, 3 }, sizeof o.tiles);
+    scene_init(&s, &o, 9);
+    scene_cut(&s);
+    scene_halo(&s, 13, &halo);
+    near = make_lists(&s, 13, 0.9f);
+    size = kern_near_size(near);
+    assert_false(near->wide);
+    assert_true(near->run_begin[5] > near->run_begin[4] + 1); /* of the tile below */
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        kern_near *bad = scene_alloc(size);
+
+        memcpy(bad, near, size);
+        assert_true(kern_near_accept(bad, size, &halo) && kern_near_find_ghosts(bad, &halo));
+        assert_memory_equal(bad->runs, near->runs, near->run_begin[KERN_HALO_TILES] * sizeof *near->runs);
+        damages[i].make(bad, (uint32_t *)(uintptr_t)bad->first, (uint16_t *)(uintptr_t)bad->list, bad->runs);
+        if (kern_near_accept(bad, size, &halo) != damages[i].found_late)
+            fail_msg("%s: accepted: %d", damages[i].what, !damages[i].found_late);
+        if (damages[i].found_late && kern_near_find_ghosts(bad, &halo))
+            fail_msg("%s: ghosts were found", damages[i].what);
+        free(bad);
+    }
+    assert_false(kern_near_accept(near, size - 1, &halo));
+    assert_false(kern_near_accept(near, sizeof *near - 1, &halo));
+    assert_false(kern_near_accept(near, size + 64, &halo));
+    free(near);
     scene_fini_tiles(&s);
     scene_fini(&s);
 }
@@ -437,6 +608,7 @@ int main(void)
         cmocka_unit_test(same_bits_in_hard_places),
         cmocka_unit_test(takes_an_empty_space),
         cmocka_unit_test(two_birds_by_hand),
+        cmocka_unit_test(refuses_damaged_lists),
     };
 
     return cmocka_run_group_tests_name("boids", tests, NULL, NULL);

@@ -81,7 +81,7 @@ static void check_member(void *user, const df_graph *graph, const df_part *part)
 {
     static df_unit_cost costs[DF_KEY_GROUPS_MAX];
     expected *e = user;
-    uint64_t sum = 0, vertices = 0;
+    uint64_t sum = 0, vertices = 0, tasks_ns, had_ns;
 
     df_graph_unit_costs(graph, costs);
     for (uint32_t u = 0; u < e->plan->key_groups; u++) {
@@ -112,6 +112,10 @@ static void check_member(void *user, const df_graph *graph, const df_part *part)
         vertices += stats.nanoseconds;
     }
     assert_true(sum >= vertices);
+    /* Threads run nothing but tasks, and what is between them; the feeder runs the rest. */
+    df_graph_had(graph, &tasks_ns, &had_ns);
+    assert_true(tasks_ns <= sum);
+    assert_true(tasks_ns == 0 || had_ns > 0);
 }
 
 static void test_units(void **state)

@@ -81,6 +81,38 @@ static void test_reuse(void **state)
     df_pool_free(&pool);
 }
 
+/* Of two buffers that become free one is spare: its pages are new when it is had again, the other's are not. */
+static void test_spare(void **state)
+{
+    enum { SIZE = 1 << 20, SMALL = 1000 };
+    df_pool *pool = new_pool(1);
+    unsigned char *a = df_pool_get(pool, 0, SIZE), *b = df_pool_get(pool, 0, SIZE);
+    unsigned char *small = df_pool_get(pool, 0, SMALL);
+    uint64_t allocations = df_pool_allocations(pool);
+
+    (void)state;
+    memset(a, 1, SIZE);
+    memset(b, 2, SIZE);
+    memset(small, 3, SMALL);
+    df_pool_spare(NULL, 1);
+    df_pool_spare(a, 1);
+    df_pool_spare(small, 1); /* hardly a page */
+    df_pool_unref(0, a);
+    df_pool_unref(0, b);
+    df_pool_unref(0, small);
+    assert_true(df_pool_idle(pool));
+    assert_ptr_equal(df_pool_get(pool, 0, SIZE), b);
+    assert_int_equal(b[SIZE / 2], 2);
+    assert_ptr_equal(df_pool_get(pool, 0, SIZE), a);
+    assert_int_equal(a[SIZE / 2], 0);
+    assert_ptr_equal(df_pool_get(pool, 0, SMALL), small);
+    assert_int_equal(small[SMALL / 2], 3);
+    df_pool_unref(0, a);
+    assert_ptr_equal(df_pool_get(pool, 0, SIZE), a);
+    assert_int_equal(df_pool_allocations(pool), allocations);
+    df_pool_free(&pool);
+}
+
 static void test_references(void **state)
 {
     df_pool *pool = new_pool(2);
@@ -238,7 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_room), cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
-        cmocka_unit_test(test_facts_and_notes),
+        cmocka_unit_test(test_facts_and_notes),     cmocka_unit_test(test_spare),
         cmocka_unit_test(test_batches_share),      cmocka_unit_test(test_threads_pass_buffers),
     };
 
