@@ -2,6 +2,7 @@
 #include "coordinator/coord_flow_private.h"
 
 #include "coordinator/coord_machine.h"
+#include "coordinator/coord_scratch.h"
 #include "coordinator/coord_state.h"
 #include "dataflow/df_bytes.h"
 #include "dataflow/df_failpoint.h"
@@ -118,7 +119,7 @@ static df_status load_first(coord_flow *f, df_error *err)
     size_t size;
     df_status s = DF_END;
 
-    if (f->part.member != f->part.sink_member)
+    if (f->part.member != f->part.sink_member || f->options.remote != NULL) /* no sink is elsewhere */
         return load_graph(f, err);
     if (f->generation > 1)
         s = coord_state_read(f->options.state, "marks", &text, &size, err);
@@ -140,10 +141,27 @@ static df_status load_first(coord_flow *f, df_error *err)
     return s;
 }
 
+/* The manifest, and where the chunks are read: *store is to be closed, if it is not null. */
+static df_status load_open(coord_flow *f, snap_store **store, coord_part_source *source, df_error *err)
+{
+    df_status s;
+
+    *store = NULL;
+    if (f->options.remote == NULL) {
+        s = coord_part_open(store, &f->base, f->options.store, f->snapshot, f->options.plan, err);
+        *source = coord_part_store_source(*store);
+        return s;
+    }
+    *source = coord_remote_source(f->options.remote);
+    s = coord_remote_manifest(f->options.remote, f->snapshot, &f->base, err);
+    return s == DF_OK ? coord_part_is_of(f->base, f->options.plan, "from the coordinator", err) : s;
+}
+
 static df_status load_snapshot(coord_flow *f, df_error *err)
 {
     snap_store *store = NULL;
-    df_status s = coord_part_open(&store, &f->base, f->options.store, f->snapshot, f->options.plan, err);
+    coord_part_source source;
+    df_status s = load_open(f, &store, &source, err);
 
     if (s == DF_OK)
         s = coord_part_marks(f->marks, f->base, f->options.plan, err);
@@ -151,16 +169,28 @@ static df_status load_snapshot(coord_flow *f, df_error *err)
     if (s == DF_OK)
         s = load_graph(f, err);
     if (s == DF_OK)
-        s = coord_part_restore(f->graph, &f->part, f->options.plan, store, f->base, &f->load.stop, err);
+        s = coord_part_restore(f->graph, &f->part, f->options.plan, &source, f->base, &f->load.stop, err);
     snap_store_close(&store);
     return s;
+}
+
+/* A job without sinks may gather its fingerprints anywhere; their files are the coordinator's. */
+static df_status load_check(const coord_flow *f, df_error *err)
+{
+    if (f->options.on_begin == NULL || f->options.remote == NULL || f->part.member != f->part.sink_member)
+        return DF_OK;
+    return df_fail(err, DF_EINVAL, "fingerprints are recorded in the coordinator's folder, which is not seen here; "
+                   "move key group 0 to a worker that sees it");
 }
 
 static void *load_main(void *user)
 {
     coord_flow *f = user;
     df_error *err = &f->load.error;
-    df_status s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
+    df_status s = load_check(f, err);
+
+    if (s == DF_OK)
+        s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
 
     if (s == DF_OK && f->options.on_begin != NULL && f->part.member == f->part.sink_member)
         s = f->options.on_begin(f->options.user,
@@ -180,11 +210,15 @@ static void *load_main(void *user)
 
 void flow_load_begin(coord_flow *f)
 {
+    if (f->options.remote != NULL)
+        coord_remote_begin(f->options.remote);
     job_start(f, &f->load, load_main);
 }
 
 void flow_load_stop(coord_flow *f)
 {
+    if (f->options.remote != NULL)
+        coord_remote_stop(f->options.remote);
     job_stop(&f->load);
 }
 
@@ -202,6 +236,8 @@ static void load_failed(coord_flow *f, proto_worker *w)
 
 void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
+    if (f->load.running && f->options.remote != NULL)
+        coord_remote_poll(f->options.remote, w, now_us);
     if (!job_ended(&f->load))
         return;
     if (f->load.status == DF_OK) {
@@ -231,6 +267,8 @@ static void *write_main(void *user)
     f->sync_status = s;
     if (s == DF_OK)
         s = coord_part_write(&f->part_job, &f->result, err);
+    if (s == DF_OK && f->options.remote != NULL && f->result.file)
+        s = coord_scratch_sum(f->part_job.folder, &f->part_job.id, &f->file_size, &f->file_hash, err);
     f->write.status = s;
     job_end(f, &f->write);
     return NULL;
@@ -241,6 +279,7 @@ void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
     df_failpoint_pass(DF_FAILPOINT_barrier_captured);
     coord_part_result_fini(&f->result);
     f->attempt = attempt;
+    f->file_size = 0;
     f->part_job = (coord_part_job){
         .plan = f->options.plan,
         .part = &f->part,
@@ -292,7 +331,28 @@ void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (f->sync_status != DF_OK)
         sinks_failed(f, w, now_us);
     proto_worker_sinks_synced(w, now_us, f->attempt, f->sync_status == DF_OK);
+    if (f->write.status == DF_OK)
+        proto_worker_part_file(w, f->attempt, f->file_size, f->file_hash.high, f->file_hash.low);
     proto_worker_part_done(w, now_us, f->attempt, f->write.status == DF_OK);
+}
+
+/* A part that was decided, or given up, is nobody's here: the coordinator has it, or nobody wants it. */
+void flow_part_drop(coord_flow *f)
+{
+    if (f->options.remote != NULL && f->attempt != 0)
+        coord_scratch_drop(f->part_job.folder, &f->part_job.id);
+}
+
+proto_batch *coord_flow_read(const coord_flow *f, uint64_t attempt, uint64_t offset, uint32_t size)
+{
+    proto_batch *batch;
+
+    if (f->attempt != attempt || f->write.running)
+        return NULL;
+    batch = proto_batch_new(size, 0);
+    if (!coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
+        proto_batch_drop(&batch);
+    return batch;
 }
 
 const uint8_t *coord_flow_said(const coord_flow *f, uint64_t attempt, size_t *size)

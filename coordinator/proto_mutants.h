@@ -49,7 +49,9 @@
     X(39, partless, "a key group moves at a barrier to a member that has no part in it (rule 12)") \
     X(40, bothparts, "the old owner captures a key group at the step of its move too (rule 12)") \
     X(41, headstays, "a return to an older snapshot leaves the head where it was (rule 16)") \
-    X(42, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)")
+    X(42, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)") \
+    X(43, halfpart, "a part counts when its last piece has come, before it is durable (rule 15)") \
+    X(44, noagain, "a piece that was lost is not asked for again (rule 15)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,
