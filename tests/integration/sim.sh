@@ -91,6 +91,8 @@ partless 1..500
 bothparts 1..500
 headstays 1001..1500
 olddropped 1..500
+halfpart 1..500
+noagain 1..500
 stalegrant 7001..7500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all

@@ -133,6 +133,13 @@ static void line_load(void *user, uint64_t generation, uint64_t snapshot, uint32
     (void)group;
 }
 
+static void line_sink_open(void *user, uint64_t generation, uint32_t group)
+{
+    (void)user;
+    (void)generation;
+    (void)group;
+}
+
 static void line_fetched(void *user, const proto_piece *piece)
 {
     line *l = user;
@@ -259,20 +266,19 @@ static void line_turn(line *l)
     proto_worker_tick(l->worker, l->now);
 }
 
-static void run(place *p, harm harm, line *l)
+static void run(place *p, harm what, line *l)
 {
     proto_worker_env env = { .user = l, .flow = &proto_flow_model, .send = line_send, .load = line_load,
-                             .fetched = line_fetched };
+                             .sink_open = line_sink_open, .fetched = line_fetched };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000, .move_size = 1000,
                                    .frame_size = 100, .tries = 1, .beat_us = 1000, .resend_us = 2000,
                                    .stream = limits };
     pthread_t thread;
 
-    *l = (line){ .place = p, .harm = harm };
+    *l = (line){ .place = p, .harm = what };
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->woken, NULL);
     sim_job_init(&l->job, 1, 4, 10, 0);
-    env.flow = &proto_flow_model;
     l->worker = proto_worker_new(&l->job.plan, &config, &env);
     l->remote = coord_remote_new(line_wake, l);
     assert_non_null(l->remote);
@@ -283,7 +289,7 @@ static void run(place *p, harm harm, line *l)
     assert_int_equal(pthread_create(&thread, NULL, load_main, l), 0);
     for (uint32_t turn = 0; !l->ended; turn++) {
         assert_true(turn < 20000);
-        if ((harm == HARM_SILENCE || harm == HARM_OTHER) && turn == 20)
+        if ((what == HARM_SILENCE || what == HARM_OTHER) && turn == 20)
             coord_remote_stop(l->remote);
         line_turn(l);
     }
