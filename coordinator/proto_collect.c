@@ -99,6 +99,7 @@ void proto_coord_collected(proto_coord *c, uint64_t now_us, uint64_t worker, uin
     if (ok) {
         proto_stream_take(&w->collect.stream, size);
         w->prepared |= w->collect.stream.taken == w->collect.stream.size;
+        c->attempt.deadline_us = c->now_us + c->config.attempt_us; /* as long as the network needs */
     } else {
         coord_attempt_abort(c);
     }

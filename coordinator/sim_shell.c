@@ -215,8 +215,7 @@ void sim_coord_start(sim_world *w)
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
-        .install_us = w->apart ? 1000000 : 80000, /* piece by piece takes longer */
-        .attempt_us = !sim_chance(&draw, 500000) ? 60000000 : w->apart ? 1500000 : 60000, .retry_us = 500,
+        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
         .stream = w->stream,
         .orders_kept = w->options.seed % 2 == 0 ? 1 : 1000,
         .stall_us = w->options.stall ? 400000 : 0,

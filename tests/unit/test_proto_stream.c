@@ -6,6 +6,7 @@
 #include "coordinator/proto_worker.h"
 #include "coordinator/sim_job.h"
 #include "coordinator/sim_rng.h"
+#include "dataflow/df_error.h"
 #include "tests/support/fake_cluster.h"
 
 #include <setjmp.h>
@@ -593,6 +594,25 @@ static void test_collect_waits(void **state)
     fake_cluster_free(c);
 }
 
+/* A slow network is no reason to give up: the deadline counts from the last piece. */
+static void test_collect_takes_its_time(void **state)
+{
+    fake_cluster *c = collecting(55, 0);
+
+    (void)state;
+    for (uint64_t at = 0; at < 55; at += 10) {
+        uint32_t size = proto_stream_cut(&limits, 55, at);
+
+        rounds(c, 900); /* of a thousand */
+        give(c, 0, at, size);
+        written(c, 0, size, true);
+    }
+    rounds(c, 3);
+    assert_int_equal(fake_cluster_stats(c).late, 0);
+    assert_int_equal(c->commits, 1);
+    fake_cluster_free(c);
+}
+
 /* So many parts are fetched at a time, whatever is offered. */
 static void test_collects_few(void **state)
 {
@@ -661,6 +681,14 @@ static void test_serves(void **state)
                                                             .offset = 20, .bytes = { bytes, 25 } });
     fetch(c, w, snapshot, 10, 10);
     assert_int_equal(c->serves, 3);
+    for (int i = 0; i < 4; i++) { /* as long as something is read it may take its time */
+        rounds(c, 50);
+        assert_int_equal(c->kills, 0);
+        proto_coord_served(c->coord, c->now_us, &(proto_serve){ .worker = 3, .number = 1, .status = DF_EIO });
+        fetch(c, w, snapshot, 10, 10);
+    }
+    rounds(c, 70);
+    assert_int_not_equal(c->kills, 0);
     fake_cluster_free(c);
 }
 
@@ -681,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_collect_refuses),
         cmocka_unit_test(test_collect_fails),
         cmocka_unit_test(test_collect_waits),
+        cmocka_unit_test(test_collect_takes_its_time),
         cmocka_unit_test(test_collects_few),
         cmocka_unit_test(test_serves),
     };
