@@ -419,12 +419,10 @@ static bool begin(worker *w)
 /* Where parts are written: into the coordinator's folder, or into one of this worker's own. */
 static df_status find_store(worker *w, df_error *err)
 {
-    df_status s = coord_state_nonce_check(w->told.nonce, w->told.state, err);
+    df_status s = coord_state_nonce_check(w->told.nonce, w->told.state, NULL);
 
     if (s == DF_OK)
         return coord_state_path(w->store, w->told.state, "store", err);
-    if (s != DF_ENOTSUP)
-        return s;
     s = coord_scratch_make(w->scratch, w->options->scratch, err);
     if (s != DF_OK)
         return s;

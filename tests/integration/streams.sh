@@ -108,14 +108,16 @@ is "and its scratch folder is gone" test -z "$(ls scratch)"
 
 # ---- it is killed while its part is under way, and while it loads ----
 begin killed --workers 1 --expect 2
-WEIR_FAILPOINTS=stream_part=kill@3 join killed a
+WEIR_FAILPOINTS=stream_part=kill@7 join killed a
 a=$JOINED
-is "a worker dies while its part is fetched" wait_for 30 left "$a"
+is "a worker dies while its second part is fetched" wait_for 30 left "$a"
+is "the first was committed" test "$(newest killed)" -gt 0
 WEIR_FAILPOINTS=stream_fetch=kill@3 join killed b
 b=$JOINED
-wait_for 20 says killed '"label":"b"'
-kill -9 "$(pid_of killed w1)"
 join killed c
+wait_for 20 says killed '"label":"b"'
+wait_for 20 says killed '"label":"c"'
+kill -9 "$(pid_of killed w1)"
 is "one dies while it loads" wait_for 30 left "$b"
 is "and another one is there" wait_for 30 has_groups killed c
 is "its successor gets all that it needs" wait_for 30 newer killed "$(newest killed)"
@@ -178,3 +180,26 @@ is "sinks need a worker that sees the folder, and that is said" wait_for 20 says
 exits 1 "a scratch folder that is not there" env HIDE="$PWD/none" timeout 20 ./apart "$WEIR" worker \
     --join "$ADDRESS" --insecure --scratch "$PWD/nowhere"
 holds "is said" err "--scratch DIR says where"
+kill -9 $COORDINATOR
+COORDINATOR=
+
+# ---- what the job reads ----
+cp -r "$TOP/config/jobs" jobs
+FLOCK="jobs/outbreak.toml"
+begin reads --workers 1 --expect 2 --set run.pace=1
+HIDE=$PWD/jobs
+export HIDE
+exits 1 "a worker without the files that the job reads" timeout 20 ./apart "$WEIR" worker --join "$ADDRESS" --insecure
+holds "says which" err "$(basename jobs/*.csv): No such file or directory"
+cat >otherwise <<'EOS'
+#!/bin/sh
+exec unshare --mount sh -c 'cp -r jobs others; mount --bind others jobs; mount -t tmpfs none reads; exec "$@"' - "$@"
+EOS
+chmod +x otherwise
+exits 124 "one that has the same files is let in" timeout 5 ./otherwise "$WEIR" worker --join "$ADDRESS" --insecure
+rm -rf others
+sed -i "s|cp -r jobs others|cp -r jobs others; sed -i s/^1,3/1,4/ others/*.csv|" otherwise
+exits 1 "and one that has others is not" timeout 20 ./otherwise "$WEIR" worker --join "$ADDRESS" --insecure
+holds "and says why" err "the files that the job reads are others here"
+kill -9 $COORDINATOR
+COORDINATOR=

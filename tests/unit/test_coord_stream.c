@@ -14,6 +14,7 @@
 #include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@
 
 #include <cmocka.h>
 
-#define LIMIT_US 20000000u /* of any wait */
+#define LIMIT_S 60 /* of any wait */
 
 static const proto_stream_limits limits = { PROTO_PIECE_SIZE, PROTO_STREAM_WINDOW, 1000000 };
 
@@ -373,19 +374,29 @@ static void test_ranges(void **state)
     snap_manifest_free(&m);
 }
 
-static void silent(void *user)
+static sem_t woken;
+
+static void wake(void *user)
 {
     (void)user;
+    sem_post(&woken);
+}
+
+static void await_wake(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_REALTIME, &at);
+    at.tv_sec += LIMIT_S;
+    assert_int_equal(sem_timedwait(&woken, &at), 0);
 }
 
 static proto_serve served(coord_outlet *o)
 {
     proto_serve s;
 
-    for (uint32_t i = 0; !coord_outlet_ended(o, &s); i++) {
-        assert_true(i < LIMIT_US / 100);
-        usleep(100); /* the thread has no other way to be waited for */
-    }
+    while (!coord_outlet_ended(o, &s))
+        await_wake();
     return s;
 }
 
@@ -398,7 +409,7 @@ static void test_serves(void **state)
     proto_serve s;
     df_error err;
 
-    assert_int_equal(coord_outlet_new(&o, p->store, silent, NULL, &err), DF_OK);
+    assert_int_equal(coord_outlet_new(&o, p->store, wake, NULL, &err), DF_OK);
     coord_outlet_put(o, 5, &f);
     s = served(o);
     assert_true(s.worker == 5 && s.number == 3 && s.status == DF_ECORRUPT);
@@ -455,10 +466,8 @@ static void take_end(sending *s)
 {
     coord_intake_end end;
 
-    for (uint32_t i = 0; !coord_intake_ended(s->intake, &end); i++) {
-        assert_true(i < LIMIT_US / 100);
-        usleep(100);
-    }
+    while (!coord_intake_ended(s->intake, &end))
+        await_wake();
     assert_true(end.worker == 5 && end.attempt == s->as.snapshot);
     if (end.status != DF_OK && s->status == DF_OK) {
         s->status = end.status;
@@ -497,7 +506,7 @@ static sending begin(place *p, bool verify)
     write_part(p->other, &part_id);
     assert_int_equal(coord_scratch_sum(p->other, &part_id, &s.size, &s.hash, &err), DF_OK);
     assert_true(s.size > 3 * PROTO_PIECE_SIZE);
-    assert_int_equal(coord_intake_new(&s.intake, &p->disk, p->store, verify, silent, NULL, &err), DF_OK);
+    assert_int_equal(coord_intake_new(&s.intake, &p->disk, p->store, verify, wake, NULL, &err), DF_OK);
     return s;
 }
 
@@ -602,7 +611,7 @@ static void test_no_folder(void **state)
 
     coord_intake_free(&s.intake);
     snprintf(nowhere, sizeof nowhere, "%s/nowhere", p->folder);
-    assert_int_equal(coord_intake_new(&s.intake, &p->disk, nowhere, false, silent, NULL, &err), DF_OK);
+    assert_int_equal(coord_intake_new(&s.intake, &p->disk, nowhere, false, wake, NULL, &err), DF_OK);
     send_part(&s, 0, 0);
     assert_int_equal(s.status, DF_END);
     coord_intake_free(&s.intake);
@@ -659,5 +668,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
     };
 
+    sem_init(&woken, 0, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
