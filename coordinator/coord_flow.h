@@ -58,7 +58,7 @@ bool coord_flow_behind(coord_flow *flow, const proto_worker *worker, uint64_t no
 const char *coord_flow_failure(const coord_flow *flow);
 const uint8_t *coord_flow_said(const coord_flow *flow, uint64_t attempt, size_t *size);
 /* Bytes of the file with the part of an attempt, where the coordinator cannot read it; null: they cannot be read. */
-proto_batch *coord_flow_read(const coord_flow *flow, uint64_t attempt, uint64_t offset, uint32_t size);
+proto_batch *coord_flow_read(coord_flow *flow, uint64_t attempt, uint64_t offset, uint32_t size);
 /* An attempt was decided. */
 void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);
 

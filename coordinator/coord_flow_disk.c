@@ -174,23 +174,11 @@ static df_status load_snapshot(coord_flow *f, df_error *err)
     return s;
 }
 
-/* A job without sinks may gather its fingerprints anywhere; their files are the coordinator's. */
-static df_status load_check(const coord_flow *f, df_error *err)
-{
-    if (f->options.on_begin == NULL || f->options.remote == NULL || f->part.member != f->part.sink_member)
-        return DF_OK;
-    return df_fail(err, DF_EINVAL, "fingerprints are recorded in the coordinator's folder, which is not seen here; "
-                   "move key group 0 to a worker that sees it");
-}
-
 static void *load_main(void *user)
 {
     coord_flow *f = user;
     df_error *err = &f->load.error;
-    df_status s = load_check(f, err);
-
-    if (s == DF_OK)
-        s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
+    df_status s = f->snapshot == 0 ? load_first(f, err) : load_snapshot(f, err);
 
     if (s == DF_OK && f->options.on_begin != NULL && f->part.member == f->part.sink_member)
         s = f->options.on_begin(f->options.user,
@@ -343,7 +331,7 @@ void flow_part_drop(coord_flow *f)
         coord_scratch_drop(f->part_job.folder, &f->part_job.id);
 }
 
-proto_batch *coord_flow_read(const coord_flow *f, uint64_t attempt, uint64_t offset, uint32_t size)
+proto_batch *coord_flow_read(coord_flow *f, uint64_t attempt, uint64_t offset, uint32_t size)
 {
     proto_batch *batch;
 
@@ -352,6 +340,8 @@ proto_batch *coord_flow_read(const coord_flow *f, uint64_t attempt, uint64_t off
     batch = proto_batch_new(size, 0);
     if (!coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
         proto_batch_drop(&batch);
+    if (batch == NULL) /* said with the next `prepared` */
+        f->write.status = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more", f->part_job.folder);
     return batch;
 }
 

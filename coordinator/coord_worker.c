@@ -349,11 +349,14 @@ static df_status read_job(worker *w, const proto_assign *a)
 
 /* On another machine, or where the folder is another one, a file of the same name may be another file: its rows
  * would be other rows. */
-static df_status check_inputs(const worker *w, df_error *err)
+static df_status check_files(const worker *w, df_error *err)
 {
     char hash[COORD_INPUTS_TEXT];
     df_status s;
 
+    if (w->remote != NULL && (w->told.fingerprints[0] != '\0' || w->told.verify[0] != '\0'))
+        return df_fail(err, DF_ENOTSUP, "fingerprints are recorded, or compared, where the coordinator is; who does not "
+                       "see its folder cannot take part in that");
     if (w->told.inputs[0] == '\0' || (w->remote == NULL && coord_process_host() == w->told.sink_host))
         return DF_OK;
     s = coord_job_inputs(w->plan, hash, err);
@@ -455,7 +458,7 @@ static void take_assign(worker *w, const proto_assign *a)
     if (s == DF_OK)
         s = read_job(w, a);
     if (s == DF_OK)
-        s = check_inputs(w, &err);
+        s = check_files(w, &err);
     if (s == DF_OK)
         s = coord_plan_make(&w->proto_plan, w->plan, &err);
     if (s == DF_OK && begin(w))
@@ -605,7 +608,7 @@ static int keep(worker *w)
     const coord_join join = { .address = o->join, .keys = o->keys, .server_key = o->server_key,
                               .insecure = o->insecure };
     coord_keeper_options keeper = { .wire = &w->wire, .id = w->id, .label = o->label, .bind = o->bind,
-                                    .keys = o->keys, .insecure = o->insecure,
+                                    .keys = o->keys, .scratch = o->scratch, .insecure = o->insecure,
                                     .threads = (uint32_t)o->threads.value };
     df_error err = { 0 };
 

@@ -52,21 +52,6 @@ static uint32_t member_on_host(const proto_coord *c, uint32_t host, uint32_t bef
     return 0;
 }
 
-/* Without sinks the owner of the first key group gathers the fingerprints, and records them in files of the
- * sinks' host: it changes places with one that is there. */
-static void gatherer_place(const proto_coord *c, uint32_t *after, uint32_t groups, uint32_t before)
-{
-    uint32_t place = member_on_host(c, c->config.sink_host, before), g = 1;
-
-    if (coord_member(c, after[0])->host == c->config.sink_host)
-        return;
-    while (g < groups && after[g] != place)
-        g++;
-    if (g < groups)
-        after[g] = after[0];
-    after[0] = place;
-}
-
 /* As few key groups as possible change hands; sinks stay on their host. owners: ids, or 0; whole: every
  * one of them is a member now, and stays what it is. */
 static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
@@ -82,8 +67,6 @@ static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
         memcpy(after, before, (groups - sinks) * sizeof *after);
     else
         proto_owners_spread(after, before, 0, groups - sinks, c->member_count);
-    if (!whole && sinks == 0)
-        gatherer_place(c, after, groups, before[0]);
     for (uint32_t g = 0; g < groups; g++) {
         if (g >= groups - sinks)
             after[g] = member_on_host(c, c->config.sink_host, before[g]);

@@ -183,6 +183,16 @@ holds "is said" err "--scratch DIR says where"
 kill -9 $COORDINATOR
 COORDINATOR=
 
+# ---- a run that is recorded ----
+"$WEIR" run $FLOCK --workers 1 --set run.pace=1 --directory recorded --fingerprints one.prints >out 2>err &
+COORDINATOR=$!
+wait_for 10 test -f recorded/state/endpoint
+exits 1 "a recording is where the coordinator is" env HIDE="$PWD/recorded" timeout 20 ./apart "$WEIR" worker \
+    --join "$(head -n 1 recorded/state/endpoint)"
+holds "and that is said" err "fingerprints are recorded, or compared, where the coordinator is"
+kill -9 $COORDINATOR
+COORDINATOR=
+
 # ---- what the job reads ----
 cp -r "$TOP/config/jobs" jobs
 FLOCK="jobs/outbreak.toml"
