@@ -120,6 +120,7 @@ static void env_serve(void *user, uint64_t worker, const proto_fetch *what)
 {
     coord_server *s = user;
 
+    df_failpoint_pass(DF_FAILPOINT_stream_serve);
     coord_outlet_put(s->outlet, worker, what);
 }
 

@@ -80,6 +80,7 @@ typedef struct worker {
     proto_plan *proto_plan;
     char directory[PROTO_TEXT_SIZE_MAX + 1], store[DF_PATH_MAX];
     coord_remote *remote;  /* null: the coordinator's folder is seen */
+    uint64_t wanted;       /* the attempt whose file the coordinator fetches: it has heard all of its part */
     char scratch[DF_PATH_MAX]; /* then ""; else `store` is the same */
     coord_worker_options told;
     coord_flow *flow;
@@ -240,7 +241,8 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
     if (msg->header.type == PROTO_TYPE_prepared && msg->prepared.ok) {
         df_failpoint_pass(DF_FAILPOINT_worker_prepared);
         say_finished(w, &msg->header);
-        say_part(w, &msg->header, msg->prepared.attempt);
+        if (w->wanted != msg->prepared.attempt)
+            say_part(w, &msg->header, msg->prepared.attempt);
     }
     worker_say(w, to, msg);
 }
@@ -275,6 +277,7 @@ static proto_batch *env_read(void *user, uint64_t attempt, uint64_t offset, uint
 {
     worker *w = user;
 
+    w->wanted = attempt;
     df_failpoint_pass(DF_FAILPOINT_stream_part);
     return coord_flow_read(w->flow, attempt, offset, size);
 }

@@ -135,6 +135,17 @@ for place in stream_write=kill@2 stream_sync=kill stream_synced=kill; do
     is "$place: snapshots are committed" wait_for 30 newer cut 0
     ends_alike cut
 done
+rm -rf cut
+WEIR_FAILPOINTS=stream_serve=kill@3 begin cut --workers 1 --expect 2
+join cut a
+is "a snapshot to go back to" wait_for 30 newer cut 0
+"$WEIR" restore cut >out 2>err
+wait "$COORDINATOR"
+is "stream_serve: the coordinator is killed while a worker loads" test $? -eq 137
+begin cut --workers 1 --expect 2
+is "stream_serve: the worker goes on loading" wait_for 20 says cut '"phase":"running"'
+is "stream_serve: in the same generation" says cut '"generation":2,'
+ends_alike cut
 is "what the dead have left is removed by the next one on their host" wait_for 10 rmdir scratch
 mkdir scratch
 
