@@ -341,7 +341,8 @@ proto_batch *coord_flow_read(coord_flow *f, uint64_t attempt, uint64_t offset, u
     if (!coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
         proto_batch_drop(&batch);
     if (batch == NULL) /* said with the next `prepared` */
-        f->write.status = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more", f->part_job.folder);
+        f->write.status = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more",
+                                  f->part_job.folder);
     return batch;
 }
 

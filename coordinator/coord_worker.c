@@ -358,8 +358,8 @@ static df_status check_files(const worker *w, df_error *err)
     df_status s;
 
     if (w->remote != NULL && (w->told.fingerprints[0] != '\0' || w->told.verify[0] != '\0'))
-        return df_fail(err, DF_ENOTSUP, "fingerprints are recorded, or compared, where the coordinator is; who does not "
-                       "see its folder cannot take part in that");
+        return df_fail(err, DF_ENOTSUP, "fingerprints are recorded, or compared, where the coordinator is; who "
+                       "does not see its folder cannot take part in that");
     if (w->told.inputs[0] == '\0' || (w->remote == NULL && coord_process_host() == w->told.sink_host))
         return DF_OK;
     s = coord_job_inputs(w->plan, hash, err);
@@ -670,8 +670,8 @@ const coord_verb coord_verb_worker = {
             "is given key groups when the coordinator next has a use for it. Over tcp the coordinator's list\n"
             "must allow its key (weir keys); it needs no list itself. If it does not see the coordinator's\n"
             "state folder at the same path, snapshots go through the network; what the job reads (CSV files,\n"
-            "kinds of one's own) must be there at the same path. At a service (weir coordinator --config) it goes from job to job, where\n"
-            "one is wanted, until it is asked to end.\n",
+            "kinds of one's own) must be there at the same path. At a service (weir coordinator --config) it\n"
+            "goes from job to job, where one is wanted, until it is asked to end.\n",
     .options = worker_table,
     .options_size = sizeof(worker_options),
     .run = worker_run,

@@ -1,5 +1,6 @@
-/* What the other end of a stream says: pieces of what a worker loads, wants of the file of its part, and pieces to whoever
- * collects. Whatever comes, bytes are handed on in turn, each once, none beyond the window, and reads stay in the file. */
+/* What the other end of a stream says: pieces of what a worker loads, wants of the file of its part, and
+ * pieces to whoever collects. Whatever comes, bytes are handed on in turn, each once, none beyond the window,
+ * and reads stay in the file. */
 #include "coordinator/proto_order.h"
 #include "coordinator/proto_worker.h"
 #include "coordinator/sim_job.h"
@@ -132,8 +133,8 @@ static void worker_takes(df_cursor *c, bool loads)
         } else if (what % 4 == 1)
             say(&f, (proto_msg){ .want = { number, first, second } }, PROTO_TYPE_want);
         else if (what % 4 == 2)
-            say(&f, (proto_msg){ .piece = { number, what & 32, first, second, { payload, what & 16 ? 10 : number % 64 } } },
-                PROTO_TYPE_piece);
+            say(&f, (proto_msg){ .piece = { number, what & 32, first, second,
+                                            { payload, what & 16 ? 10 : number % 64 } } }, PROTO_TYPE_piece);
         else
             proto_worker_tick(f.worker, f.now += first % 1000);
     }

@@ -137,7 +137,8 @@ static void say_status(fake_cluster *c, const fake_member *w)
 static void worker_prepare(fake_cluster *c, fake_member *w)
 {
     if (w->attempt != 0 && w->bound > w->attempt_step)
-        fake_cluster_say(c, w, (proto_msg){ .prepared = { .attempt = w->attempt, .ok = 1, .size = w->file_size, .hash_low = w->id } }, PROTO_TYPE_prepared);
+        fake_cluster_say(c, w, (proto_msg){ .prepared = { .attempt = w->attempt, .ok = 1, .size = w->file_size,
+                                                          .hash_low = w->id } }, PROTO_TYPE_prepared);
 }
 
 static void worker_install(fake_cluster *c, fake_member *w, const fake_message *m)
