@@ -150,9 +150,10 @@ void proto_coord_served(proto_coord *c, uint64_t now_us, const proto_serve *s)
         return;
     w->reads--;
     do {
-        proto_msg msg = { .piece = { s->number, s->status, s->total, s->offset + sent,
-                                     { s->bytes.data + sent, s->bytes.size - sent } } };
+        proto_msg msg = { .piece = { s->number, s->status, s->total, s->offset + sent, s->bytes } };
 
+        if (sent > 0)
+            msg.piece.payload.data += sent;
         if (s->status == 0)
             msg.piece.payload.size = proto_stream_cut(&c->config.stream, s->total, msg.piece.offset);
         if (msg.piece.payload.size > s->bytes.size - sent)
