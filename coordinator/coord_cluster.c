@@ -27,6 +27,7 @@ typedef struct cluster {
     char *text, *sets;
     proto_plan *plan;
     coord_shape shape;
+    char inputs[COORD_INPUTS_TEXT];
     coord_server_job job;
     coord_server *server;
     coord_progress *progress;
@@ -114,6 +115,8 @@ static df_status cluster_job(cluster *c, df_error *err)
         s = cluster_sets(c, err);
     if (s == DF_OK)
         s = coord_plan_make(&c->plan, plan, err);
+    if (s == DF_OK && c->options->bind != NULL) /* workers may come from other machines */
+        s = coord_job_inputs(plan, c->inputs, err);
     if (s != DF_OK)
         return s;
     coord_shape_of(&c->shape, plan);
@@ -121,7 +124,7 @@ static df_status cluster_job(cluster *c, df_error *err)
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
                                  .fingerprints = c->options->fingerprints,
                                  .verify = c->options->verify, .streams = c->options->streams,
-                                 .shape = &c->shape, .policy = &plan->draft->policy,
+                                 .inputs = c->inputs, .shape = &c->shape, .policy = &plan->draft->policy,
                                  .workers = plan->draft->workers,
                                  .worker_count = plan->draft->worker_count,
                                  .window = plan->window, .pace = plan->draft->pace };

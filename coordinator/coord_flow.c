@@ -255,6 +255,7 @@ static void engine_capture_drop(proto_worker *w)
     coord_flow *f = flow_of(w);
 
     flow_write_stop(f);
+    flow_part_drop(f);
     coord_part_result_fini(&f->result);
     f->attempt = 0;
     if (f->graph != NULL)

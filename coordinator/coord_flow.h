@@ -19,7 +19,8 @@ typedef struct coord_flow_options {
     const df_plan *plan;
     const char *directory;     /* of output files */
     const char *state;         /* the coordinator's folder, and that of the store in it: shared */
-    const char *store;
+    const char *store;         /* with `remote`: a folder of this worker's own, for its parts */
+    struct coord_remote *remote; /* null: the folders are shared; else how snapshots are read */
     uint32_t threads;
     void *console;             /* FILE *, or null */
     snap_codec codec;
@@ -56,6 +57,8 @@ bool coord_flow_behind(coord_flow *flow, const proto_worker *worker, uint64_t no
 /* Why the last part was not written; "": it was. */
 const char *coord_flow_failure(const coord_flow *flow);
 const uint8_t *coord_flow_said(const coord_flow *flow, uint64_t attempt, size_t *size);
+/* Bytes of the file with the part of an attempt, where the coordinator cannot read it; null: they cannot be read. */
+proto_batch *coord_flow_read(coord_flow *flow, uint64_t attempt, uint64_t offset, uint32_t size);
 /* An attempt was decided. */
 void coord_flow_decided(coord_flow *flow, uint64_t attempt, bool committed);
 

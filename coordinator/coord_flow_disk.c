@@ -2,6 +2,7 @@
 #include "coordinator/coord_flow_private.h"
 
 #include "coordinator/coord_machine.h"
+#include "coordinator/coord_scratch.h"
 #include "coordinator/coord_state.h"
 #include "dataflow/df_bytes.h"
 #include "dataflow/df_failpoint.h"
@@ -118,7 +119,7 @@ static df_status load_first(coord_flow *f, df_error *err)
     size_t size;
     df_status s = DF_END;
 
-    if (f->part.member != f->part.sink_member)
+    if (f->part.member != f->part.sink_member || f->options.remote != NULL) /* no sink is elsewhere */
         return load_graph(f, err);
     if (f->generation > 1)
         s = coord_state_read(f->options.state, "marks", &text, &size, err);
@@ -140,10 +141,27 @@ static df_status load_first(coord_flow *f, df_error *err)
     return s;
 }
 
+/* The manifest, and where the chunks are read: *store is to be closed, if it is not null. */
+static df_status load_open(coord_flow *f, snap_store **store, coord_part_source *source, df_error *err)
+{
+    df_status s;
+
+    *store = NULL;
+    if (f->options.remote == NULL) {
+        s = coord_part_open(store, &f->base, f->options.store, f->snapshot, f->options.plan, err);
+        *source = coord_part_store_source(*store);
+        return s;
+    }
+    *source = coord_remote_source(f->options.remote);
+    s = coord_remote_manifest(f->options.remote, f->snapshot, &f->base, err);
+    return s == DF_OK ? coord_part_is_of(f->base, f->options.plan, "from the coordinator", err) : s;
+}
+
 static df_status load_snapshot(coord_flow *f, df_error *err)
 {
     snap_store *store = NULL;
-    df_status s = coord_part_open(&store, &f->base, f->options.store, f->snapshot, f->options.plan, err);
+    coord_part_source source;
+    df_status s = load_open(f, &store, &source, err);
 
     if (s == DF_OK)
         s = coord_part_marks(f->marks, f->base, f->options.plan, err);
@@ -151,7 +169,7 @@ static df_status load_snapshot(coord_flow *f, df_error *err)
     if (s == DF_OK)
         s = load_graph(f, err);
     if (s == DF_OK)
-        s = coord_part_restore(f->graph, &f->part, f->options.plan, store, f->base, &f->load.stop, err);
+        s = coord_part_restore(f->graph, &f->part, f->options.plan, &source, f->base, &f->load.stop, err);
     snap_store_close(&store);
     return s;
 }
@@ -180,11 +198,15 @@ static void *load_main(void *user)
 
 void flow_load_begin(coord_flow *f)
 {
+    if (f->options.remote != NULL)
+        coord_remote_begin(f->options.remote);
     job_start(f, &f->load, load_main);
 }
 
 void flow_load_stop(coord_flow *f)
 {
+    if (f->options.remote != NULL)
+        coord_remote_stop(f->options.remote);
     job_stop(&f->load);
 }
 
@@ -202,6 +224,8 @@ static void load_failed(coord_flow *f, proto_worker *w)
 
 void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
 {
+    if (f->load.running && f->options.remote != NULL)
+        coord_remote_poll(f->options.remote, w, now_us);
     if (!job_ended(&f->load))
         return;
     if (f->load.status == DF_OK) {
@@ -232,6 +256,8 @@ static void *write_main(void *user)
     f->sync_status = s;
     if (s == DF_OK)
         s = coord_part_write(&f->part_job, &f->result, err);
+    if (s == DF_OK && f->options.remote != NULL && f->result.file)
+        s = coord_scratch_sum(f->part_job.folder, &f->part_job.id, &f->file_size, &f->file_hash, err);
     f->write.status = s;
     job_end(f, &f->write);
     return NULL;
@@ -242,6 +268,7 @@ void coord_flow_part(coord_flow *f, uint64_t generation, uint64_t attempt)
     df_failpoint_pass(DF_FAILPOINT_barrier_captured);
     coord_part_result_fini(&f->result);
     f->attempt = attempt;
+    f->file_size = 0;
     f->part_job = (coord_part_job){
         .plan = f->options.plan,
         .part = &f->part,
@@ -293,7 +320,31 @@ void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
     if (f->sync_status != DF_OK)
         sinks_failed(f, w, now_us);
     proto_worker_sinks_synced(w, now_us, f->attempt, f->sync_status == DF_OK);
+    if (f->write.status == DF_OK)
+        proto_worker_part_file(w, f->attempt, f->file_size, f->file_hash.high, f->file_hash.low);
     proto_worker_part_done(w, now_us, f->attempt, f->write.status == DF_OK);
+}
+
+/* A part that was decided, or given up, is nobody's here: the coordinator has it, or nobody wants it. */
+void flow_part_drop(coord_flow *f)
+{
+    if (f->options.remote != NULL && f->attempt != 0)
+        coord_scratch_drop(f->part_job.folder, &f->part_job.id);
+}
+
+proto_batch *coord_flow_read(coord_flow *f, uint64_t attempt, uint64_t offset, uint32_t size)
+{
+    proto_batch *batch;
+
+    if (f->attempt != attempt || f->write.running)
+        return NULL;
+    batch = proto_batch_new(size, 0);
+    if (!coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
+        proto_batch_drop(&batch);
+    if (batch == NULL) /* said with the next `prepared` */
+        f->write.status = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more",
+                                  f->part_job.folder);
+    return batch;
 }
 
 const uint8_t *coord_flow_said(const coord_flow *f, uint64_t attempt, size_t *size)

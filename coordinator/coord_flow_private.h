@@ -6,6 +6,7 @@
 #include "coordinator/coord_flow.h"
 #include "coordinator/coord_part_file.h"
 #include "coordinator/coord_piece.h"
+#include "coordinator/coord_remote.h"
 #include "coordinator/proto_worker_private.h"
 
 #include <pthread.h>
@@ -64,6 +65,8 @@ struct coord_flow {
     coord_part_result result;
     uint64_t attempt;     /* whose part is or was written; 0: none */
     df_status sync_status;
+    uint64_t file_size;   /* of its part, if the coordinator is to fetch it; 0: it is not */
+    df_hash file_hash;
     pthread_mutex_t print_lock;
     bool have_print;
     df_hash print;
@@ -94,6 +97,8 @@ void flow_load_begin(coord_flow *f);
 void flow_load_stop(coord_flow *f);
 void flow_load_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
 void flow_write_stop(coord_flow *f);
+/* Remove the file of a part that lies on this worker's own disk. The thread does not run. */
+void flow_part_drop(coord_flow *f);
 void flow_write_poll(coord_flow *f, proto_worker *w, uint64_t now_us);
 
 /* ---- coord_flow_counts.c ---- */

@@ -3,7 +3,10 @@
 #include "config/cfg.h"
 #include "coordinator/coord_kinds.h"
 #include "operators/op_list.h"
+#include "snapshot/snap_hash.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +82,59 @@ void coord_job_files(const df_plan *plan, char *text, size_t size)
                                          *file);
         }
     }
+}
+
+/* ---- what it reads ---- */
+
+#define JOB_BLOCK_SIZE (256u << 10)
+
+static df_status input_hash(const char *path, uint8_t *block, df_hash *hash, df_error *err)
+{
+    FILE *file = fopen(path, "re");
+    df_status s = DF_OK;
+    size_t got;
+
+    if (file == NULL)
+        return df_fail(err, DF_EIO, "%s: %s", path, strerror(errno));
+    while ((got = fread(block, 1, JOB_BLOCK_SIZE, file)) > 0)
+        *hash = snap_hash_chain(*hash, block, got);
+    if (ferror(file))
+        s = df_fail(err, DF_EIO, "%s: it cannot be read", path);
+    fclose(file);
+    return s;
+}
+
+static df_status vertex_inputs(const df_vertex *v, uint8_t *block, df_hash *hash, bool *any, df_error *err)
+{
+    const weir_option *o = v->kind == NULL ? NULL : v->kind->options;
+    df_status s = DF_OK;
+
+    for (; s == DF_OK && o != NULL && o->name != NULL; o++) {
+        const char *const *file = (const void *)((const char *)v->options + o->offset);
+
+        if (o->type != WEIR_FILE_IN || *file == NULL)
+            continue;
+        *any = true;
+        *hash = snap_hash_chain(*hash, "", 0); /* a file ends here, another one begins */
+        s = input_hash(*file, block, hash, err);
+    }
+    return s;
+}
+
+df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df_error *err)
+{
+    uint8_t *block = malloc(JOB_BLOCK_SIZE);
+    df_hash h = { 0 };
+    bool any = false;
+    df_status s = block == NULL ? df_fail(err, DF_ENOMEM, "out of memory") : DF_OK;
+
+    for (uint32_t i = 0; s == DF_OK && i < plan->vertex_count; i++)
+        s = vertex_inputs(&plan->vertices[i], block, &h, &any, err);
+    hash[0] = '\0';
+    if (s == DF_OK && any)
+        snprintf(hash, COORD_INPUTS_TEXT, "%016" PRIx64 "%016" PRIx64, h.high, h.low);
+    free(block);
+    return s;
 }
 
 df_status coord_job_devices(const df_plan *plan, df_error *err)

@@ -16,6 +16,12 @@ df_status coord_job_load(df_plan **out, const char *path, const coord_texts *set
 /* "a.csv  b.png": the files that the job's sinks write, below their directory. Empty: none. */
 void coord_job_files(const df_plan *plan, char *text, size_t size);
 
+#define COORD_INPUTS_TEXT 33
+
+/* The hash of all files that the job's operators read, in hexadecimal; "": they read none. Who runs the job
+ * elsewhere must read the same. */
+df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df_error *err) DF_MUST_CHECK;
+
 /* Whether this build has the devices that the job's workers want. DF_ENOTSUP: it has not, the text says which. */
 df_status coord_job_devices(const df_plan *plan, df_error *err) DF_MUST_CHECK;
 

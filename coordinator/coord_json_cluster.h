@@ -52,6 +52,7 @@ typedef struct coord_worker_options {
     uint32_t sink_host;  /* where sinks run */
     char fingerprints[512], verify[512]; /* "": none */
     bool streams;
+    char inputs[64];     /* the hash of what the job reads; "": it need not be compared */
 } coord_worker_options;
 
 char *coord_json_options(const coord_worker_options *options);

@@ -74,8 +74,9 @@ static pid_t keeper_spawn(const keeper *k, int log)
     const coord_keeper_options *o = k->options;
     char program[] = COORD_SPAWN_SELF, verb[] = "worker", insecure[] = "--insecure", threads[32];
     char join[COORD_ADDRESS_MAX + 16], label[WEIR_NAME_MAX + 16], bind[DF_PATH_MAX], keys[DF_PATH_MAX];
+    char scratch[DF_PATH_MAX + 16];
     char key[COORD_KEY_SIZE + 16];
-    char *argv[10] = { program, verb, join };
+    char *argv[11] = { program, verb, join };
     int count = 3;
     coord_spawn_options spawn = { .argv = argv, .out = log, .err = log, .tied = true };
 
@@ -88,6 +89,8 @@ static pid_t keeper_spawn(const keeper *k, int log)
         argv[count++] = insecure;
     if (o->bind != NULL && snprintf(bind, sizeof bind, "--bind=%s", o->bind) > 0)
         argv[count++] = bind;
+    if (o->scratch != NULL && snprintf(scratch, sizeof scratch, "--scratch=%s", o->scratch) > 0)
+        argv[count++] = scratch;
     if (k->key[0] != '\0' && snprintf(key, sizeof key, "--server-key=%s", k->key) > 0)
         argv[count++] = key;
     if (k->key[0] != '\0' && o->keys != NULL && snprintf(keys, sizeof keys, "--keys=%s", o->keys) > 0)

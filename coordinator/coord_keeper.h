@@ -13,7 +13,7 @@ typedef struct coord_keeper_options {
     coord_wire *wire;      /* borrowed */
     uint64_t id;           /* ours on the net */
     /* As on our own command line; null or 0: not given. */
-    const char *label, *bind, *keys;
+    const char *label, *bind, *keys, *scratch;
     bool insecure;
     uint32_t threads;
 } coord_keeper_options;

@@ -7,6 +7,25 @@
 
 /* ---- reading ---- */
 
+df_status coord_part_is_of(const snap_manifest *m, const df_plan *plan, const char *where, df_error *err)
+{
+    if (m->plan.high == plan->hash[0] && m->plan.low == plan->hash[1])
+        return DF_OK;
+    return df_fail(err, DF_EINVAL, "%s: snapshot %llu is of another plan", where,
+                   (unsigned long long)m->snapshot);
+}
+
+static df_status store_column(void *user, const snap_manifest *m, uint32_t table, uint32_t key_group,
+                              uint32_t column, snap_coder *coder, void *raw, df_error *err)
+{
+    return snap_store_read_column(user, m, table, key_group, column, coder, raw, err);
+}
+
+coord_part_source coord_part_store_source(snap_store *store)
+{
+    return (coord_part_source){ store, NULL, store_column };
+}
+
 df_status coord_part_open(snap_store **store, snap_manifest **out, const char *folder,
                           uint64_t snapshot, const df_plan *plan, df_error *err)
 {
@@ -23,9 +42,8 @@ df_status coord_part_open(snap_store **store, snap_manifest **out, const char *f
     if (s == DF_END)
         s = df_fail(err, DF_ECORRUPT, "%s: snapshot %llu is not there", folder,
                     (unsigned long long)snapshot);
-    if (s == DF_OK && ((*out)->plan.high != plan->hash[0] || (*out)->plan.low != plan->hash[1]))
-        s = df_fail(err, DF_EINVAL, "%s: snapshot %llu is of another plan", folder,
-                    (unsigned long long)snapshot);
+    if (s == DF_OK)
+        s = coord_part_is_of(*out, plan, folder, err);
     if (s != DF_OK) {
         snap_manifest_free(out);
         snap_store_close(store);
@@ -57,7 +75,7 @@ static bool owns(const df_plan *plan, const df_part *part, uint32_t vertex, uint
 }
 
 static df_status restore_group(df_graph *graph, const df_plan *plan, uint32_t state, uint32_t k,
-                               const snap_store *store, const snap_manifest *m, uint32_t table,
+                               const coord_part_source *source, const snap_manifest *m, uint32_t table,
                                snap_coder *coder, df_error *err)
 {
     const weir_schema *schema = &plan->streams[plan->states[state].stream].schema;
@@ -70,9 +88,9 @@ static df_status restore_group(df_graph *graph, const df_plan *plan, uint32_t st
         !df_batch_alloc_stored(memory, batch, stored, m->tables[table].groups[k].rows))
         s = df_fail(err, DF_ENOMEM, "restore: out of memory");
     if (s == DF_OK)
-        s = snap_store_read_column(store, m, table, k, 0, coder, batch->view.keys, err);
+        s = source->column(source->user, m, table, k, 0, coder, batch->view.keys, err);
     for (uint32_t c = 0; s == DF_OK && c < stored->column_count; c++)
-        s = snap_store_read_column(store, m, table, k, c + 1, coder, df_batch_stored_column(batch, c), err);
+        s = source->column(source->user, m, table, k, c + 1, coder, df_batch_stored_column(batch, c), err);
     if (s == DF_OK)
         s = df_graph_index_cells(graph, state, batch, err);
     if (s != DF_OK) {
@@ -111,8 +129,24 @@ static df_status restore_items(df_graph *graph, const df_plan *plan, const df_pa
     return s;
 }
 
+/* Which key groups of a table are this member's, for who reads them. */
+static df_status restore_announce(const df_plan *plan, const df_part *part, uint32_t vertex,
+                                  const coord_part_source *source, const snap_manifest *m, uint32_t table,
+                                  df_error *err)
+{
+    uint8_t groups[DF_KEY_GROUPS_MAX / 8] = { 0 };
+    uint32_t count = m->tables[table].key_groups;
+
+    if (count != plan->vertices[vertex].partition.key_groups)
+        return df_fail(err, DF_ECORRUPT, "the snapshot has %u key groups of state \"%s\"", count,
+                       m->tables[table].name);
+    for (uint32_t k = 0; k < count; k++)
+        groups[k / 8] |= (uint8_t)(owns(plan, part, vertex, k) << k % 8);
+    return source->table == NULL ? DF_OK : source->table(source->user, m, table, groups, err);
+}
+
 df_status coord_part_restore(df_graph *graph, const df_part *part, const df_plan *plan,
-                             const snap_store *store, const snap_manifest *m, const _Atomic bool *stop,
+                             const coord_part_source *source, const snap_manifest *m, const _Atomic bool *stop,
                              df_error *err)
 {
     snap_coder *coder = snap_coder_new();
@@ -126,11 +160,13 @@ df_status coord_part_restore(df_graph *graph, const df_part *part, const df_plan
 
         if (table < 0)
             s = df_fail(err, DF_ECORRUPT, "the snapshot has no state \"%s\"", plan->states[i].name);
+        else
+            s = restore_announce(plan, part, plan->states[i].vertex, source, m, (uint32_t)table, err);
         for (uint32_t k = 0; s == DF_OK && k < m->tables[table].key_groups; k++) {
             if (atomic_load(stop))
                 s = df_fail(err, DF_END, "given up");
             else if (owns(plan, part, plan->states[i].vertex, k))
-                s = restore_group(graph, plan, i, k, store, m, (uint32_t)table, coder, err);
+                s = restore_group(graph, plan, i, k, source, m, (uint32_t)table, coder, err);
         }
     }
     snap_coder_free(&coder);
@@ -318,6 +354,7 @@ static df_status write_all(part_writing *w, snap_part **part, coord_part_result 
     s = snap_part_finish(part, &info, err);
     if (s != DF_OK && s != DF_END)
         return s;
+    out->file = s == DF_OK;
     end_base(w, s == DF_OK ? &info : NULL);
     s = coord_part_end(&w->said, s == DF_OK ? &info : NULL, &out->bytes, &out->size, err);
     return s == DF_OK ? df_failpoint(DF_FAILPOINT_part_finished, err) : s;

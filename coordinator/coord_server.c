@@ -111,6 +111,21 @@ static void env_stop(void *user)
     server_fail(s, df_fail(&err, DF_EIO, "the coordinator's log failed"), &err);
 }
 
+static void env_collect(void *user, const proto_collect *piece)
+{
+    coord_server *s = user;
+
+    coord_intake_put(s->intake, piece);
+}
+
+static void env_serve(void *user, uint64_t worker, const proto_fetch *what)
+{
+    coord_server *s = user;
+
+    df_failpoint_pass(DF_FAILPOINT_stream_serve);
+    coord_outlet_put(s->outlet, worker, what);
+}
+
 /* ---- frames ---- */
 
 static bool role_may(coord_role role, uint16_t type)
@@ -293,6 +308,7 @@ static void server_ends_take(coord_server *s)
         proto_coord_synced(s->coord, server_now_us(), number, ok);
     }
     server_commits_take(s);
+    server_streams_take(s);
 }
 
 /* Who was behind is told before the next generation makes it forgotten. */
@@ -461,7 +477,7 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
 {
     coord_server *s = calloc(1, sizeof *s);
     proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_find, env_restore, env_kill,
-                            env_stop };
+                            env_stop, env_collect, env_serve };
     df_status status = DF_OK;
 
     *out = NULL;
@@ -508,6 +524,8 @@ void coord_server_close(coord_server **server)
     coord_children_free(&s->children);
     coord_log_close(&s->log); /* a sync or a commit under way still wakes the net */
     coord_commit_close(&s->commit);
+    coord_intake_free(&s->intake);
+    coord_outlet_free(&s->outlet);
     coord_net_close(&s->net);
     proto_coord_free(&s->coord);
     for (uint32_t i = 0; i < s->peer_count; i++)

@@ -27,6 +27,7 @@ typedef struct coord_server_job {
     uint32_t worker_count;
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
     bool streams;
+    const char *inputs;           /* the hash of what it reads (coord_job.h); "": workers need not compare it */
     uint32_t window;
     double pace;                  /* steps per second; 0: none */
 } coord_server_job;

@@ -48,8 +48,40 @@ static void disk_clear(coord_server *s, const proto_coord_stats *stats)
     if (given_up != s->given_up)
         s->uncleared = stats->attempt != 0 ? stats->attempt - 1 : stats->orders;
     s->given_up = given_up;
-    if (s->uncleared != 0 && coord_commit_clear(s->commit, s->uncleared))
+    if (s->uncleared != 0 && coord_intake_clear(s->intake, s->uncleared) &&
+        coord_commit_clear(s->commit, s->uncleared))
         s->uncleared = 0;
+}
+
+/* A part that could not be written, or is not what its worker has offered: as if the worker had said so. */
+static void disk_failed(coord_server *s, const coord_intake_end *end, uint64_t attempt)
+{
+    char label[WEIR_NAME_MAX], text[sizeof end->error.text + WEIR_NAME_MAX + 32];
+
+    if (end->attempt != attempt)
+        return;
+    server_label(s, end->worker, label);
+    snprintf(text, sizeof text, "%s: its part: %s", label, end->error.text);
+    server_degrade(s, text);
+}
+
+void server_streams_take(coord_server *server)
+{
+    proto_coord_stats stats;
+    coord_intake_end end;
+    proto_serve serve;
+
+    proto_coord_stats_get(server->coord, &stats);
+    while (coord_intake_ended(server->intake, &end)) {
+        if (end.status != DF_OK)
+            disk_failed(server, &end, stats.attempt);
+        proto_coord_collected(server->coord, server_now_us(), end.worker, end.attempt, end.size,
+                              end.status == DF_OK);
+    }
+    while (coord_outlet_ended(server->outlet, &serve))
+        proto_coord_served(server->coord, server_now_us(), &serve);
+    if (stats.running)
+        coord_outlet_rest(server->outlet);
 }
 
 static void disk_late(coord_server *s, const proto_coord_stats *stats)

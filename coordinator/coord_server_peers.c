@@ -263,6 +263,8 @@ static void assign(coord_server *s, uint64_t to)
     if (s->job.verify != NULL)
         snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
     o.streams = s->job.streams;
+    if (s->job.inputs != NULL)
+        snprintf(o.inputs, sizeof o.inputs, "%s", s->job.inputs);
     snprintf(o.state, sizeof o.state, "%s", s->options.state);
     snprintf(o.nonce, sizeof o.nonce, "%s", s->nonce);
     options = coord_json_options(&o);

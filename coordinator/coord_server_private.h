@@ -9,9 +9,11 @@
 #include "coordinator/coord_commit.h"
 #include "coordinator/coord_counts.h"
 #include "coordinator/coord_http.h"
+#include "coordinator/coord_intake.h"
 #include "coordinator/coord_log.h"
 #include "coordinator/coord_load.h"
 #include "coordinator/coord_net.h"
+#include "coordinator/coord_outlet.h"
 #include "coordinator/coord_place.h"
 #include "coordinator/coord_rescales.h"
 #include "coordinator/coord_scale.h"
@@ -83,6 +85,9 @@ struct coord_server {
     df_disk disk;
     coord_log *log;
     coord_commit *commit;
+    df_disk intake_disk;     /* the intake's thread's */
+    coord_intake *intake;
+    coord_outlet *outlet;
     coord_net *net;
     coord_children *children;
     proto_coord *coord;
@@ -217,6 +222,8 @@ bool server_could_balance(coord_server *server, double *busiest, double *could_b
 void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
 
 /* ---- coord_server_disk.c ---- */
+/* Streams with workers that do not see the folder: what was written and read goes to the state machine. */
+void server_streams_take(coord_server *server);
 /* Snapshots do not get through, and why; one was made. */
 void server_degrade(coord_server *server, const char *why);
 void server_committed(coord_server *server, uint64_t attempt);

@@ -47,6 +47,7 @@ static proto_coord_config state_config(const coord_server *s)
         .backoff_us = (uint64_t)(p->fault_backoff_seconds * 1e6), .beat_us = COORD_BEAT_US,
         .silence_us = COORD_SILENCE_US, .attach_us = COORD_ATTACH_US, .install_us = COORD_INSTALL_US,
         .attempt_us = COORD_ATTEMPT_US, .retry_us = COORD_RETRY_US,
+        .stream = { PROTO_PIECE_SIZE, PROTO_STREAM_WINDOW, COORD_STREAM_US },
         .stall_us = (uint64_t)(p->fault_stall_seconds * 1e6),
         .steps_per_second = s->job.pace, .mode = state_mode(p->fault_mode),
     };
@@ -269,6 +270,12 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     if (s == DF_OK)
         s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
                               &committing, state_wake, server, err);
+    df_disk_posix_init(&server->intake_disk);
+    if (s == DF_OK)
+        s = coord_intake_new(&server->intake, &server->intake_disk, store, server->job.policy->snapshot_verify,
+                             state_wake, server, err);
+    if (s == DF_OK)
+        s = coord_outlet_new(&server->outlet, store, state_wake, server, err);
     if (s != DF_OK)
         return s;
     config = state_config(server);

@@ -5,7 +5,8 @@
  *   job.toml sets              the job as it was submitted: its text, its overrides, a line each
  *   endpoint                   where the coordinator listens, a line; its public key and the folder of
  *                              its keys, a line each, if who connects needs them; there while one runs
- *   nonce                      random bytes of the coordinator that runs: who reads them has this folder
+ *   nonce                      random bytes of the coordinator that runs: who reads them has this folder,
+ *                              others stream their snapshots
  *   workers                    local workers, a line each (coord_children.h)
  *   worker-N.log               what they said
  *   finished                   the last step's fingerprint, before the job has ended

@@ -10,6 +10,7 @@
 #define COORD_INSTALL_US  60000000ull /* for members to load a snapshot */
 #define COORD_ATTEMPT_US  300000000ull /* for members to write one, from when its step has begun */
 
+#define COORD_STREAM_US   2000000ull  /* what was asked for and did not come is asked for again; doubled up to 16 times */
 #define COORD_RETRY_US    500000ull  /* after a snapshot that was given up; doubled up to 16 times */
 
 /* ---- local workers ---- */

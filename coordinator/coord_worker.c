@@ -14,7 +14,10 @@
 #include "coordinator/coord_plan.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_recorder.h"
+#include "coordinator/coord_remote.h"
+#include "coordinator/coord_scratch.h"
 #include "coordinator/coord_state.h"
+#include "coordinator/coord_times.h"
 #include "coordinator/coord_usage.h"
 #include "coordinator/coord_verb.h"
 #include "coordinator/coord_wire.h"
@@ -36,7 +39,7 @@
 #define WORKER_FRAME_SIZE (512u << 10) /* a fourth of a ring; most parcels go whole, and need no copy more */
 
 typedef struct worker_options {
-    const char *join, *label, *bind, *keys, *server_key;
+    const char *join, *label, *bind, *keys, *server_key, *scratch;
     bool insecure;
     coord_number id, threads;
 } worker_options;
@@ -53,6 +56,9 @@ static const coord_option worker_table[] = {
       .type = COORD_TEXT, .offset = offsetof(worker_options, server_key) },
     { .name = "insecure", .help = "tcp without keys: who reaches the port may do everything",
       .type = COORD_FLAG, .offset = offsetof(worker_options, insecure) },
+    { .name = "scratch", .value = "DIR",
+      .help = "for parts of snapshots, if the coordinator's folder is not seen ($TMPDIR, /var/tmp)",
+      .type = COORD_TEXT, .offset = offsetof(worker_options, scratch) },
     { .name = "label", .value = "NAME", .help = "what a job's [worker.NAME] calls it",
       .type = COORD_TEXT, .offset = offsetof(worker_options, label) },
     { .name = "threads", .value = "T", .help = "threads (default: the job's, or one per processor)",
@@ -73,6 +79,9 @@ typedef struct worker {
     df_plan *plan;
     proto_plan *proto_plan;
     char directory[PROTO_TEXT_SIZE_MAX + 1], store[DF_PATH_MAX];
+    coord_remote *remote;  /* null: the coordinator's folder is seen */
+    uint64_t wanted;       /* the attempt whose file the coordinator fetches: it has heard all of its part */
+    char scratch[DF_PATH_MAX]; /* then ""; else `store` is the same */
     coord_worker_options told;
     coord_flow *flow;
     coord_recorder recorder;
@@ -232,7 +241,8 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
     if (msg->header.type == PROTO_TYPE_prepared && msg->prepared.ok) {
         df_failpoint_pass(DF_FAILPOINT_worker_prepared);
         say_finished(w, &msg->header);
-        say_part(w, &msg->header, msg->prepared.attempt);
+        if (w->wanted != msg->prepared.attempt)
+            say_part(w, &msg->header, msg->prepared.attempt);
     }
     worker_say(w, to, msg);
 }
@@ -269,6 +279,23 @@ static void env_left(void *user, uint64_t member)
     worker *w = user;
 
     coord_net_disconnect(w->net, member);
+}
+
+static proto_batch *env_read(void *user, uint64_t attempt, uint64_t offset, uint32_t size)
+{
+    worker *w = user;
+
+    w->wanted = attempt;
+    df_failpoint_pass(DF_FAILPOINT_stream_part);
+    return coord_flow_read(w->flow, attempt, offset, size);
+}
+
+static void env_fetched(void *user, const proto_piece *piece)
+{
+    worker *w = user;
+
+    df_failpoint_pass(DF_FAILPOINT_stream_fetch);
+    coord_remote_piece(w->remote, piece);
 }
 
 static void env_stop(void *user, uint8_t reason)
@@ -331,6 +358,25 @@ static df_status read_job(worker *w, const proto_assign *a)
     return s;
 }
 
+/* On another machine, or where the folder is another one, a file of the same name may be another file: its rows
+ * would be other rows. */
+static df_status check_files(const worker *w, df_error *err)
+{
+    char hash[COORD_INPUTS_TEXT];
+    df_status s;
+
+    if (w->remote != NULL && (w->told.fingerprints[0] != '\0' || w->told.verify[0] != '\0'))
+        return df_fail(err, DF_ENOTSUP, "fingerprints are recorded, or compared, where the coordinator is; who "
+                       "does not see its folder cannot take part in that");
+    if (w->told.inputs[0] == '\0' || (w->remote == NULL && coord_process_host() == w->told.sink_host))
+        return DF_OK;
+    s = coord_job_inputs(w->plan, hash, err);
+    if (s == DF_OK && strcmp(hash, w->told.inputs) != 0)
+        s = df_fail(err, DF_EINVAL, "%s: the files that the job reads are others here than on the coordinator's "
+                    "machine; they must be the same, at the same paths", w->plan->draft->file);
+    return s;
+}
+
 static snap_codec codec_of(const df_policy *policy)
 {
     return policy->snapshot_compression == DF_COMPRESS_LZ4    ? SNAP_LZ4
@@ -338,11 +384,19 @@ static snap_codec codec_of(const df_policy *policy)
                                                                  : SNAP_NONE;
 }
 
+/* Sinks are pinned to the coordinator's host: for that, a worker that does not see its folder is elsewhere. */
+static uint32_t host_of(const worker *w)
+{
+    uint32_t host = coord_process_host();
+
+    return w->remote != NULL && host == w->told.sink_host ? ~host : host;
+}
+
 static bool begin(worker *w)
 {
     const df_policy *policy = &w->plan->draft->policy;
     coord_flow_options flow = { .plan = w->plan, .directory = w->directory, .state = w->told.state, .store = w->store,
-                                .threads = threads_of(w),
+                                .remote = w->remote, .threads = threads_of(w),
                                 .console = w->told.console ? stdout : NULL,
                                 .codec = codec_of(policy),
                                 .verify = policy->snapshot_verify,
@@ -350,13 +404,15 @@ static bool begin(worker *w)
                                 .retry_ns = (uint64_t)(policy->fault_backoff_seconds * 1e9),
                                 .wake = flow_wake, .user = w };
     proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
-                                   .host = coord_process_host(), .credit_size = WORKER_CREDIT,
+                                   .host = host_of(w), .credit_size = WORKER_CREDIT,
                                    .move_size = WORKER_CREDIT, .frame_size = WORKER_FRAME_SIZE,
                                    .tries = 1, .beat_us = WORKER_BEAT_US,
-                                   .resend_us = WORKER_RESEND_US };
+                                   .resend_us = WORKER_RESEND_US,
+                                   .stream = { PROTO_PIECE_SIZE, PROTO_STREAM_WINDOW, COORD_STREAM_US } };
     proto_worker_env env = { .user = w, .flow = &coord_flow_calls, .send = env_send,
                              .part = env_part, .sink_sync = env_sink_sync, .stop = env_stop,
-                             .decided = env_decided, .left = env_left };
+                             .decided = env_decided, .left = env_left, .read = env_read,
+                             .fetched = env_fetched };
 
     w->recorder = (coord_recorder){ .plan = w->plan, .fingerprints = w->told.fingerprints,
                                     .against = w->told.verify, .streams = w->told.streams };
@@ -375,6 +431,25 @@ static bool begin(worker *w)
     return true;
 }
 
+/* Where parts are written: into the coordinator's folder, or into one of this worker's own. */
+static df_status find_store(worker *w, df_error *err)
+{
+    df_status s = coord_state_nonce_check(w->told.nonce, w->told.state, NULL);
+
+    if (s == DF_OK)
+        return coord_state_path(w->store, w->told.state, "store", err);
+    s = coord_scratch_make(w->scratch, w->options->scratch, err);
+    if (s != DF_OK)
+        return s;
+    w->remote = coord_remote_new(flow_wake, w);
+    if (w->remote == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    strcpy(w->store, w->scratch);
+    fprintf(stderr, "weir: %s is not seen here: snapshots go through the network, by way of %s\n",
+            w->told.state, w->scratch);
+    return DF_OK;
+}
+
 static void take_assign(worker *w, const proto_assign *a)
 {
     df_error err = { 0 };
@@ -391,11 +466,11 @@ static void take_assign(worker *w, const proto_assign *a)
     memcpy(w->directory, a->directory.data, a->directory.size);
     w->directory[a->directory.size] = '\0';
     w->job = a->job;
-    s = coord_state_nonce_check(w->told.nonce, w->told.state, &err);
-    if (s == DF_OK)
-        s = coord_state_path(w->store, w->told.state, "store", &err);
+    s = find_store(w, &err);
     if (s == DF_OK)
         s = read_job(w, a);
+    if (s == DF_OK)
+        s = check_files(w, &err);
     if (s == DF_OK)
         s = coord_plan_make(&w->proto_plan, w->plan, &err);
     if (s == DF_OK && begin(w))
@@ -467,12 +542,19 @@ static void tell_refused(worker *w)
     w->refused = true;
 }
 
+static void take_linked(worker *w)
+{
+    say_hello(w);
+    if (w->proto != NULL)
+        proto_worker_linked(w->proto, now_us(), COORD_WIRE_COORDINATOR);
+}
+
 static void take_event(worker *w, const coord_net_event *e)
 {
     if (e->kind == COORD_NET_FRAME)
         take_frame(w, e);
     else if (e->kind == COORD_NET_LINKED && e->peer == COORD_WIRE_COORDINATOR)
-        say_hello(w);
+        take_linked(w);
     else if (e->kind == COORD_NET_REFUSED && e->peer == COORD_WIRE_COORDINATOR)
         tell_refused(w);
     else if (e->kind == COORD_NET_LINKED && w->proto != NULL)
@@ -538,7 +620,7 @@ static int keep(worker *w)
     const coord_join join = { .address = o->join, .keys = o->keys, .server_key = o->server_key,
                               .insecure = o->insecure };
     coord_keeper_options keeper = { .wire = &w->wire, .id = w->id, .label = o->label, .bind = o->bind,
-                                    .keys = o->keys, .insecure = o->insecure,
+                                    .keys = o->keys, .scratch = o->scratch, .insecure = o->insecure,
                                     .threads = (uint32_t)o->threads.value };
     df_error err = { 0 };
 
@@ -579,6 +661,8 @@ static int worker_run(const coord_args *args, const void *options)
         w.code = keep(&w);
     proto_worker_free(&w.proto);
     coord_flow_free(&w.flow);
+    coord_remote_free(&w.remote);
+    coord_scratch_remove(w.scratch);
     coord_recorder_end(&w.recorder);
     coord_net_close(&w.net);
     coord_wire_fini(&w.wire);
@@ -593,9 +677,10 @@ const coord_verb coord_verb_worker = {
     .help = "run key groups for a coordinator",
     .more = "`weir run --workers N` starts its own. One that runs elsewhere is started by hand, and\n"
             "is given key groups when the coordinator next has a use for it. Over tcp the coordinator's list\n"
-            "must allow its key (weir keys); it needs no list itself. It must see the coordinator's state\n"
-            "folder at the same path. At a service (weir coordinator --config) it goes from job to job, where\n"
-            "one is wanted, until it is asked to end.\n",
+            "must allow its key (weir keys); it needs no list itself. If it does not see the coordinator's\n"
+            "state folder at the same path, snapshots go through the network; what the job reads (CSV files,\n"
+            "kinds of one's own) must be there at the same path. At a service (weir coordinator --config) it\n"
+            "goes from job to job, where one is wanted, until it is asked to end.\n",
     .options = worker_table,
     .options_size = sizeof(worker_options),
     .run = worker_run,

@@ -29,7 +29,8 @@ void capture_begin(proto_worker *w, const proto_order_record *order)
 void capture_tell(proto_worker *w)
 {
     capture *c = &w->capture;
-    proto_msg msg = { .prepared = { .attempt = c->attempt, .ok = !c->failed } };
+    proto_msg msg = { .prepared = { .attempt = c->attempt, .ok = !c->failed, .size = c->file_size,
+                                    .hash_high = c->hash_high, .hash_low = c->hash_low } };
 
     if (c->attempt == 0 || c->over || !((c->written && c->synced) || c->failed))
         return;

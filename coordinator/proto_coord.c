@@ -78,6 +78,7 @@ static void coord_advance(proto_coord *c)
     coord_rescale_advance(c); /* before the next snapshot begins: members leave between two of them */
     coord_tables_advance(c);
     coord_snapshots_advance(c);
+    coord_collect_advance(c);
     coord_grants_advance(c);
     coord_orders_send(c);
     coord_admit_advance(c);
@@ -101,6 +102,8 @@ static const coord_rule coord_rules[PROTO_TYPE_END] = {
     [PROTO_TYPE_prepared] = { coord_take_prepared, true, true },
     [PROTO_TYPE_failed] = { coord_take_failed, true, true },
     [PROTO_TYPE_locked] = { coord_take_locked, true, true },
+    [PROTO_TYPE_piece] = { coord_take_piece, true, true },
+    [PROTO_TYPE_fetch] = { coord_take_fetch, true, true },
 };
 
 static bool coord_obeys(const proto_coord *c, const coord_rule *rule, const proto_header *h)
@@ -316,11 +319,24 @@ void proto_coord_start(proto_coord *c, uint64_t now_us, proto_head head)
     coord_sync(c);
 }
 
+/* Members are chosen when one of them is where the sinks are. */
+static const char *waiting_fenced(const proto_coord *c)
+{
+    bool any = false, host = false;
+
+    for (uint32_t i = 0; i < c->worker_count; i++)
+        if (coord_is_usable(c, &c->workers[i])) {
+            any = true;
+            host |= c->workers[i].host == c->config.sink_host;
+        }
+    return any && !host ? "a worker on the coordinator's host that sees its folder: sinks are there" : "workers";
+}
+
 void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
 {
     static const char *const waiting[] = {
         [COORD_STARTING] = "its own log",   [COORD_ATTACHING] = "members that report",
-        [COORD_FENCED] = "workers",         [COORD_SEALING] = "the generation's record",
+        [COORD_FENCED] = NULL,              [COORD_SEALING] = "the generation's record",
         [COORD_INSTALLING] = "members that load", [COORD_RUNNING] = "",
         [COORD_ENDED] = "",
     };
@@ -343,7 +359,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->attempt = c->attempt.index;
     stats->attempt_step = c->attempt.step;
     stats->final_step = c->final_step;
-    stats->waiting = waiting[c->phase];
+    stats->waiting = c->phase == COORD_FENCED ? waiting_fenced(c) : waiting[c->phase];
 }
 
 bool proto_coord_has_member(const proto_coord *c, uint64_t worker)

@@ -8,6 +8,7 @@
 
 #include "coordinator/proto_order.h"
 #include "coordinator/proto_plan.h"
+#include "coordinator/proto_stream.h"
 
 typedef struct proto_coord proto_coord;
 
@@ -69,6 +70,23 @@ typedef struct proto_commit {
     uint32_t member_count;
 } proto_commit;
 
+/* A piece of a member's part, in turn. */
+typedef struct proto_collect {
+    uint64_t worker, generation, attempt;
+    uint32_t place;          /* the worker's in the generation */
+    uint64_t offset, total;
+    uint64_t hash_high, hash_low; /* of the whole, chained over its pieces */
+    proto_bytes bytes;
+} proto_collect;
+
+/* Bytes of a snapshot for a worker that cannot read it. */
+typedef struct proto_serve {
+    uint64_t worker, number; /* number: the worker's, of what it fetches */
+    uint8_t status;          /* a df_status; not 0: there are no bytes, and `bytes` says why */
+    uint64_t total, offset;
+    proto_bytes bytes;
+} proto_serve;
+
 /* The newest committed snapshot; attempt 0: none, the job's first state at step 0. */
 typedef struct proto_head {
     uint64_t attempt, step;
@@ -102,6 +120,11 @@ typedef struct proto_coord_env {
     void (*restore)(void *user, uint64_t snapshot); /* make it the head; ends in _restored */
     void (*kill)(void *user, uint64_t process);
     void (*stop)(void *user);  /* a sync failed: end the process, recover from the log */
+    /* Write a piece of a part where the commit will find it, the one at offset 0 into a new file; after the
+     * last one make it durable, and compare it with its hash. Ends in _collected, for each piece. */
+    void (*collect)(void *user, const proto_collect *piece);
+    /* Read what a worker fetches; ends in _served. */
+    void (*serve)(void *user, uint64_t worker, const proto_fetch *what);
 } proto_coord_env;
 
 typedef enum proto_mode {
@@ -127,6 +150,7 @@ typedef struct proto_coord_config {
     uint64_t beat_us, silence_us; /* a member that is silent for so long is lost */
     uint64_t attach_us, install_us, attempt_us; /* deadlines */
     uint64_t stall_us;        /* a generation in which nobody gets on for so long, although it might, ends; 0: never */
+    proto_stream_limits stream; /* of parts that are collected; the same as the workers' but for the time */
     uint64_t retry_us;        /* after an attempt that was aborted; doubled up to 16 times */
     double steps_per_second;  /* pace; 0: none */
     proto_mode mode;
@@ -237,6 +261,11 @@ void proto_coord_committed(proto_coord *coord, uint64_t now_us, uint64_t attempt
 /* The commit was not begun, and nothing is changed: the attempt is aborted, and tried again. */
 void proto_coord_declined(proto_coord *coord, uint64_t now_us, uint64_t attempt);
 void proto_coord_restored(proto_coord *coord, uint64_t now_us, uint64_t snapshot, bool ok);
+/* A piece of so many bytes was written, and if it was the last one the part is durable and right. ok false: it
+ * could not be written, or is wrong; the attempt is aborted. */
+void proto_coord_collected(proto_coord *coord, uint64_t now_us, uint64_t worker, uint64_t attempt,
+                           uint32_t size, bool ok);
+void proto_coord_served(proto_coord *coord, uint64_t now_us, const proto_serve *what);
 /* A worker's process ended, or its connection closed. */
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 

@@ -1,6 +1,7 @@
 /* A coordinator's insides, shared by proto_coord.c (dispatch), proto_members.c (attach, installing,
  * heartbeats), proto_generation.c, proto_admit.c (members that come and go), proto_rescale.c, proto_tables.c,
- * proto_history.c (the log, orders, clients), proto_grants.c, proto_snapshots.c and proto_restore.c. */
+ * proto_history.c (the log, orders, clients), proto_grants.c, proto_snapshots.c, proto_collect.c (streams from and to
+ * workers) and proto_restore.c. */
 #ifndef PROTO_COORD_PRIVATE_H
 #define PROTO_COORD_PRIVATE_H
 
@@ -20,6 +21,13 @@ typedef enum coord_phase {
     COORD_ENDED,
 } coord_phase;
 
+/* A member's part that is fetched from it. */
+typedef struct coord_collect {
+    uint64_t attempt;       /* 0: none is */
+    uint64_t hash_high, hash_low;
+    proto_stream stream;
+} coord_collect;
+
 typedef struct coord_worker {
     uint64_t id, process;
     uint32_t host;
@@ -33,6 +41,9 @@ typedef struct coord_worker {
     bool leaving, stop_told; /* it has left the running generation; it was told to end */
     uint64_t bound, applied, worked, done, released;
     uint64_t sent_bound, sent_complete, sent_order;
+    coord_collect collect;
+    uint32_t reads;         /* that were begun for it and have not ended */
+    uint64_t served_us;     /* when the last one began; 0: never */
 } coord_worker;
 
 /* Inputs and commands of a client share one row of numbers, ascending. Commands are remembered only
@@ -320,6 +331,14 @@ void coord_attempt_abort(proto_coord *c);
 void coord_commit_declined(proto_coord *c, uint64_t attempt);
 void coord_commit_done(proto_coord *c, uint64_t attempt, bool ok);
 void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number);
+
+/* ---- proto_collect.c ---- */
+/* `prepared` of the open attempt, with a file that is to be fetched. */
+void coord_collect_offered(proto_coord *c, coord_worker *w, const proto_prepared *p);
+/* Ask for what is to be asked for now. */
+void coord_collect_advance(proto_coord *c);
+void coord_take_piece(proto_coord *c, coord_worker *w, const proto_msg *msg);
+void coord_take_fetch(proto_coord *c, coord_worker *w, const proto_msg *msg);
 
 /* ---- proto_restore.c ---- */
 void coord_restore_recover(proto_coord *c, const proto_record *record);

@@ -14,6 +14,9 @@
 #define PROTO_BATCH_SIZE_MAX (1u << 30) /* of one key group on one edge, or of its state */
 #define PROTO_TEXT_SIZE_MAX  512u     /* an address, a label, an error's text */
 #define PROTO_INPUT_SIZE_MAX 65536u   /* bytes of one injected input */
+#define PROTO_PIECE_SIZE     (256u << 10) /* of what is streamed; only the last piece is shorter */
+#define PROTO_STREAM_WINDOW  (1u << 20)   /* bytes of a stream that are under way or not yet used */
+#define PROTO_STREAMS_MAX    16u      /* to, and from, a coordinator at a time; others wait */
 #define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered */
 #define PROTO_PARKED_MAX     4096u    /* frames of a generation that has not arrived here yet */
 #define PROTO_OWNER_VERSIONS 4u       /* pending owner changes of a key group, the current one too */

@@ -351,11 +351,26 @@ static void member_lost(proto_coord *c, const coord_worker *w)
         c->env.kill(c->env.user, w->process);
 }
 
+/* Who loads through the network takes as long as the network needs: time counts from the last range that was read for
+ * somebody. */
+static uint64_t members_since(const proto_coord *c)
+{
+    uint64_t since = c->phase_since_us;
+
+    for (uint32_t i = 0; i < c->member_count && c->phase == COORD_INSTALLING; i++) {
+        const coord_worker *w = coord_member(c, i);
+
+        if (w != NULL && !w->installed && w->served_us > since)
+            since = w->served_us;
+    }
+    return since;
+}
+
 static void members_deadline(proto_coord *c)
 {
     uint64_t most = c->phase == COORD_ATTACHING ? c->config.attach_us : c->config.install_us;
 
-    if (c->now_us - c->phase_since_us < most)
+    if (c->now_us - members_since(c) < most)
         return;
     for (uint32_t i = 0; i < c->member_count; i++) {
         const coord_worker *w = coord_member(c, i);

@@ -50,7 +50,9 @@
     X(40, bothparts, "the old owner captures a key group at the step of its move too (rule 12)") \
     X(41, headstays, "a return to an older snapshot leaves the head where it was (rule 16)") \
     X(42, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)") \
-    X(43, foldearly, "changes of members and owners are folded before all members have applied them (rule 2)")
+    X(43, foldearly, "changes of members and owners are folded before all members have applied them (rule 2)") \
+    X(44, halfpart, "a part counts when its last piece has come, before it is durable (rule 15)") \
+    X(45, noagain, "a piece that was lost is not asked for again (rule 15)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

@@ -209,10 +209,12 @@ void coord_take_prepared(proto_coord *c, coord_worker *w, const proto_msg *msg)
             w->prepared = true;
         return;
     }
-    if (msg->prepared.ok)
-        w->prepared = true;
-    else
+    if (!msg->prepared.ok)
         coord_attempt_abort(c);
+    else if (msg->prepared.size > 0 && !w->prepared)
+        coord_collect_offered(c, w, &msg->prepared);
+    else
+        w->prepared = true;
 }
 
 void coord_snapshot_ask(proto_coord *c, uint64_t client, uint64_t number)

@@ -134,6 +134,7 @@ void worker_send_locked(proto_worker *w, uint32_t group, uint64_t holder)
 static void worker_clear(proto_worker *w)
 {
     capture_drop(w);
+    carry_drop(w);
     free(w->capture.captured);
     w->capture = (capture){ 0 };
     if (w->member_count > 0)
@@ -314,16 +315,24 @@ typedef struct worker_rule {
     void (*take)(proto_worker *w, const proto_msg *msg);
     bool promise;    /* may raise the promised incarnation; others must match it */
     bool generation; /* must be of the running generation */
+    bool installing; /* also while that is installed */
 } worker_rule;
 
 static const worker_rule worker_rules[PROTO_TYPE_END] = {
-    [PROTO_TYPE_attach] = { worker_take_attach, true, false },
-    [PROTO_TYPE_install] = { worker_take_install, true, false },
-    [PROTO_TYPE_stop] = { worker_take_stop, true, false },
-    [PROTO_TYPE_order] = { worker_take_order, false, true },
-    [PROTO_TYPE_grant] = { worker_take_grant, false, true },
-    [PROTO_TYPE_decided] = { worker_take_decided, false, true },
+    [PROTO_TYPE_attach] = { worker_take_attach, true, false, false },
+    [PROTO_TYPE_install] = { worker_take_install, true, false, false },
+    [PROTO_TYPE_stop] = { worker_take_stop, true, false, false },
+    [PROTO_TYPE_order] = { worker_take_order, false, true, false },
+    [PROTO_TYPE_grant] = { worker_take_grant, false, true, false },
+    [PROTO_TYPE_decided] = { worker_take_decided, false, true, false },
+    [PROTO_TYPE_want] = { worker_take_want, false, true, false },
+    [PROTO_TYPE_piece] = { worker_take_piece, false, true, true },
 };
+
+static bool worker_phase_fits(const proto_worker *w, const worker_rule *rule)
+{
+    return w->phase == WORKER_RUNNING || (rule->installing && w->phase == WORKER_INSTALLING);
+}
 
 static void worker_control(proto_worker *w, const proto_msg *msg)
 {
@@ -336,7 +345,7 @@ static void worker_control(proto_worker *w, const proto_msg *msg)
                 (h->incarnation > w->incarnation && !rule->promise)) &&
                !MUTANT(w, nopromise)) {
         worker_reject(w, PROTO_REJECT_incarnation);
-    } else if (rule->generation && (h->generation != w->generation || w->phase != WORKER_RUNNING) &&
+    } else if (rule->generation && (h->generation != w->generation || !worker_phase_fits(w, rule)) &&
                !(MUTANT(w, stalegrant) && w->phase == WORKER_RUNNING)) {
         worker_reject(w, PROTO_REJECT_stale);
     } else {
@@ -422,6 +431,7 @@ static void worker_beat(proto_worker *w)
         worker_send_join(w);
     if (w->phase == WORKER_INSTALLING)
         w->calls->open_again(w);
+    carry_advance(w);
     if (w->phase == WORKER_RUNNING) {
         w->status_due = true;
         worker_send_failed(w);
@@ -447,6 +457,11 @@ uint64_t proto_worker_deadline(const proto_worker *w)
 void proto_worker_linked(proto_worker *w, uint64_t now_us, uint64_t peer)
 {
     w->now_us = now_us;
+    if (peer == 0) {
+        proto_stream_rewind(&w->carry.stream);
+        carry_advance(w);
+        return;
+    }
     for (uint32_t m = 0; w->phase == WORKER_RUNNING && m < w->member_count; m++)
         if (m != w->self && w->members[m] == peer)
             channel_resend(w, m);

@@ -7,6 +7,7 @@
 #define PROTO_WORKER_H
 
 #include "coordinator/proto_flow.h"
+#include "coordinator/proto_stream.h"
 
 typedef struct proto_worker proto_worker;
 
@@ -81,6 +82,11 @@ typedef struct proto_worker_env {
     void (*decided)(void *user, uint64_t attempt, bool committed);
     /* This one is no member any more, and nothing is sent to it; null is allowed. */
     void (*left)(void *user, uint64_t member);
+    /* The two below are only of a worker that does not see the coordinator's folder.
+     * A question: bytes of the file that _part_file has told of. Null: it cannot be read. */
+    proto_batch *(*read)(void *user, uint64_t attempt, uint64_t offset, uint32_t size);
+    /* The next piece of what _fetch has asked for, or (status not 0) that it cannot be had, and why. */
+    void (*fetched)(void *user, const proto_piece *piece);
 } proto_worker_env;
 
 typedef struct proto_worker_config {
@@ -93,6 +99,7 @@ typedef struct proto_worker_config {
     uint32_t tries;        /* of a task that fails: 1 is none */
     uint64_t beat_us;      /* between two heartbeats */
     uint64_t resend_us;    /* a frame that is not acknowledged is sent again */
+    proto_stream_limits stream;
     uint64_t mutants;
 } proto_worker_config;
 
@@ -118,7 +125,7 @@ void proto_worker_receive(proto_worker *worker, uint64_t now_us, const proto_msg
 /* Time has passed: to be called at proto_worker_deadline or a little later. */
 void proto_worker_tick(proto_worker *worker, uint64_t now_us);
 uint64_t proto_worker_deadline(const proto_worker *worker);
-/* The connection to a peer was made anew: what was under way may be lost. */
+/* The connection to a peer (0: the coordinator) was made anew: what was under way may be lost. */
 void proto_worker_linked(proto_worker *worker, uint64_t now_us, uint64_t peer);
 /* What proto_flow_calls.open began has ended well. */
 void proto_worker_ready(proto_worker *worker, uint64_t now_us);
@@ -133,6 +140,15 @@ void proto_worker_task_done(proto_worker *worker, uint64_t now_us, proto_task *t
 void proto_worker_loaded(proto_worker *worker, uint64_t now_us, uint64_t generation, uint32_t group,
                          proto_batch *batch);
 void proto_worker_part_done(proto_worker *worker, uint64_t now_us, uint64_t attempt, bool ok);
+/* Before _part_done: the part is a file here, of so many bytes, and the coordinator is to fetch it. The hash is
+ * chained over its pieces. */
+void proto_worker_part_file(proto_worker *worker, uint64_t attempt, uint64_t size, uint64_t hash_high,
+                            uint64_t hash_low);
+/* While a generation is installed: fetch this of the snapshot that it begins from; what was fetched before is
+ * forgotten. Number, offset and size are not read; groups are copied. */
+void proto_worker_fetch(proto_worker *worker, uint64_t now_us, const proto_fetch *what);
+/* So many bytes more of what was handed to `fetched` are used. */
+void proto_worker_fetch_used(proto_worker *worker, uint64_t now_us, uint64_t size);
 /* holder: who has the lock; 0: this process. */
 void proto_worker_sink_opened(proto_worker *worker, uint64_t now_us, uint64_t generation,
                               uint32_t group, uint64_t holder);

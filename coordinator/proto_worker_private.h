@@ -1,5 +1,5 @@
 /* A worker's insides, shared by proto_worker.c (control), proto_apply.c (history), proto_flow.c (tasks), proto_channel.c (the
- * channels between workers) and proto_capture.c (snapshots). */
+ * channels between workers), proto_capture.c (snapshots) and proto_carry.c (streams from and to the coordinator). */
 #ifndef PROTO_WORKER_PRIVATE_H
 #define PROTO_WORKER_PRIVATE_H
 
@@ -110,7 +110,19 @@ typedef struct capture {
     bool final;            /* nothing runs from its step on */
     bool writing, written, syncing, synced, failed, told;
     bool over;             /* it was decided, and is dropped when nobody writes it any more */
+    uint64_t file_size;    /* of the file that the coordinator fetches; 0: it does not */
+    uint64_t hash_high, hash_low;
 } capture;
+
+/* What is fetched of a snapshot. */
+typedef struct carry {
+    bool open;
+    uint64_t number;       /* of the one that is, or was, under way */
+    uint64_t snapshot;
+    uint32_t table, groups_size;
+    uint8_t groups[PROTO_GROUPS_MAX / 8];
+    proto_stream stream;
+} carry;
 
 struct proto_worker {
     const proto_plan *plan;
@@ -130,6 +142,7 @@ struct proto_worker {
     uint32_t event_count, event_room;
     uint64_t install_snapshot, install_step;
     capture capture;
+    carry carry;
     uint64_t released;      /* the last attempt whose references were given back */
     const proto_flow_calls *calls;
     flow flow;             /* of the model */
@@ -220,5 +233,12 @@ void capture_advance(proto_worker *w);
 void capture_decided(proto_worker *w, uint64_t attempt);
 void capture_drop(proto_worker *w);
 void capture_tell(proto_worker *w);
+
+/* ---- proto_carry.c ---- */
+void worker_take_want(proto_worker *w, const proto_msg *msg);
+void worker_take_piece(proto_worker *w, const proto_msg *msg);
+/* Ask for what is to be asked for now. */
+void carry_advance(proto_worker *w);
+void carry_drop(proto_worker *w);
 
 #endif

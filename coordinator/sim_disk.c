@@ -167,7 +167,7 @@ void sim_log_compare(sim_world *w, const sim_process *p, proto_coord *whole)
 
 /* ---- the store ---- */
 
-static sim_part *part_find(sim_world *w, uint64_t attempt, uint64_t member)
+sim_part *sim_part_find(sim_world *w, uint64_t attempt, uint64_t member)
 {
     for (uint32_t i = w->part_count; i > 0; i--)
         if (w->parts[i - 1].attempt == attempt && w->parts[i - 1].member == member)
@@ -187,7 +187,7 @@ void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t 
     }
     part = &w->parts[w->part_count++];
     *part = (sim_part){ .attempt = attempt, .generation = generation, .member = p->id,
-                        .count = count };
+                        .count = count, .apart = p->apart.is };
     part->captured = proto_zero(count, sizeof *part->captured);
     for (uint32_t i = 0; i < count; i++)
         part->captured[i] =
@@ -197,7 +197,7 @@ void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t 
 /* Written and synced: from now on it is bytes of its own. */
 void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt)
 {
-    sim_part *part = part_find(w, attempt, p->id);
+    sim_part *part = sim_part_find(w, attempt, p->id);
 
     if (part == NULL || part->synced)
         return;
@@ -210,6 +210,8 @@ void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt)
         proto_batch_drop(&from);
     }
     part->synced = true;
+    if (part->apart)
+        sim_stream_part(w, p, part);
 }
 
 static const sim_snapshot *snapshot_find(const sim_world *w, uint64_t attempt)
@@ -223,8 +225,13 @@ static const sim_snapshot *snapshot_find(const sim_world *w, uint64_t attempt)
 static proto_batch *snapshot_group(sim_world *w, const sim_snapshot *s, uint32_t group)
 {
     for (uint32_t m = 0; m < s->member_count; m++) {
-        const sim_part *part = part_find(w, s->attempt, s->members[m]);
+        const sim_part *part = sim_part_find(w, s->attempt, s->members[m]);
 
+        if (part != NULL && part->apart && !part->landed_whole) {
+            sim_violate(w, "snapshot %" PRIu64 " was committed before the part of worker %" PRIu64 " was there",
+                        s->attempt, s->members[m]);
+            return NULL;
+        }
         for (uint32_t i = 0; part != NULL && part->synced && i < part->count; i++)
             if (part->captured[i].group == group)
                 return part->captured[i].batch;
@@ -373,6 +380,8 @@ void sim_disk_fini(sim_world *w)
         for (uint32_t k = 0; k < w->parts[i].count; k++)
             proto_batch_drop(&w->parts[i].captured[k].batch);
         free(w->parts[i].captured);
+        free(w->parts[i].file);
+        free(w->parts[i].landed);
     }
     free(w->log);
     free(w->shorter);

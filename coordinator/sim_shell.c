@@ -33,6 +33,10 @@ static void shell_load(void *user, uint64_t generation, uint64_t snapshot, uint3
     sim_event e = { .kind = SIM_LOADED, .process = (uint32_t)(p->id - 1), .from = group,
                     .a = generation, .b = snapshot };
 
+    if (p->apart.is && snapshot != 0) {
+        sim_stream_load(p, generation, snapshot, group);
+        return;
+    }
     sim_push(p->world, &e, shell_disk_delay(p->world));
 }
 
@@ -88,6 +92,16 @@ static void shell_sink_sync(void *user, uint64_t generation, uint64_t attempt)
                 shell_disk_delay(p->world));
 }
 
+static proto_batch *shell_read(void *user, uint64_t attempt, uint64_t offset, uint32_t size)
+{
+    return sim_stream_read(user, attempt, offset, size);
+}
+
+static void shell_fetched(void *user, const proto_piece *piece)
+{
+    sim_stream_fetched(user, piece);
+}
+
 static void shell_worker_stop(void *user, uint8_t reason)
 {
     (void)reason; /* the state machine still runs: the process ends with its next event */
@@ -99,15 +113,16 @@ void sim_worker_start(sim_world *w, uint32_t slot)
     sim_process *p = sim_process_new(w, SIM_WORKER, slot, w->worker_host[slot]);
     proto_worker_env env = { p, &proto_flow_model, shell_send, shell_load, shell_run, shell_boundary, shell_part,
                              shell_sink_open, shell_sink_write, shell_sink_sync,
-                             shell_worker_stop, NULL, NULL, NULL };
+                             shell_worker_stop, NULL, NULL, NULL, shell_read, shell_fetched };
     proto_worker_config config = {
         .job = SIM_JOB_ID, .host = w->worker_host[slot], .tries = 3,
-        .beat_us = 4000, .resend_us = 8000, .mutants = w->options.mutants,
+        .beat_us = 4000, .resend_us = 8000, .stream = w->stream, .mutants = w->options.mutants,
     };
     sim_rng draw = { .state = w->options.seed ^ 0x1234567 }; /* the same for every worker */
 
     if (p == NULL)
         return;
+    p->apart = (sim_apart){ .is = w->worker_apart[slot], .group = PROTO_NONE };
     config.self = config.process = p->id;
     config.credit_size = sim_range(&draw, 32, sim_chance(&draw, 500000) ? 200 : 4000);
     config.move_size = sim_range(&draw, 16, 2000);
@@ -173,6 +188,16 @@ static void shell_kill(void *user, uint64_t process)
              sim_range(&p->world->rng, 1, 500));
 }
 
+static void shell_collect(void *user, const proto_collect *piece)
+{
+    sim_stream_collect(user, piece);
+}
+
+static void shell_serve(void *user, uint64_t worker, const proto_fetch *what)
+{
+    sim_stream_serve(user, worker, what);
+}
+
 static void shell_coord_stop(void *user)
 {
     shell_later(user, SIM_KILLED, 0, 0, 0);
@@ -182,7 +207,7 @@ void sim_coord_start(sim_world *w)
 {
     sim_process *p = sim_process_new(w, SIM_COORD, 0, 0);
     proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_find,
-                            shell_restore, shell_kill, shell_coord_stop };
+                            shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve };
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
         .job = SIM_JOB_ID, .member_min = 1, .member_max = w->config.member_max,
@@ -191,6 +216,7 @@ void sim_coord_start(sim_world *w)
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
         .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
         .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
+        .stream = w->stream,
         .orders_kept = w->options.seed % 2 == 0 ? 1 : 1000,
         .stall_us = w->options.stall ? 400000 : 0,
         .mutants = w->options.mutants,
@@ -336,6 +362,11 @@ void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
         break;
     case SIM_RESTORE:
         shell_restore_end(w, p, e);
+        break;
+    case SIM_COLLECT:
+    case SIM_SERVE:
+    case SIM_FETCH:
+        sim_stream_event(w, p, e);
         break;
     case SIM_LINKED:
         if (p->role == SIM_WORKER)

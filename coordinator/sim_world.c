@@ -100,6 +100,8 @@ void sim_process_end(sim_world *w, sim_process *p)
     p->alive = false;
     proto_worker_free(&p->worker);
     proto_coord_free(&p->coord);
+    free(p->apart.bytes);
+    p->apart.bytes = NULL;
     if (w->file_holder == p->id)
         w->file_holder = 0;
     if (p->role == SIM_WORKER) {
@@ -261,6 +263,7 @@ static void world_end(sim_world *w)
     for (uint32_t i = 0; i < w->process_count; i++) {
         proto_worker_free(&w->processes[i].worker);
         proto_coord_free(&w->processes[i].coord);
+        free(w->processes[i].apart.bytes);
     }
     free(w->heap);
     sim_disk_fini(w);

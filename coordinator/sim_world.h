@@ -51,6 +51,9 @@ typedef enum sim_kind {
     SIM_SYNC,       /* the coordinator's log */
     SIM_COMMIT,
     SIM_RESTORE,    /* the store's head is moved */
+    SIM_COLLECT,    /* a piece of a part was written */
+    SIM_SERVE,      /* what a worker fetches was read */
+    SIM_FETCH,      /* a worker begins to fetch the next key group that it has to load */
     SIM_KILLED,
     SIM_GONE,       /* the coordinator hears of a dead worker */
     SIM_LINKED,
@@ -78,6 +81,17 @@ typedef enum sim_role {
 
 typedef struct sim_world sim_world;
 
+/* What a worker that does not see the store has to load, and what has come of it. */
+typedef struct sim_apart {
+    bool is;               /* it is one */
+    uint64_t generation, snapshot;
+    bool wanted[SIM_GROUPS_MAX + 1];
+    uint32_t group;        /* that is fetched; PROTO_NONE: none */
+    uint32_t serial;       /* of the fetch: what was handed over in an earlier one means nothing */
+    uint8_t *bytes;        /* [total] */
+    uint64_t total, have, used;
+} sim_apart;
+
 typedef struct sim_process {
     sim_world *world;
     sim_role role;
@@ -91,6 +105,7 @@ typedef struct sim_process {
     uint64_t log_base;     /* records in the log when this process began */
     uint64_t ended_op;     /* a coordinator's: the last rescale whose end was looked at */
     uint32_t window;
+    sim_apart apart;
 } sim_process;
 
 typedef struct sim_part {
@@ -99,6 +114,11 @@ typedef struct sim_part {
     uint32_t count;
     proto_captured *captured; /* batches held until they are written, then copies */
     bool copied;
+    /* Of a worker that does not see the store: its file, and what has come of that into the store. */
+    bool apart;
+    uint8_t *file, *landed;
+    uint64_t file_size, landed_size, hash;
+    bool landed_whole; /* durable, and compared with the hash */
 } sim_part;
 
 typedef struct sim_snapshot {
@@ -163,6 +183,9 @@ struct sim_world {
     uint32_t coord_now;                    /* the newest coordinator, or PROTO_NONE */
     uint32_t coord_old;                    /* a zombie, or PROTO_NONE */
     uint32_t worker_host[SIM_WORKERS_MAX];
+    bool worker_apart[SIM_WORKERS_MAX];    /* those of this slot do not see the store */
+    bool apart;                            /* there are such slots */
+    proto_stream_limits stream;
     /* the network: links between places (slots; coordinators are one place, clients another) */
     uint32_t epoch[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
     uint64_t cut_until_us[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
@@ -229,7 +252,22 @@ void sim_log_compare(sim_world *w, const sim_process *p, proto_coord *whole);
 void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t attempt,
                     const proto_captured *captured, uint32_t count);
 void sim_part_end(sim_world *w, sim_process *p, uint64_t attempt);
+sim_part *sim_part_find(sim_world *w, uint64_t attempt, uint64_t member);
 proto_batch *sim_store_load(sim_world *w, uint64_t snapshot, uint32_t group);
+
+/* ---- sim_stream.c: workers that do not see the store ---- */
+/* Which slots, and the sizes of pieces; drawn beside the seed's other numbers, which stay what they are. */
+void sim_stream_draw(sim_world *w);
+/* Its part becomes a file, which is told to the protocol. */
+void sim_stream_part(sim_world *w, sim_process *p, sim_part *part);
+proto_batch *sim_stream_read(sim_process *p, uint64_t attempt, uint64_t offset, uint32_t size);
+void sim_stream_fetched(sim_process *p, const proto_piece *piece);
+/* A key group is to be loaded. */
+void sim_stream_load(sim_process *p, uint64_t generation, uint64_t snapshot, uint32_t group);
+void sim_stream_collect(sim_process *p, const proto_collect *piece);
+void sim_stream_serve(sim_process *p, uint64_t worker, const proto_fetch *what);
+/* SIM_COLLECT, SIM_SERVE, SIM_FETCH */
+void sim_stream_event(sim_world *w, sim_process *p, sim_event *e);
 /* A commit under way when its process dies, or loses the disk, was made or was not. */
 void sim_commit_settle(sim_world *w, uint32_t process);
 void sim_commit_land(sim_world *w, const sim_snapshot *snapshot);

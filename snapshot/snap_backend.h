@@ -53,6 +53,10 @@ df_status snap_rocksdb_part_open(snap_part **out, const char *folder, const snap
 /* The file of such a part, below FOLDER: for one that came through the network. */
 void snap_rocksdb_part_path(char path[DF_PATH_MAX], const char *folder, const snap_part_id *id);
 
+/* Whether that file is a part of this name: a whole table, with chunks of the part and nothing else. Damage
+ * that RocksDB would take in without a word, or not survive, is DF_ECORRUPT. */
+df_status snap_rocksdb_part_check(const char *folder, const snap_part_id *id, df_error *err) DF_MUST_CHECK;
+
 /* ---- the table ---- */
 
 typedef struct snap_backend snap_backend;

@@ -530,6 +530,23 @@ df_status snap_store_read(const snap_store *store, const snap_manifest *m, const
     return s == DF_OK ? DF_OK : store_wrap_place(store, m, place, s, err);
 }
 
+df_status snap_store_get(const snap_store *store, const snap_manifest *m, const snap_place *place,
+                         snap_blob *out, df_error *err)
+{
+    uint32_t count;
+    const snap_ref *ref = snap_manifest_refs(m, place->table, place->key_group, place->column, &count) +
+                          place->chunk;
+    df_status s = store->backend->calls->get_chunk(store->backend, &m->parts[ref->part].id, place, out, err);
+
+    if (s == DF_END)
+        s = df_fail(err, DF_ECORRUPT, "it is missing");
+    if (s == DF_OK && out->size != ref->stored_size) {
+        s = df_fail(err, DF_ECORRUPT, "it has %zu bytes instead of %u", out->size, ref->stored_size);
+        snap_blob_release(out);
+    }
+    return s == DF_OK ? DF_OK : store_wrap_place(store, m, place, s, err);
+}
+
 df_status snap_store_read_column(const snap_store *store, const snap_manifest *m, uint32_t table,
                                  uint32_t key_group, uint32_t column, snap_coder *coder, void *raw,
                                  df_error *err)

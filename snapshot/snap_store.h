@@ -64,6 +64,9 @@ df_status snap_store_load(snap_store *store, uint64_t snapshot, snap_manifest **
  * snapshot, state, key group and column, and leave `raw` zero. */
 df_status snap_store_read(const snap_store *store, const snap_manifest *m, const snap_place *place,
                           snap_coder *coder, void *raw, df_error *err) DF_MUST_CHECK;
+/* The same chunk as it is stored, for somebody else who decodes and checks it; released by the caller. */
+df_status snap_store_get(const snap_store *store, const snap_manifest *m, const snap_place *place,
+                         snap_blob *out, df_error *err) DF_MUST_CHECK;
 /* All rows of one column of a key group, [rows * size of the type]. */
 df_status snap_store_read_column(const snap_store *store, const snap_manifest *m, uint32_t table,
                                  uint32_t key_group, uint32_t column, snap_coder *coder, void *raw,

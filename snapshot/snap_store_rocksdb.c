@@ -212,25 +212,55 @@ static void reading_key(void *user, const char *key, size_t key_size, const char
     r->each(r->user, &place, (const uint8_t *)value, value_size);
 }
 
+static df_status part_file_read(const rocksdb_options_t *options, const char *path, rocks_reading *r,
+                                df_error *err)
+{
+    df_disk disk;
+    df_status s;
+
+    df_disk_posix_init(&disk);
+    s = snap_table_check(&disk, path, err);
+    if (s == DF_OK)
+        s = rocks_result(snap_rocksdb_read(options, path, reading_key, r), "read", path, err);
+    if (s == DF_OK && r->wrong)
+        s = df_fail(err, DF_ECORRUPT, "%s: it holds another part's chunks", path);
+    return s;
+}
+
 /* What the system still has of it in memory would only say what was written. */
 static df_status rocks_part_read(snap_part *part, snap_part_each *each, void *user, df_error *err)
 {
     rocks_part *p = (rocks_part *)part;
     rocks_reading r = { each, user, &part->info.id, false };
     int fd = open(p->path, O_RDONLY | O_CLOEXEC);
-    df_disk disk;
-    df_status s;
 
     if (fd >= 0) {
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         close(fd);
     }
-    df_disk_posix_init(&disk);
-    s = snap_table_check(&disk, p->path, err);
-    if (s == DF_OK)
-        s = rocks_result(snap_rocksdb_read(p->options, p->path, reading_key, &r), "read", p->path, err);
-    if (s == DF_OK && r.wrong)
-        s = df_fail(err, DF_ECORRUPT, "%s: it holds another part's chunks", p->path);
+    return part_file_read(p->options, p->path, &r, err);
+}
+
+static void reading_nothing(void *user, const snap_place *place, const uint8_t *bytes, size_t size)
+{
+    (void)user;
+    (void)place;
+    (void)bytes;
+    (void)size;
+}
+
+df_status snap_rocksdb_part_check(const char *folder, const snap_part_id *id, df_error *err)
+{
+    rocksdb_block_based_table_options_t *table = rocks_table();
+    rocksdb_options_t *options = rocks_options(table, true);
+    rocks_reading r = { reading_nothing, NULL, id, false };
+    char path[DF_PATH_MAX];
+    df_status s;
+
+    snap_rocksdb_part_path(path, folder, id);
+    s = part_file_read(options, path, &r, err);
+    rocksdb_options_destroy(options);
+    rocksdb_block_based_options_destroy(table);
     return s;
 }
 

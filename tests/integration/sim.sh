@@ -92,6 +92,8 @@ bothparts 1..500
 headstays 1001..1500
 olddropped 1..500
 foldearly 1..500
+halfpart 1..500
+noagain 1..500
 stalegrant 7001..7500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all

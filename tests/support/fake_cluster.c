@@ -33,6 +33,10 @@ static void cluster_send(void *user, uint64_t to, const proto_msg *msg)
         m.third = msg->grant.complete;
     } else if (m.type == PROTO_TYPE_decided) {
         m.number = msg->decided.attempt;
+    } else if (m.type == PROTO_TYPE_want) {
+        m.number = msg->want.attempt;
+        m.second = msg->want.offset;
+        m.third = msg->want.size;
     } else if (m.type == PROTO_TYPE_stop) {
         m.number = msg->stop.reason;
     } else if (m.type == PROTO_TYPE_answer) {
@@ -110,6 +114,25 @@ static void cluster_kill(void *user, uint64_t process)
     ((fake_cluster *)user)->kills++;
 }
 
+static void cluster_collect(void *user, const proto_collect *piece)
+{
+    fake_cluster *c = user;
+
+    c->collected = *piece;
+    c->collected.bytes.data = NULL;
+    c->collects++;
+}
+
+static void cluster_serve(void *user, uint64_t worker, const proto_fetch *what)
+{
+    fake_cluster *c = user;
+
+    (void)worker;
+    c->served = *what;
+    c->served.groups.data = NULL;
+    c->serves++;
+}
+
 static void cluster_stop(void *user)
 {
     (void)user;
@@ -134,7 +157,8 @@ static void say_status(fake_cluster *c, const fake_member *w)
 static void worker_prepare(fake_cluster *c, fake_member *w)
 {
     if (w->attempt != 0 && w->bound > w->attempt_step)
-        fake_cluster_say(c, w, (proto_msg){ .prepared = { w->attempt, 1 } }, PROTO_TYPE_prepared);
+        fake_cluster_say(c, w, (proto_msg){ .prepared = { .attempt = w->attempt, .ok = 1, .size = w->file_size,
+                                                          .hash_low = w->id } }, PROTO_TYPE_prepared);
 }
 
 static void worker_install(fake_cluster *c, fake_member *w, const fake_message *m)
@@ -176,6 +200,10 @@ static void worker_hears(fake_cluster *c, fake_member *w, const fake_message *m)
         w->released = w->attempt;
         w->attempt = 0;
         say_status(c, w);
+    } else if (m->type == PROTO_TYPE_want && m->number == w->attempt) {
+        w->wanted = m->second;
+        w->want_size = m->third;
+        w->wants++;
     } else if (m->type == PROTO_TYPE_stop) {
         w->stopped = (uint32_t)m->number + 1;
         w->there = false;
@@ -255,7 +283,8 @@ static void coord_begin(fake_cluster *c)
 {
     proto_coord_env env = { .user = c, .send = cluster_send, .append = cluster_append,
                             .sync = cluster_sync, .commit = cluster_commit, .find = cluster_find,
-                            .restore = cluster_restore, .kill = cluster_kill, .stop = cluster_stop };
+                            .restore = cluster_restore, .kill = cluster_kill, .stop = cluster_stop,
+                            .collect = cluster_collect, .serve = cluster_serve };
 
     c->coord = proto_coord_new(&c->plan, &c->config, &env);
     c->base = c->log_count;
@@ -330,7 +359,7 @@ fake_cluster *fake_cluster_new(uint32_t groups, uint32_t members, uint32_t worke
         .job = FAKE_CLUSTER_JOB, .member_min = members, .member_max = members, .window = FAKE_CLUSTER_WINDOW, .order_ahead = 2,
         .ceiling_span = 1000, .ceiling_span_max = 1000, .restarts_max = 100, .backoff_us = 1000,
         .beat_us = 4000, .silence_us = 40000, .attach_us = 60000, .install_us = 60000,
-        .attempt_us = 1000000,
+        .attempt_us = 1000000, .stream = { FAKE_CLUSTER_PIECE, 4 * FAKE_CLUSTER_PIECE, 8000 },
     };
     c->now_us = 1000;
     coord_begin(c);

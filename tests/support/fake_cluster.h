@@ -10,11 +10,15 @@
 #define FAKE_CLUSTER_WORKERS  1010u
 #define FAKE_CLUSTER_WINDOW   4u
 #define FAKE_CLUSTER_MESSAGES 400000u
+#define FAKE_CLUSTER_PIECE    10u /* bytes of what is streamed; a window is four */
 
 typedef struct fake_member {
     uint64_t id, generation, incarnation, applied, bound, released, attempt, attempt_step;
     uint32_t installs, orders, stopped; /* stopped: the reason + 1 */
     bool there, deaf, running;
+    uint64_t file_size;           /* of the part that it offers to the coordinator; 0: it has none */
+    uint64_t wanted, want_size;   /* what the coordinator asked for last */
+    uint32_t wants;
 } fake_member;
 
 typedef struct fake_message {
@@ -39,6 +43,9 @@ typedef struct fake_cluster {
     uint64_t restoring;           /* the snapshot that is made the head; 0: none is */
     bool hold_sync, syncing, hold_commit;
     uint32_t kills;
+    proto_collect collected;      /* the last piece that was to be written, without its bytes */
+    uint32_t collects, serves;
+    proto_fetch served;           /* the last that was to be read, without its groups */
 } fake_cluster;
 
 /* `groups` key groups and a sink's; `members` run, and `workers` are there. */

@@ -543,7 +543,8 @@ DAMAGE(own_run, near->run_begin[KERN_HALO_SELF + 1]++)
 DAMAGE(long_run, runs[0].count++)
 DAMAGE(high_rank, runs[near->run_begin[KERN_HALO_TILES] - 1].rank = 1u << 20)
 DAMAGE(ranks_back, runs[near->run_begin[5] - 1].rank = 0)
-DAMAGE(over_the_line, (runs[0].count += 9, runs[near->run_begin[5]].count -= 9))
+DAMAGE(over_the_line, runs[0].count = near->ghost_count;
+       for (uint32_t i = 1; i < near->run_begin[KERN_HALO_TILES]; i++) runs[i].count = 0)
 
 static const damage damages[] = {
     { "more rows", more_rows, false },         { "more ghosts", more_ghosts, false },

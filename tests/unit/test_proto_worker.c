@@ -123,7 +123,8 @@ static int set_up(void **state)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
-                             fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL, fake_left };
+                             fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL, fake_left,
+                             NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = 100, .tries = 1,
                                    .beat_us = 1000, .resend_us = 2000 };
