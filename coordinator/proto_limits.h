@@ -14,7 +14,7 @@
 #define PROTO_BATCH_SIZE_MAX (1u << 30) /* of one key group on one edge, or of its state */
 #define PROTO_TEXT_SIZE_MAX  512u     /* an address, a label, an error's text */
 #define PROTO_INPUT_SIZE_MAX 65536u   /* bytes of one injected input */
-#define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered */
+#define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered; those that were only answered may be forgotten */
 #define PROTO_PARKED_MAX     4096u    /* frames of a generation that has not arrived here yet */
 #define PROTO_OWNER_VERSIONS 4u       /* pending owner changes of a key group, the current one too */
 #define PROTO_ORDERS_BURST   64u      /* orders sent at once to a worker that lags behind */
