@@ -17,7 +17,7 @@
 #define PROTO_PIECE_SIZE     (256u << 10) /* of what is streamed; only the last piece is shorter */
 #define PROTO_STREAM_WINDOW  (1u << 20)   /* bytes of a stream that are under way or not yet used */
 #define PROTO_STREAMS_MAX    16u      /* to, and from, a coordinator at a time; others wait */
-#define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered */
+#define PROTO_CLIENTS_MAX    1024u    /* whose last number is remembered; those that were only answered may be forgotten */
 #define PROTO_PARKED_MAX     4096u    /* frames of a generation that has not arrived here yet */
 #define PROTO_OWNER_VERSIONS 4u       /* pending owner changes of a key group, the current one too */
 #define PROTO_ORDERS_BURST   64u      /* orders sent at once to a worker that lags behind */

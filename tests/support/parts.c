@@ -1,5 +1,7 @@
 #include "tests/support/parts.h"
 
+#include "dataflow/df_graph_private.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -324,6 +326,66 @@ static void start(parts *p, const parts_snapshot *from)
         check(df_graph_start(p->members[i].graph, &err), &err);
 }
 
+/* The words of a parcel that are no rows: what it is, how many, which. */
+static uint32_t head_words(const df_parcel *parcel)
+{
+    enum { STATE = 1, CELLS = 2, LISTS = 3 }; /* of df_move.c; of df_parcel.c */
+    uint32_t form, pairs = 0;
+
+    memcpy(&form, parcel->bytes, sizeof form);
+    if (parcel->edge == DF_PARCEL_MOVE)
+        return form == STATE ? 4 : 2;
+    if (form != CELLS && form != LISTS)
+        return 2;
+    memcpy(&pairs, parcel->bytes + 8, sizeof pairs);
+    return 3 + 2 * pairs;
+}
+
+/* One of them is far too large; or one less, if it is the form or a count. */
+static void damage_word(parts *p, uint8_t *bytes, const df_parcel *parcel)
+{
+    uint64_t at = draw(p, head_words(parcel));
+    bool counts = at < 2 || (parcel->edge != DF_PARCEL_MOVE && at % 2 == 0);
+    uint32_t word;
+
+    memcpy(&word, bytes + sizeof word * at, sizeof word);
+    word = counts && draw(p, 2) == 0 ? word - 1 : UINT32_MAX;
+    memcpy(bytes + sizeof word * at, &word, sizeof word);
+}
+
+/* Must be refused, or, if it comes before it is known whether it is awaited, later. */
+static void refuse(df_graph *to, const df_parcel *parcel, const uint8_t *bytes, uint32_t size)
+{
+    df_error err;
+
+    if (df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, bytes, size, &err) != DF_OK ||
+        parcel->tick >= atomic_load(&to->known))
+        return;
+    fprintf(stderr, "parts: a parcel of edge %u was taken in that is damaged, or came before\n", parcel->edge);
+    abort();
+}
+
+/* A parcel that somebody has damaged changes nothing. */
+static void deliver_damaged(parts *p, df_graph *to, const df_parcel *parcel)
+{
+    uint8_t *bytes = zeroed(parcel->size, 1);
+    uint32_t size = parcel->size;
+
+    memcpy(bytes, parcel->bytes, size);
+    switch (draw(p, 3)) {
+    case 0:
+        size -= (uint32_t)draw(p, size - 1) + 1;
+        break;
+    case 1:
+        size++;
+        break;
+    default:
+        damage_word(p, bytes, parcel);
+    }
+    refuse(to, parcel, bytes, size);
+    free(bytes);
+}
+
 /* Deliver what lies in the queue, in any order. */
 static void deliver(parts *p)
 {
@@ -344,8 +406,12 @@ static void deliver(parts *p)
         pthread_mutex_unlock(&p->lock);
         if (!df_graph_awaits(to, parcel.edge, parcel.tick, parcel.key_group))
             abort();
+        if (parcel.size > 0 && draw(p, 2) == 0)
+            deliver_damaged(p, to, &parcel);
         check(df_graph_deliver(to, parcel.edge, parcel.tick, parcel.key_group, parcel.bytes,
                                parcel.size, &err), &err);
+        if (parcel.size > 0 && draw(p, 4) == 0)
+            refuse(to, &parcel, parcel.bytes, parcel.size);
         df_parcel_release(p->members[from].graph, parcel.bytes);
         df_graph_help(to);
         pthread_mutex_lock(&p->lock);
