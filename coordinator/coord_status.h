@@ -42,6 +42,7 @@ typedef struct coord_status {
     coord_rescale_row rescale; /* the change of workers or owners that runs; what is "": none */
     uint64_t orders;       /* in the history */
     bool history_full;
+    uint64_t history_left; /* bytes that orders may still take in it before it is made shorter */
     uint64_t rejected[PROTO_REJECT_COUNT];
     uint32_t worker_count;
     coord_status_worker workers[PROTO_WORKERS_MAX];
