@@ -209,7 +209,8 @@ void coord_server_status(coord_server *server, coord_status *status)
     snprintf(status->scaling, sizeof status->scaling, "%s", server->scale_text);
     status_rescales(server, status);
     status->orders = stats.orders;
-    status->history_full = coord_log_room(server->log) == 0;
+    status->history_left = coord_log_room(server->log);
+    status->history_full = status->history_left == 0;
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)
         status->rejected[i] = stats.rejected[i] + server->wire.rejected[i];
 }

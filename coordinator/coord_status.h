@@ -44,6 +44,7 @@ typedef struct coord_status {
     uint64_t rescales;     /* that have ended since the coordinator began */
     uint64_t orders;       /* in the history */
     bool history_full;
+    uint64_t history_left; /* bytes that orders may still take in it before it is made shorter */
     uint64_t rejected[PROTO_REJECT_COUNT];
     uint32_t worker_count;
     coord_status_worker workers[PROTO_WORKERS_MAX];

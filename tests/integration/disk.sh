@@ -118,8 +118,8 @@ is "with the same fingerprint" same_print "$REFERENCE" $STATE
 exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
 
 # ---- a disk that gets full in the middle of a commit ----
-# full_within TIMES: a run in the background, in whose database a write finds the disk full, so often; it is one
-# behind its opening. RUN: its process
+# full_within TIMES CALL: a run in the background, in whose database such a call finds the disk full, so often; it is
+# one behind its opening. RUN: its process
 full_within()
 {
     n=$((middle + 1))
@@ -133,8 +133,9 @@ full_within()
         RUN=$!
         wait_for 60 struck_or_gone
         failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
-        case $failed in "pwrite "* | "link "* | "rename "*) break ;; esac
-        wait $RUN
+        case $failed in "$2 "*) break ;; esac
+        kill -9 $RUN 2>/dev/null
+        wait $RUN 2>/dev/null
         [ $n -lt "$most" ] || break
         n=$((n + 1))
     done
@@ -151,7 +152,7 @@ exits 0 "a run whose database is counted" env SHIM_DISK_FOLDER="$PWD/$STATE/stor
 most=$(count_of 0)
 middle=$((most * 2 / 3)) # behind all that opening it writes
 
-full_within 40
+full_within 40 pwrite
 wait $RUN
 is "a full disk within a commit ($failed): the run ends well" test $? -eq 0
 is "it struck, again and again" test "$(count_of 1)" -eq 40
@@ -161,7 +162,15 @@ is "with the same fingerprint" same_print "$REFERENCE" $STATE
 is "and files" same_files one runs/flock
 exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
 
-full_within 1000000
+full_within 100 link
+kill -9 "$(pid_of $STATE w2)"
+wait $RUN
+is "a worker is lost meanwhile: the run ends well" test $? -eq 0
+holds "the next generation begins when the commit is made" err "a worker was lost; back to snapshot"
+is "with the same fingerprint" same_print "$REFERENCE" $STATE
+is "and files" same_files one runs/flock
+
+full_within 1000000 pwrite
 is "one that stays full: the job is degraded and goes on" wait_for 20 sh -c \
     "'$WEIR' status $STATE --json | grep -q '\"degraded\":\"the disk is full in the middle of a commit'"
 kill -TERM $RUN
@@ -169,7 +178,7 @@ is "it can be ended" wait_for 30 sh -c "! kill -0 $RUN 2>/dev/null"
 wait $RUN
 exits 0 "and has whole snapshots" "$WEIR" snapshot verify $STATE/store
 
-full_within 1000000
+full_within 1000000 pwrite
 kill -9 $RUN
 wait $RUN 2>/dev/null
 exits 0 "one that is killed there has whole snapshots" "$WEIR" snapshot verify $STATE/store

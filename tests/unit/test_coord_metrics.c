@@ -230,6 +230,7 @@ static scene *scene_new(void)
     s->status.restarts = 2;
     s->status.restores = 3;
     strcpy(s->status.degraded, "no room");
+    s->status.history_left = 4096;
     s->status.snapshot_step = 9;
     s->status.rejected[PROTO_REJECT_gap] = 5;
     s->status.worker_count = 3;
@@ -289,6 +290,7 @@ static void test_text(void **state)
         { "weir_restarts_total", 2 },
         { "weir_restores_total", 3 },
         { "weir_degraded", 1 },
+        { "weir_history_left_bytes", 4096 },
         { "weir_snapshot_last_id", 4 },
         { "weir_snapshot_last_size_bytes", 1000 },
         { "weir_snapshot_last_duration_seconds", 0.25 },
