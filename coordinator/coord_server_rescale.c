@@ -38,9 +38,10 @@ static uint64_t wall_ms(void)
 static void rows_write(const coord_server *s)
 {
     char *text = coord_json_rescales(NULL, s->rescales, s->rescale_count);
+    df_error err = { .text = "out of memory" };
 
-    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), NULL) != DF_OK)
-        fprintf(stderr, "weir: %s/rescales cannot be written\n", s->options.state);
+    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), &err) != DF_OK)
+        fprintf(stderr, "weir: %s/rescales cannot be written: %s\n", s->options.state, err.text);
     free(text);
 }
 
