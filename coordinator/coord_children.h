@@ -6,7 +6,8 @@
  * folder; what it prints, to the coordinator, if that wants it.
  *
  * Workers either die with their coordinator, or outlive it; then a coordinator that starts again finds
- * them in the file `workers`. */
+ * them in the file `workers`. One that outlives it begins to run when it stands there: so a coordinator that is killed
+ * in between leaves none that nobody knows. */
 #ifndef COORD_CHILDREN_H
 #define COORD_CHILDREN_H
 

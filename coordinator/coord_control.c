@@ -54,9 +54,9 @@ static void status_print(const coord_status *s)
     printf("; %" PRIu64 " taken, %" PRIu64 " aborted, %" PRIu64 " skipped%s\n", s->snapshots_taken,
            s->snapshots_aborted, s->snapshots_skipped, s->snapshot_runs ? "; one is being taken" : "");
     if (s->rescale.what[0] != '\0')
-        printf("  %s: %s, %u of %u key groups\n", s->rescale.what,
+        printf("  %s: %s, %u of %u key groups, longest step %.0f ms\n", s->rescale.what,
                s->rescale.phase[0] == '\0' ? "beginning" : s->rescale.phase, s->rescale.key_groups_done,
-               s->rescale.key_groups);
+               s->rescale.key_groups, s->rescale.longest_ms);
     if (s->fingerprint[0] != '\0')
         printf("  fingerprint %s\n", s->fingerprint);
     if (s->scaling[0] != '\0')

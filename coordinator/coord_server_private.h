@@ -218,6 +218,26 @@ df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask
 /* The busiest worker over its share, as it is and as a rebalance would make it. False: not known. */
 bool server_could_balance(coord_server *server, double *busiest, double *could_be);
 
+/* ---- coord_server_plan.c ---- */
+/* What a change comes to. The lists of ids are of the state machine's words. */
+typedef struct server_plan {
+    server_view view;        /* s->workers is of the same moment */
+    uint64_t *owners;        /* [key groups of the plan, sinks' too]: ids */
+    uint32_t *after;         /* [unit] */
+    coord_place_step *steps;
+    uint64_t *admit, *dismiss;
+    proto_move *moves;
+    uint32_t step_count, admit_count, dismiss_count, waves, to;
+    uint64_t bytes;
+    coord_place_outcome outcome;
+} server_plan;
+
+bool server_ask_is(const coord_rescale_ask *ask, const char *what);
+/* `more`: workers that are not there yet, and are shown as idle ones. It is freed in any case. */
+df_status server_plan_make(server_plan *plan, coord_server *server, const coord_rescale_ask *ask, uint32_t more,
+                           df_error *err) DF_MUST_CHECK;
+void server_plan_free(server_plan *plan);
+
 /* ---- coord_server_scale.c ---- */
 void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
 

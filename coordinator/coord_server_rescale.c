@@ -15,208 +15,9 @@
 #include <string.h>
 #include <time.h>
 
-static bool is(const coord_rescale_ask *ask, const char *what)
-{
-    return strcmp(ask->what, what) == 0;
-}
+/* ---- the history of them ---- */
 
-/* ---- planning ---- */
-
-/* What a change comes to. The lists of ids are of the state machine's words. */
-typedef struct change_plan {
-    server_view view;        /* s->workers is of the same moment */
-    uint64_t *owners;        /* [key groups of the plan, sinks' too]: ids */
-    uint32_t *after;         /* [unit] */
-    coord_place_step *steps;
-    uint64_t *admit, *dismiss;
-    proto_move *moves;
-    uint32_t step_count, admit_count, dismiss_count, waves, to;
-    uint64_t bytes;
-    coord_place_outcome outcome;
-} change_plan;
-
-static void plan_free(change_plan *p)
-{
-    server_view_free(&p->view);
-    free(p->owners);
-    free(p->after);
-    free(p->steps);
-    free(p->admit);
-    free(p->dismiss);
-    free(p->moves);
-    *p = (change_plan){ 0 };
-}
-
-/* `more`: workers that are not there yet, and are shown as idle ones. */
-static df_status plan_open(change_plan *p, coord_server *s, uint32_t more, df_error *err)
-{
-    uint32_t groups = s->job.plan->group_count;
-
-    *p = (change_plan){ 0 };
-    if (!server_view_make(s, &p->view))
-        return df_fail(err, DF_EIO, "no worker is known");
-    if (!server_view_extend(&p->view, more))
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    p->owners = calloc(groups + 1, sizeof *p->owners);
-    p->after = calloc(p->view.input.unit_count + 1, sizeof *p->after);
-    p->steps = calloc(p->view.input.unit_count + 1, sizeof *p->steps);
-    p->moves = calloc(p->view.input.unit_count + 1, sizeof *p->moves);
-    p->admit = calloc(p->view.input.worker_count, sizeof *p->admit);
-    p->dismiss = calloc(p->view.input.worker_count, sizeof *p->dismiss);
-    if (p->owners == NULL || p->after == NULL || p->steps == NULL || p->moves == NULL ||
-        p->admit == NULL || p->dismiss == NULL)
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    proto_coord_owners_get(s->coord, p->owners);
-    for (uint32_t u = 0; u < p->view.input.unit_count; u++)
-        p->view.units[u].owner = server_view_place(&p->view, p->owners[u]);
-    return DF_OK;
-}
-
-static bool is_member(const coord_server *s, const change_plan *p, uint32_t place)
-{
-    return place < p->view.known && s->workers[place].member && !s->workers[place].leaving;
-}
-
-/* Who runs the sinks, or gathers the fingerprints of a job that has none, does so as long as it is there. */
-static uint32_t sinks_place(const coord_server *s, const change_plan *p)
-{
-    proto_coord_stats stats;
-
-    proto_coord_stats_get(s->coord, &stats);
-    return server_view_place(&p->view, stats.gatherer);
-}
-
-static bool has_sinks(const coord_server *s, const change_plan *p)
-{
-    return s->job.plan->group_count > p->view.input.unit_count;
-}
-
-static uint32_t place_named(const change_plan *p, const char *label)
-{
-    for (uint32_t i = 0; i < p->view.known; i++)
-        if (strcmp(p->view.labels[i], label) == 0)
-            return i;
-    return COORD_PLACE_NONE;
-}
-
-static df_status fail_named(const char *label, df_error *err)
-{
-    return df_fail(err, DF_EINVAL, "there is no worker \"%s\": weir workers lists them", label);
-}
-
-/* Everybody but the chosen ones leaves; the sinks' worker is always chosen. */
-static df_status choose(coord_server *s, change_plan *p, uint32_t count, df_error *err)
-{
-    uint32_t *places = calloc(p->view.input.worker_count + 1, sizeof *places);
-    uint32_t sinks = sinks_place(s, p), last = count - 1;
-    bool have = sinks == COORD_PLACE_NONE;
-    df_status status;
-
-    if (places == NULL)
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    for (uint32_t i = 0; i < p->view.known; i++)
-        p->view.workers[i].leaving = s->workers[i].leaving;
-    status = coord_place_pick(&p->view.input, count, places, err);
-    for (uint32_t i = 0; status == DF_OK && i < count; i++)
-        have |= places[i] == sinks;
-    if (status == DF_OK && !have)
-        places[last] = sinks;
-    for (uint32_t i = 0; status == DF_OK && i < p->view.input.worker_count; i++)
-        p->view.workers[i].leaving = true;
-    for (uint32_t i = 0; status == DF_OK && i < count; i++)
-        p->view.workers[places[i]].leaving = false;
-    free(places);
-    return status;
-}
-
-/* Only members have a part in it, and not the one at `but`. */
-static void choose_members(const coord_server *s, change_plan *p, uint32_t but)
-{
-    for (uint32_t i = 0; i < p->view.input.worker_count; i++)
-        p->view.workers[i].leaving = i == but || !is_member(s, p, i);
-}
-
-static df_status plan_drain(coord_server *s, change_plan *p, const coord_rescale_ask *ask, df_error *err)
-{
-    uint32_t place = place_named(p, ask->worker);
-
-    if (place == COORD_PLACE_NONE)
-        return fail_named(ask->worker, err);
-    if (!is_member(s, p, place))
-        return df_fail(err, DF_EINVAL, "%s owns nothing", ask->worker);
-    if (place == sinks_place(s, p))
-        return df_fail(err, DF_EINVAL, has_sinks(s, p) ? "%s runs the sinks, which stay where they are"
-                                                       : "%s gathers the fingerprints, and stays", ask->worker);
-    choose_members(s, p, place);
-    return coord_place_fit(&p->view.input, p->after, &p->outcome, err);
-}
-
-static df_status plan_move(coord_server *s, change_plan *p, const coord_rescale_ask *ask, df_error *err)
-{
-    uint32_t to = place_named(p, ask->worker);
-
-    if (to == COORD_PLACE_NONE)
-        return fail_named(ask->worker, err);
-    if (ask->first > ask->last || ask->last >= p->view.input.unit_count)
-        return df_fail(err, DF_EINVAL, "key groups %u to %u: the job has 0 to %u", ask->first, ask->last,
-                       p->view.input.unit_count - 1);
-    for (uint32_t i = 0; i < p->view.known; i++)
-        p->view.workers[i].leaving = s->workers[i].leaving;
-    return coord_place_move(&p->view.input, ask->first, ask->last, to, p->after, &p->outcome, err);
-}
-
-/* Who comes, who goes, and what moves in which waves. */
-static df_status plan_steps(coord_server *s, change_plan *p, const coord_rescale_ask *ask, df_error *err)
-{
-    const coord_place_input *in = &p->view.input;
-    bool sizes = is(ask, "rescale") || is(ask, "drain-worker");
-    uint64_t budget = coord_place_budget(in->units, in->unit_count, ask->budget);
-    df_status status;
-
-    p->step_count = coord_place_steps(in, p->after, p->steps);
-    status = coord_place_waves(p->steps, p->step_count, budget, &p->waves, err);
-    for (uint32_t i = 0; i < in->worker_count; i++) {
-        bool member = is_member(s, p, i), gains = false;
-
-        for (uint32_t k = 0; k < p->step_count && !gains; k++)
-            gains = p->steps[k].to == i;
-        if (!member && (gains || (is(ask, "rescale") && !in->workers[i].leaving)))
-            p->admit[p->admit_count++] = in->workers[i].id;
-        if (member && sizes && in->workers[i].leaving)
-            p->dismiss[p->dismiss_count++] = in->workers[i].id;
-        p->to += member;
-    }
-    p->to += p->admit_count - p->dismiss_count;
-    for (uint32_t k = 0; k < p->step_count; k++) {
-        const coord_place_step *step = &p->steps[k];
-
-        p->bytes += step->bytes;
-        p->moves[k] = (proto_move){ step->unit, in->workers[step->to].id, step->wave };
-    }
-    return status;
-}
-
-static df_status plan_make(change_plan *p, coord_server *s, const coord_rescale_ask *ask, uint32_t more,
-                           df_error *err)
-{
-    df_status status = plan_open(p, s, more, err);
-
-    if (status == DF_OK && is(ask, "rescale")) {
-        status = choose(s, p, ask->workers, err);
-        if (status == DF_OK)
-            status = coord_place_fit(&p->view.input, p->after, &p->outcome, err);
-    } else if (status == DF_OK && is(ask, "rebalance")) {
-        choose_members(s, p, COORD_PLACE_NONE);
-        status = coord_place_balance(&p->view.input, p->after, &p->outcome, err);
-    } else if (status == DF_OK && is(ask, "drain-worker")) {
-        status = plan_drain(s, p, ask, err);
-    } else if (status == DF_OK) {
-        status = plan_move(s, p, ask, err);
-    }
-    return status == DF_OK ? plan_steps(s, p, ask, err) : status;
-}
-
-static void row_of_plan(coord_rescale_row *row, const change_plan *p)
+static void row_of_plan(coord_rescale_row *row, const server_plan *p)
 {
     row->to = p->to;
     row->key_groups = p->step_count;
@@ -225,8 +26,6 @@ static void row_of_plan(coord_rescale_row *row, const change_plan *p)
     if (row->why[0] == '\0')
         snprintf(row->why, sizeof row->why, "%s", p->outcome.text);
 }
-
-/* ---- the history of them ---- */
 
 static uint64_t wall_ms(void)
 {
@@ -239,9 +38,10 @@ static uint64_t wall_ms(void)
 static void rows_write(const coord_server *s)
 {
     char *text = coord_json_rescales(NULL, s->rescales, s->rescale_count);
+    df_error err = { .text = "out of memory" };
 
-    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), NULL) != DF_OK)
-        fprintf(stderr, "weir: %s/rescales cannot be written\n", s->options.state);
+    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), &err) != DF_OK)
+        fprintf(stderr, "weir: %s/rescales cannot be written: %s\n", s->options.state, err.text);
     free(text);
 }
 
@@ -340,7 +140,7 @@ static void change_leaves(coord_server *s, uint64_t worker)
 }
 
 /* Hand the plan to the state machine. DF_END: there is nothing to be done. */
-static df_status change_start(coord_server *s, change_plan *p, df_error *err)
+static df_status change_start(coord_server *s, server_plan *p, df_error *err)
 {
     server_change *c = &s->change;
     proto_coord_stats stats;
@@ -373,7 +173,7 @@ static void change_phase(coord_server *s)
     server_change *c = &s->change;
     uint32_t spare, members = member_count(s, &spare), there = members + spare;
 
-    if (is(&c->ask, "rescale") && there < c->ask.workers)
+    if (server_ask_is(&c->ask, "rescale") && there < c->ask.workers)
         snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s", c->ask.workers - there,
                  c->ask.workers - there == 1 ? "" : "s");
     else
@@ -382,12 +182,12 @@ static void change_phase(coord_server *s)
 
 static df_status change_plan_and_start(coord_server *s, df_error *err)
 {
-    change_plan p;
-    df_status status = plan_make(&p, s, &s->change.ask, 0, err);
+    server_plan p;
+    df_status status = server_plan_make(&p, s, &s->change.ask, 0, err);
 
     if (status == DF_OK)
         status = change_start(s, &p, err);
-    plan_free(&p);
+    server_plan_free(&p);
     return status;
 }
 
@@ -406,7 +206,7 @@ static df_status change_workers(coord_server *s, uint32_t members, uint32_t spar
     server_change *c = &s->change;
     uint32_t wanted = c->ask.workers, there = members + spare, missing, more;
 
-    if (!is(&c->ask, "rescale") || wanted <= there) {
+    if (!server_ask_is(&c->ask, "rescale") || wanted <= there) {
         if (server_units_known(s))
             return change_plan_and_start(s, err);
         return change_await(s);
@@ -431,9 +231,9 @@ static df_status ask_check(const coord_server *s, const coord_rescale_ask *ask, 
     proto_coord_stats stats;
 
     proto_coord_stats_get(s->coord, &stats);
-    if (!is(ask, "rescale") && !is(ask, "rebalance") && !is(ask, "drain-worker") && !is(ask, "move"))
+    if (!server_ask_is(ask, "rescale") && !server_ask_is(ask, "rebalance") && !server_ask_is(ask, "drain-worker") && !server_ask_is(ask, "move"))
         return df_fail(err, DF_EINVAL, "the request is not known");
-    if (is(ask, "rescale") && (ask->workers == 0 || ask->workers > PROTO_MEMBERS_MAX))
+    if (server_ask_is(ask, "rescale") && (ask->workers == 0 || ask->workers > PROTO_MEMBERS_MAX))
         return df_fail(err, DF_EINVAL, "%u workers: 1 to %u", ask->workers, PROTO_MEMBERS_MAX);
     if (s->change.row.what[0] != '\0')
         return df_fail(err, DF_EINVAL, "a %s runs since %.0f s: %s; --abort ends it", s->change.row.what,
@@ -472,9 +272,9 @@ static df_status dry_run(coord_server *s, const coord_rescale_ask *ask, coord_re
                          df_error *err)
 {
     uint32_t spare, members = member_count(s, &spare);
-    uint32_t more = is(ask, "rescale") && ask->workers > members + spare ? ask->workers - members - spare
+    uint32_t more = server_ask_is(ask, "rescale") && ask->workers > members + spare ? ask->workers - members - spare
                                                                         : 0;
-    change_plan p = { 0 };
+    server_plan p = { 0 };
     df_status status = ask_check(s, ask, err);
 
     *row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members };
@@ -482,10 +282,10 @@ static df_status dry_run(coord_server *s, const coord_rescale_ask *ask, coord_re
     if (status == DF_OK && !server_units_known(s))
         status = df_fail(err, DF_EIO, "workers have not yet told what key groups hold: they do each second");
     if (status == DF_OK)
-        status = plan_make(&p, s, ask, more, err);
+        status = server_plan_make(&p, s, ask, more, err);
     if (status == DF_OK)
         row_of_plan(row, &p);
-    plan_free(&p);
+    server_plan_free(&p);
     return status;
 }
 
@@ -513,7 +313,7 @@ static df_status operate(coord_server *s, const proto_operate *o, coord_rescale_
 
     if (!coord_json_rescale_ask_read(&ask, (const char *)o->text.data, o->text.size))
         return df_fail(err, DF_EINVAL, "the request makes no sense");
-    if (is(&ask, "abort"))
+    if (server_ask_is(&ask, "abort"))
         return change_abort(s, row, err);
     return ask.dry_run ? dry_run(s, &ask, row, err) : change_begin(s, &ask, "", row, err);
 }
@@ -573,7 +373,7 @@ static void watch_starting(coord_server *s, uint64_t now_us)
     df_error err = { 0 };
     df_status status = DF_OK;
 
-    bool come = !is(&s->change.ask, "rescale") || members + spare >= s->change.ask.workers;
+    bool come = !server_ask_is(&s->change.ask, "rescale") || members + spare >= s->change.ask.workers;
 
     change_phase(s);
     if (come && server_units_known(s))
@@ -681,12 +481,12 @@ df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask
 bool server_could_balance(coord_server *server, double *busiest, double *could_be)
 {
     coord_rescale_ask ask = { .what = "rebalance" };
-    change_plan p = { 0 };
+    server_plan p = { 0 };
     df_error err;
-    bool known = plan_make(&p, server, &ask, 0, &err) == DF_OK;
+    bool known = server_plan_make(&p, server, &ask, 0, &err) == DF_OK;
 
     *busiest = p.outcome.before;
     *could_be = p.outcome.after;
-    plan_free(&p);
+    server_plan_free(&p);
     return known;
 }

@@ -313,9 +313,10 @@ void service_starts_turn(coord_service *service, uint64_t now_us)
 
         if (job == NULL)
             continue;
-
-        if (job->phase == SERVICE_DOWN && service->leave_us == 0 && now_us >= job->due_us)
+        if (job->phase == SERVICE_DOWN && service->leave_us == 0 && now_us >= job->due_us) {
             job_start(service, job, now_us);
+            continue; /* it may be gone */
+        }
         if (job->phase == SERVICE_STARTING)
             job_look(service, job);
         if (job->process != 0 && job_has_ended(job))

@@ -56,6 +56,10 @@ worker_of() # JOB LABEL: the process of a worker, from the status
 {
     "$WEIR" status "$1" $REACH --json | sed -nE "s/.*\"label\":\"$2\",[^}]*\"pid\":([0-9]+).*/\1/p"
 }
+has_worker() # JOB
+{
+    [ -n "$(worker_of "$1" "w[12]")" ]
+}
 coordinator_of() # JOB: the process of its coordinator
 {
     pgrep -f "coordinator .* --directory=$PWD/[a-z]*/$1 " | head -n 1
@@ -199,6 +203,7 @@ is "and no generation was lost" says a '"generation":1,"incarnation":1,'
 is "what was suspended is so" says b '"phase":"paused"'
 kill -9 "$(coordinator_of a)"
 is "a coordinator that is killed comes back" wait_for 20 says a '"generation":1,"incarnation":2,'
+wait_for 20 has_worker a # it says its name again
 kill -9 "$(worker_of a "w[12]")"
 is "a worker that is killed is sent again" wait_for 20 says a '"phase":"running".*"restarts":1,'
 holder=$(sed -nE 's/^0 [0-9]+ ([0-9]+)$/\1/p' runs/.weir/workers)
