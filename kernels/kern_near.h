@@ -22,7 +22,7 @@ enum {
     KERN_NEAR_UNIT = 8, /* bytes: what an entry of a list counts, for x86 multiplies by 8 as it loads */
     KERN_NEAR_EIGHT = 8, /* entries of a row's list that stand together */
     KERN_NEAR_PAIR = 2,  /* rows whose lists stand together */
-    KERN_NEAR_BATCH = 16,
+    KERN_NEAR_BATCH = 64, /* rows that are taken together: enough for the divisions of some to wait under others' */
 };
 
 /* Rows of one tile whose records follow each other. */
