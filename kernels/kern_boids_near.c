@@ -53,10 +53,10 @@ typedef struct boids_scratch {
     boids_close *close; /* who is too near the rows of a batch */
 } boids_scratch;
 
-/* Rows are filled eight at a time, the last of them over what comes behind. */
+/* Rows are filled four at a time, the last of them over what comes behind: at most nobody and two more. */
 static size_t records_size(const kern_near *near)
 {
-    return ((size_t)near->row_count + near->ghost_count + 8) * sizeof(boids_record);
+    return ((size_t)near->row_count + near->ghost_count + 3) * sizeof(boids_record);
 }
 
 size_t kern_boids_near_scratch_size(const kern_near *near)
@@ -67,23 +67,26 @@ size_t kern_boids_near_scratch_size(const kern_near *near)
 
 /* ---- records ---- */
 
-/* The records of consecutive rows; up to seven more are written. */
+/* The records of consecutive rows; up to three more are written. */
 KERN_FN void fill_rows(boids_record *to, const kern_tile *tile, uint32_t row, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i += 8) {
-        kern_eight r[8];
+    static const float none[4];
+    static const kern_eight_bits turned = { 0, 0, 0, 0, INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN };
+
+    for (uint32_t i = 0; i < count; i += 4) {
+        kern_eight column[4], record[4];
 
         for (int axis = 0; axis < 3; axis++) {
             const float *x = tile->columns[axis], *v = tile->columns[3 + axis];
 
-            r[axis] = x == NULL ? kern_eight_set(0) : kern_eight_load(x + row + i);
-            r[4 + axis] = v == NULL ? kern_eight_set(0) : -kern_eight_load(v + row + i);
+            column[axis] = kern_eight_load_halves(x == NULL ? none : x + row + i,
+                                                  v == NULL ? none : v + row + i);
+            column[axis] = (kern_eight)((kern_eight_bits)column[axis] ^ turned);
         }
-        r[3] = kern_eight_set(1);
-        r[7] = kern_eight_set(0);
-        kern_eight_transpose(r);
-        for (uint32_t k = 0; k < 8; k++)
-            kern_eight_store(to + i + k, r[k]);
+        column[3] = (kern_eight){ 1, 1, 1, 1, 0, 0, 0, 0 };
+        kern_eight_transpose_four(column, record);
+        for (uint32_t k = 0; k < 4; k++)
+            kern_eight_store(to + i + k, record[k]);
     }
 }
 

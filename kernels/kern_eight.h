@@ -138,25 +138,4 @@ KERN_FN void kern_eight_transpose_four(const kern_eight r[4], kern_eight to[4])
     to[3] = __builtin_shufflevector(b, d, 2, 3, 10, 11, 6, 7, 14, 15);
 }
 
-/* Eight rows of eight become the columns, or the other way round. */
-KERN_FN void kern_eight_transpose(kern_eight r[8])
-{
-    kern_eight p[8], q[8];
-
-    for (int k = 0; k < 8; k += 2) {
-        p[k] = __builtin_shufflevector(r[k], r[k + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-        p[k + 1] = __builtin_shufflevector(r[k], r[k + 1], 2, 10, 3, 11, 6, 14, 7, 15);
-    }
-    for (int k = 0; k < 8; k += 4) {
-        q[k] = __builtin_shufflevector(p[k], p[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-        q[k + 1] = __builtin_shufflevector(p[k], p[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-        q[k + 2] = __builtin_shufflevector(p[k + 1], p[k + 3], 0, 1, 8, 9, 4, 5, 12, 13);
-        q[k + 3] = __builtin_shufflevector(p[k + 1], p[k + 3], 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-    for (int k = 0; k < 4; k++) {
-        r[k] = __builtin_shufflevector(q[k], q[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        r[k + 4] = __builtin_shufflevector(q[k], q[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
-}
-
 #endif

@@ -283,6 +283,8 @@ static void number_records(near_search *d, kern_near *near)
     assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / RECORD_UNITS);
     d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * RECORD_UNITS;
     near->wide = is_wide(near);
+    for (uint32_t i = 0; i < d->length; i++)
+        d->found[i] = d->records[d->found[i]];
 }
 
 /* ---- lists of pairs ---- */
@@ -324,9 +326,10 @@ bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, 
         return false;
     *draft = (kern_near_draft){
         .near = { .row_count = halo->tiles[KERN_HALO_SELF].row_count, .shifted = d.shifted, .runs = d.runs },
-        .places = d.pad.row_count, .first = d.first, .found = d.found, .records = d.records,
+        .first = d.first, .found = d.found,
     };
     number_records(&d, &draft->near);
+    draft->nobody = d.records[d.pad.row_count];
     measure_lists(draft);
     return true;
 }
@@ -372,41 +375,47 @@ static void point(kern_near *near)
     near->runs = (kern_near_run *)(void *)(at + l.runs);
 }
 
-/* Up to eight of those that were found, as records, and nobody for the others. */
-static void find_eight(uint32_t *restrict to, const kern_near_draft *d, uint32_t row, uint32_t from)
+/* Writes eight entries: those that are left of a row's, then nobody. Eight can be read from `found`. */
+static void put_narrow(uint16_t *restrict to, const uint32_t *restrict found, int32_t left, uint32_t nobody)
 {
-    const uint32_t *restrict records = d->records;
-    uint32_t length = length_of(d, row), left = length > from ? length - from : 0;
-    const uint32_t *restrict found = d->found + (left > 0 ? d->first[row] + from : 0);
-    uint32_t nobody = d->places;
-
-    for (uint32_t i = 0; i < KERN_NEAR_EIGHT; i++) {
-        uint32_t place = found[i];
-        to[i] = records[i < left ? place : nobody];
-    }
+    for (int32_t i = 0; i < KERN_NEAR_EIGHT; i++)
+        to[i] = (uint16_t)(i < left ? found[i] : nobody);
 }
 
-static void put_eight(void *list, uint32_t at, bool wide, const uint32_t entries[KERN_NEAR_EIGHT])
+static void put_wide(uint32_t *restrict to, const uint32_t *restrict found, int32_t left, uint32_t nobody)
 {
-    for (uint32_t i = 0; i < KERN_NEAR_EIGHT && wide; i++)
-        ((uint32_t *)list)[at + i] = entries[i];
-    for (uint32_t i = 0; i < KERN_NEAR_EIGHT && !wide; i++)
-        ((uint16_t *)list)[at + i] = (uint16_t)entries[i];
+    for (int32_t i = 0; i < KERN_NEAR_EIGHT; i++)
+        to[i] = i < left ? found[i] : nobody;
+}
+
+/* The entries of one row, eight of every PAIR times eight. */
+static void put_row(void *list, uint32_t at, const kern_near_draft *d, uint32_t row, uint32_t eights)
+{
+    int32_t left = (int32_t)length_of(d, row);
+    const uint32_t *found = d->found + (left > 0 ? d->first[row] : 0);
+
+    for (uint32_t k = 0; k < eights; k++) {
+        if (d->near.wide)
+            put_wide((uint32_t *)list + at, found, left, d->nobody);
+        else
+            put_narrow((uint16_t *)list + at, found, left, d->nobody);
+        at += KERN_NEAR_PAIR * KERN_NEAR_EIGHT;
+        left -= KERN_NEAR_EIGHT;
+        found += left > 0 ? KERN_NEAR_EIGHT : 0;
+    }
 }
 
 static void make_lists(uint32_t *first, void *list, const kern_near_draft *d)
 {
-    uint32_t at = 0, entries[KERN_NEAR_EIGHT];
+    uint32_t at = 0;
 
     for (uint32_t pair = 0; pair < pair_count(&d->near); pair++) {
         uint32_t row = pair * KERN_NEAR_PAIR, eights = pair_eights(d, row);
 
         first[pair] = at;
-        for (uint32_t from = 0; from < eights * KERN_NEAR_EIGHT; from += KERN_NEAR_EIGHT)
-            for (uint32_t i = 0; i < KERN_NEAR_PAIR; i++, at += KERN_NEAR_EIGHT) {
-                find_eight(entries, d, row + i, from);
-                put_eight(list, at, d->near.wide, entries);
-            }
+        for (uint32_t i = 0; i < KERN_NEAR_PAIR; i++)
+            put_row(list, at + i * KERN_NEAR_EIGHT, d, row + i, eights);
+        at += eights * KERN_NEAR_PAIR * KERN_NEAR_EIGHT;
     }
     first[pair_count(&d->near)] = at;
     assert(at == d->near.list_size);

@@ -24,7 +24,7 @@ enum {
     KERN_NEAR_UNIT = 8, /* bytes: what an entry of a list counts, for x86 multiplies by 8 as it loads */
     KERN_NEAR_EIGHT = 8, /* entries of a row's list that stand together */
     KERN_NEAR_PAIR = 2,  /* rows whose lists stand together */
-    KERN_NEAR_BATCH = 16,
+    KERN_NEAR_BATCH = 64, /* rows that are taken together: enough for the divisions of some to wait under others' */
 };
 
 /* Rows of one tile whose records follow each other. */
@@ -45,13 +45,12 @@ typedef struct kern_near {
     kern_near_run *runs;       /* of the ghosts */
 } kern_near;
 
-/* Lists before it is known how much memory they take: everyone who was found, as places in the pad. */
+/* Lists before it is known how much memory they take: everyone who was found, row by row. */
 typedef struct kern_near_draft {
-    kern_near near;            /* but for its list */
-    uint32_t places;           /* that the pad has; the next one is nobody's */
-    const uint32_t *first;     /* [row_count + 1] */
-    const uint32_t *found;     /* [first[row_count]] */
-    const uint32_t *records;   /* [places + 1] where each has its record, in units */
+    kern_near near;        /* but for its list */
+    uint32_t nobody;       /* where that record is, in units */
+    const uint32_t *first; /* [row_count + 1] */
+    const uint32_t *found; /* [first[row_count] + KERN_NEAR_EIGHT] where a record is, in units */
 } kern_near_draft;
 
 /* Bytes of scratch memory for finding at most `room` entries in all. */

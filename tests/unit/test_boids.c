@@ -134,6 +134,7 @@ static kern_near *make_lists(const scene *s, uint32_t t, float reach)
     }
     near = scene_alloc(kern_near_size(&draft.near));
     kern_near_make(near, &draft);
+    assert_true(near->wide || near->row_count < 1u << 14);
     free(scratch);
     return near;
 }
@@ -468,6 +469,17 @@ static void same_bits_in_hard_places(void **state)
     scene_fini(&s);
 }
 
+/* More rows in a tile than entries of two bytes can name. */
+static void same_bits_by_wide_lists(void **state)
+{
+    static const uint32_t cells[3] = { 13, 12, 14 };
+    static const uint32_t tilings[][3] = { { 1, 1, 1 } };
+
+    (void)state;
+    check_random(17001, 3, cells, closed, tilings, 1);
+    check_random(17000, 3, cells, periodic, tilings, 1);
+}
+
 static void takes_an_empty_space(void **state)
 {
     static const uint32_t cells[3] = { 3, 3, 3 };
@@ -607,6 +619,7 @@ int main(void)
         cmocka_unit_test(same_bits_in_a_small_periodic_box),
         cmocka_unit_test(same_bits_in_fewer_axes),
         cmocka_unit_test(same_bits_in_hard_places),
+        cmocka_unit_test(same_bits_by_wide_lists),
         cmocka_unit_test(takes_an_empty_space),
         cmocka_unit_test(two_birds_by_hand),
         cmocka_unit_test(refuses_damaged_lists),
