@@ -2,7 +2,7 @@
  * ZeroMQ alone. Prints a JSON line per figure.
  *
  *   make build && gcc -O2 -D_GNU_SOURCE -I. -o build/bench/bench_net tests/bench/bench_net.c \
- *     build/release/app/coordinator/{coord_net*,coord_keys,coord_allowed,proto_codec}.o \
+ *     build/release/app/coordinator/{coord_net*,coord_ring,coord_keys,coord_allowed,proto_codec}.o \
  *     -Lbuild/release/lib -lweir -lzmq -Wl,-rpath,$PWD/build/release/lib &&
  * build/bench/bench_net */
 #include "coordinator/coord_keys.h"

@@ -298,6 +298,8 @@ static uint32_t see_near(const see_row *own, const see_row *rows, uint32_t count
     return found;
 }
 
+_Atomic uint64_t kind_kept_moved, kind_kept_foreign;
+
 /* The cells of a slot's tile along an axis that touch the middle tile. */
 static void see_rim(const weir_tile *tile, uint32_t slot, uint32_t axis, uint32_t range[2])
 {
@@ -355,6 +357,8 @@ static bool see_keeps(weir_task *task)
             memcpy(kept.bytes, now, total * sizeof *now);
         return true;
     }
+    kind_kept_moved += kept.moved;
+    kind_kept_foreign += kept.foreign;
     if (kept.size != total * sizeof *now || (kept.foreign && !kept.moved))
         return weir_fail(task, WEIR_NO_ROW, "what was kept is of other rows") == WEIR_OK;
     for (see_kept *was = kept.bytes, *end = was + total; was < end; was++, now++) {

@@ -70,6 +70,9 @@ typedef enum kind_id {
 
 extern const weir_operator *const kind_list[KIND_IDS];
 
+/* How often KIND_SEE has found what it keeps where rows lie elsewhere, and of those, what another worker made. */
+extern _Atomic uint64_t kind_kept_moved, kind_kept_foreign;
+
 /* Shared with the reference: pure functions of their arguments. */
 uint32_t kind_hash(uint32_t tag, uint64_t step, uint32_t salt);
 uint32_t kind_fold(uint32_t hash, uint32_t value);

@@ -3,6 +3,7 @@
 #include "tests/support/crowd.h"
 
 #include "dataflow/df_part.h"
+#include "tests/support/parts.h"
 
 /* ---- the plan ---- */
 
@@ -283,6 +284,34 @@ static void test_restore(void **state)
     clear_logs();
 }
 
+/* ---- what is kept ---- */
+
+/* Tiles of four cells along each axis, of which others than the neighbours' owner see one row of cells. */
+static void test_keeps_move(void **state)
+{
+    kind_options see = { .p = { 8 } };
+    df_draft *draft = settling_crowd("see", 5, 0.25);
+    df_plan *plan;
+    df_hash expected = { 0 };
+
+    (void)state;
+    job_operator(draft, "see", kind_list[KIND_SEE], &see, "in=crowd");
+    plan = job_plan(&draft);
+    for (uint32_t seed = 0; seed < 40; seed++) {
+        parts_options o = { .members = 1 + seed % 4, .threads = 1 + seed / 4 % 3, .seed = seed,
+                            .moves = true };
+        df_hash hash = parts_run(plan, &o, NULL, NULL);
+
+        expected = seed == 0 ? hash : expected;
+        assert_memory_equal(&hash, &expected, sizeof hash);
+        clear_logs();
+    }
+    /* It goes with a key group, and stays beside one that goes. */
+    assert_true(kind_kept_foreign > 0);
+    assert_true(kind_kept_moved > kind_kept_foreign);
+    df_plan_free(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,7 +321,7 @@ int main(void)
         cmocka_unit_test(test_long_enough),       cmocka_unit_test(test_every_step_is_as_ever),
         cmocka_unit_test(test_too_far),           cmocka_unit_test(test_outside),
         cmocka_unit_test(test_not_finite),        cmocka_unit_test(test_other_rows),
-        cmocka_unit_test(test_restore),
+        cmocka_unit_test(test_restore),           cmocka_unit_test(test_keeps_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
