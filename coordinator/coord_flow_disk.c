@@ -335,15 +335,18 @@ void flow_part_drop(coord_flow *f)
 proto_batch *coord_flow_read(coord_flow *f, uint64_t attempt, uint64_t offset, uint32_t size)
 {
     proto_batch *batch;
+    df_status s;
 
     if (f->attempt != attempt || f->write.running)
         return NULL;
     batch = proto_batch_new(size, 0);
-    if (!coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
+    s = df_failpoint(DF_FAILPOINT_stream_part, &f->write.error);
+    if (s == DF_OK && !coord_scratch_read(f->part_job.folder, &f->part_job.id, offset, batch->bytes, size))
+        s = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more", f->part_job.folder);
+    if (s != DF_OK) {
+        f->write.status = s; /* said with the next `prepared` */
         proto_batch_drop(&batch);
-    if (batch == NULL) /* said with the next `prepared` */
-        f->write.status = df_fail(&f->write.error, DF_EIO, "%.200s: its part cannot be read any more",
-                                  f->part_job.folder);
+    }
     return batch;
 }
 

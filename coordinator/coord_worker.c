@@ -286,7 +286,6 @@ static proto_batch *env_read(void *user, uint64_t attempt, uint64_t offset, uint
     worker *w = user;
 
     w->wanted = attempt;
-    df_failpoint_pass(DF_FAILPOINT_stream_part);
     return coord_flow_read(w->flow, attempt, offset, size);
 }
 

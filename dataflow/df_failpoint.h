@@ -70,7 +70,7 @@
     X(part_group, 1, "a key group was written into the part")                                     \
     X(part_finish, 1, "all is written into the part, before it is durable")                       \
     X(part_finished, 1, "the part is durable and has not been told")                              \
-    X(stream_part, 0, "a worker is asked for a piece of its part")                \
+    X(stream_part, 1, "a worker is asked for a piece of its part")                                \
     X(stream_write, 1, "before a piece of a part that is streamed is written")                    \
     X(stream_sync, 1, "a part that is streamed is written, before it is durable")                 \
     X(stream_synced, 1, "a part that was streamed is durable and has not been told")              \

@@ -157,6 +157,13 @@ is "a part that could not be written is given up, and said" wait_for 20 grep -q 
 is "and the next one is not" wait_for 30 newer failed 0
 ends_alike failed
 
+begin unread --workers 1 --expect 2
+WEIR_FAILPOINTS=stream_part=error@3 join unread a
+is "one that cannot be read any more, too" wait_for 20 grep -q \
+    "no snapshots, the job goes on: a: .*failpoint stream_part" unread.err
+is "and the next one can" wait_for 30 newer unread 0
+ends_alike unread
+
 mkdir tiny
 mount -t tmpfs -o size=48k none tiny
 begin full --workers 1 --expect 2
@@ -166,6 +173,22 @@ is "a full scratch folder gives the snapshot up" wait_for 20 grep -q \
 mount -o remount,size=64m tiny
 is "and with room again they are taken" wait_for 30 newer full 0
 ends_alike full
+
+# ---- a snapshot that is damaged is not loaded from afar either ----
+begin bad --workers 1 --expect 2
+join bad a
+is "a snapshot" wait_for 30 newer bad 0
+"$WEIR" suspend bad >out 2>err
+for part in bad/state/store/db/*.sst; do
+    for tenth in 1 2 3 4 5 6 7 8; do
+        printf damage | dd of="$part" bs=1 seek=$(($(stat -c %s "$part") * tenth / 10)) conv=notrunc 2>/dev/null
+    done
+done
+"$WEIR" restore bad >out 2>err
+wait $COORDINATOR
+is "the job fails" test $? -eq 1
+COORDINATOR=
+is "and it is said which file of the coordinator's is damaged" grep -qE "bad/state/store/db/[0-9]+\.sst: " bad.err
 
 # ---- another number of workers, from what was streamed ----
 begin more --workers 1 --expect 2
