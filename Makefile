@@ -1,6 +1,7 @@
 # weir: build, test, demo, bench. `make help` lists the targets.
 #
 # Knobs: MODE=release|debug  CC=gcc|clang  OPT=-O3  SAN=address,undefined|thread  V=1
+# SHARE=build/release: take the parts that compute nothing from that build, which must be there.
 # The library is built once per instruction set (LEVELS); the dynamic linker chooses at start.
 
 MODE   ?= release
@@ -17,6 +18,7 @@ VERSION := 0.1.0
 comma := ,
 NAME  := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(filter-out -O3,$(OPT)),$(OPT))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 B     := build/$(NAME)
+S     := $(or $(SHARE),$(B))
 
 WARN  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 # No SLP vectoriser: gcc 12's drops the rounding of (double)(float)x where two stand side by side,
@@ -41,7 +43,8 @@ LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
 # What only the program needs: plain x86-64, so that an old machine can be refused with a sentence.
 APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
 APP_CXX  := $(sort $(wildcard config/*.cpp snapshot/*.cpp))
-APP_OBJ  := $(APP_SRC:%.c=$(B)/app/%.o) $(APP_CXX:%.cpp=$(B)/app/%.o)
+# Numbers of a job file are computed in config/: those objects are of this build in any case.
+APP_OBJ  := $(foreach f,$(APP_SRC) $(APP_CXX),$(if $(filter config/%.c,$(f)),$(B),$(S))/app/$(basename $(f)).o)
 APP_LIBS := -lrocksdb -lzmq -lcivetweb -llz4 -lzstd -ljansson -lstdc++ -lm
 LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 FIRST    := $(firstword $(LEVELS))
@@ -62,7 +65,7 @@ help: ## this list
 
 build: $(B)/bin/weir ## build the program and its library (no packages are installed)
 
-$(B)/bin/weir: $(B)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+$(B)/bin/weir: $(S)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(SANF) -pthread -o $@ $(filter %.o,$^) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
@@ -147,7 +150,7 @@ where:
 deps: ## install the Debian packages that are missing
 	@.ci/deps test
 
-test: ## install what is missing, build, run every test (about 8 minutes on 2 cores)
+test: ## install what is missing, build, run every test (within 15 minutes on 2 cores)
 	@.ci/deps test
 	@tests/run
 
