@@ -65,10 +65,12 @@ help: ## this list
 
 build: $(B)/bin/weir ## build the program and its library (no packages are installed)
 
+# In one go: whoever runs it meanwhile has the old one or the new one.
 $(B)/bin/weir: $(S)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANF) -pthread -o $@ $(filter %.o,$^) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+	$(Q)$(CC) $(SANF) -pthread -o $@.new $(filter %.o,$^) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+	$(Q)mv $@.new $@
 
 # Found by a machine too old for every level; main refuses to go on there.
 $(B)/lib/libweir.so: $(B)/lib/glibc-hwcaps/x86-64-$(FIRST)/libweir.so
