@@ -334,19 +334,25 @@ static uint8_t command_move(proto_coord *c, uint64_t group, uint64_t place)
     return (uint8_t)coord_rescale_begin(c, &op, &why);
 }
 
-/* Not below what any generation may have put out: files would go on behind the end. */
-static void command_drain(proto_coord *c)
+/* Not below what any generation may have put out: files would go on behind the end. While a generation is being
+ * begun it is not known where that will be: refused, as a drain that was taken and did nothing would be waited for. */
+static uint8_t command_drain(proto_coord *c)
 {
     uint64_t step = coord_order_place(c);
     proto_record record = { .kind = PROTO_RECORD_DRAIN };
 
     step = step < c->floor ? c->floor : step;
     step += step == c->attempt.step && c->attempt.index != 0; /* that one does not end anything */
-    if (c->ending != PROTO_END_NOT || c->phase != COORD_RUNNING || step >= c->final_step)
-        return;
+    if (c->ending != PROTO_END_NOT)
+        return PROTO_ANSWER_OK;
+    if (c->phase != COORD_RUNNING)
+        return PROTO_ANSWER_REFUSED;
+    if (step >= c->final_step)
+        return PROTO_ANSWER_OK; /* it ends there anyway */
     c->final_step = record.number = step;
     c->ending = PROTO_END_DRAINED;
     coord_append(c, &record);
+    return PROTO_ANSWER_OK;
 }
 
 static void command_pause(proto_coord *c, bool paused)
@@ -368,8 +374,7 @@ static uint8_t command_do(proto_coord *c, const proto_command *command, proto_he
         command_pause(c, command->verb == PROTO_VERB_PAUSE);
         return PROTO_ANSWER_OK;
     case PROTO_VERB_DRAIN:
-        command_drain(c);
-        return PROTO_ANSWER_OK;
+        return command_drain(c);
     case PROTO_VERB_CANCEL:
         coord_finish(c, PROTO_END_CANCELLED);
         return PROTO_ANSWER_OK;

@@ -139,6 +139,15 @@ is "and the same file" cmp one/mood.csv back/mood.csv
 exits 2 "the same command again" "$WEIR" coordinator $flock $paced --workers 2 --directory back
 holds "says that it has ended" err "has ended; --fresh begins anew"
 
+# ---- a job that waits for its workers: a drain is refused, and not taken and forgotten ----
+"$WEIR" coordinator $flock --directory empty >out.empty 2>err.empty &
+runner=$!
+wait_for 10 grep -q "^workers join with" err.empty
+exits 1 "a drain before there are workers" "$WEIR" drain empty
+holds "is refused" err "refused: not now"
+exits 0 "cancel" "$WEIR" cancel empty
+wait $runner
+
 # ---- Ctrl-C ----
 "$WEIR" run $flock $paced --workers 2 --directory stopped >out.stopped 2>err.stopped &
 runner=$!

@@ -9,8 +9,8 @@ if ! echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d[0] == n;
     echo "skip clang's fuzzer is not here"
     exit 0
 fi
-knobs="CC=clang OPT=-O1 SAN=fuzzer-no-link,address,undefined LEVELS=v3"
-if ! make -C "$TOP" --no-print-directory -j"${CPUS:-2}" $knobs fuzzers >build.log 2>&1; then
+knobs="CC=clang OPT=-O1 SAN=fuzzer-no-link,address,undefined LEVELS=v3" # determinism.sh takes this build, too
+if ! flock "$LOG/building" make -C "$TOP" --no-print-directory -j"${CPUS:-2}" $knobs fuzzers >build.log 2>&1; then
     echo "not ok build the fuzzers"
     grep -E 'error|warning|undefined' build.log | head -n 20
     exit 1

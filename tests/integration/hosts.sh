@@ -205,3 +205,49 @@ ip -n weir-b.$$ route add default via 10.77.2.1
 is "and leaves when it hears that it was replaced" wait_for 20 left "$b"
 is "the others went on" wait_for 30 has_step cut 20
 ends_alike cut
+
+# ---- the steps of coordinator/README.md, as they are printed there, with a smaller job; /shared is a folder here ----
+ip -n weir-c.$$ address add 10.0.0.1/32 dev lo
+on_host() # HOST COMMAND: on that one, as a user of its own
+{
+    case $1 in
+    main) space=weir-c.$$ ;;
+    node7) space=weir-a.$$ ;;
+    node8) space=weir-b.$$ ;;
+    esac
+    ip netns exec $space env -u XDG_CONFIG_HOME HOME="$PWD/home.$1" PATH="$(dirname "$WEIR"):$PATH" sh -c "$2"
+}
+mkdir shared home.main home.node7 home.node8
+sed -E 's/^(birds +=) .*/\1 3000/; s/^(every_steps =) .*/\1 10/' "$TOP/config/jobs/flock.toml" >shared/flock.toml
+printf '[run]\npace = 60\n' >>shared/flock.toml
+awk '/^## / { on = /^## On several hosts/ } on && /^```$/ { n++; next } on && n % 2' "$TOP/coordinator/README.md" >steps
+while read -r host command; do
+    host=${host%\$}
+    there=$(echo "$command" | sed "s|/shared|$PWD/shared|g; s/weir coordinator/exec &/; s/^weir worker/exec &/")
+    case $command in
+    *"weir coordinator "*)
+        on_host "$host" "$there" >steps.out 2>steps.err &
+        COORDINATOR=$!
+        ;;
+    "weir worker "*)
+        on_host "$host" "$there" >"$host.log" 2>&1 &
+        WORKERS="$WORKERS $!"
+        ;;
+    *"weir status "*)
+        is "all three run it" wait_for 30 sh -c "ip netns exec weir-c.$$ '$WEIR' status shared/runs/flock --json |
+            grep -oE '\"member\":true' | wc -l | grep -qx 3"
+        exits 0 "$host: $command" on_host "$host" "$there"
+        for name in w1 node7 node8; do
+            holds "shows $name" out "$name "
+        done
+        ;;
+    *) exits 0 "$host: $command" on_host "$host" "$there" ;;
+    esac
+done <steps
+is "all steps were there" test "$(wc -l <steps)" = 14
+wait "$COORDINATOR"
+is "the coordinator ends well" test $? -eq 0
+COORDINATOR=
+"$WEIR" run shared/flock.toml --set run.pace=unlimited --directory alone >out 2>err
+is "its file is the beginning of that of one process" sh -c \
+    'cmp -n "$(stat -c %s shared/runs/flock/mood.csv)" alone/mood.csv shared/runs/flock/mood.csv'

@@ -10,10 +10,11 @@
  * run of zeros. bits: every bit of everything, which takes half an hour. The last two also open the
  * store for writing with each 61st byte flipped.
  *
- * RocksDB may abort on hostile bytes. So each trial is a process of its own; one that dies counts
- * as telling only if what it printed names a file of the store, and such are counted. The bytes are
- * changed in place and put back: a store that is opened for reading changes nothing, which is
- * looked at, too. Writing trials work on a copy. */
+ * RocksDB may abort on hostile bytes. So trials are made in children, flips many to a child; a trial
+ * in which the child dies counts as telling only if what it printed names a file of the store, such
+ * are counted, and the next child goes on behind it. The bytes are changed in place and put back: a
+ * store that is opened for reading changes nothing, which is looked at, too. Writing trials work on
+ * a copy, each in a child of its own. */
 #include "tests/support/snap_scene.h"
 
 #include <dirent.h>
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,6 +34,7 @@
 #define ZEROS_STEP 16
 #define TRIAL_SECONDS 60
 #define TRIAL_MEMORY (4ull << 30)
+#define BATCH_MAX 128
 
 typedef enum outcome {
     RIGHT = 0, /* rows and head as they were committed, nothing told */
@@ -48,6 +51,19 @@ typedef struct store_file {
     uint8_t *bytes;
     size_t size;
 } store_file;
+
+typedef struct flip {
+    const store_file *file;
+    size_t at;
+    uint8_t byte; /* what stands there meanwhile */
+} flip;
+
+/* Flips that one child tries after each other. Shared with it: what stands here outlives its death. */
+typedef struct flip_batch {
+    uint32_t count, done;
+    flip flips[BATCH_MAX];
+    outcome outcomes[BATCH_MAX];
+} flip_batch;
 
 typedef struct flip_world {
     char root[64], folder[80], older[80], copy[80], err[80];
@@ -220,28 +236,49 @@ static outcome died(const flip_world *w, const char *folder, int status)
     return strstr(text, folder) != NULL ? DIED_TOLD : DIED;
 }
 
-static outcome trial(const flip_world *w, const char *folder, bool readonly)
+/* In a child: what it prints goes to a file, and it may not take endless memory. */
+static void confine(const flip_world *w)
 {
     struct rlimit memory = { TRIAL_MEMORY, TRIAL_MEMORY };
+    int fd = open(w->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+
+    dup2(fd, 2);
+#ifndef __SANITIZE_ADDRESS__
+    setrlimit(RLIMIT_AS, &memory);
+#else
+    (void)memory;
+#endif
+}
+
+static pid_t child_new(void)
+{
     pid_t child;
-    int status;
 
     fflush(stdout);
     child = fork();
     need(child >= 0, "start a process");
-    if (child == 0) {
-        int fd = open(w->err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    return child;
+}
 
-        dup2(fd, 2);
+static int child_wait(pid_t child)
+{
+    int status;
+
+    need(waitpid(child, &status, 0) == child, "wait for a process");
+    return status;
+}
+
+static outcome trial(const flip_world *w, const char *folder, bool readonly)
+{
+    pid_t child = child_new();
+    int status;
+
+    if (child == 0) {
+        confine(w);
         alarm(TRIAL_SECONDS);
-#ifndef __SANITIZE_ADDRESS__
-        setrlimit(RLIMIT_AS, &memory);
-#else
-        (void)memory;
-#endif
         _exit((int)read_all(w, folder, readonly));
     }
-    need(waitpid(child, &status, 0) == child, "wait for a process");
+    status = child_wait(child);
     if (WIFEXITED(status) && WEXITSTATUS(status) <= WRONG)
         return (outcome)WEXITSTATUS(status);
     return died(w, folder, status);
@@ -307,23 +344,67 @@ static void flip_for_writing(flip_world *w, const store_file *f, size_t at)
     count(w, trial(w, w->copy, false), "a flip, before writing,", f->name, at);
 }
 
+/* In a child: those that are left. */
+static void batch_try(const flip_world *w, flip_batch *b)
+{
+    confine(w);
+    for (; b->done < b->count; b->done++) {
+        const flip *p = &b->flips[b->done];
+
+        need(ftruncate(2, 0) == 0, "forget what was printed");
+        alarm(TRIAL_SECONDS);
+        file_poke(w->folder, p->file, p->at, p->byte);
+        b->outcomes[b->done] = read_all(w, w->folder, true);
+        file_poke(w->folder, p->file, p->at, p->file->bytes[p->at]);
+    }
+    _exit(0);
+}
+
+static void batch_run(flip_world *w, flip_batch *b)
+{
+    b->done = 0;
+    while (b->done < b->count) {
+        const flip *p;
+        pid_t child = child_new();
+        int status;
+
+        if (child == 0)
+            batch_try(w, b);
+        status = child_wait(child);
+        if (b->done == b->count)
+            break;
+        p = &b->flips[b->done];
+        file_poke(w->folder, p->file, p->at, p->file->bytes[p->at]);
+        b->outcomes[b->done++] = died(w, w->folder, status);
+    }
+    for (uint32_t i = 0; i < b->count; i++)
+        count(w, b->outcomes[i], "a flip", b->flips[i].file->name, b->flips[i].at);
+    b->count = 0;
+}
+
 /* All bits of a byte at once, or one by one. */
 static void flip_bytes(flip_world *w, flip_mode mode)
 {
+    flip_batch *b = mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    need(b != MAP_FAILED, "memory");
     begin(w);
     for (uint32_t i = 0; i < w->count; i++) {
         const store_file *f = &w->files[i];
 
         for (size_t at = 0; at < f->size; at += flip_step(f, at, mode))
             for (int bit = 0; bit < (mode == FLIP_BITS ? 8 : 1); bit++) {
-                file_poke(w->folder, f, at,
-                          (uint8_t)(f->bytes[at] ^ (mode == FLIP_BITS ? 1 << bit : 0xff)));
-                count(w, trial(w, w->folder, true), "a flip", f->name, at);
-                file_poke(w->folder, f, at, f->bytes[at]);
+                b->flips[b->count++] = (flip){
+                    f, at, (uint8_t)(f->bytes[at] ^ (mode == FLIP_BITS ? 1 << bit : 0xff))
+                };
+                if (b->count == BATCH_MAX)
+                    batch_run(w, b);
                 if (mode != FLIP_SAMPLE && bit == 0 && at % SAMPLE_STEP == 0)
                     flip_for_writing(w, f, at);
             }
     }
+    batch_run(w, b);
+    munmap(b, sizeof *b);
     finish(w, "flipped");
 }
 
