@@ -119,7 +119,8 @@ static df_status cluster_job(cluster *c, df_error *err)
     c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
                                  .fingerprints = c->options->fingerprints,
-                                 .verify = c->options->verify, .streams = c->options->streams,
+                                 .verify = c->options->verify,
+                                 .verify_name = c->options->verify_name, .streams = c->options->streams,
                                  .shape = &c->shape, .policy = &plan->draft->policy,
                                  .workers = plan->draft->workers,
                                  .worker_count = plan->draft->worker_count,
@@ -307,6 +308,10 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
     int code = c->left ? COORD_INTERRUPTED : cluster_code(c, s);
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
+    if (o->tell != NULL) {
+        o->tell(o->user, c->status, code, error);
+        return code;
+    }
     if (o->json && !cluster_print_json(c, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)

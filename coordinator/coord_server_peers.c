@@ -260,6 +260,8 @@ static void assign(coord_server *s, uint64_t to)
         snprintf(o.fingerprints, sizeof o.fingerprints, "%s", s->job.fingerprints);
     if (s->job.verify != NULL)
         snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
+    if (s->job.verify_name != NULL)
+        snprintf(o.verify_name, sizeof o.verify_name, "%s", s->job.verify_name);
     o.streams = s->job.streams;
     snprintf(o.state, sizeof o.state, "%s", s->options.state);
     snprintf(o.nonce, sizeof o.nonce, "%s", s->nonce);
