@@ -3,7 +3,7 @@
 . "$TOP/tests/support/check.sh"
 
 SMALL="$TOP/config/jobs/flock.toml --set birds=1500 --set operator.mood.every_steps=10"
-JOB="$SMALL --steps 300 --set run.pace=100 --set snapshot.every_steps=20 --set replay.mode=record
+JOB="$SMALL --set job.steps=300 --set run.pace=100 --set snapshot.every_steps=20 --set replay.mode=record
      --set fault_tolerance.backoff_seconds=0.01"
 RUNNER=
 trap '[ -z "$RUNNER" ] || kill $RUNNER 2>/dev/null' EXIT
@@ -42,7 +42,7 @@ grep -E '^[0-9]+ ' one.prints >one.lines
 REFERENCE=$(print_of one.out)
 
 # ---- recorded through everything ----
-begin all --workers 2 --set replay.keep=all
+begin all --workers 2 --set replay.keep=all --set snapshot.retain=20
 is "it runs" wait_for 60 has_snapshots all 2
 kill -9 "$(pid_of all w2)"
 is "goes on without a worker" wait_for 60 says all '"restarts":1'
@@ -51,7 +51,7 @@ is "and without the one that records" wait_for 60 says all '"restarts":2'
 is "far enough" wait_for 60 has_step all 120
 kill -9 $RUNNER
 wait $RUNNER 2>/dev/null
-begin all --workers 3 --resume --set replay.keep=all
+begin all --workers 3 --resume --set replay.keep=all --set snapshot.retain=20
 is "it goes on" wait_for 60 has_step all 140
 exits 0 "with fewer workers" "$WEIR" rescale all --workers 1
 ids all | sed -n 1p >first
@@ -192,7 +192,7 @@ holds "and column" err "), column y"
 exits 0 "with other sinks only states count" "$WEIR" replay streams --to 200 --set sink.mood.every_steps=2
 
 # ---- beside a run that goes on, and removes what the replay began with ----
-begin live --workers 2 --steps 100000 --set snapshot.retain=2 --set run.pace=200
+begin live --workers 2 --set job.steps=100000 --set snapshot.retain=2 --set run.pace=200
 is "it has snapshots" wait_for 60 has_snapshots live 2
 ids live | sed -n 1p >first
 read -r BACK STEP <first

@@ -262,14 +262,14 @@ static void test_policies(void **state)
 
     assert_int_equal(d->worker_count, 2); /* in the order of the file */
     assert_string_equal(d->workers[0].label.text, "left");
-    assert_int_equal(d->workers[0].label.place.line, 18);
+    assert_int_equal(d->workers[0].label.place.line, 20);
     assert_string_equal(d->workers[0].backend.text, "cpu");
     assert_int_equal(d->workers[0].threads, 2);
     assert_string_equal(d->workers[0].endpoint.text, "tcp://left:7000");
-    assert_int_equal(d->workers[0].endpoint.place.line, 20);
+    assert_int_equal(d->workers[0].endpoint.place.line, 22);
     assert_string_equal(d->workers[1].label.text, "right");
     assert_string_equal(d->workers[1].backend.text, "cuda:0");
-    assert_int_equal(d->workers[1].backend.place.line, 22); /* for who cannot compute on it */
+    assert_int_equal(d->workers[1].backend.place.line, 24); /* for who cannot compute on it */
     assert_int_equal(d->workers[1].backend.place.column, 1);
     assert_int_equal(d->workers[0].priority, 0);
     assert_int_equal(d->workers[1].priority, 4);
