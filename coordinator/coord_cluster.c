@@ -33,7 +33,7 @@ typedef struct cluster {
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     uint64_t restarts, restores;
     double looked;         /* when */
-    bool cancelled, left;  /* by the user, here */
+    bool left;             /* by the user, here */
     double begin;
 } cluster;
 
@@ -186,10 +186,9 @@ static df_status cluster_loop(cluster *c, df_error *err)
         c->left = *c->options->signals > 0 && c->options->survive;
         if (c->left)
             break;
-        if (*c->options->signals > 0 && !c->cancelled) {
+        /* Said again until it is heard: while the log's first record is not durable, no command is. */
+        if (*c->options->signals > 0 && coord_server_end(c->server) == PROTO_END_NOT)
             coord_server_command(c->server, PROTO_VERB_CANCEL);
-            c->cancelled = true;
-        }
     }
     return s == DF_END ? DF_OK : s;
 }
