@@ -286,6 +286,13 @@ static df_status flow_on_step(void *user, const df_step_print *print, df_error *
     return s == DF_OK ? s : df_wrap(err, s, "%s", w->plan->draft->file);
 }
 
+static void flow_on_end(void *user)
+{
+    worker *w = user;
+
+    coord_recorder_end(&w->recorder);
+}
+
 static void flow_on_sync(void *user)
 {
     worker *w = user;
@@ -368,6 +375,7 @@ static bool begin(worker *w)
         flow.fingerprint_streams = w->recorder.streams;
         flow.on_begin = flow_on_begin;
         flow.on_step = flow_on_step;
+        flow.on_end = flow_on_end;
         flow.on_sync = flow_on_sync;
     }
     w->flow = coord_flow_new(&flow);

@@ -242,6 +242,41 @@ is "the run fails" test $? -eq 1
 RUNNER=
 holds "and says which step" live.err "after a return to an earlier step: step $last differs from the record: state \"birds\", key"
 
+# ---- who records without sinks: the owner of the first key group, which may become another one ----
+sed '/^\[operator.mood\]/,/^# Policies/d' "$TOP/config/jobs/flock.toml" >bare.toml
+"$WEIR" run bare.toml --set birds=1500 --steps 100000 --set run.pace=100 --set snapshot.every_steps=20 --workers 2 \
+    --set replay.mode=record --directory bare --quiet >bare.out 2>bare.err &
+RUNNER=$!
+first_to() { "$WEIR" move bare --key-groups 0 --to "$1" >moved 2>&1; }
+is "it has snapshots" wait_for 60 has_snapshots bare 2
+is "who has it is known" wait_for 60 first_to w2
+other=w2
+grep -q 'the worker has them already' moved && { first_to w1; other=w1; }
+is "it moves to the other one" grep -q '1 key group ' moved
+kill -9 "$(pid_of bare $other)"
+is "who is lost, and gets it again" wait_for 60 says bare '"restarts":1'
+step=$(lines bare | tail -n 1 | cut -d' ' -f1)
+is "and it goes on" wait_for 60 has_step bare $((step + 50))
+exits 0 "recorded" "$WEIR" replay bare --workers 2
+kill $RUNNER
+wait $RUNNER
+RUNNER=
+
+# ---- a submitted job, with a file that it reads, and what operators carry ----
+printf '[service]\ndirectory = "jobs"\n[workers]\ncount = 2\nthreads = 1\n' >service.toml
+"$WEIR" coordinator --config service.toml >service.out 2>service.err &
+RUNNER=$!
+is "a service" wait_for 60 grep -q '^workers join with' service.err
+exits 0 "a job" "$WEIR" submit "$TOP/config/jobs/outbreak.toml" --workers 2 --set schools=50 --set run.pace=200 \
+    --set snapshot.every_steps=40 --set snapshot.retain=9 --set replay.mode=record --coordinator jobs --follow
+ids jobs/outbreak | sed -n 2p >first
+read -r BACK STEP <first
+exits 0 "is run again" "$WEIR" replay jobs/outbreak --snapshot "$BACK" --workers 3
+holds "from a snapshot" out "steps $STEP to 312: the same bits ✓"
+kill $RUNNER
+wait $RUNNER
+RUNNER=
+
 # ---- a job whose only record is its beginning, and one that begins anew ----
 exits 0 "without snapshots" "$WEIR" run $SMALL --steps 50 --set replay.mode=record --directory short
 exits 0 "from the beginning" "$WEIR" replay short --threads 2
