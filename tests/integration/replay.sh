@@ -51,12 +51,14 @@ is "and without the one that records" wait_for 60 says all '"restarts":2'
 is "far enough" wait_for 60 has_step all 120
 kill -9 $RUNNER
 wait $RUNNER 2>/dev/null
-begin all --workers 3 --resume --set replay.keep=all --set snapshot.retain=20
-is "it goes on" wait_for 60 has_step all 140
-exits 0 "with fewer workers" "$WEIR" rescale all --workers 1
+begin all --workers 3 --resume --set replay.keep=all --set snapshot.retain=20 --set run.pace=20
+is "it goes on" wait_for 60 has_step all 130
+exits 0 "and is suspended" "$WEIR" suspend all
 ids all | sed -n 1p >first
 read -r BACK STEP <first
 exits 0 "back to its first snapshot" "$WEIR" restore all --snapshot "$BACK"
+exits 0 "resumed" "$WEIR" resume all
+exits 0 "with fewer workers" "$WEIR" rescale all --workers 1
 wait $RUNNER
 is "it ends well" test $? -eq 0
 is "with the same fingerprint" test "$(print_of all.out)" = "$REFERENCE"
@@ -192,15 +194,18 @@ holds "and column" err "), column y"
 exits 0 "with other sinks only states count" "$WEIR" replay streams --to 200 --set sink.mood.every_steps=2
 
 # ---- beside a run that goes on, and removes what the replay began with ----
-begin live --workers 2 --set job.steps=100000 --set snapshot.retain=2 --set run.pace=200
+begin live --workers 2 --set job.steps=100000 --set snapshot.retain=2 --set snapshot.every_steps=50 --set run.pace=200
 is "it has snapshots" wait_for 60 has_snapshots live 2
+exits 0 "and stands for a moment" "$WEIR" suspend live
 ids live | sed -n 1p >first
 read -r BACK STEP <first
 "$WEIR" replay live --snapshot "$BACK" --set run.pace=10 --workers 2 >replay.out 2>replay.err &
 REPLAY=$!
 gone() { ! ids live | grep -q "^$BACK "; }
 is "a replay has begun" wait_for 60 grep -q "again, from snapshot $BACK" replay.err
-is "its snapshot is collected" wait_for 60 gone
+exits 0 "the run goes on" "$WEIR" resume live
+is "the replay's snapshot is collected" wait_for 60 gone
+is "while it is under way" kill -0 $REPLAY
 wait $REPLAY
 is "it ends all the same" test $? -eq 0
 holds "with the same bits" replay.out "steps $STEP to "
