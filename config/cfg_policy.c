@@ -232,23 +232,26 @@ static void read_scaling(cfg_ctx *ctx, const cfg_node *root)
                         scope.who, given.min, given.max);
 }
 
-/* ---- what is checked, and followed by nothing yet ---- */
+/* ---- [replay] ---- */
 
-/* Big enough for the field of any option type. */
-typedef struct policy_field {
-    const cfg_node *node;
-    uint64_t rest[3];
-} policy_field;
+static void read_replay(cfg_ctx *ctx, const cfg_node *root)
+{
+    cfg_scope scope = { .ctx = ctx };
+    cfg_replay given = { 0 };
+    df_policy *policy = &ctx->draft->policy;
+
+    (void)fill_section(&scope, root, "replay", &given);
+    policy->replay_record = given.mode == 1;
+    policy->replay_streams = policy->replay_record && given.streams;
+    policy->replay_keep_all = given.keep == 1;
+}
 
 void cfg_read_policies(cfg_ctx *ctx, const cfg_node *root)
 {
-    policy_field field = { 0 };
-    cfg_scope scope = { .ctx = ctx };
-
     read_snapshot(ctx, root);
     read_fault_tolerance(ctx, root);
     read_workers(ctx, root);
     read_placement(ctx, root);
     read_scaling(ctx, root);
-    (void)fill_section(&scope, root, "replay", &field);
+    read_replay(ctx, root);
 }

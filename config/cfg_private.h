@@ -216,6 +216,11 @@ typedef struct cfg_fault_tolerance {
     double backoff_seconds, stall_seconds;
 } cfg_fault_tolerance;
 
+typedef struct cfg_replay {
+    uint32_t mode, keep; /* their places in the lists of choices */
+    bool streams;
+} cfg_replay;
+
 typedef struct cfg_worker {
     const cfg_node *backend, *endpoint;
     uint32_t threads, priority;

@@ -114,8 +114,12 @@ static const weir_option fault_options[] = {
 };
 
 static const weir_option replay_options[] = {
-    { "mode", "whether a run is recorded, or compared with its record", WEIR_CHOICE, NULL, "off",
-      NULL, "off|record|verify", 0 },
+    { "mode", "whether a run with workers records the fingerprint of every step beside its state, for weir replay",
+      WEIR_CHOICE, NULL, "off", NULL, "off|record", offsetof(cfg_replay, mode) },
+    { "streams", "what every operator makes is recorded, too: then a replay that differs names the operator",
+      WEIR_BOOL, NULL, "false", NULL, NULL, offsetof(cfg_replay, streams) },
+    { "keep", "how long: as long as a snapshot is kept from which the steps can be run again, or for ever",
+      WEIR_CHOICE, NULL, "snapshots", NULL, "snapshots|all", offsetof(cfg_replay, keep) },
     { 0 },
 };
 
@@ -174,7 +178,7 @@ static const cfg_section sections[] = {
     { "run", false, "How the steps are run.", run_options, false },
     { "snapshot", false, "When the state is saved.", snapshot_options, true },
     { "fault_tolerance", false, "What is done about failures.", fault_options, true },
-    { "replay", false, "Recording and comparing.", replay_options, true },
+    { "replay", false, "Recording a run, so that it can be run again and compared.", replay_options, true },
     { "placement", false, "Which worker owns what.", placement_options, true },
     { "worker", true, "One worker, by its label.", worker_options, true },
     { "scaling", false, "The coordinator adds and removes workers on its machine by itself.",

@@ -35,7 +35,7 @@ typedef struct cluster {
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     coord_watch watch;
     double looked;         /* when */
-    bool cancelled, left;  /* by the user, here */
+    bool left;             /* by the user, here */
     double begin;
 } cluster;
 
@@ -123,7 +123,8 @@ static df_status cluster_job(cluster *c, df_error *err)
     c->job = (coord_server_job){ .name = plan->job.name, .file = c->file, .directory = c->directory,
                                  .text = c->text, .sets = c->sets, .plan = c->plan,
                                  .fingerprints = c->options->fingerprints,
-                                 .verify = c->options->verify, .streams = c->options->streams,
+                                 .verify = c->options->verify,
+                                 .verify_name = c->options->verify_name, .streams = c->options->streams,
                                  .inputs = c->inputs, .shape = &c->shape, .policy = &plan->draft->policy,
                                  .workers = plan->draft->workers,
                                  .worker_count = plan->draft->worker_count,
@@ -171,10 +172,9 @@ static df_status cluster_loop(cluster *c, df_error *err)
         c->left = *c->options->signals > 0 && c->options->survive;
         if (c->left)
             break;
-        if (*c->options->signals > 0 && !c->cancelled) {
+        /* Said again until it is heard: while the log's first record is not durable, no command is. */
+        if (*c->options->signals > 0 && coord_server_end(c->server) == PROTO_END_NOT)
             coord_server_command(c->server, PROTO_VERB_CANCEL);
-            c->cancelled = true;
-        }
     }
     return s == DF_END ? DF_OK : s;
 }
@@ -297,6 +297,10 @@ static int cluster_report(cluster *c, df_status s, const df_error *err)
     const char *error = cluster_error(c, s != DF_OK ? err->text : c->status->error);
 
     coord_watch_text(&c->watch, changes);
+    if (o->tell != NULL) {
+        o->tell(o->user, c->status, code, error);
+        return code;
+    }
     if (o->json && !cluster_print_json(c, error))
         code = COORD_FAILED;
     if (code == COORD_DONE && !o->json)

@@ -20,6 +20,7 @@ typedef struct coord_cluster_options {
     uint32_t expect;              /* workers to wait for at first, joined ones too */
     const char *fingerprints, *verify; /* null: none */
     bool streams;
+    const char *verify_name;      /* what messages call it; null: by its path */
     const char *metrics;          /* where to show numbers over HTTP; null: nowhere */
     coord_server_begin begin;
     uint64_t snapshot;            /* to return to first; 0: none */
@@ -29,6 +30,9 @@ typedef struct coord_cluster_options {
     const char *bind, *keys;      /* null: a local socket; no keys */
     bool insecure;
     const volatile sig_atomic_t *signals; /* how often the user wanted it to stop */
+    /* What comes of it is told by this and not by us; null: by us. `error` may be "". */
+    void (*tell)(void *user, const coord_status *status, int code, const char *error);
+    void *user;
 } coord_cluster_options;
 
 /* Prints what there is to print. Returns a coord_exit. */

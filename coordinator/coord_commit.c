@@ -1,6 +1,7 @@
 #include "coordinator/coord_commit.h"
 
 #include "coordinator/coord_hand.h"
+#include "coordinator/coord_trail.h"
 #include "dataflow/df_failpoint.h"
 
 #include <assert.h>
@@ -34,6 +35,7 @@ struct coord_commit {
     snap_store *store; /* the hand's, while it is busy */
     coord_shape shape;
     uint32_t retain;
+    const char *record;
     coord_hand *hand;
     gather *gathers;
     uint32_t gather_count, gather_room;
@@ -235,6 +237,21 @@ static df_status work_commit(coord_commit *c, coord_part *const *parts, df_error
     return s;
 }
 
+/* The record of steps before the oldest snapshot; that holds what enters tick n, which is step n - 1. While there is
+ * one only, which may be the last that the job makes, it can still be replayed from its beginning. */
+static void work_drop(const coord_commit *c)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < snap_store_count(c->store); i++) {
+        const snap_entry *e = snap_store_entry(c->store, i);
+
+        oldest = e->damaged ? 0 : e->step < oldest ? e->step : oldest;
+    }
+    if (oldest > 0 && snap_store_count(c->store) > 1)
+        coord_trail_drop(c->record, oldest - 1);
+}
+
 /* The commit counts even if what follows it fails; the store then refuses the next one. */
 static void work_retain(coord_commit *c)
 {
@@ -242,6 +259,8 @@ static void work_retain(coord_commit *c)
 
     if (snap_store_retain(c->store, c->retain, &err) != DF_OK)
         fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err.text);
+    else if (c->record != NULL)
+        work_drop(c);
 }
 
 static df_status work_room(coord_commit *c)
@@ -468,6 +487,7 @@ df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folde
     if (c == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", folder);
     c->shape = *shape;
+    c->record = options->record;
     c->retain = options->retain < SNAP_RETAIN_MIN ? SNAP_RETAIN_MIN : options->retain;
     s = snap_store_open_rocksdb(&c->store, disk, folder, &opening, err);
     if (s == DF_OK)

@@ -11,6 +11,7 @@ typedef struct coord_commit coord_commit;
 
 typedef struct coord_commit_options {
     uint32_t retain;
+    const char *record; /* the state whose record is of no use without a snapshot (coord_trail.h); null: none. Borrowed until close */
     bool accept_loss; /* the newest snapshot may be damaged, or lost: an older one will be returned to */
 } coord_commit_options;
 

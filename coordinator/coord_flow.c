@@ -69,6 +69,8 @@ static void engine_close(proto_worker *w)
     flow_counts_end(f, w);
     channel_fini(w);          /* whose frames hold bytes of the graph */
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
+    if (f->options.on_end != NULL)
+        f->options.on_end(f->options.user);
     f->notes.count = f->taken.count = f->empty.count = 0;
     coord_pieces_free(&f->pieces);
     snap_manifest_free(&f->base);

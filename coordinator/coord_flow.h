@@ -32,6 +32,10 @@ typedef struct coord_flow_options {
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
     /* Before the first of them of a generation; the loading thread. */
     df_status (*on_begin)(void *user, uint64_t step, df_error *err);
+    /* A generation is over, and none of them comes any more until the next begins, perhaps with another worker; null: nothing. */
+    void (*on_end)(void *user);
+    /* A snapshot is to be told of: what was made of those before it is to be durable. The writing thread; null: nothing. */
+    void (*on_sync)(void *user);
     /* Any thread: there is something to poll. */
     void (*wake)(void *user);
     void *user;

@@ -251,6 +251,8 @@ static void *write_main(void *user)
         s = df_failpoint(DF_FAILPOINT_sinks_marked, err);
     if (s == DF_OK)
         s = df_graph_sync_sinks(f->graph, err);
+    if (s == DF_OK && f->options.on_sync != NULL && f->part.member == f->part.sink_member)
+        f->options.on_sync(f->options.user);
     if (s == DF_OK)
         s = df_failpoint(DF_FAILPOINT_sinks_synced, err);
     f->sync_status = s;

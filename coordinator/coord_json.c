@@ -2,6 +2,7 @@
 
 #include "coordinator/coord_json_private.h"
 #include "coordinator/coord_machine.h"
+#include "coordinator/coord_verb.h"
 #include "dataflow/df_build.h"
 
 #include <inttypes.h>
@@ -117,4 +118,19 @@ bool coord_json_version(FILE *out, const char *version, const char *commit)
     return json_print(out, json_pack("{s:s, s:s, s:s, s:s, s:i}", "version", version, "commit", commit,
                                      "compiler", df_build_compiler(), "level", df_build_level(),
                                      "operator_api", WEIR_API_VERSION));
+}
+
+/* ---- replay ---- */
+
+bool coord_json_replay(FILE *out, const coord_replay_result *r)
+{
+    const char *status = r->code == COORD_DONE ? "done" : r->code == COORD_INTERRUPTED ? "interrupted" : "failed";
+
+    return json_print(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:s, s:b, s:o}", "job", r->plan->job.name,
+                                     "from", json_count(r->span->first), "to", json_count(r->span->last),
+                                     "step", json_count(r->step), "snapshot",
+                                     r->span->begin == 0 ? json_null() : json_count(r->span->begin), "workers",
+                                     (int)r->workers, "threads", (int)r->threads, "status", status, "same",
+                                     r->code == COORD_DONE, "error",
+                                     r->error[0] == '\0' ? json_null() : json_string(r->error)));
 }

@@ -4,6 +4,7 @@
 #define COORD_JSON_H
 
 #include "coordinator/coord_keys.h"
+#include "coordinator/coord_replay.h"
 #include "coordinator/coord_run.h"
 #include "snapshot/snap_store.h"
 
@@ -13,6 +14,7 @@
 bool coord_json_run(FILE *out, const coord_run_result *result);
 /* A job that was read: its errors, or (plan not null) what it is. */
 bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
+bool coord_json_replay(FILE *out, const coord_replay_result *result);
 bool coord_json_version(FILE *out, const char *version, const char *commit);
 bool coord_json_graph(FILE *out, const df_plan *plan);
 /* The failpoints, and how often each was passed by those who count. */

@@ -390,11 +390,11 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
 
 char *coord_json_options(const coord_worker_options *o)
 {
-    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:b, s:s}", "label", o->label,
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:b, s:s}", "label", o->label,
                                "threads", (int)o->threads, "console", o->console, "state", o->state,
                                "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints",
-                               o->fingerprints, "verify", o->verify, "streams", o->streams,
-                               "inputs", o->inputs));
+                               o->fingerprints, "verify", o->verify, "verify_name", o->verify_name,
+                               "streams", o->streams, "inputs", o->inputs));
 }
 
 bool coord_json_options_read(coord_worker_options *options, const char *text, size_t size)
@@ -410,6 +410,7 @@ bool coord_json_options_read(coord_worker_options *options, const char *text, si
     options->sink_host = (uint32_t)get_count(object, "sink_host");
     get_text(object, "fingerprints", options->fingerprints, sizeof options->fingerprints);
     get_text(object, "verify", options->verify, sizeof options->verify);
+    get_text(object, "verify_name", options->verify_name, sizeof options->verify_name);
     options->streams = get_flag(object, "streams");
     get_text(object, "inputs", options->inputs, sizeof options->inputs);
     json_decref(object);

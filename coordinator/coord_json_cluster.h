@@ -51,6 +51,7 @@ typedef struct coord_worker_options {
     char nonce[64];      /* the hash of the nonce there: whoever finds another one does not share it */
     uint32_t sink_host;  /* where sinks run */
     char fingerprints[512], verify[512]; /* "": none */
+    char verify_name[64]; /* what messages call it; "": by its path */
     bool streams;
     char inputs[64];     /* the hash of what the job reads; "": it need not be compared */
 } coord_worker_options;

@@ -11,8 +11,9 @@
  *
  * A field is `-` where the stream has nothing at that step, else COLUMNS:GROUPS without gaps:
  * 16 digits (the high word) of each column's hash, 8 digits of each key group's. Everything is
- * separated by single spaces; digits are lower case. A file from somebody else is checked in full,
- * and an error names its line. */
+ * separated by single spaces; digits are lower case. A step's line may end in ` =SUM`, 16 digits (the high word)
+ * of the XXH3-128 of what stands before it: so one that was damaged is not taken for one that differs. A file from
+ * somebody else is checked in full, and an error names its line. */
 #ifndef COORD_PRINTS_H
 #define COORD_PRINTS_H
 
@@ -21,6 +22,7 @@
 #include <stdio.h>
 
 #define COORD_PRINTS_VERSION 1
+#define COORD_PRINTS_SUM_SIZE 18 /* of " =SUM" */
 #define COORD_PRINTS_NAME_MAX (2 * WEIR_NAME_MAX)
 #define COORD_PRINTS_STREAMS_MAX (DF_OPERATORS_MAX * WEIR_PORTS_MAX + DF_STATES_MAX)
 
@@ -58,9 +60,13 @@ df_status coord_prints_create(coord_prints_writer **out, const char *path, const
  * is not of this job, is an error. */
 df_status coord_prints_resume(coord_prints_writer **out, const char *path, const df_plan *plan,
                               bool all, uint64_t step, df_error *err) DF_MUST_CHECK;
+/* From now on each line ends in its sum. */
+void coord_prints_sum(coord_prints_writer *writer);
 /* Write a step and hand it to the system. */
 df_status coord_prints_put(coord_prints_writer *writer, const df_step_print *print, df_error *err)
     DF_MUST_CHECK;
+/* Bytes that were written since it was opened. */
+uint64_t coord_prints_size(const coord_prints_writer *writer);
 df_status coord_prints_close(coord_prints_writer **writer, df_error *err);
 
 /* ---- reading ---- */
@@ -85,8 +91,14 @@ const coord_prints_head *coord_prints_head_of(const coord_prints_reader *reader)
  * last line without an end, of a run that was killed, does not count). */
 df_status coord_prints_next(coord_prints_reader *reader, coord_prints_step *step, df_error *err)
     DF_MUST_CHECK;
+/* Pass over the steps before this one. DF_END: the recording ends before. */
+df_status coord_prints_seek(coord_prints_reader *reader, uint64_t step, df_error *err) DF_MUST_CHECK;
+/* Where in the file the next line begins. */
+uint64_t coord_prints_offset(const coord_prints_reader *reader);
 void coord_prints_free(coord_prints_reader **reader);
 
+/* The sum of a line's bytes. */
+uint64_t coord_prints_sum_of(const char *line, size_t size);
 /* The recorded hash of a column or a key group of a step's field. */
 uint64_t coord_prints_column(const char *field, uint32_t column);
 uint32_t coord_prints_group(const coord_prints_stream *stream, const char *field, uint32_t group);

@@ -1,5 +1,7 @@
 #include "coordinator/coord_prints.h"
 
+#include "snapshot/snap_hash.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,7 +245,7 @@ static df_status head_read(coord_prints_reader *r, df_error *err)
     r->fields = calloc(r->head.stream_count, sizeof *r->fields);
     if (r->fields == NULL)
         return df_fail(err, DF_ENOMEM, "%s: out of memory", r->path);
-    r->length_max = 64;
+    r->length_max = 64 + COORD_PRINTS_SUM_SIZE;
     for (uint32_t i = 0; i < r->head.stream_count; i++)
         r->length_max += 2 + 16 * (size_t)r->head.streams[i].column_count +
                          8 * (size_t)r->head.streams[i].key_groups;
@@ -260,6 +262,25 @@ static bool field_is(const coord_prints_stream *stream, const char *field)
            hex_is(field, columns) && hex_is(field + columns + 1, groups);
 }
 
+uint64_t coord_prints_sum_of(const char *line, size_t size)
+{
+    return snap_hash(line, size).high;
+}
+
+/* Cut a line's sum off, if it has one. False: it is another one's. */
+static bool sum_is_right(coord_prints_reader *r)
+{
+    size_t before = r->length - COORD_PRINTS_SUM_SIZE;
+
+    if (r->length < COORD_PRINTS_SUM_SIZE || strncmp(r->text + before, " =", 2) != 0)
+        return true;
+    if (!hex_is(r->text + before + 2, 16) ||
+        hex_value(r->text + before + 2, 16) != coord_prints_sum_of(r->text, before))
+        return false;
+    r->text[before] = '\0';
+    return true;
+}
+
 df_status coord_prints_next(coord_prints_reader *r, coord_prints_step *step, df_error *err)
 {
     df_status s = reader_line(r, err);
@@ -267,6 +288,8 @@ df_status coord_prints_next(coord_prints_reader *r, coord_prints_step *step, df_
 
     if (s != DF_OK)
         return s;
+    if (!sum_is_right(r))
+        return reader_wrong(r, err, "the line was damaged: it is not what was written");
     if (!word_number(word_next(&text), DF_STEPS_MAX, &step->step))
         return reader_wrong(r, err, "expected a step");
     if (!word_hash(word_next(&text), &step->total))
@@ -288,6 +311,30 @@ df_status coord_prints_next(coord_prints_reader *r, coord_prints_step *step, df_
     r->step_next = step->step + 1;
     step->fields = r->fields;
     return DF_OK;
+}
+
+df_status coord_prints_seek(coord_prints_reader *r, uint64_t step, df_error *err)
+{
+    coord_prints_step passed;
+    df_status s = DF_OK;
+
+    while (s == DF_OK) {
+        s = reader_line(r, err);
+        if (s != DF_OK)
+            return s;
+        r->unread = true;
+        if (strtoull(r->text, NULL, 10) >= step)
+            return DF_OK;
+        s = coord_prints_next(r, &passed, err);
+    }
+    return s;
+}
+
+uint64_t coord_prints_offset(const coord_prints_reader *r)
+{
+    off_t at = ftello(r->file);
+
+    return (uint64_t)at - (r->unread ? r->length + 1 : 0);
 }
 
 /* ---- life ---- */

@@ -14,6 +14,8 @@ struct coord_prints_writer {
     const df_stream_print **found; /* [head streams]: scratch of one step */
     char *line;                    /* room for the longest */
     size_t line_size;
+    uint64_t written;              /* bytes, since it was opened */
+    bool sums;
 };
 
 /* ---- the head ---- */
@@ -99,7 +101,7 @@ static char *put_field(char *to, const df_stream_print *print)
     return to;
 }
 
-static df_status write_all(const coord_prints_writer *w, const char *text, size_t size,
+static df_status write_all(coord_prints_writer *w, const char *text, size_t size,
                            df_error *err)
 {
     while (size > 0) {
@@ -111,11 +113,12 @@ static df_status write_all(const coord_prints_writer *w, const char *text, size_
             return df_fail(err, DF_EIO, "%s: %s", w->path, strerror(errno));
         text += done;
         size -= (size_t)done;
+        w->written += (uint64_t)done;
     }
     return DF_OK;
 }
 
-static df_status write_head(const coord_prints_writer *w, df_error *err)
+static df_status write_head(coord_prints_writer *w, df_error *err)
 {
     const coord_prints_head *head = &w->head;
     char *text = NULL;
@@ -153,6 +156,13 @@ df_status coord_prints_put(coord_prints_writer *w, const df_step_print *print, d
     to = put_hex(to, print->total.low, 16);
     for (uint32_t i = 0; i < w->head.stream_count; i++)
         to = put_field(to, w->found[i]);
+    if (w->sums) {
+        uint64_t sum = coord_prints_sum_of(w->line, (size_t)(to - w->line));
+
+        *to++ = ' ';
+        *to++ = '=';
+        to = put_hex(to, sum, 16);
+    }
     *to++ = '\n';
     return write_all(w, w->line, (size_t)(to - w->line), err);
 }
@@ -161,7 +171,7 @@ df_status coord_prints_put(coord_prints_writer *w, const df_step_print *print, d
 
 static bool writer_alloc(coord_prints_writer *w, const char *path, const df_plan *plan)
 {
-    w->line_size = 64;
+    w->line_size = 64 + COORD_PRINTS_SUM_SIZE;
     for (uint32_t i = 0; i < w->head.stream_count; i++)
         w->line_size += 2 + 16 * (size_t)w->head.streams[i].column_count +
                         8 * (size_t)w->head.streams[i].key_groups;
@@ -209,7 +219,7 @@ static df_status kept_size(const char *path, const df_plan *plan, uint64_t step,
         s = coord_prints_next(reader, &read, err);
     if (s == DF_END)
         s = df_fail(err, DF_ECORRUPT, "%s ends before step %llu", path, (unsigned long long)step);
-    *size = ftello(file);
+    *size = (off_t)coord_prints_offset(reader);
     coord_prints_free(&reader);
     return s;
 }
@@ -264,6 +274,16 @@ df_status coord_prints_resume(coord_prints_writer **out, const char *path, const
 
     *out = NULL;
     return s == DF_OK ? writer_open(out, path, plan, all, keep, err) : s;
+}
+
+void coord_prints_sum(coord_prints_writer *writer)
+{
+    writer->sums = true;
+}
+
+uint64_t coord_prints_size(const coord_prints_writer *writer)
+{
+    return writer->written;
 }
 
 df_status coord_prints_close(coord_prints_writer **writer, df_error *err)

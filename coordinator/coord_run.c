@@ -418,10 +418,12 @@ static int run_job(run *r)
 
 /* ---- with workers ---- */
 
-/* Snapshots are taken of workers, so a job that wants them has one at least. */
+/* Snapshots are taken of workers, and a record is kept beside them, so a job that wants them has one at least. */
 static bool run_has_workers(const run *r)
 {
-    return r->options->workers.given || r->plan->draft->policy.snapshot;
+    const df_policy *policy = &r->plan->draft->policy;
+
+    return r->options->workers.given || policy->snapshot || policy->replay_record;
 }
 
 static int run_check_devices(const run *r)
@@ -443,7 +445,7 @@ static int run_check_workers(const run *r)
     if (!run_has_workers(r)) {
         if (o->resume || o->snapshot.given || o->fresh || o->state != NULL || o->metrics != NULL) {
             fputs("weir run: --resume, --fresh, --state and --metrics go with --workers, or with a job "
-                  "that has a [snapshot]\n", stderr);
+                  "that has a [snapshot] or a [replay] record\n", stderr);
             return COORD_USAGE;
         }
         return COORD_DONE;

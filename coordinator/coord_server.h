@@ -26,6 +26,7 @@ typedef struct coord_server_job {
     const df_draft_worker *workers; /* [worker_count]: the job's [worker.LABEL]s; local ones take them in order */
     uint32_t worker_count;
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
+    const char *verify_name;      /* what messages call it; null: by its path */
     bool streams;
     const char *inputs;           /* the hash of what it reads (coord_job.h); "": workers need not compare it */
     uint32_t window;

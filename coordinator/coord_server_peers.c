@@ -262,6 +262,8 @@ static void assign(coord_server *s, uint64_t to)
         snprintf(o.fingerprints, sizeof o.fingerprints, "%s", s->job.fingerprints);
     if (s->job.verify != NULL)
         snprintf(o.verify, sizeof o.verify, "%s", s->job.verify);
+    if (s->job.verify_name != NULL)
+        snprintf(o.verify_name, sizeof o.verify_name, "%s", s->job.verify_name);
     o.streams = s->job.streams;
     if (s->job.inputs != NULL)
         snprintf(o.inputs, sizeof o.inputs, "%s", s->job.inputs);

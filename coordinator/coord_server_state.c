@@ -213,14 +213,24 @@ void server_forget_end(coord_server *server)
 
 /* ---- the whole ---- */
 
+/* The folder whose record goes with the snapshots; null: none does. */
+static const char *state_record(const coord_server *s)
+{
+    return s->job.policy->replay_record && !s->job.policy->replay_keep_all ? s->options.state : NULL;
+}
+
 /* What was submitted, for whoever wants to know; workers are told by message. */
 static df_status state_keep_job(const coord_server *s, df_error *err)
 {
+    char paths[2 * PROTO_TEXT_SIZE_MAX + 4]; /* server_check has seen that they fit */
     df_status status = coord_state_write(s->options.state, "job.toml", s->job.text,
                                          strlen(s->job.text), err);
 
     if (status == DF_OK)
         status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
+    snprintf(paths, sizeof paths, "%s\n%s\n", s->job.file, s->job.directory);
+    if (status == DF_OK)
+        status = coord_state_write(s->options.state, "job.path", paths, strlen(paths), err);
     return status;
 }
 
@@ -251,7 +261,8 @@ static df_status state_return(coord_server *s, df_error *err)
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
 {
     const coord_commit_options committing = { .retain = server->job.policy->snapshot_retain,
-                                              .accept_loss = server->options.snapshot != 0 };
+                                              .accept_loss = server->options.snapshot != 0,
+                                              .record = state_record(server) };
     proto_coord_config config;
     proto_coord_stats stats;
     char store[DF_PATH_MAX];

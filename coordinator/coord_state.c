@@ -64,8 +64,7 @@ df_status coord_state_make(const char *folder, df_error *err)
 
 /* ---- clearing ---- */
 
-/* What is in a store's folder, whose names are RocksDB's. */
-static df_status state_clear_folder(const char *path, int depth, df_error *err)
+df_status coord_state_clear_folder(const char *path, int depth, df_error *err)
 {
     DIR *d = opendir(path);
     df_status s = DF_OK;
@@ -83,7 +82,7 @@ static df_status state_clear_folder(const char *path, int depth, df_error *err)
             if (errno != EISDIR || depth == 0)
                 s = df_fail(err, DF_EIO, "%s: %s", inner, strerror(errno));
             else
-                s = state_clear_folder(inner, depth - 1, err);
+                s = coord_state_clear_folder(inner, depth - 1, err);
         }
     }
     closedir(d);
@@ -102,9 +101,9 @@ static bool state_is_log(const char *name)
 
 df_status coord_state_clear(const char *folder, df_error *err)
 {
-    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "finished",
-                                         "ended", "rescales", "nonce", "ticket", "history.a", "history.b",
-                                         "lock" };
+    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "job.path",
+                                         "finished", "ended", "rescales", "nonce", "ticket", "history.a",
+                                         "history.b", "lock" };
     char path[DF_PATH_MAX];
     df_status s = coord_state_path(path, folder, "store", err);
     DIR *d = opendir(folder);
@@ -113,7 +112,11 @@ df_status coord_state_clear(const char *folder, df_error *err)
     if (d == NULL && errno == ENOENT)
         return DF_OK;
     if (s == DF_OK)
-        s = state_clear_folder(path, 2, err);
+        s = coord_state_clear_folder(path, 2, err);
+    if (s == DF_OK)
+        s = coord_state_path(path, folder, "record", err);
+    if (s == DF_OK)
+        s = coord_state_clear_folder(path, 0, err);
     for (size_t i = 0; s == DF_OK && i < sizeof names / sizeof names[0]; i++)
         coord_state_remove(folder, names[i]);
     while (s == DF_OK && d != NULL && (e = readdir(d)) != NULL)

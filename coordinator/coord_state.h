@@ -3,6 +3,9 @@
  *   history.a history.b lock   the log (coord_log.h)
  *   store/                     snapshots (coord_commit.h)
  *   job.toml sets              the job as it was submitted: its text, its overrides, a line each
+ *   job.path                   the file that the text is of, to which names in it are relative, and the folder of its output
+ *   record/                    the fingerprints of its steps (coord_trail.h), if the job wants them
+ *   replays/                   those that are under way (coord_replay.c); they clear up after themselves
  *   endpoint                   where the coordinator listens, a line; its public key and the folder of
  *                              its keys, a line each, if who connects needs them; there while one runs
  *   nonce                      random bytes of the coordinator that runs: who reads them has this folder,
@@ -29,6 +32,8 @@ df_status coord_state_path(char path[DF_PATH_MAX], const char *folder, const cha
     DF_MUST_CHECK;
 /* Make the folder and those above it, with durable names. */
 df_status coord_state_make(const char *folder, df_error *err) DF_MUST_CHECK;
+/* Remove a folder, with folders in it down to `depth`; one that is not there is no failure. */
+df_status coord_state_clear_folder(const char *path, int depth, df_error *err) DF_MUST_CHECK;
 /* Remove what a coordinator has put there, and nothing else; the folder stays. Nobody may have it. */
 df_status coord_state_clear(const char *folder, df_error *err) DF_MUST_CHECK;
 

@@ -26,7 +26,7 @@ typedef struct coord_verb {
 } coord_verb;
 
 #define COORD_VERBS(X) X(run) X(worker) X(check) X(graph) X(operators) X(snapshot) X(keys) X(sim) \
-    X(status) X(workers) X(snapshots) X(suspend) X(resume) X(restore) X(drain) X(cancel) X(rescale) \
+    X(status) X(workers) X(snapshots) X(suspend) X(resume) X(restore) X(replay) X(drain) X(cancel) X(rescale) \
     X(rebalance) X(drain_worker) X(move) X(rescales) X(coordinator) X(submit) \
     X(list) X(logs) X(forget) X(failpoints) X(version) X(help)
 

@@ -276,17 +276,14 @@ df_status coord_verify_step(coord_verify *v, const df_step_print *print, df_erro
     return s;
 }
 
-df_status coord_verify_skip(coord_verify *v, uint64_t count, df_error *err)
+df_status coord_verify_seek(coord_verify *v, uint64_t step, df_error *err)
 {
-    coord_prints_step step;
-    df_status s = DF_OK;
+    df_status s = coord_prints_seek(v->reader, step, err);
 
-    for (uint64_t i = 0; s == DF_OK && i < count; i++)
-        s = coord_prints_next(v->reader, &step, err);
-    v->count += s == DF_OK ? count : 0;
-    return s == DF_END ? df_fail(err, DF_ECORRUPT, "%s: the recording ends before step %" PRIu64,
-                                 v->path, count)
-                       : s;
+    if (s == DF_END && step > 0)
+        return df_fail(err, DF_ECORRUPT, "%s: the recording ends before step %" PRIu64, v->path, step);
+    v->count = step;
+    return s == DF_END ? DF_OK : s;
 }
 
 uint64_t coord_verify_count(const coord_verify *verify)

@@ -15,8 +15,8 @@ df_status coord_verify_open(coord_verify **out, FILE *file, const char *name, co
  * is nothing to compare with. */
 df_status coord_verify_step(coord_verify *verify, const df_step_print *print, df_error *err)
     DF_MUST_CHECK;
-/* Pass over the recording's first `count` steps, which an earlier run of the job has compared. */
-df_status coord_verify_skip(coord_verify *verify, uint64_t count, df_error *err) DF_MUST_CHECK;
+/* Pass over the recording's steps before this one, which an earlier run of the job has compared. */
+df_status coord_verify_seek(coord_verify *verify, uint64_t step, df_error *err) DF_MUST_CHECK;
 /* Steps that were compared and are equal. */
 uint64_t coord_verify_count(const coord_verify *verify);
 void coord_verify_close(coord_verify **verify);

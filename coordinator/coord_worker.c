@@ -320,6 +320,20 @@ static df_status flow_on_step(void *user, const df_step_print *print, df_error *
     return s == DF_OK ? s : df_wrap(err, s, "%s", w->plan->draft->file);
 }
 
+static void flow_on_end(void *user)
+{
+    worker *w = user;
+
+    coord_recorder_end(&w->recorder);
+}
+
+static void flow_on_sync(void *user)
+{
+    worker *w = user;
+
+    coord_recorder_sync(&w->recorder);
+}
+
 static void flow_wake(void *user)
 {
     worker *w = user;
@@ -414,12 +428,18 @@ static bool begin(worker *w)
                              .fetched = env_fetched };
 
     w->recorder = (coord_recorder){ .plan = w->plan, .fingerprints = w->told.fingerprints,
-                                    .against = w->told.verify, .streams = w->told.streams };
+                                    .against = w->told.verify,
+                                    .against_name = w->told.verify_name[0] != '\0' ? w->told.verify_name
+                                                                                    : w->told.verify,
+                                    .streams = w->told.streams || policy->replay_streams,
+                                    .state = policy->replay_record ? w->told.state : NULL };
     if (coord_recorder_wanted(&w->recorder)) {
         flow.fingerprint_steps = true;
-        flow.fingerprint_streams = w->told.streams;
+        flow.fingerprint_streams = w->recorder.streams;
         flow.on_begin = flow_on_begin;
         flow.on_step = flow_on_step;
+        flow.on_end = flow_on_end;
+        flow.on_sync = flow_on_sync;
     }
     w->flow = coord_flow_new(&flow);
     if (w->flow == NULL)

@@ -116,6 +116,9 @@ typedef struct df_policy {
     uint32_t fault_max_restarts;
     double fault_backoff_seconds;  /* 0 .. 3600 */
     uint32_t fault_retries;        /* 1 .. 100 */
+    bool replay_record;            /* fingerprints are recorded beside the state */
+    bool replay_streams;           /* ... of every operator, too */
+    bool replay_keep_all;          /* ... and are kept when no snapshot needs them any more */
     df_placement placement;
     df_scaling scaling;
     double fault_stall_seconds;    /* 0 .. 86400; 0: never */

@@ -5,6 +5,7 @@
 FLOCK=$TOP/config/jobs/flock.toml
 JOB="--set birds=1000 --set operator.mood.every_steps=10 --steps 60 --set run.pace=400
      --set snapshot.every_steps=15 --set snapshot.retain=2 --set fault_tolerance.backoff_seconds=0.01"
+RECORD="--set replay.mode=record --set replay.keep=all"
 STATE=runs/flock/state
 SHIM=$(dirname "$WEIR")/../tests/shim_power.so
 
@@ -21,7 +22,7 @@ powered() # N: a run of its own that loses power at the N-th sync; its code in C
     CODE=0
     SHIM_POWER_FOLDER="$PWD/runs" SHIM_POWER_STORE="$PWD/durable" SHIM_POWER_AT="$1" \
         SHIM_POWER_BOOT="$PWD/boot.1" WEIR_FAILPOINTS_COUNTS=counts LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --workers 2 >out 2>err || CODE=$?
+        "$WEIR" run "$FLOCK" $JOB $RECORD --workers 2 >out 2>err || CODE=$?
 }
 build() # KEY FOLDER: what is durable of a folder
 {
@@ -60,16 +61,19 @@ trial() # N
         is "$what: none that was told is lost" test "$(current)" -ge "$(told)"
     fi
     SHIM_POWER_BOOT="$PWD/boot.2" LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --workers 2 --resume >out 2>err
+        "$WEIR" run "$FLOCK" $JOB $RECORD --workers 2 --resume >out 2>err
     CODE=$?
     grep -q 'the run in .* has ended' err && CODE=0 # all but its last words had been said
     is "$what: ends well" test $CODE -eq 0
     [ $CODE -eq 0 ] || { cat err; return; }
     is "$what: with the same fingerprint" same_print "$REFERENCE" $STATE
     is "$what: and files" same_files one runs/flock
+    cat $STATE/record/*.fp | grep -aE '^[0-9]+ ' | sed 's/ =[0-9a-f]*$//' >lines
+    is "$what: each step is recorded once" cmp one.lines lines
 }
 
-"$WEIR" run "$FLOCK" $JOB --set run.pace=unlimited --directory one >one.out 2>err
+"$WEIR" run "$FLOCK" $JOB --set run.pace=unlimited --directory one --fingerprints one.prints >one.out 2>err
+grep -E '^[0-9]+ ' one.prints >one.lines
 REFERENCE=$(print_of one.out)
 powered 0
 is "a run whose syncs are counted ends well" test $CODE -eq 0

@@ -235,7 +235,7 @@ static void test_policies(void **state)
         "[snapshot]\nevery_steps = 500\nretain = 5\ncompression = \"none\"\nverify = true\n"
         "[fault_tolerance]\nmode = \"retry\"\nmax_restarts = 0\nbackoff_seconds = 2.5\n"
         "retries = 100\n"
-        "[replay]\nmode = \"off\"\n"
+        "[replay]\nmode = \"record\"\nstreams = true\nkeep = \"all\"\n"
         "[placement]\npolicy = \"round-robin\"\nmin_free_bytes = \"2GiB\"\n"
         "[worker.left]\nthreads = 2\nendpoint = \"tcp://left:7000\"\n"
         "[worker.right]\nbackend = \"cuda:0\"\npriority = 4\n"
@@ -247,6 +247,7 @@ static void test_policies(void **state)
     assert_int_equal(d->policy.snapshot_retain, 5);
     assert_int_equal(d->policy.snapshot_compression, DF_COMPRESS_NONE);
     assert_true(d->policy.snapshot_verify);
+    assert_true(d->policy.replay_record && d->policy.replay_streams && d->policy.replay_keep_all);
     assert_int_equal(d->policy.fault_mode, DF_FAULT_RETRY);
     assert_int_equal(d->policy.fault_max_restarts, 0);
     assert_true(d->policy.fault_backoff_seconds == 2.5);
@@ -261,14 +262,14 @@ static void test_policies(void **state)
 
     assert_int_equal(d->worker_count, 2); /* in the order of the file */
     assert_string_equal(d->workers[0].label.text, "left");
-    assert_int_equal(d->workers[0].label.place.line, 18);
+    assert_int_equal(d->workers[0].label.place.line, 20);
     assert_string_equal(d->workers[0].backend.text, "cpu");
     assert_int_equal(d->workers[0].threads, 2);
     assert_string_equal(d->workers[0].endpoint.text, "tcp://left:7000");
-    assert_int_equal(d->workers[0].endpoint.place.line, 20);
+    assert_int_equal(d->workers[0].endpoint.place.line, 22);
     assert_string_equal(d->workers[1].label.text, "right");
     assert_string_equal(d->workers[1].backend.text, "cuda:0");
-    assert_int_equal(d->workers[1].backend.place.line, 22); /* for who cannot compute on it */
+    assert_int_equal(d->workers[1].backend.place.line, 24); /* for who cannot compute on it */
     assert_int_equal(d->workers[1].backend.place.column, 1);
     assert_int_equal(d->workers[0].priority, 0);
     assert_int_equal(d->workers[1].priority, 4);
@@ -466,7 +467,11 @@ static void test_run_errors(void **state)
         { "[fault_tolerance]\nmode = 1\n",
           "a.toml:4:8: [fault_tolerance]: mode: expected a text, found 1\n" },
         { "[replay]\nmode = \"on\"\n",
-          "a.toml:4:8: [replay]: mode: \"on\" is none of off, record, verify\n" },
+          "a.toml:4:8: [replay]: mode: \"on\" is none of off, record\n" },
+        { "[replay]\nkeep = \"some\"\nstreams = 1\nfile = \"x\"\n",
+          "a.toml:4:8: [replay]: keep: \"some\" is none of snapshots, all\n"
+          "a.toml:5:11: [replay]: streams: expected true or false, found 1\n"
+          "a.toml:6:1: [replay]: unknown key \"file\"\n" },
         { "[worker.a]\nbackend = \"gpu\"\nthreads = 1000\n[worker.b]\nbackend = \"cuda:\"\n",
           "a.toml:4:11: worker \"a\": backend: expected \"cpu\" or \"cuda:N\", found \"gpu\"\n"
           "a.toml:5:11: worker \"a\": threads: must be in 1..256, found 1000\n"

@@ -39,6 +39,9 @@ static df_plan plan = {
 #define STEP0 \
     "0 00000000000000aa00000000000000bb " \
     "111111111111111122222222222222223333333333333333:4444444455555555\n"
+#define STEP0_SUMMED \
+    "0 00000000000000aa00000000000000bb " \
+    "111111111111111122222222222222223333333333333333:4444444455555555 =1ec8ee8a6993efe8\n"
 #define STEP1 \
     "1 00000000000000aa00000000000000bb " \
     "111111111111111122222222222222223333333333333333:4444444455555555\n"
@@ -461,6 +464,94 @@ static void test_steps(void **state)
                         "r: the recording begins at step 1, the run at step 0");
 }
 
+/* Each line with its sum, which is an XXH3-128's high word; the values were computed by xxhsum. */
+static void test_sums(void **state)
+{
+    char path[] = "/tmp/test_coord_prints_XXXXXX", text[2048] = "";
+    coord_prints_writer *writer;
+    df_error err = { 0 };
+    scene s;
+    FILE *file;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(coord_prints_create(&writer, path, &plan, false, &err), DF_OK);
+    coord_prints_sum(writer);
+    make_scene(&s, 0, false);
+    assert_int_equal(coord_prints_put(writer, &s.step, &err), DF_OK);
+    assert_int_equal(coord_prints_size(writer), sizeof HEAD - 1 + sizeof STEP0 - 1 + COORD_PRINTS_SUM_SIZE);
+    assert_int_equal(coord_prints_close(&writer, &err), DF_OK);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    unlink(path);
+    assert_string_equal(text, HEAD STEP0_SUMMED);
+    assert_string_equal(error_of(text), "end");
+    assert_string_equal(difference(text, false, &s), "same");
+    /* Every digit of the line, and of the sum. */
+    for (size_t i = sizeof HEAD - 1; text[i] != '\n'; i++)
+        if (text[i] == '0' || text[i] == '1') {
+            text[i] ^= 1;
+            assert_string_equal(error_of(text), "r:6: the line was damaged: it is not what was written");
+            text[i] ^= 1;
+        }
+    text[strlen(text) - 2] = 'x';
+    assert_string_equal(error_of(text), "r:6: the line was damaged: it is not what was written");
+}
+
+static void test_seek(void **state)
+{
+    static const char text[] = HEAD STEP0 STEP1 "2 00";
+    coord_prints_reader *reader;
+    coord_prints_step step;
+    df_error err = { 0 };
+
+    (void)state;
+    assert_int_equal(coord_prints_open(&reader, text_file(text, sizeof text - 1), "r", &err), DF_OK);
+    assert_int_equal(coord_prints_offset(reader), sizeof HEAD - 1);
+    assert_int_equal(coord_prints_seek(reader, 0, &err), DF_OK);
+    assert_int_equal(coord_prints_offset(reader), sizeof HEAD - 1);
+    assert_int_equal(coord_prints_seek(reader, 1, &err), DF_OK);
+    assert_int_equal(coord_prints_offset(reader), sizeof HEAD STEP0 - 1);
+    assert_int_equal(coord_prints_next(reader, &step, &err), DF_OK);
+    assert_int_equal(step.step, 1);
+    assert_int_equal(coord_prints_offset(reader), sizeof HEAD STEP0 STEP1 - 1);
+    assert_int_equal(coord_prints_seek(reader, 2, &err), DF_END);
+    coord_prints_free(&reader);
+    /* What is passed over is looked at, too. */
+    assert_int_equal(coord_prints_open(&reader, text_file(HEAD "0 x\n" STEP1, sizeof HEAD - 1 + 4 + sizeof STEP1 - 1),
+                                       "r", &err), DF_OK);
+    assert_int_equal(coord_prints_seek(reader, 1, &err), DF_ECORRUPT);
+    assert_string_equal(err.text, "r:6: expected the step's fingerprint, 32 hexadecimal digits");
+    coord_prints_free(&reader);
+}
+
+static void test_verify_seek(void **state)
+{
+    coord_verify *verify = verify_of(HEAD STEP0 STEP1, false);
+    df_error err = { 0 };
+    scene s;
+
+    (void)state;
+    make_scene(&s, 1, false);
+    assert_int_equal(coord_verify_seek(verify, 1, &err), DF_OK);
+    assert_int_equal(coord_verify_step(verify, &s.step, &err), DF_OK);
+    assert_int_equal(coord_verify_count(verify), 2);
+    coord_verify_close(&verify);
+    /* A recording that begins in the middle of a run. */
+    verify = verify_of(HEAD STEP1, false);
+    assert_int_equal(coord_verify_seek(verify, 1, &err), DF_OK);
+    assert_int_equal(coord_verify_step(verify, &s.step, &err), DF_OK);
+    coord_verify_close(&verify);
+    verify = verify_of(HEAD STEP0, false);
+    assert_int_equal(coord_verify_seek(verify, 2, &err), DF_ECORRUPT);
+    assert_string_equal(err.text, "r: the recording ends before step 2");
+    coord_verify_close(&verify);
+}
+
 /* A message with many key groups and long names is cut, not overrun. */
 static void test_many_groups(void **state)
 {
@@ -499,6 +590,8 @@ int main(void)
         cmocka_unit_test(test_other_jobs),   cmocka_unit_test(test_same),
         cmocka_unit_test(test_differences),  cmocka_unit_test(test_first_stream),
         cmocka_unit_test(test_steps),        cmocka_unit_test(test_many_groups),
+        cmocka_unit_test(test_sums),         cmocka_unit_test(test_seek),
+        cmocka_unit_test(test_verify_seek),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
