@@ -182,7 +182,8 @@ exits 1 "a damaged snapshot" "$WEIR" replay wrong --snapshot "$BACK"
 is "and nothing is left" test -z "$(ls wrong/state/replays)"
 
 # ---- which operator it was ----
-begin streams --workers 2 --set replay.streams=true --set run.pace=unlimited --set operator.mood.every_steps=7
+begin streams --workers 2 --set replay.streams=true --set run.pace=unlimited --set operator.mood.every_steps=7 \
+    --set replay.keep=all --set snapshot.retain=20
 wait $RUNNER
 exits 0 "all streams" "$WEIR" replay streams --workers 3
 piece=$(piece_of streams 150)
