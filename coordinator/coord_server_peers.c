@@ -351,8 +351,10 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
 
 /* ---- the rest ---- */
 
+/* It is said again until the job has ended. */
 static void take_finished(coord_server *s, const proto_msg *msg)
 {
+    bool again = s->fingerprint[0] != '\0';
     df_error err;
 
     if (!proto_coord_has_member(s->coord, msg->header.sender)) {
@@ -361,8 +363,8 @@ static void take_finished(coord_server *s, const proto_msg *msg)
     }
     text_take(s->fingerprint, sizeof s->fingerprint, msg->finished.text);
     if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), &err) !=
-        DF_OK)
-        fprintf(stderr, "weir: %s/finished cannot be written: %s\n", s->options.state, err.text);
+            DF_OK && !again)
+        fprintf(stderr, "weir: %s\n", err.text);
     df_failpoint_pass(DF_FAILPOINT_server_finished);
 }
 
