@@ -94,10 +94,9 @@ is "the file too, with a whole line" sh -c \
     "test \$(tail -n 1 runs/flock/mood.csv | cut -d, -f1) = $step && tail -c 1 runs/flock/mood.csv | grep -q '^\$'"
 exits 0 "what was recorded is right" "$WEIR" run $flock --steps "$step" \
     --set operator.mood.every_steps=1 --verify live
-"$WEIR" run $flock --steps 100000000 --json >out 2>err &
+"$WEIR" run $flock --steps 100000000 --json --fingerprints json >out 2>err &
 pid=$!
-is "a run with --json begins" wait_for 20 test -s err
-sleep 0.2
+is "a run with --json runs" wait_for 20 grep -q '^3 ' json
 kill -TERM $pid
 wait $pid
 holds "SIGTERM is the same, and the object is printed" out '"status":"interrupted"'
