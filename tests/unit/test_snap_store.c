@@ -407,34 +407,55 @@ static void test_failures(void **state)
     assert_int_equal(disk_call, 3); /* the guard: write, sync */
 }
 
+/* The record that names the newest snapshot. */
+typedef struct head_bytes {
+    uint8_t bytes[SNAP_CHUNK_HEAD * 4];
+    uint32_t size;
+} head_bytes;
+
+static head_bytes head_of(snap_backend *backend)
+{
+    head_bytes kept;
+    snap_blob head;
+
+    assert_int_equal(backend->calls->get_record(backend, 0, &head, &error), DF_OK);
+    assert_true(head.size <= sizeof kept.bytes);
+    kept.size = (uint32_t)head.size;
+    memcpy(kept.bytes, head.bytes, kept.size);
+    snap_blob_release(&head);
+    return kept;
+}
+
+/* The database is as it was before snapshot 2, and that is noticed. */
+static void lose_second(world *w, snap_backend *backend, const head_bytes *before)
+{
+    snap_change changes[2] = { { 0, before->bytes, before->size }, { .record = 2 } };
+    snap_store *store;
+
+    assert_int_equal(backend->calls->change(backend, changes, 2, &error), DF_OK);
+    assert_int_equal(world_open_as(w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
+    assert_non_null(strstr(error.text, "snapshot 2 was committed and is lost"));
+}
+
 /* The database lost its newest snapshot: the guard knows. */
 static void test_guard(void **state)
 {
     world w;
     snap_store *store;
     snap_backend *backend;
-    snap_blob head;
+    head_bytes before;
     scene s = scene_new();
-    snap_change changes[2];
-    uint8_t bytes[SNAP_CHUNK_HEAD * 4];
-    uint32_t size;
+    snap_change shorter;
 
     (void)state;
     world_new(&w, false);
     store = world_open(&w);
     commit(store, &s, 1, "");
     assert_int_equal(snap_memory_open(&backend, w.memory, &error), DF_OK);
-    assert_int_equal(backend->calls->get_record(backend, 0, &head, &error), DF_OK);
-    size = (uint32_t)head.size;
-    memcpy(bytes, head.bytes, size);
-    snap_blob_release(&head);
+    before = head_of(backend);
     commit(store, &s, 2, "");
     snap_store_close(&store);
-    changes[0] = (snap_change){ 0, bytes, size };
-    changes[1] = (snap_change){ .record = 2 };
-    assert_int_equal(backend->calls->change(backend, changes, 2, &error), DF_OK);
-    assert_int_equal(world_open_as(&w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
-    assert_non_null(strstr(error.text, "snapshot 2 was committed and is lost"));
+    lose_second(&w, backend, &before);
     assert_int_equal(world_open_as(&w, &store, (snap_store_options){ .accept_loss = true }), DF_OK);
     assert_int_equal(snap_store_head(store), 1);
     check(store, &s, 1);
@@ -445,8 +466,8 @@ static void test_guard(void **state)
     fake_disk_vanish(w.fake, "job/guard");
     assert_int_equal(world_open_as(&w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
     assert_non_null(strstr(error.text, "job/guard is missing"));
-    changes[0] = (snap_change){ 0, bytes, size - 1 };
-    assert_int_equal(backend->calls->change(backend, changes, 1, &error), DF_OK);
+    shorter = (snap_change){ 0, before.bytes, before.size - 1 };
+    assert_int_equal(backend->calls->change(backend, &shorter, 1, &error), DF_OK);
     assert_int_equal(world_open_as(&w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
     assert_int_equal(world_open_as(&w, &store, (snap_store_options){ .accept_loss = true }), DF_OK);
     assert_int_equal(snap_store_head(store), 3);
@@ -462,22 +483,15 @@ static void test_guard_behind(void **state)
     world w;
     snap_store *store;
     snap_backend *backend;
-    snap_blob head;
+    head_bytes before;
     scene s = scene_new();
-    snap_change changes[2];
-    uint8_t bytes[SNAP_CHUNK_HEAD * 4];
-    uint32_t size;
 
     (void)state;
     world_new(&w, false);
     store = world_open(&w);
     commit(store, &s, 1, "");
     assert_int_equal(snap_memory_open(&backend, w.memory, &error), DF_OK);
-    assert_int_equal(backend->calls->get_record(backend, 0, &head, &error), DF_OK);
-    size = (uint32_t)head.size;
-    assert_true(size <= sizeof bytes);
-    memcpy(bytes, head.bytes, size);
-    snap_blob_release(&head);
+    before = head_of(backend);
     fake_disk_fail(w.fake, fake_disk_calls(w.fake) + 1, FAKE_POWER, false);
     assert_int_not_equal(scene_commit(store, &s, 2, "", NULL, &error), DF_OK);
     snap_store_close(&store);
@@ -485,11 +499,7 @@ static void test_guard_behind(void **state)
     store = world_open(&w);
     assert_int_equal(snap_store_head(store), 2);
     snap_store_close(&store);
-    changes[0] = (snap_change){ 0, bytes, size };
-    changes[1] = (snap_change){ .record = 2 };
-    assert_int_equal(backend->calls->change(backend, changes, 2, &error), DF_OK);
-    assert_int_equal(world_open_as(&w, &store, (snap_store_options){ 0 }), DF_ECORRUPT);
-    assert_non_null(strstr(error.text, "snapshot 2 was committed and is lost"));
+    lose_second(&w, backend, &before);
     snap_backend_close(&backend);
     world_free(&w);
 }
