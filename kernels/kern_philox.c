@@ -159,8 +159,9 @@ void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uin
 /* ---- one byte a row ---- */
 
 enum {
-    PHILOX_TWICE = 2 * PHILOX_LANES, /* blocks that are drawn at a time */
-    PHILOX_BLOCK = 16,               /* bytes of one */
+    PHILOX_SIDE = KERN_LANES / 4,              /* vectors side by side: their words fill the registers */
+    PHILOX_DRAWN = PHILOX_SIDE * PHILOX_LANES, /* blocks that are drawn at a time */
+    PHILOX_BLOCK = 16,                         /* bytes of one */
 };
 
 /* Blocks as pairs of words: 0 and 1, 2 and 3, little-endian. */
@@ -185,15 +186,15 @@ static philox_start philox_begin(const philox_plan *plan, uint32_t upper)
                            .c2 = (p0 >> 32) ^ plan->k1[1], .d2 = p0 & UINT32_MAX };
 }
 
-/* Two vectors of row numbers whose upper halves are all that of `start`. A round waits for its
- * multiplication, so two go side by side. */
-static inline void philox_lanes_twice(const philox_plan *plan, const philox_start *start,
-                                      const philox_v row[2], philox_pairs out[2])
+/* Vectors of row numbers whose upper halves are all that of `start`. A round waits for its multiplications, so
+ * several go side by side. */
+static inline void philox_lanes_beside(const philox_plan *plan, const philox_start *start,
+                                      const philox_v row[PHILOX_SIDE], philox_pairs out[PHILOX_SIDE])
 {
     const int last = KERN_PHILOX_ROUNDS - 1;
-    philox_v a[2], b[2], c[2], d[2];
+    philox_v a[PHILOX_SIDE], b[PHILOX_SIDE], c[PHILOX_SIDE], d[PHILOX_SIDE];
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PHILOX_SIDE; i++) {
         philox_v p0 = philox_mul(row[i], KERN_PHILOX_M0);
         philox_v p1 = philox_mul((p0 >> 32) ^ start->c1, KERN_PHILOX_M1);
 
@@ -203,7 +204,7 @@ static inline void philox_lanes_twice(const philox_plan *plan, const philox_star
         d[i] = (philox_v){ 0 } + start->d2;
     }
     for (int round = 2; round < last; round++)
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < PHILOX_SIDE; i++) {
             philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
             philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
 
@@ -212,7 +213,7 @@ static inline void philox_lanes_twice(const philox_plan *plan, const philox_star
             c[i] = (p0 >> 32) ^ d[i] ^ plan->k1[round];
             d[i] = p0;
         }
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PHILOX_SIDE; i++) {
         philox_v p0 = philox_mul(a[i], KERN_PHILOX_M0);
         philox_v p1 = philox_mul(c[i], KERN_PHILOX_M1);
 
@@ -221,15 +222,17 @@ static inline void philox_lanes_twice(const philox_plan *plan, const philox_star
     }
 }
 
-/* PHILOX_TWICE blocks from a row number on that count up without a carry into their upper half. */
-static inline void philox_bytes_twice(const philox_plan *plan, const philox_start *start,
+/* PHILOX_DRAWN blocks from a row number on that count up without a carry into their upper half. */
+static inline void philox_bytes_beside(const philox_plan *plan, const philox_start *start,
                                       uint64_t row, uint8_t *bytes)
 {
-    philox_v rows[2] = { philox_count_up(row), philox_count_up(row + PHILOX_LANES) };
-    philox_pairs blocks[2];
+    philox_v rows[PHILOX_SIDE];
+    philox_pairs blocks[PHILOX_SIDE];
 
-    philox_lanes_twice(plan, start, rows, blocks);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PHILOX_SIDE; i++)
+        rows[i] = philox_count_up(row + (uint64_t)i * PHILOX_LANES);
+    philox_lanes_beside(plan, start, rows, blocks);
+    for (int i = 0; i < PHILOX_SIDE; i++) {
         uint32_t words[PHILOX_RUN];
 
         philox_store_pairs(words, blocks[i].low, blocks[i].high);
@@ -247,15 +250,15 @@ void kern_philox_bytes(uint64_t key, uint64_t first_block, uint32_t block_count,
         uint64_t row = first_block + i, until_carry = (UINT64_C(1) << 32) - (row & UINT32_MAX);
         philox_start start = philox_begin(&plan, (uint32_t)(row >> 32));
         uint32_t left = block_count - i;
-        uint8_t some[PHILOX_TWICE * PHILOX_BLOCK];
+        uint8_t some[PHILOX_DRAWN * PHILOX_BLOCK];
 
         taken = until_carry < left ? (uint32_t)until_carry : left;
-        for (left = taken; left >= PHILOX_TWICE; left -= PHILOX_TWICE, row += PHILOX_TWICE)
-            philox_bytes_twice(&plan, &start, row,
+        for (left = taken; left >= PHILOX_DRAWN; left -= PHILOX_DRAWN, row += PHILOX_DRAWN)
+            philox_bytes_beside(&plan, &start, row,
                                bytes + PHILOX_BLOCK * (size_t)(row - first_block));
         if (left == 0)
             continue;
-        philox_bytes_twice(&plan, &start, row, some);
+        philox_bytes_beside(&plan, &start, row, some);
         memcpy(bytes + PHILOX_BLOCK * (size_t)(row - first_block), some, PHILOX_BLOCK * left);
     }
 }

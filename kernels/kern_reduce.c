@@ -6,6 +6,10 @@
 #include <assert.h>
 #include <string.h>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 enum {
     REDUCE_LANES = 16,
     REDUCE_BLOCK = 512,
@@ -157,35 +161,60 @@ static uint64_t reduce_sum_u32(const uint32_t *rows, uint32_t count)
     return sum;
 }
 
-/* Eight rows a word; their even and odd bytes are added up in four fields of 16 bits, which hold the sums
- * of REDUCE_U8_WORDS words. */
-enum { REDUCE_U8_WORDS = 128 };
-static uint64_t reduce_sum_u8_words(const uint8_t *rows, uint32_t words)
-{
-    const uint64_t even = UINT64_C(0x00ff00ff00ff00ff);
-    uint64_t sum = 0;
+/* Bytes that the machine adds up in one instruction, to 64-bit lanes. */
+#if defined(__AVX512BW__)
+enum { REDUCE_BYTES = 64 };
+typedef __m512i reduce_bytes;
 
-    for (uint32_t i = 0; i < words; i++) {
-        uint64_t word;
-        memcpy(&word, rows + 8 * (size_t)i, sizeof word);
-        sum += (word & even) + (word >> 8 & even);
+static inline reduce_bytes reduce_add_bytes(reduce_bytes sum, const uint8_t *rows, uint32_t count)
+{
+    __m512i some = _mm512_maskz_loadu_epi8(UINT64_MAX >> (REDUCE_BYTES - count), rows);
+
+    return _mm512_add_epi64(sum, _mm512_sad_epu8(some, _mm512_setzero_si512()));
+}
+#elif defined(__AVX2__)
+enum { REDUCE_BYTES = 32 };
+typedef __m256i reduce_bytes;
+
+static inline reduce_bytes reduce_add_bytes(reduce_bytes sum, const uint8_t *rows, uint32_t count)
+{
+    uint8_t whole[REDUCE_BYTES];
+    __m256i some;
+
+    if (count < REDUCE_BYTES) {
+        memset(whole, 0, sizeof whole);
+        memcpy(whole, rows, count);
+        rows = whole;
     }
+    some = _mm256_loadu_si256((const __m256i *)(const void *)rows);
+    return _mm256_add_epi64(sum, _mm256_sad_epu8(some, _mm256_setzero_si256()));
+}
+#else
+enum { REDUCE_BYTES = 8 };
+typedef uint64_t reduce_bytes;
+
+static inline reduce_bytes reduce_add_bytes(reduce_bytes sum, const uint8_t *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        sum += rows[i];
     return sum;
 }
+#endif
 
 static uint64_t reduce_sum_u8(const uint8_t *rows, uint32_t count)
 {
-    const uint64_t even = UINT64_C(0x0000ffff0000ffff);
-    uint64_t sum = 0;
+    reduce_bytes sums;
+    uint64_t lanes[sizeof sums / sizeof(uint64_t)], sum = 0;
+    uint32_t i = 0;
 
-    for (uint32_t words; count >= 8; count -= 8 * words, rows += 8 * (size_t)words) {
-        words = count / 8 < REDUCE_U8_WORDS ? count / 8 : REDUCE_U8_WORDS;
-        uint64_t fields = reduce_sum_u8_words(rows, words);
-        fields = (fields & even) + (fields >> 16 & even);
-        sum += (fields & UINT32_MAX) + (fields >> 32);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        sum += rows[i];
+    memset(&sums, 0, sizeof sums);
+    for (; count - i >= REDUCE_BYTES; i += REDUCE_BYTES)
+        sums = reduce_add_bytes(sums, rows + i, REDUCE_BYTES);
+    if (i < count)
+        sums = reduce_add_bytes(sums, rows + i, count - i);
+    memcpy(lanes, &sums, sizeof sums);
+    for (uint32_t lane = 0; lane < sizeof sums / sizeof(uint64_t); lane++)
+        sum += lanes[lane];
     return sum;
 }
 

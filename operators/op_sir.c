@@ -7,7 +7,7 @@
  * to whom nothing can happen are not drawn where all agents beside them are the same. */
 #include "dataflow/weir/operator.h"
 #include "kernels/kern_philox.h"
-#include "kernels/kern_pick.h"
+#include "kernels/kern_sir.h"
 
 #include <string.h>
 
@@ -144,7 +144,7 @@ typedef struct sir_step {
 
 /* Rows that are decided at a time, so that they stay in the first cache. */
 enum {
-    SIR_ROWS = 1024,
+    SIR_ROWS = 2048,
     SIR_BLOCK = 16,                      /* rows that share a block of bytes */
     SIR_ROOM = SIR_ROWS + 2 * SIR_BLOCK,
     SIR_OPEN = 2 * SIR_ROWS,             /* open rows that are closed at a time */
@@ -175,25 +175,6 @@ static const uint8_t *sir_draw(const sir_step *s, uint32_t begin, uint32_t end, 
     kern_philox_bytes(s->random_key, sir_key(s, begin) / SIR_BLOCK,
                       (before + (end - begin) + SIR_BLOCK - 1) / SIR_BLOCK, s->step, 0, room);
     return room + before;
-}
-
-/* Rows by their bytes; catch[i] is the upper byte of their place's limit. open[i] becomes 1 where the byte
- * does not decide; until more is known, nothing happens there. */
-static void sir_change(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                       const uint8_t *restrict bytes, const uint8_t *restrict catch, uint8_t recover,
-                       uint32_t count, uint8_t *restrict next_ill, uint8_t *restrict next_immune,
-                       uint8_t *restrict open)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t was = ill[i] != 0, safe = immune[i] != 0;
-        uint8_t high = was ? recover : catch[i];
-        uint8_t may = was | !safe;
-        uint8_t happens = may & (bytes[i] < high);
-
-        next_ill[i] = was ^ happens;
-        next_immune[i] = safe | (was & happens);
-        open[i] = may & (bytes[i] == high);
-    }
 }
 
 static bool sir_any(const uint8_t *column, uint32_t count)
@@ -238,29 +219,36 @@ static void sir_close(const sir_step *s, sir_list *open)
     open->count = 0;
 }
 
+/* Whether anything can happen to the rows [begin, end) of these parts. */
+static bool sir_can_change(const sir_step *s, const sir_part *parts, uint32_t begin, uint32_t end)
+{
+    for (const sir_part *p = parts; p->begin < end; p++)
+        if (sir_can(p->catch))
+            return true;
+    return sir_can(s->recover) && sir_any(s->ill + begin, end - begin);
+}
+
 /* The rows [begin, end), at most SIR_ROWS, of which the first is in the first part; but for open ones. */
 static void sir_decide(const sir_step *s, const sir_part *parts, uint32_t begin, uint32_t end,
                        sir_list *open)
 {
-    _Alignas(64) uint8_t room[SIR_ROOM], catch[SIR_ROWS], marks[SIR_ROWS];
-    const uint8_t *ill = s->ill + begin, *immune = s->immune + begin;
-    uint32_t count = end - begin;
-    bool can = false;
+    _Alignas(64) uint8_t room[SIR_ROOM];
+    const uint8_t *bytes;
 
-    for (const sir_part *p = parts; p->begin < end; p++) {
-        uint32_t from = p->begin > begin ? p->begin : begin;
-        uint32_t to = p->end < end ? p->end : end;
-
-        can |= sir_can(p->catch);
-        memset(catch + (from - begin), p->catch.high, to - from);
-    }
-    if (!can && !(sir_can(s->recover) && sir_any(ill, count))) {
-        sir_keep(ill, immune, count, s->next_ill + begin, s->next_immune + begin);
+    if (!sir_can_change(s, parts, begin, end)) {
+        sir_keep(s->ill + begin, s->immune + begin, end - begin, s->next_ill + begin,
+                 s->next_immune + begin);
         return;
     }
-    sir_change(ill, immune, sir_draw(s, begin, end, room), catch, s->recover.high, count,
-               s->next_ill + begin, s->next_immune + begin, marks);
-    open->count += kern_pick(marks, count, begin, open->rows + open->count);
+    bytes = sir_draw(s, begin, end, room);
+    for (const sir_part *p = parts; p->begin < end; p++) {
+        uint32_t from = p->begin > begin ? p->begin : begin, to = p->end < end ? p->end : end;
+        const kern_sir_columns rows = { s->ill + from, s->immune + from, bytes + (from - begin),
+                                        s->next_ill + from, s->next_immune + from };
+
+        open->count += kern_sir_change(&rows, to - from, p->catch.high, s->recover.high, from,
+                                       open->rows + open->count);
+    }
 }
 
 /* Of parts that end with an empty one behind all rows. A window ends where a block of bytes does. */

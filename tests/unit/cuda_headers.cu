@@ -1,6 +1,7 @@
 // The pair kernels' headers as nvcc sees them: compiled, not run, where nvcc is found.
 #include "kernels/kern_boids.h"
 #include "kernels/kern_lj.h"
+#include "kernels/kern_sir.h"
 
 __global__ void boids_rows(kern_boids_params p, const float *x, const float *v, int count,
                            float *out)
