@@ -30,8 +30,11 @@ typedef struct pool_buffer {
     df_pool *pool;
     _Atomic uint64_t fact;
     _Atomic(void *) note;
-    char pad[POOL_ALIGN - 40];
+    _Atomic uint64_t digest_of; /* so many bytes and one; 0: none is kept; or DIGEST_BUSY */
+    _Atomic uint64_t digest[2];
 } pool_buffer;
+
+#define DIGEST_BUSY UINT64_MAX /* somebody is writing it */
 
 _Static_assert(sizeof(pool_buffer) == POOL_ALIGN, "data follow the header at the alignment");
 
@@ -321,6 +324,7 @@ static pool_buffer *carve(df_pool *pool, uint32_t index)
         buffer->pool = pool;
         atomic_init(&buffer->fact, 0);
         atomic_init(&buffer->note, NULL);
+        atomic_init(&buffer->digest_of, 0);
         pool->carved++;
     }
     pthread_mutex_unlock(&pool->chunk_lock);
@@ -408,12 +412,37 @@ void df_pool_set_note(uint32_t thread, void *data, void **note)
     *note = NULL;
 }
 
+bool df_pool_digest(const void *data, size_t size, uint64_t digest[2])
+{
+    pool_buffer *buffer = buffer_of(data);
+
+    if (atomic_load_explicit(&buffer->digest_of, memory_order_acquire) != size + 1)
+        return false;
+    for (int i = 0; i < 2; i++)
+        digest[i] = atomic_load_explicit(&buffer->digest[i], memory_order_relaxed);
+    return true;
+}
+
+void df_pool_set_digest(void *data, size_t size, const uint64_t digest[2])
+{
+    pool_buffer *buffer = buffer_of(data);
+    uint64_t none = 0;
+
+    if (!atomic_compare_exchange_strong_explicit(&buffer->digest_of, &none, DIGEST_BUSY,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        return;
+    for (int i = 0; i < 2; i++)
+        atomic_store_explicit(&buffer->digest[i], digest[i], memory_order_relaxed);
+    atomic_store_explicit(&buffer->digest_of, size + 1, memory_order_release);
+}
+
 /* Nobody holds the buffer any more. */
 static void forget(uint32_t thread, pool_buffer *buffer)
 {
     void *note = atomic_load_explicit(&buffer->note, memory_order_relaxed);
 
     atomic_store_explicit(&buffer->fact, 0, memory_order_relaxed);
+    atomic_store_explicit(&buffer->digest_of, 0, memory_order_relaxed);
     if (note == NULL)
         return;
     atomic_store_explicit(&buffer->note, NULL, memory_order_relaxed);

@@ -47,6 +47,9 @@ void df_pool_set_fact(void *buffer, uint64_t fact);
  * another thread was faster, that thread's note stays. */
 void *df_pool_note(const void *buffer);
 void df_pool_set_note(uint32_t thread, void *buffer, void **note);
+/* A digest is of the first `size` bytes. False: none of so many was told. The first that is told stays. */
+bool df_pool_digest(const void *buffer, size_t size, uint64_t digest[2]) DF_MUST_CHECK;
+void df_pool_set_digest(void *buffer, size_t size, const uint64_t digest[2]);
 
 /* Whether no buffer is in use. Nobody may use the pool meanwhile. */
 bool df_pool_idle(const df_pool *pool);

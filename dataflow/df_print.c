@@ -8,6 +8,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#define PRINT_KEEP_MIN 512u /* bytes of a column whose hash is kept with it */
+
 static df_hash hash_of(XXH128_hash_t h)
 {
     return (df_hash){ .high = h.high64, .low = h.low64 };
@@ -77,15 +79,31 @@ bool graph_print_setup(df_graph *g, df_arena *arena)
     return true;
 }
 
+/* The hash of a published column, a buffer of the pool. It stays with the buffer, so that a column which a step does
+ * not change is read once and not at each step; to keep a short one's costs as much as to hash it. */
+static df_hash hash_column(void *column, size_t size)
+{
+    uint64_t kept[2];
+    df_hash h;
+
+    if (size < PRINT_KEEP_MIN)
+        return hash_of(XXH3_128bits(column, size));
+    if (df_pool_digest(column, size, kept))
+        return (df_hash){ .high = kept[0], .low = kept[1] };
+    h = hash_of(XXH3_128bits(column, size));
+    df_pool_set_digest(column, size, (const uint64_t[2]){ h.high, h.low });
+    return h;
+}
+
 void graph_print_batch(df_graph *g, uint32_t print, uint32_t slot, const weir_batch *batch)
 {
     const graph_print *p = &g->prints[print];
     df_hash *hashes = p->hashes + ((size_t)slot * p->groups + batch->key_group) * p->columns;
 
-    hashes[0] = hash_of(XXH3_128bits(batch->keys, batch->row_count * sizeof(uint64_t)));
+    hashes[0] = hash_column(batch->keys, batch->row_count * sizeof(uint64_t));
     for (uint32_t c = 0; c + 1 < p->columns; c++)
-        hashes[c + 1] = hash_of(XXH3_128bits(
-            batch->columns[c], batch->row_count * weir_type_size(batch->schema->columns[c].type)));
+        hashes[c + 1] = hash_column(batch->columns[c],
+                                    batch->row_count * weir_type_size(batch->schema->columns[c].type));
 }
 
 /* The view of one stream's hashes in a ring slot. */

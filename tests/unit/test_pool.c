@@ -163,6 +163,31 @@ static void test_facts_and_notes(void **state)
     df_pool_free(&pool);
 }
 
+/* A digest is of so many bytes; the first that is told stays until the buffer has another user. */
+static void test_digest(void **state)
+{
+    df_pool *pool = new_pool(1);
+    void *data = df_pool_get(pool, 0, 1000);
+    const uint64_t first[2] = { 0, UINT64_MAX }, second[2] = { 7, 8 };
+    uint64_t digest[2];
+
+    (void)state;
+    assert_false(df_pool_digest(data, 0, digest));
+    assert_false(df_pool_digest(data, 800, digest));
+    df_pool_set_digest(data, 800, first);
+    df_pool_set_digest(data, 400, second);
+    assert_false(df_pool_digest(data, 400, digest));
+    assert_true(df_pool_digest(data, 800, digest));
+    assert_true(digest[0] == 0 && digest[1] == UINT64_MAX);
+    df_pool_unref(0, data);
+    assert_ptr_equal(df_pool_get(pool, 0, 1000), data);
+    assert_false(df_pool_digest(data, 800, digest));
+    df_pool_set_digest(data, 0, second); /* of no bytes is one, too */
+    assert_true(df_pool_digest(data, 0, digest));
+    assert_true(digest[0] == 7 && digest[1] == 8);
+    df_pool_free(&pool);
+}
+
 /* ---- batches ---- */
 
 static void test_batches_share(void **state)
@@ -270,8 +295,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alignment_and_room), cmocka_unit_test(test_absurd_sizes),
         cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
-        cmocka_unit_test(test_facts_and_notes),     cmocka_unit_test(test_spare),
-        cmocka_unit_test(test_batches_share),      cmocka_unit_test(test_threads_pass_buffers),
+        cmocka_unit_test(test_facts_and_notes),    cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_spare),              cmocka_unit_test(test_batches_share),
+        cmocka_unit_test(test_threads_pass_buffers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
