@@ -100,13 +100,17 @@ static weir_status boids_process(weir_task *task)
     kern_halo halo;
     void *scratch;
 
+    if (out == NULL)
+        return WEIR_FAILED;
+    if (out->row_count == 0) /* nobody here looks around */
+        return WEIR_OK;
     if (op_halo_fill(&halo, task, 0, self->in, 6) != WEIR_OK)
         return WEIR_FAILED;
     if (self->reach.settled > 0)
         near = op_halo_near(task, 0, &halo, self->reach);
     scratch = weir_scratch(task, near != NULL ? kern_boids_near_scratch_size(near)
                                               : kern_boids_scratch_size(&halo));
-    if (out == NULL || scratch == NULL)
+    if (scratch == NULL)
         return WEIR_FAILED;
     for (uint32_t c = 0; c < 6; c++)
         columns[c] = self->out[c] < 0 ? NULL : out->columns[self->out[c]];

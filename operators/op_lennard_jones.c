@@ -69,10 +69,14 @@ static weir_status lennard_jones_process(weir_task *task)
     kern_halo halo;
     void *scratch;
 
+    if (out == NULL)
+        return WEIR_FAILED;
+    if (out->row_count == 0) /* nothing here is pushed */
+        return WEIR_OK;
     if (op_halo_fill(&halo, task, 0, self->in, 3) != WEIR_OK)
         return WEIR_FAILED;
     scratch = weir_scratch(task, kern_lj_scratch_size(&halo));
-    if (out == NULL || scratch == NULL)
+    if (scratch == NULL)
         return WEIR_FAILED;
     for (uint32_t c = 0; c < 5; c++)
         columns[c] = self->out[c] < 0 ? NULL : out->columns[self->out[c]];
