@@ -326,6 +326,7 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
     g->ring = 2 * plan->window + 2;
     g->thread_count = options->threads != 0 ? options->threads : cores > 0 ? (uint32_t)cores : 1;
     g->parted = options->part != NULL;
+    g->alone = g->thread_count == 1 && !g->parted;
     if (g->parted)
         g->part = *options->part;
     g->first_tick = g->parted ? g->part.first_tick : 0;
@@ -348,6 +349,10 @@ df_status df_graph_new(df_graph **out, const df_plan *plan, const df_graph_optio
                                   : df_pool_new(&g->pool, g->thread_count + 1, err);
     if (status == DF_OK)
         status = df_pool_new(&g->sources, g->thread_count + 1, err);
+    if (status == DF_OK && g->alone) {
+        df_pool_alone(g->pool);
+        df_pool_alone(g->sources);
+    }
     if (status == DF_OK && (!make_tables(g) || !make_threads(g) || !make_kept(g)))
         status = df_fail(err, DF_ENOMEM, "graph: out of memory");
     if (status == DF_OK) {

@@ -205,6 +205,7 @@ struct df_graph {
     bool started;
     df_part part;
     bool parted;
+    bool alone;                 /* one thread runs every task, and there is no feeder */
     uint64_t first_tick;
     graph_owners *owners;          /* the newest; the older ones behind it. The feeder's */
     _Atomic uint64_t known;        /* ticks below it have their owners; NO_TICK unless in a part */
@@ -478,6 +479,19 @@ static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
                           memory_order_relaxed);
+}
+
+/* One less is waited for: was it the last? A locked instruction takes as long as twenty others, and a task without
+ * work has one for each of its neighbours, there and back: a thread that is alone does without. */
+static inline bool graph_last(const df_graph *graph, _Atomic uint32_t *count)
+{
+    uint32_t left;
+
+    if (!graph->alone)
+        return atomic_fetch_sub_explicit(count, 1, memory_order_acq_rel) == 1;
+    left = atomic_load_explicit(count, memory_order_relaxed) - 1;
+    atomic_store_explicit(count, left, memory_order_relaxed);
+    return left == 0;
 }
 
 static inline graph_slot *graph_slot_at(const df_graph *graph, uint32_t edge, uint32_t slot,

@@ -276,6 +276,8 @@ uint32_t graph_own_readers(const df_graph *g, uint32_t edge, uint32_t key_group,
     if (e->fan == DF_FAN_ALL)
         return to->own_count;
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    if (!g->parted)
+        return space->first[key_group + 1] - space->first[key_group];
     for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++)
         count += to->own[space->near[i].key_group];
     return count;

@@ -65,6 +65,7 @@ typedef struct pool_chunk {
 
 struct df_pool {
     uint32_t thread_count;
+    bool alone;
     pool_cache *caches;
     pool_shared shared[POOL_CLASSES];
     pthread_mutex_t chunk_lock;
@@ -366,10 +367,21 @@ size_t df_pool_capacity(const void *buffer)
     return class_size(buffer_of(buffer)->class_index) - sizeof(pool_buffer) - POOL_ALIGN;
 }
 
-void *df_pool_ref(void *buffer)
+void df_pool_alone(df_pool *pool)
 {
-    atomic_fetch_add_explicit(&buffer_of(buffer)->refs, 1, memory_order_relaxed);
-    return buffer;
+    pool->alone = true;
+}
+
+void *df_pool_ref(void *data)
+{
+    pool_buffer *buffer = buffer_of(data);
+
+    if (buffer->pool->alone)
+        atomic_store_explicit(&buffer->refs, atomic_load_explicit(&buffer->refs, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&buffer->refs, 1, memory_order_relaxed);
+    return data;
 }
 
 uint32_t df_pool_refs(const void *buffer)
@@ -380,11 +392,15 @@ uint32_t df_pool_refs(const void *buffer)
 bool df_pool_drop(void *data)
 {
     pool_buffer *buffer = buffer_of(data);
+    uint32_t refs = df_pool_refs(data);
 
-    assert(df_pool_refs(data) > 0);
-    /* The only holder need not pay for an atomic subtraction. */
-    return atomic_load_explicit(&buffer->refs, memory_order_acquire) == 1 ||
-           atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
+    assert(refs > 0);
+    if (refs == 1) /* the only holder need not pay for an atomic subtraction */
+        return true;
+    if (!buffer->pool->alone)
+        return atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1;
+    atomic_store_explicit(&buffer->refs, refs - 1, memory_order_relaxed);
+    return false;
 }
 
 uint64_t df_pool_fact(const void *data)

@@ -17,6 +17,9 @@
 typedef struct df_pool df_pool;
 
 df_status df_pool_new(df_pool **out, uint32_t threads, df_error *err) DF_MUST_CHECK;
+/* From now on one thread uses the pool, and all that comes from it: references are counted without locked
+ * instructions, of which a task without work has more than of anything else. */
+void df_pool_alone(df_pool *pool);
 /* All buffers end with it, whoever holds them. */
 void df_pool_free(df_pool **pool);
 

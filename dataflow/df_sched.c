@@ -95,7 +95,7 @@ static uint32_t arrive(graph_thread *t, uint32_t stage, uint32_t slot, uint32_t 
 {
     _Atomic uint32_t *missing = missing_of(t->graph, stage, slot, group);
 
-    if (atomic_fetch_sub_explicit(missing, 1, memory_order_acq_rel) != 1)
+    if (!graph_last(t->graph, missing))
         return 0;
     df_deque_push(&t->deque, task_pack(slot, stage, group));
     return 1;
@@ -126,7 +126,7 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
         return to->own[group] ? arrive(t, e->to, slot, group) : 0;
     if (e->fan == DF_FAN_ALL) {
         graph_edge_tick *et = &g->edges[edge].ticks[slot];
-        if (atomic_fetch_sub_explicit(&et->arrive, 1, memory_order_acq_rel) != 1)
+        if (!graph_last(g, &et->arrive))
             return 0;
         return arrive_all(t, e->to, slot);
     }
@@ -406,8 +406,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
     }
     if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
-    if (atomic_fetch_sub_explicit(s->sink ? &tick->sink_work : &tick->work, 1,
-                                  memory_order_acq_rel) == 1) {
+    if (graph_last(g, s->sink ? &tick->sink_work : &tick->work)) {
         pthread_mutex_lock(&g->lock);
         ready += advance(t);
         pthread_mutex_unlock(&g->lock);
@@ -417,7 +416,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
     /* This thread goes on with one of them itself; the feeder, perhaps with all. */
     if (t->index == g->thread_count)
         g->feeder_ready += ready;
-    else if (ready > 1)
+    else if (ready > 1 && !g->alone)
         wake(g, ready - 1);
 }
 

@@ -624,14 +624,14 @@ static void release(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t
         drop_slot(t, graph_slot_at(g, edge, slot, key_group));
     } else if (e->fan == DF_FAN_ALL) {
         clear_mask(g, edge, key_group, slot);
-        if (atomic_fetch_sub_explicit(&g->edges[edge].ticks[slot].depart, 1, memory_order_acq_rel) == 1)
+        if (graph_last(g, &g->edges[edge].ticks[slot].depart))
             for (uint32_t i = 0; i < g->edges[edge].from_groups; i++)
                 drop_slot(t, graph_slot_at(g, edge, slot, i));
     } else {
         const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
         for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
             graph_slot *from = graph_slot_at(g, edge, slot, space->near[i].key_group);
-            if (atomic_fetch_sub_explicit(&from->readers, 1, memory_order_acq_rel) == 1)
+            if (graph_last(g, &from->readers))
                 drop_slot(t, from);
         }
     }
@@ -642,8 +642,10 @@ static bool input_failed(const df_graph *g, uint32_t edge, uint32_t key_group, u
 {
     const df_edge *e = &g->plan->edges[edge];
 
+    if (atomic_load_explicit(&g->edges[edge].ticks[slot].failed, memory_order_relaxed) == 0)
+        return false; /* mostly: not one of them is looked at */
     if (e->fan == DF_FAN_ALL)
-        return atomic_load_explicit(&g->edges[edge].ticks[slot].failed, memory_order_relaxed) > 0;
+        return true;
     if (e->fan == DF_FAN_SAME)
         return graph_slot_at(g, edge, slot, key_group)->batch == NULL;
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];

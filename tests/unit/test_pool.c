@@ -113,12 +113,14 @@ static void test_spare(void **state)
     df_pool_free(&pool);
 }
 
-static void test_references(void **state)
+static void check_references(bool alone)
 {
     df_pool *pool = new_pool(2);
-    char *data = df_pool_get(pool, 0, 1000), *other;
+    char *data, *other;
 
-    (void)state;
+    if (alone)
+        df_pool_alone(pool);
+    data = df_pool_get(pool, 0, 1000);
     assert_int_equal(df_pool_refs(data), 1);
     assert_ptr_equal(df_pool_ref(data), data);
     assert_int_equal(df_pool_refs(data), 2);
@@ -131,6 +133,13 @@ static void test_references(void **state)
     assert_ptr_equal(df_pool_get(pool, 1, 1000), data); /* from the cache of who dropped it last */
     df_pool_unref(0, NULL);
     df_pool_free(&pool);
+}
+
+static void test_references(void **state)
+{
+    (void)state;
+    check_references(false);
+    check_references(true);
 }
 
 /* What is known of a buffer goes with it, and so does what is known of that; the next user finds nothing. */
