@@ -50,10 +50,11 @@ static void philox_rows_tail(const philox_plan *plan, const uint64_t *row_keys, 
 void kern_philox_rows(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                       uint32_t block, uint32_t *w0, uint32_t *w1, uint32_t *w2, uint32_t *w3)
 {
-    philox_plan plan = philox_prepare(key, step, block);
+    philox_plan plan;
     philox_out out = { { w0, w1, w2, w3 } };
     uint32_t i = 0;
 
+    philox_prepare(&plan, key, step, block);
     for (; count - i >= PHILOX_LANES; i += PHILOX_LANES)
         philox_rows_at(&plan, row_keys + i, out, i);
     if (i < count)
@@ -139,9 +140,10 @@ static inline uint32_t philox_single_rows(const uint64_t *row_keys, uint32_t cou
 void kern_philox_one(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                      uint32_t draw, uint32_t *w)
 {
-    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_ONE);
+    philox_plan plan;
     uint32_t taken;
 
+    philox_prepare(&plan, key, step, draw | KERN_PHILOX_ONE);
     for (uint32_t i = 0; i < count; i += taken) {
         if (philox_is_run(row_keys + i, count - i)) {
             philox_one_run(&plan, row_keys[i], w + i);
@@ -243,9 +245,10 @@ static inline void philox_bytes_beside(const philox_plan *plan, const philox_sta
 void kern_philox_bytes(uint64_t key, uint64_t first_block, uint32_t block_count, uint32_t step,
                        uint32_t draw, uint8_t *bytes)
 {
-    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_BYTE);
+    philox_plan plan;
     uint32_t taken;
 
+    philox_prepare(&plan, key, step, draw | KERN_PHILOX_BYTE);
     for (uint32_t i = 0; i < block_count; i += taken) {
         uint64_t row = first_block + i, until_carry = (UINT64_C(1) << 32) - (row & UINT32_MAX);
         philox_start start = philox_begin(&plan, (uint32_t)(row >> 32));
@@ -266,8 +269,9 @@ void kern_philox_bytes(uint64_t key, uint64_t first_block, uint32_t block_count,
 void kern_philox_bytes_of(uint64_t key, const uint64_t *row_keys, uint32_t count, uint32_t step,
                           uint32_t draw, uint8_t *bytes)
 {
-    philox_plan plan = philox_prepare(key, step, draw | KERN_PHILOX_BYTE);
+    philox_plan plan;
 
+    philox_prepare(&plan, key, step, draw | KERN_PHILOX_BYTE);
     for (uint32_t i = 0, listed, end; i < count; i = end) {
         uint64_t blocks[PHILOX_LANES] = { row_keys[i] >> 4 };
         uint32_t words[PHILOX_RUN];

@@ -87,19 +87,20 @@ static inline int philox_is_zero(philox_v a)
 #endif
 #endif
 
-static inline philox_plan philox_prepare(uint64_t key, uint32_t step, uint32_t block)
+/* Not returned by value: gcc would copy it in vectors wider than those it was just written in, and wait for that. */
+static inline void philox_prepare(philox_plan *plan, uint64_t key, uint32_t step, uint32_t block)
 {
-    philox_plan plan = { .step = step, .block = block };
     uint32_t k0 = (uint32_t)key;
     uint32_t k1 = (uint32_t)(key >> 32);
 
+    plan->step = step;
+    plan->block = block;
     for (int round = 0; round < KERN_PHILOX_ROUNDS; round++) {
-        plan.k0[round] = k0;
-        plan.k1[round] = k1;
+        plan->k0[round] = k0;
+        plan->k1[round] = k1;
         k0 += KERN_PHILOX_W0;
         k1 += KERN_PHILOX_W1;
     }
-    return plan;
 }
 
 /* The blocks of PHILOX_LANES 64-bit row numbers. */

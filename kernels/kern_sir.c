@@ -8,7 +8,10 @@
 #include <immintrin.h>
 #endif
 
-enum { SIR_AGENTS = 64 };
+enum {
+    SIR_AGENTS = 64,
+    SIR_AHEAD = 8 * SIR_AGENTS, /* columns come from the second cache */
+};
 
 /* Of rows [at, at + count), at most SIR_AGENTS: change them; the bits of those that are open. */
 #if defined(__AVX512BW__)
@@ -98,8 +101,13 @@ uint32_t kern_sir_change(const kern_sir_columns *columns, uint32_t count, uint8_
     kern_sir_columns c = *columns;
     uint32_t found = 0, i = 0;
 
-    for (; count - i >= SIR_AGENTS; i += SIR_AGENTS)
+    for (; count - i >= SIR_AGENTS; i += SIR_AGENTS) {
+        __builtin_prefetch(c.ill + i + SIR_AHEAD);
+        __builtin_prefetch(c.immune + i + SIR_AHEAD);
+        __builtin_prefetch(c.next_ill + i + SIR_AHEAD, 1);
+        __builtin_prefetch(c.next_immune + i + SIR_AHEAD, 1);
         found = sir_list(sir_some(&c, i, SIR_AGENTS, catch, recover), first + i, open, found);
+    }
     if (i < count)
         found = sir_list(sir_some(&c, i, count - i, catch, recover), first + i, open, found);
     return found;
