@@ -203,11 +203,10 @@ static inline reduce_bytes reduce_add_bytes(reduce_bytes sum, const uint8_t *row
 
 static uint64_t reduce_sum_u8(const uint8_t *rows, uint32_t count)
 {
-    reduce_bytes sums;
+    reduce_bytes sums = { 0 };
     uint64_t lanes[sizeof sums / sizeof(uint64_t)], sum = 0;
     uint32_t i = 0;
 
-    memset(&sums, 0, sizeof sums);
     for (; count - i >= REDUCE_BYTES; i += REDUCE_BYTES)
         sums = reduce_add_bytes(sums, rows + i, REDUCE_BYTES);
     if (i < count)

@@ -147,7 +147,8 @@ enum {
     SIR_ROWS = 2048,
     SIR_BLOCK = 16,                      /* rows that share a block of bytes */
     SIR_ROOM = SIR_ROWS + 2 * SIR_BLOCK,
-    SIR_OPEN = 2 * SIR_ROWS,             /* open rows that are closed at a time */
+    SIR_WAIT = 32,                       /* open rows that are worth a call, while they are in that cache */
+    SIR_OPEN = SIR_ROWS + SIR_WAIT,
 };
 
 /* Rows that a byte did not decide, ascending; the part of the first, or one before it. */
@@ -207,14 +208,15 @@ static void sir_close(const sir_step *s, sir_list *open)
     kern_philox_one(s->random_key, keys, open->count, s->step, 0, words);
     for (uint32_t i = 0; i < open->count; i++) {
         uint32_t row = open->rows[i];
-        uint8_t was = s->ill[row] != 0;
+        uint32_t was = s->ill[row] != 0, low, happens;
 
         while (open->part->end <= row)
             open->part++;
-        if (words[i] >> 8 < (was ? s->recover.low : open->part->catch.low)) {
-            s->next_ill[row] = !was;
-            s->next_immune[row] |= was;
-        }
+        /* A lot decides: so no branch. */
+        low = (s->recover.low & (0 - was)) | (open->part->catch.low & (was - 1));
+        happens = words[i] >> 8 < low;
+        s->next_ill[row] = (uint8_t)(was ^ happens);
+        s->next_immune[row] |= (uint8_t)(was & happens);
     }
     open->count = 0;
 }
@@ -263,7 +265,7 @@ static void sir_decide_all(const sir_step *s, const sir_part *parts, uint32_t ro
         end = end < row_count ? end : row_count;
         while (parts->end <= begin)
             parts++;
-        if (open.count > SIR_OPEN - SIR_ROWS)
+        if (open.count >= SIR_WAIT)
             sir_close(s, &open);
         sir_decide(s, parts, begin, end, &open);
     }
