@@ -1,5 +1,6 @@
-/* The inside of a graph, shared by df_graph.c (life), df_sched.c (who runs when), df_task.c (what a
- * task does), df_route.c and df_commit.c (rows that change key group), df_print.c (fingerprints).
+/* The inside of a graph, shared by df_graph.c (life), df_tick.c and df_sched.c (who runs when), df_task.c (what a task
+ * does), df_call.c (what a kind asks for), df_edge.c (what goes from task to task), df_route.c and df_commit.c (rows that
+ * change key group), df_print.c (fingerprints).
  *
  * Everything that belongs to a tick lies in a ring of 2 * window + 2 ticks. At most window + 1 ticks
  * are open at a time; a slot is prepared again when its old tick is complete, which is long before
@@ -266,8 +267,15 @@ struct df_graph {
 
 #define DF_PARCEL_SIZE_MAX (1u << 28)
 
-/* ---- df_sched.c ---- */
+/* ---- df_tick.c ---- */
 void graph_prepare(df_graph *graph);
+/* Set the ring slots of all ticks below `end` that are not. Under the lock. */
+void graph_prepare_up_to(df_graph *graph, uint64_t end);
+/* The tick within the window after (direction 1) or before (-1) `tick` at which a stage works next:
+ * the pairs that wait for each other in a serial stage. */
+uint64_t graph_serial_partner(const df_graph *graph, uint32_t stage, uint64_t tick, int direction);
+
+/* ---- df_sched.c ---- */
 /* What follows is for the feeder. A batch has been put on an edge at a ring slot. */
 void graph_arrived(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
 /* An own key group has handed on what it sends on an edge; the last one tells (in a part). Any thread. */
@@ -296,16 +304,23 @@ bool graph_task_run(graph_thread *thread, uint32_t stage, uint32_t key_group, ui
 void *graph_scratch_get(graph_thread *thread, size_t size);
 /* What was got is no longer needed. */
 void graph_scratch_reset(graph_thread *thread);
+
+/* ---- df_call.c ---- */
 /* Note an error at (tick, vertex, key group, row). */
 void graph_fail(df_graph *graph, uint64_t tick, uint32_t vertex, uint32_t key_group, uint32_t row,
                 df_status status, const char *format, ...) DF_PRINTF(7, 8);
 
+/* ---- df_edge.c ---- */
 /* Hand a stream's batch (null: its task failed) to an edge at its reader's ring slot. */
 void graph_publish(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
 /* The same for this part's readers only. */
 void graph_publish_here(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
 /* Put a payload (taken; null: failed) where its own readers find it. */
 void graph_put(df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot, df_batch *payload);
+/* This key group has read an edge: drop what nobody else will read. */
+void graph_release(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot);
+/* Whether something that a key group reads was not made, because its maker failed. */
+bool graph_input_failed(const df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot);
 
 /* ---- df_owners.c ---- */
 bool graph_owners_setup(df_graph *graph);
@@ -492,6 +507,13 @@ static inline bool graph_last(const df_graph *graph, _Atomic uint32_t *count)
     left = atomic_load_explicit(count, memory_order_relaxed) - 1;
     atomic_store_explicit(count, left, memory_order_relaxed);
     return left == 0;
+}
+
+/* What a task has to wait for. */
+static inline _Atomic uint32_t *graph_missing_of(const df_graph *graph, uint32_t stage, uint32_t slot,
+                                                 uint32_t key_group)
+{
+    return &graph->missing[stage][(size_t)slot * graph->plan->stages[stage].partition.key_groups + key_group];
 }
 
 static inline graph_slot *graph_slot_at(const df_graph *graph, uint32_t edge, uint32_t slot,

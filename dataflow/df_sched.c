@@ -16,9 +16,6 @@
  * Why results do not depend on any of this: a task sees only the batches it waited for. */
 #include "dataflow/df_graph_private.h"
 
-#include <assert.h>
-#include <string.h>
-
 /* A task in a deque: ring slot, stage, key group. */
 #define TASK_GROUP_BITS 20
 #define TASK_STAGE_BITS 12
@@ -27,11 +24,6 @@ static uint64_t task_pack(uint32_t slot, uint32_t stage, uint32_t key_group)
 {
     return ((uint64_t)slot << (TASK_GROUP_BITS + TASK_STAGE_BITS)) |
            ((uint64_t)stage << TASK_GROUP_BITS) | key_group;
-}
-
-static _Atomic uint32_t *missing_of(const df_graph *g, uint32_t stage, uint32_t slot, uint32_t group)
-{
-    return &g->missing[stage][(size_t)slot * g->plan->stages[stage].partition.key_groups + group];
 }
 
 /* ---- sleeping ---- */
@@ -93,7 +85,7 @@ static void finish(df_graph *g)
 /* Returns 1 if the task became ready. */
 static uint32_t arrive(graph_thread *t, uint32_t stage, uint32_t slot, uint32_t group)
 {
-    _Atomic uint32_t *missing = missing_of(t->graph, stage, slot, group);
+    _Atomic uint32_t *missing = graph_missing_of(t->graph, stage, slot, group);
 
     if (!graph_last(t->graph, missing))
         return 0;
@@ -137,110 +129,7 @@ static uint32_t arrive_edge(graph_thread *t, uint32_t edge, uint32_t slot, uint3
     return ready;
 }
 
-/* ---- preparing and opening ticks ---- */
-
-static bool stage_active_at(const df_graph *g, uint32_t stage, uint64_t tick)
-{
-    return g->ticks[graph_ring_slot(g, tick)].stages[stage];
-}
-
-/* The tick within the window after (direction 1) or before (-1) `tick` at which a stage works next:
- * the pairs that wait for each other in a serial stage. */
-static uint64_t serial_partner(const df_graph *g, uint32_t stage, uint64_t tick, int direction)
-{
-    for (uint64_t i = 1; i <= g->plan->window; i++) {
-        if (direction < 0 && tick < g->first_tick + i)
-            return NO_TICK;
-        uint64_t other = direction < 0 ? tick - i : tick + i;
-        if (stage_active_at(g, stage, other))
-            return other;
-    }
-    return NO_TICK;
-}
-
-static void prepare_activity(df_graph *g, graph_tick *tick)
-{
-    const df_plan *p = g->plan;
-
-    df_plan_activity(p, tick->tick, tick->vertices);
-    for (uint32_t s = 0; s < p->stage_count; s++) {
-        tick->stages[s] = false;
-        for (uint32_t i = 0; i < p->stages[s].vertex_count; i++)
-            tick->stages[s] |= tick->vertices[p->stages[s].vertices[i]];
-    }
-    for (uint32_t e = 0; e < p->edge_count; e++)
-        tick->edges[e] = df_plan_edge_active(p, e, tick->tick, tick->vertices);
-}
-
-static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
-{
-    graph_edge *ge = &g->edges[edge];
-
-    atomic_store_explicit(&ge->ticks[slot].arrive, ge->from_groups, memory_order_relaxed);
-    atomic_store_explicit(&ge->ticks[slot].failed, 0, memory_order_relaxed);
-    for (uint32_t i = 0; i < ge->from_groups; i++)
-        ge->slots[(size_t)slot * ge->from_groups + i].batch = NULL;
-    if (ge->arrived != NULL)
-        memset(ge->arrived + (size_t)slot * ge->from_groups, 0, ge->from_groups);
-}
-
-static void prepare_stage(df_graph *g, uint32_t stage, graph_tick *tick)
-{
-    const df_stage *s = &g->plan->stages[stage];
-    uint32_t slot = graph_ring_slot(g, tick->tick);
-    uint32_t common = 1;
-
-    tick->before[stage] = s->serial ? serial_partner(g, stage, tick->tick, -1) : NO_TICK;
-    common += tick->before[stage] != NO_TICK;
-    for (uint32_t i = 0; i < s->in_count; i++)
-        common += tick->edges[s->in_edges[i]] &&
-                  g->plan->edges[s->in_edges[i]].fan != DF_FAN_NEIGHBOURS;
-    for (uint32_t group = 0; group < s->partition.key_groups; group++) {
-        uint32_t missing = common;
-        for (uint32_t i = 0; i < s->in_count; i++) {
-            const df_edge *e = &g->plan->edges[s->in_edges[i]];
-            if (tick->edges[s->in_edges[i]] && e->fan == DF_FAN_NEIGHBOURS) {
-                const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
-                missing += space->first[group + 1] - space->first[group];
-            }
-        }
-        atomic_store_explicit(missing_of(g, stage, slot, group), missing, memory_order_relaxed);
-    }
-}
-
-static void prepare_tick(df_graph *g, uint64_t number)
-{
-    const df_plan *p = g->plan;
-    graph_tick *tick = &g->ticks[graph_ring_slot(g, number)];
-
-    tick->tick = number;
-    tick->owners = NULL;
-    tick->print_states = g->options.fingerprint_steps || number == p->job.steps;
-    tick->print_streams = g->options.fingerprint_steps || number == p->job.steps + 1;
-    prepare_activity(g, tick);
-    for (uint32_t e = 0; e < p->edge_count; e++)
-        prepare_edge(g, e, graph_ring_slot(g, number));
-    for (uint32_t s = 0; s < p->stage_count; s++)
-        if (tick->stages[s])
-            prepare_stage(g, s, tick);
-    for (uint32_t i = 0; g->parted && i < g->print_count; i++)
-        memset(g->prints[i].arrived + (size_t)graph_ring_slot(g, number) * g->prints[i].groups, 0,
-               g->prints[i].groups);
-    if (!g->parted)
-        graph_owners_give(g, number);
-}
-
-static void prepare_up_to(df_graph *g, uint64_t end)
-{
-    for (; g->prepared < end; g->prepared++)
-        prepare_tick(g, g->prepared);
-}
-
-void graph_prepare(df_graph *g)
-{
-    g->prepared = g->first_tick;
-    prepare_up_to(g, g->first_tick + g->ring);
-}
+/* ---- opening ticks ---- */
 
 /* Open a tick for all stages but sinks, or, once everything else of it is complete, for sinks. */
 static uint32_t open_tick(graph_thread *t, uint64_t number, bool sinks)
@@ -335,7 +224,7 @@ static uint32_t advance(graph_thread *t)
             atomic_store(&g->done, ++done);
             if (done == 1 && df_pool_idle(g->sources))
                 df_pool_free(&g->sources);
-            prepare_up_to(g, done + g->ring);
+            graph_prepare_up_to(g, done + g->ring);
             if (done == g->capture.view.tick)
                 graph_capture_rest(g);
             moved = true;
@@ -404,7 +293,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         ready += arrive_edge(t, edge, at, group);
         graph_count_sent(g, edge, at);
     }
-    if (s->serial && (partner = serial_partner(g, stage, number, 1)) != NO_TICK)
+    if (s->serial && (partner = graph_serial_partner(g, stage, number, 1)) != NO_TICK)
         ready += arrive(t, stage, graph_ring_slot(g, partner), group);
     if (graph_last(g, s->sink ? &tick->sink_work : &tick->work)) {
         pthread_mutex_lock(&g->lock);
@@ -545,9 +434,9 @@ void graph_carried_arrived(df_graph *g, uint32_t stage, uint32_t slot, uint32_t 
 void graph_await(df_graph *g, uint32_t stage, uint32_t slot, uint32_t key_group, bool more)
 {
     if (more)
-        atomic_fetch_add_explicit(missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(graph_missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
     else
-        atomic_fetch_sub_explicit(missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(graph_missing_of(g, stage, slot, key_group), 1, memory_order_relaxed);
 }
 
 void graph_work_arrived(df_graph *g, uint32_t slot)

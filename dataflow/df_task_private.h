@@ -1,4 +1,5 @@
-/* One call of a kind, shared by df_task.c and df_input.c. */
+/* One call of a kind, shared by who makes it (df_task.c, df_edge.c), what it is given (df_input.c, df_facts.c,
+ * df_settle.c) and what it asks for (df_call.c). */
 #ifndef DF_TASK_PRIVATE_H
 #define DF_TASK_PRIVATE_H
 
@@ -22,9 +23,18 @@ typedef struct task_frame {
     char text[320];
 } task_frame;
 
+/* ---- df_input.c ---- */
 /* Fill the inputs of every port. False: an error was noted. */
 bool task_read_inputs(task_frame *f);
+
+/* ---- df_call.c ---- */
+void task_start(task_frame *f, graph_thread *t, uint32_t vertex, uint32_t key_group, uint32_t slot);
 void task_fail_memory(task_frame *f);
+/* Note a failure whose reason did not pass in `tries` calls. */
+void task_fail_finally(task_frame *f, uint32_t tries);
+/* Make sure that every declared output is there, an empty one where the kind made none. */
+bool task_complete_outputs(task_frame *f, uint32_t count);
+void task_drop_outputs(task_frame *f);
 /* df_settle.c: the task no longer looks at what its vertex keeps. Of a call that failed nothing is kept: it
  * may have ended before the memory was filled. */
 void graph_kept_release(task_frame *f, bool ok);
