@@ -216,67 +216,78 @@ static uint32_t digit_of(const place *p, uint32_t unit, uint32_t shift)
     return 255 - (uint32_t)(bits >> shift & 255);
 }
 
-/* One digit, keeping the order of what has the same. */
-static void sort_digit(const place *p, uint32_t *to, const uint32_t *from, uint32_t count, uint32_t shift)
+/* One digit, keeping the order of what has the same. False: all have the same, and nothing was done. */
+static bool sort_digit(const place *p, uint32_t *to, const uint32_t *from, uint32_t count, uint32_t shift)
 {
     uint32_t starts[257] = { 0 };
 
     for (uint32_t i = 0; i < count; i++)
         starts[digit_of(p, from[i], shift) + 1]++;
+    if (starts[digit_of(p, from[0], shift) + 1] == count)
+        return false;
     for (uint32_t d = 0; d < 256; d++)
         starts[d + 1] += starts[d];
     for (uint32_t i = 0; i < count; i++)
         to[starts[digit_of(p, from[i], shift)]++] = from[i];
+    return true;
 }
 
+/* Weights are mostly small whole numbers, so that many digits are the same for all. */
 void place_sort(place *p, uint32_t *units, uint32_t count)
 {
+    uint32_t *from = units, *to = p->next;
+
     if (count < SORT_FEW) {
         qsort_r(units, count, sizeof *units, heavier_first, p);
         return;
     }
-    for (uint32_t shift = 0; shift < 64; shift += 16) {
-        sort_digit(p, p->next, units, count, shift);
-        sort_digit(p, units, p->next, count, shift + 8);
-    }
+    for (uint32_t shift = 0; shift < 64; shift += 8)
+        if (sort_digit(p, to, from, count, shift)) {
+            uint32_t *sorted = to;
+
+            to = from;
+            from = sorted;
+        }
+    if (from != units)
+        memcpy(units, from, count * sizeof *units);
 }
 
 /* ---- heap ---- */
 
+/* Without a branch: which of two is less is a toss. */
 static bool key_less(place_key a, place_key b)
 {
-    return a.key != b.key ? a.key < b.key : a.worker < b.worker;
+    return (a.key < b.key) | ((a.key == b.key) & (a.worker < b.worker));
 }
 
+static void heap_rise(place_heap *h, uint32_t i, place_key item)
+{
+    for (; i > 0 && key_less(item, h->items[(i - 1) / 2]); i = (i - 1) / 2)
+        h->items[i] = h->items[(i - 1) / 2];
+    h->items[i] = item;
+}
+
+/* The item that goes to the first place is mostly one of the greatest: a hole sinks to the end, along the lesser
+ * children, and the item rises from there, hardly ever far. */
 static void heap_put_first(place_heap *h, place_key item)
 {
-    uint32_t i = 0;
+    uint32_t i = 0, child;
 
-    for (;;) {
-        uint32_t child = 2 * i + 1;
-
-        if (child >= h->count)
-            break;
-        if (child + 1 < h->count && key_less(h->items[child + 1], h->items[child]))
-            child++;
-        if (!key_less(h->items[child], item))
-            break;
+    while ((child = 2 * i + 1) + 1 < h->count) {
+        child += key_less(h->items[child + 1], h->items[child]);
         h->items[i] = h->items[child];
         i = child;
     }
-    h->items[i] = item;
+    if (child < h->count) {
+        h->items[i] = h->items[child];
+        i = child;
+    }
+    heap_rise(h, i, item);
 }
 
 void place_heap_push(place_heap *h, uint32_t worker, double key)
 {
-    place_key item = { key, worker };
-    uint32_t i = h->count++;
-
-    while (i > 0 && key_less(item, h->items[(i - 1) / 2])) {
-        h->items[i] = h->items[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    h->items[i] = item;
+    heap_rise(h, h->count++, (place_key){ key, worker });
 }
 
 void place_heap_sink(place_heap *h, double key)
