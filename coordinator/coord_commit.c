@@ -41,6 +41,8 @@ struct coord_commit {
     uint32_t gather_count, gather_room;
     uint64_t begun;    /* attempts up to it have begun to be committed */
     uint64_t restoring; /* the snapshot that the hand makes the head; 0: none */
+    bool tidying;      /* what the hand does is to remove what is no more needed */
+    void (*next)(void *arg); /* what it does when it has; null: nothing */
     char label[WEIR_NAME_MAX];
     uint64_t label_after;
     commit_work work;
@@ -253,13 +255,28 @@ static void work_drop(const coord_commit *c)
 }
 
 /* The commit counts even if what follows it fails; the store then refuses the next one. */
-static void work_retain(coord_commit *c)
+static void tell_unremoved(df_status s, const df_error *err)
+{
+    if (s != DF_OK)
+        fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err->text);
+}
+
+static void work_forget(coord_commit *c)
 {
     df_error err = { 0 };
 
-    if (snap_store_retain(c->store, c->retain, &err) != DF_OK)
-        fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err.text);
-    else if (c->record != NULL)
+    tell_unremoved(snap_store_forget(c->store, c->retain, &err), &err);
+}
+
+/* What takes long and nobody waits for. */
+static void tidy_do(void *arg)
+{
+    coord_commit *c = arg;
+    df_error err = { 0 };
+    df_status s = snap_store_collect(c->store, &err);
+
+    tell_unremoved(s, &err);
+    if (s == DF_OK && c->record != NULL)
         work_drop(c);
 }
 
@@ -289,7 +306,7 @@ static void work_do(void *arg)
     if (w->status == DF_OK)
         w->status = work_commit(c, parts, &w->error);
     if (w->status == DF_OK) {
-        work_retain(c);
+        work_forget(c);
         df_failpoint_pass(DF_FAILPOINT_commit_retained);
     }
     for (uint32_t i = 0; parts != NULL && i < w->count; i++)
@@ -299,11 +316,36 @@ static void work_do(void *arg)
 
 /* ---- on the main thread ---- */
 
+static void hand_give(coord_commit *c, void (*work)(void *arg))
+{
+    assert(c->next == NULL);
+    if (c->tidying)
+        c->next = work;
+    else
+        coord_hand_give(c->hand, work, c);
+}
+
+/* Whether a work has ended that somebody waits for. */
+static bool hand_done(coord_commit *c)
+{
+    void (*next)(void *arg) = c->next;
+
+    if (!coord_hand_done(c->hand))
+        return false;
+    if (!c->tidying)
+        return true;
+    c->tidying = false;
+    c->next = NULL;
+    if (next != NULL)
+        coord_hand_give(c->hand, next, c);
+    return false;
+}
+
 void coord_commit_begin(coord_commit *commit, const proto_commit *what)
 {
     commit_work *w = &commit->work;
 
-    assert(!coord_hand_busy(commit->hand));
+    assert(commit->tidying || !coord_hand_busy(commit->hand));
     *w = (commit_work){ .attempt = what->attempt, .generation = what->generation, .step = what->step,
                         .count = what->member_count,
                         .parts = proto_zero(what->member_count, sizeof *w->parts),
@@ -322,7 +364,7 @@ void coord_commit_begin(coord_commit *commit, const proto_commit *what)
         commit->label[0] = '\0';
     }
     commit->begun = what->attempt;
-    coord_hand_give(commit->hand, work_do, commit);
+    hand_give(commit, work_do);
 }
 
 static void work_clear(commit_work *w)
@@ -355,7 +397,7 @@ bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_en
 {
     commit_work *w = &commit->work;
 
-    if (commit->restoring != 0 || !coord_hand_done(commit->hand))
+    if (commit->restoring != 0 || !hand_done(commit))
         return false;
     *attempt = w->attempt;
     *end = w->declined ? COORD_COMMIT_DECLINED : w->status == DF_OK ? COORD_COMMIT_MADE : COORD_COMMIT_FAILED;
@@ -363,6 +405,9 @@ bool coord_commit_ended(coord_commit *commit, uint64_t *attempt, coord_commit_en
         *err = w->error;
     work_clear(w);
     commit_look(commit);
+    commit->tidying = *end == COORD_COMMIT_MADE;
+    if (commit->tidying)
+        coord_hand_give(commit->hand, tidy_do, commit);
     return true;
 }
 
@@ -421,14 +466,14 @@ static void restore_do(void *arg)
 
 void coord_commit_restore(coord_commit *commit, uint64_t snapshot)
 {
-    assert(!coord_hand_busy(commit->hand) && snapshot != 0);
+    assert((commit->tidying || !coord_hand_busy(commit->hand)) && snapshot != 0);
     commit->restoring = snapshot;
-    coord_hand_give(commit->hand, restore_do, commit);
+    hand_give(commit, restore_do);
 }
 
 bool coord_commit_restored(coord_commit *commit, uint64_t *snapshot, bool *ok, df_error *err)
 {
-    if (commit->restoring == 0 || !coord_hand_done(commit->hand))
+    if (commit->restoring == 0 || !hand_done(commit))
         return false;
     *snapshot = commit->restoring;
     *ok = commit->work.status == DF_OK;

@@ -48,8 +48,8 @@
     X(store_change, 1, "before manifests and head change")                                        \
     X(store_changed, 1, "manifests and head are durable, the guard is behind")                    \
     X(commit_made, 1, "a snapshot is committed, before older ones are removed")                   \
-    X(retain_collect, 1, "manifests of old snapshots are gone, their parts are not")              \
     X(commit_retained, 0, "a snapshot is committed, nobody has been told")                        \
+    X(retain_collect, 1, "manifests of old snapshots are gone, their parts are not")              \
     X(restore_begun, 1, "a return to an older snapshot is in the log, the head is where it was")  \
     X(restore_made, 1, "the head is an older snapshot, no generation has begun from it")          \
     X(commit_told, 0, "members are being told that a snapshot was committed")                     \

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
@@ -23,6 +24,10 @@ using rocksdb::IOStatus;
 using rocksdb::Slice;
 
 namespace {
+
+constexpr size_t ALIGNMENT = 4096;    /* of memory, place and size; no disk asks for more */
+constexpr size_t PIECE = 1u << 20;    /* bytes of one write */
+constexpr size_t THEIR_BUFFER = 4096; /* RocksDB's own: blocks are larger and go past it */
 
 bool is_full(int code)
 {
@@ -183,6 +188,164 @@ private:
     }
 };
 
+/* ---- parts ---- */
+
+struct Release {
+    void operator()(void *bytes) const { free(bytes); }
+};
+
+using Buffer = std::unique_ptr<char, Release>;
+
+/* The file of a part; it only grows, at its end. */
+class PartFile : public FSWritableFile {
+public:
+    PartFile(std::string path, int fd, bool direct, Buffer buffer)
+        : path_(std::move(path)), fd_(fd), direct_(direct), buffer_(std::move(buffer))
+    {
+    }
+
+    ~PartFile() override
+    {
+        if (fd_ >= 0)
+            close(fd_);
+    }
+
+    using FSWritableFile::Append;
+
+    IOStatus Append(const Slice &data, const IOOptions &, IODebugContext *) override
+    {
+        const char *from = data.data();
+        size_t left = data.size();
+
+        while (left > 0) {
+            size_t part = left < PIECE - used_ ? left : PIECE - used_;
+
+            memcpy(buffer_.get() + used_, from, part);
+            used_ += part;
+            from += part;
+            left -= part;
+            if (used_ == PIECE && !write_out())
+                return failure("writing", path_, errno);
+        }
+        size_ += data.size();
+        return IOStatus::OK();
+    }
+
+    IOStatus Flush(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
+
+    /* The end of a file is not aligned. */
+    IOStatus Sync(const IOOptions &, IODebugContext *) override
+    {
+        if (direct_ && !go_indirect())
+            return failure("writing", path_, errno);
+        if (!write_out())
+            return failure("writing", path_, errno);
+        return fdatasync(fd_) == 0 ? IOStatus::OK() : failure("syncing", path_, errno);
+    }
+
+    IOStatus Fsync(const IOOptions &options, IODebugContext *debug) override { return Sync(options, debug); }
+
+    IOStatus Close(const IOOptions &, IODebugContext *) override
+    {
+        int fd = fd_;
+
+        if ((direct_ && !go_indirect()) || !write_out())
+            return failure("writing", path_, errno);
+        fd_ = -1;
+        return close(fd) == 0 ? IOStatus::OK() : failure("closing", path_, errno);
+    }
+
+    uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return size_; }
+
+private:
+    bool go_indirect()
+    {
+        int flags = fcntl(fd_, F_GETFL);
+
+        if (flags < 0 || fcntl(fd_, F_SETFL, flags & ~O_DIRECT) != 0)
+            return false;
+        direct_ = false;
+        return true;
+    }
+
+    /* False: see errno; then it is not tried again. A file system may refuse only now what it has allowed when the file
+     * was made. */
+    bool write_out()
+    {
+        size_t done = 0;
+
+        while (lost_ == 0 && done < used_) {
+            ssize_t n = write(fd_, buffer_.get() + done, used_ - done);
+
+            if (n > 0)
+                done += static_cast<size_t>(n);
+            else if (n == 0)
+                lost_ = ENOSPC;
+            else if (errno != EINTR && !(errno == EINVAL && direct_ && go_indirect()))
+                lost_ = errno;
+        }
+        used_ = 0;
+        errno = lost_;
+        return lost_ == 0;
+    }
+
+    std::string path_;
+    int fd_;
+    bool direct_;
+    Buffer buffer_;
+    size_t used_ = 0;
+    uint64_t size_ = 0;
+    int lost_ = 0; /* errno of the write that failed */
+};
+
+class PartFiles : public rocksdb::FileSystemWrapper {
+public:
+    PartFiles() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+
+    const char *Name() const override { return "weir parts"; }
+
+    IOStatus NewWritableFile(const std::string &path, const FileOptions &, std::unique_ptr<FSWritableFile> *out,
+                             IODebugContext *) override
+    {
+        Buffer buffer(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
+        bool direct = true;
+        int fd;
+
+        out->reset();
+        if (buffer == nullptr)
+            return failure("making", path, ENOMEM);
+        fd = make(path, O_DIRECT);
+        if (fd < 0 && errno == EINVAL) {
+            direct = false;
+            fd = make(path, 0);
+        }
+        if (fd < 0)
+            return failure("making", path, errno);
+        out->reset(new PartFile(path, fd, direct, std::move(buffer)));
+        return IOStatus::OK();
+    }
+
+private:
+    static int make(const std::string &path, int how)
+    {
+        int fd;
+
+        do
+            fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | how, 0644);
+        while (fd < 0 && errno == EINTR);
+        return fd;
+    }
+};
+
+/* RocksDB may still ask for it while the process ends, so it is never released. */
+rocksdb::Env *part_env()
+{
+    static std::unique_ptr<rocksdb::Env> *env =
+        new std::unique_ptr<rocksdb::Env>(rocksdb::NewCompositeEnv(std::make_shared<PartFiles>()));
+
+    return env->get();
+}
+
 } // namespace
 
 struct snap_rocksdb_files {
@@ -201,6 +364,12 @@ snap_rocksdb_files *snap_rocksdb_files_new(rocksdb_options_t *options)
     made->env = rocksdb::NewCompositeEnv(made->files);
     reinterpret_cast<rocksdb::Options *>(options)->env = made->env.get();
     return made;
+}
+
+void snap_rocksdb_part_files(rocksdb_options_t *options, rocksdb_envoptions_t *env)
+{
+    reinterpret_cast<rocksdb::Options *>(options)->env = part_env();
+    reinterpret_cast<rocksdb::EnvOptions *>(env)->writable_file_max_buffer_size = THEIR_BUFFER;
 }
 
 void snap_rocksdb_files_free(snap_rocksdb_files **files)

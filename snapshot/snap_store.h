@@ -104,10 +104,12 @@ df_status snap_store_set_head(snap_store *store, uint64_t snapshot, df_error *er
 void snap_store_pin(snap_store *store, uint64_t snapshot);
 void snap_store_unpin(snap_store *store, uint64_t snapshot);
 /* Remove all snapshots but the newest `retain` (at least SNAP_RETAIN_MIN) of the head's line, those
- * with a label and those that are pinned; then all parts that no snapshot refers to and that are not
- * of a snapshot above the head, whose attempt may be under way. While a damaged snapshot stands in the
- * head's line nothing is removed: nobody knows what it refers to. */
-df_status snap_store_retain(snap_store *store, uint32_t retain, df_error *err) DF_MUST_CHECK;
+ * with a label and those that are pinned. While a damaged snapshot stands in the head's line nothing is
+ * removed: nobody knows what it refers to. */
+df_status snap_store_forget(snap_store *store, uint32_t retain, df_error *err) DF_MUST_CHECK;
+/* Remove all parts that no snapshot refers to and that are not of a snapshot above the head, whose attempt may
+ * be under way; none while a snapshot is damaged. */
+df_status snap_store_collect(snap_store *store, df_error *err) DF_MUST_CHECK;
 
 /* ---- verification ---- */
 

@@ -1,6 +1,7 @@
 /* Retention and collection. Manifests go first, in one change, and parts after: a crash in between
  * leaves parts that no manifest refers to, which are removed when the store is opened. The other way
- * round it would leave manifests without chunks. */
+ * round it would leave manifests without chunks. Nobody has to wait for the parts, whose files may take
+ * long to remove. */
 #include "snapshot/snap_store_private.h"
 
 #include "dataflow/df_failpoint.h"
@@ -135,7 +136,7 @@ static void keep_only(snap_store *store, const bool *keep)
     store->count = left;
 }
 
-df_status snap_store_retain(snap_store *store, uint32_t retain, df_error *err)
+df_status snap_store_forget(snap_store *store, uint32_t retain, df_error *err)
 {
     bool *keep = calloc(store->count + 1, sizeof *keep);
     snap_change *changes = calloc(store->count + 1, sizeof *changes);
@@ -160,11 +161,17 @@ df_status snap_store_retain(snap_store *store, uint32_t retain, df_error *err)
     if (s != DF_OK)
         goto out;
     keep_only(store, keep);
-    s = df_failpoint(DF_FAILPOINT_retain_collect, err);
-    if (s == DF_OK)
-        s = store_collect(store, store->head.snapshot, err);
 out:
     free(keep);
     free(changes);
     return s;
+}
+
+df_status snap_store_collect(snap_store *store, df_error *err)
+{
+    df_status s = store_check_writable(store, err);
+
+    if (s == DF_OK)
+        s = df_failpoint(DF_FAILPOINT_retain_collect, err);
+    return s == DF_OK ? store_collect(store, store->head.snapshot, err) : s;
 }

@@ -26,7 +26,7 @@
 
 #define KEY_SIZE        28
 #define RECORD_KEY_SIZE 8
-#define BLOCK_SIZE      65536      /* bytes; a chunk that is larger has a block of its own */
+#define BLOCK_SIZE      4096       /* bytes; so a chunk has a block of its own, and is read alone */
 #define WRITE_BUFFER    (16u << 20)
 #define CHECKSUM_XXH3   4          /* rocksdb::kXXH3 */
 #define OPENING_THREADS 4          /* not 16, which are begun also for a handful of files */
@@ -296,6 +296,7 @@ df_status snap_rocksdb_part_open(snap_part **out, const char *folder, const snap
     p->table = rocks_table();
     p->options = rocks_options(p->table, true);
     p->env = rocksdb_envoptions_create();
+    snap_rocksdb_part_files(p->options, p->env);
     p->writer = rocksdb_sstfilewriter_create(p->env, p->options);
     rocksdb_sstfilewriter_open(p->writer, p->path, &text);
     s = rocks_result(text, "create", p->path, err);

@@ -220,9 +220,10 @@ static bool shim_flips(int fd, size_t size)
     return flips;
 }
 
+/* Aligned, as the descriptor may be one for O_DIRECT. */
 static ssize_t write_flipped(int fd, const uint8_t *bytes, size_t size)
 {
-    uint8_t *wrong = malloc(size);
+    uint8_t *wrong = aligned_alloc(4096, (size + 4095) / 4096 * 4096);
     ssize_t written;
 
     if (wrong == NULL)

@@ -68,10 +68,74 @@ static void test_workers_come_and_go(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* A part of a job without states: whole, and nothing is in it. */
+static void say_whole_part(coord_commit *commit, uint64_t worker, uint64_t attempt)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_part, .generation = 1, .sender = worker } };
+    coord_part_writer said;
+    uint8_t *bytes;
+    size_t size;
+    df_error err;
+
+    coord_part_begin(&said);
+    assert_int_equal(coord_part_end(&said, NULL, &bytes, &size, &err), DF_OK);
+    msg.part = (proto_part){ .attempt = attempt, .count = 1, .payload = { bytes, (uint32_t)size } };
+    assert_true(coord_commit_take(commit, &msg));
+    free(bytes);
+}
+
+/* The next commit, or a return, may be asked for while what the last one left is still being removed. */
+static void test_one_after_another(void **state)
+{
+    const coord_commit_options options = { .retain = 2 };
+    const coord_shape shape = { .job = "job" };
+    char folder[] = "/tmp/test_coord_commit.XXXXXX", command[64];
+    const uint64_t worker = 7;
+    const uint32_t place = 0;
+    uint64_t number;
+    coord_commit *commit;
+    coord_commit_end end;
+    uint32_t count;
+    bool made;
+    df_disk disk;
+    df_error err;
+    sem_t ended;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    df_disk_posix_init(&disk);
+    sem_init(&ended, 0, 0);
+    assert_int_equal(coord_commit_open(&commit, &disk, folder, &shape, &options, wake, &ended, &err), DF_OK);
+    for (uint64_t attempt = 1; attempt <= 20; attempt++) {
+        proto_commit what = { .attempt = attempt, .generation = 1, .members = &worker, .places = &place,
+                              .member_count = 1 };
+
+        say_whole_part(commit, worker, attempt);
+        coord_commit_begin(commit, &what);
+        while (!coord_commit_ended(commit, &number, &end, &err))
+            sem_wait(&ended);
+        assert_int_equal(number, attempt);
+        assert_int_equal(end, COORD_COMMIT_MADE);
+        assert_int_equal(coord_commit_head(commit).attempt, attempt);
+        coord_commit_entries(commit, &count);
+        assert_int_equal(count, attempt < 2 ? 1 : 2);
+    }
+    coord_commit_restore(commit, 19);
+    while (!coord_commit_restored(commit, &number, &made, &err))
+        sem_wait(&ended);
+    assert_true(made);
+    assert_int_equal(coord_commit_head(commit).attempt, 19);
+    coord_commit_close(&commit);
+    sem_destroy(&ended);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workers_come_and_go),
+        cmocka_unit_test(test_one_after_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

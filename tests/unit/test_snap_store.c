@@ -173,6 +173,13 @@ static void suite_refusals(world *w)
     snap_store_close(&store);
 }
 
+static df_status retain(snap_store *store, uint32_t count, df_error *err)
+{
+    df_status s = snap_store_forget(store, count, err);
+
+    return s == DF_OK ? snap_store_collect(store, err) : s;
+}
+
 /* Two snapshots beside the line, one labelled, one pinned, and the retention of all of them. */
 static void suite_retention(world *w)
 {
@@ -180,7 +187,7 @@ static void suite_retention(world *w)
     scene s[20];
     uint64_t base = 10;
 
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_OK);
+    assert_int_equal(retain(store, 2, &error), DF_OK);
     for (uint64_t i = 0; i < 6; i++) { /* 10 .. 15 */
         s[i] = scene_new();
         s[i].versions[0] = s[i].versions[1] = s[i].versions[2] = s[i].versions[3] = 100 + i;
@@ -194,7 +201,7 @@ static void suite_retention(world *w)
     store = world_open(w);
     assert_int_equal(snap_store_head(store), 16);
     snap_store_pin(store, 10);
-    assert_int_equal(snap_store_retain(store, 1, &error), DF_OK); /* as if 2: 16 and 13 */
+    assert_int_equal(retain(store, 1, &error), DF_OK); /* as if 2: 16 and 13 */
     for (uint64_t i = 0; i < 7; i++) {
         bool kept = i == 0 || i == 1 || i == 3 || i == 6;
 
@@ -204,7 +211,7 @@ static void suite_retention(world *w)
             assert_int_equal(scene_check(store, &s[i], base + i, &error), DF_END);
     }
     snap_store_unpin(store, 10);
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_OK);
+    assert_int_equal(retain(store, 2, &error), DF_OK);
     assert_int_equal(scene_check(store, &s[0], 10, &error), DF_END);
     check(store, &s[1], 11);
     snap_store_close(&store);
@@ -234,7 +241,7 @@ static void suite_thin(world *w)
     assert_int_equal(scene_commit(store, &s, 33, "", &written, &error), DF_OK);
     assert_int_equal(written, 0);
     check(store, &s, 33);
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_OK);
+    assert_int_equal(retain(store, 2, &error), DF_OK);
     check(store, &s, 32);
     check(store, &s, 33);
     snap_store_close(&store);
@@ -254,7 +261,7 @@ static void suite_orphans(world *w)
     lost.versions[0] = 99;
     lost.abandon = true;
     commit(store, &lost, 41, ""); /* ingested, not committed */
-    assert_int_equal(snap_store_retain(store, 3, &error), DF_OK); /* its attempt may be under way */
+    assert_int_equal(retain(store, 3, &error), DF_OK); /* its attempt may be under way */
     assert_int_equal(snap_store_part_open(store, &part, &id, &error), DF_OK);
     assert_int_equal(snap_part_put(part, &(snap_place){ 0, 0, 0, 0 }, bytes, sizeof bytes, &error),
                      DF_OK);
@@ -304,7 +311,7 @@ static void suite_readonly(world *w)
     assert_int_equal(world_open_as(w, &store, (snap_store_options){ .readonly = true }), DF_OK);
     assert_true(snap_store_head(store) > 0);
     assert_int_equal(scene_commit(store, &s, 1000, "", NULL, &error), DF_ENOTSUP);
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_ENOTSUP);
+    assert_int_equal(retain(store, 2, &error), DF_ENOTSUP);
     snap_store_close(&store);
 }
 
@@ -357,7 +364,7 @@ static void after_failure(world *w, bool acknowledged, const scene *s)
         check(store, &s[2], 3);
     commit(store, &s[2], 4, "");
     check(store, &s[2], 4);
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_OK);
+    assert_int_equal(retain(store, 2, &error), DF_OK);
     assert_int_equal(snap_store_count(store), 2);
     snap_store_close(&store);
 }
@@ -381,7 +388,7 @@ static bool fail_once(uint64_t call, bool done, uint64_t disk_call, fake_fault f
         fake_disk_fail(w.fake, fake_disk_calls(w.fake) + disk_call, fault, false);
     status = scene_commit(store, &s[2], 3, "", NULL, &error);
     if (status == DF_OK)
-        status = snap_store_retain(store, 2, &error) == DF_OK ? DF_OK : DF_AGAIN;
+        status = retain(store, 2, &error) == DF_OK ? DF_OK : DF_AGAIN;
     reached = status != DF_OK;
     snap_store_close(&store);
     after_failure(&w, status == DF_OK || status == DF_AGAIN, s);
@@ -582,11 +589,11 @@ static void test_damaged_manifest(void **state)
     assert_int_equal(snap_store_count(store), 4);
     assert_true(snap_store_entry(store, 1)->damaged);
     assert_int_equal(snap_store_load(store, 2, &m, &error), DF_ECORRUPT);
-    assert_int_equal(snap_store_retain(store, 3, &error), DF_OK); /* 2 is the third of the line */
+    assert_int_equal(retain(store, 3, &error), DF_OK); /* 2 is the third of the line */
     assert_int_equal(snap_store_count(store), 4);
     assert_int_equal(snap_store_verify(store, NULL, NULL, &verified, &error), DF_OK);
     assert_int_equal(verified.damaged, 1);
-    assert_int_equal(snap_store_retain(store, 2, &error), DF_OK);
+    assert_int_equal(retain(store, 2, &error), DF_OK);
     assert_int_equal(snap_store_count(store), 2);
     check(store, &s, 4);
     snap_store_close(&store);

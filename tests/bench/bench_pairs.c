@@ -1,0 +1,79 @@
+/* What a snapshot costs a job's speed, as somebody sees who reads what the job prints of each step.
+ *
+ *   weir run JOB ... --set snapshot.every_steps=PERIOD | bench_pairs PERIOD [SKIP]
+ *
+ * A snapshot is taken before each step that is a multiple of PERIOD. So the first half of a period has one and
+ * the second has none, a second apart, in one run, on one state of the machine: what the first half takes longer
+ * than the halves before and after it without one, is what the snapshot costs. Of a run of a minute or two that is the median of
+ * a hundred such differences; between two whole runs the machine's moods are larger than the thing itself. The halves
+ * must be the same work: PERIOD is twice a multiple of the state's settle_every. SKIP periods warm up (2). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define STEPS_MAX 1000000u
+
+static double seen[STEPS_MAX], cost[STEPS_MAX];
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* The last step whose line was read. */
+static unsigned long read_steps(void)
+{
+    unsigned long last = 0;
+    char line[512];
+
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        char *end;
+        unsigned long step = strtoul(line, &end, 10);
+
+        if (end == line || step >= STEPS_MAX)
+            continue; /* the head of the table */
+        seen[step] = now();
+        last = step;
+    }
+    return last;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long period = argc > 1 ? strtoul(argv[1], NULL, 10) : 0, half = period / 2;
+    unsigned long skip = argc > 2 ? strtoul(argv[2], NULL, 10) : 2, last = read_steps(), count = 0;
+    double sum = 0, seconds;
+
+    if (period < 2 || period % 2 != 0 || skip < 1) {
+        fputs("usage: bench_pairs PERIOD [SKIP]\n", stderr);
+        return 2;
+    }
+    for (unsigned long p = skip; (p + 1) * period <= last; p++) {
+        double before = seen[p * period - half], begin = seen[p * period], middle = seen[p * period + half],
+               end = seen[(p + 1) * period];
+
+        cost[count++] = middle - begin - (begin - before + end - middle) / 2;
+    }
+    if (count < 3) {
+        fputs("bench_pairs: too few steps\n", stderr);
+        return 1;
+    }
+    seconds = (seen[last] - seen[skip * period]) / (double)(last - skip * period);
+    qsort(cost, count, sizeof cost[0], by_size);
+    for (unsigned long i = count / 4; i < count - count / 4; i++)
+        sum += cost[i];
+    printf("{\"cost\": %.6f, \"middle\": %.6f, \"quarter\": %.6f, \"three_quarters\": %.6f, \"step\": %.6f, \"snapshots\": %lu}\n",
+           cost[count / 2], sum / (double)(count - 2 * (count / 4)), cost[count / 4], cost[count - 1 - count / 4],
+           seconds, count);
+    return 0;
+}
