@@ -115,7 +115,7 @@ static df_status cluster_job(cluster *c, df_error *err)
         s = cluster_sets(c, err);
     if (s == DF_OK)
         s = coord_plan_make(&c->plan, plan, err);
-    if (s == DF_OK && c->options->bind != NULL) /* workers may come from other machines */
+    if (s == DF_OK)
         s = coord_job_inputs(plan, c->inputs, err);
     if (s != DF_OK)
         return s;

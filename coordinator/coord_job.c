@@ -107,8 +107,14 @@ static df_status input_hash(const char *path, uint8_t *block, df_hash *hash, df_
 static df_status vertex_inputs(const df_vertex *v, uint8_t *block, df_hash *hash, bool *any, df_error *err)
 {
     const weir_option *o = v->kind == NULL ? NULL : v->kind->options;
+    const char *object = v->kind == NULL ? NULL : coord_kind_file(v->kind);
     df_status s = DF_OK;
 
+    if (object != NULL) {
+        *any = true;
+        *hash = snap_hash_chain(*hash, "", 0);
+        s = input_hash(object, block, hash, err);
+    }
     for (; s == DF_OK && o != NULL && o->name != NULL; o++) {
         const char *const *file = (const void *)((const char *)v->options + o->offset);
 

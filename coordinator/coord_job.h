@@ -18,8 +18,8 @@ void coord_job_files(const df_plan *plan, char *text, size_t size);
 
 #define COORD_INPUTS_TEXT 33
 
-/* The hash of all files that the job's operators read, in hexadecimal; "": they read none. Who runs the job
- * elsewhere must read the same. */
+/* The hash of all files that the job's operators read, and of the shared objects of kinds that are not built in, in
+ * hexadecimal; "": there are none. Whoever runs key groups of the job must have the same, or the bits were others. */
 df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df_error *err) DF_MUST_CHECK;
 
 /* Whether this build has the devices that the job's workers want. DF_ENOTSUP: it has not, the text says which. */

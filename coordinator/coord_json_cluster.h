@@ -53,7 +53,7 @@ typedef struct coord_worker_options {
     char fingerprints[512], verify[512]; /* "": none */
     char verify_name[64]; /* what messages call it; "": by its path */
     bool streams;
-    char inputs[64];     /* the hash of what the job reads; "": it need not be compared */
+    char inputs[64];     /* the hash of what the job reads; "": there is nothing to compare */
 } coord_worker_options;
 
 char *coord_json_options(const coord_worker_options *options);

@@ -1,5 +1,7 @@
 #include "coordinator/coord_kinds.h"
 
+#include "operators/op_list.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +27,16 @@ const weir_operator *coord_kind_load(void *user, const char *path, const char *s
         return kind;
     dlclose(object);
     return NULL;
+}
+
+const char *coord_kind_file(const weir_operator *kind)
+{
+    Dl_info found;
+
+    for (uint32_t i = 0; i < op_kinds.count; i++)
+        if (op_kinds.list[i] == kind)
+            return NULL;
+    return dladdr(kind, &found) == 0 ? NULL : found.dli_fname;
 }
 
 const char *coord_role_name(weir_role role)

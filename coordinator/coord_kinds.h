@@ -10,6 +10,10 @@
 const weir_operator *coord_kind_load(void *user, const char *path, const char *symbol,
                                      char error[256]);
 
+/* The path of the shared object that a user's own kind is in, as long as the kind is loaded; null: it is
+ * built in. */
+const char *coord_kind_file(const weir_operator *kind);
+
 /* "source", "phase", "aggregate", "sink"; "forward", "halo", ... */
 const char *coord_role_name(weir_role role);
 const char *coord_exchange_name(weir_exchange exchange);

@@ -28,7 +28,7 @@ typedef struct coord_server_job {
     const char *fingerprints, *verify; /* recordings of every step, as workers are to open them; null: none */
     const char *verify_name;      /* what messages call it; null: by its path */
     bool streams;
-    const char *inputs;           /* the hash of what it reads (coord_job.h); "": workers need not compare it */
+    const char *inputs;           /* the hash of what it reads (coord_job.h); "": it reads nothing */
     uint32_t window;
     double pace;                  /* steps per second; 0: none */
 } coord_server_job;

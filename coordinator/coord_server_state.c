@@ -135,6 +135,25 @@ static df_status log_judge(const coord_server *s, bool same_plan, bool begun, pr
     return same_plan ? DF_OK : log_refuse_plan(state, err);
 }
 
+/* A run goes on with the files that it began with, or its bits would be of two jobs. Without the file it was begun
+ * with (it read nothing, or a person has removed it) nothing is compared. */
+static df_status log_judge_inputs(const coord_server *s, df_error *err)
+{
+    const char *state = s->options.state, *now = s->job.inputs == NULL ? "" : s->job.inputs;
+    char *then;
+    size_t size;
+    df_status status = coord_state_read(state, "inputs", &then, &size, err);
+
+    if (status == DF_END)
+        return DF_OK;
+    if (status == DF_OK && strcmp(then, now) != 0)
+        status = df_fail(err, DF_EINVAL, "the files that the job reads (kinds of your own among them) have changed since the "
+                         "run in %s began; --fresh removes it; if its file \"inputs\" is removed, it goes on with those that "
+                         "are there now", state);
+    free(then);
+    return status;
+}
+
 static df_status log_choose(coord_server *s, df_error *err)
 {
     bool begun = false;
@@ -148,6 +167,8 @@ static df_status log_choose(coord_server *s, df_error *err)
         status = DF_END;
     else if (status == DF_OK)
         status = log_judge(s, snap_hash_equal(plan, s->job.shape->plan), begun, end, err);
+    if (status == DF_OK && begun && (end == PROTO_END_NOT || s->options.snapshot != 0))
+        status = log_judge_inputs(s, err);
     return status == DF_END ? log_begin_anew(s, err) : status;
 }
 
@@ -228,6 +249,8 @@ static df_status state_keep_job(const coord_server *s, df_error *err)
 
     if (status == DF_OK)
         status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
+    if (status == DF_OK && s->job.inputs != NULL && s->job.inputs[0] != '\0')
+        status = coord_state_write(s->options.state, "inputs", s->job.inputs, strlen(s->job.inputs), err);
     snprintf(paths, sizeof paths, "%s\n%s\n", s->job.file, s->job.directory);
     if (status == DF_OK)
         status = coord_state_write(s->options.state, "job.path", paths, strlen(paths), err);

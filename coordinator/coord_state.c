@@ -101,7 +101,7 @@ static bool state_is_log(const char *name)
 
 df_status coord_state_clear(const char *folder, df_error *err)
 {
-    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "job.path",
+    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "inputs", "job.path",
                                          "finished", "ended", "rescales", "nonce", "ticket", "history.a",
                                          "history.b", "lock" };
     char path[DF_PATH_MAX];

@@ -371,8 +371,8 @@ static df_status read_job(worker *w, const proto_assign *a)
     return s;
 }
 
-/* On another machine, or where the folder is another one, a file of the same name may be another file: its rows
- * would be other rows. */
+/* On another machine a file of the same name may be another file, and here it may have changed since the coordinator
+ * began: its rows, or what a kind of one's own computes, would be others. */
 static df_status check_files(const worker *w, df_error *err)
 {
     char hash[COORD_INPUTS_TEXT];
@@ -381,12 +381,12 @@ static df_status check_files(const worker *w, df_error *err)
     if (w->remote != NULL && (w->told.fingerprints[0] != '\0' || w->told.verify[0] != '\0'))
         return df_fail(err, DF_ENOTSUP, "fingerprints are recorded, or compared, where the coordinator is; who "
                        "does not see its folder cannot take part in that");
-    if (w->told.inputs[0] == '\0' || (w->remote == NULL && coord_process_host() == w->told.sink_host))
+    if (w->told.inputs[0] == '\0')
         return DF_OK;
     s = coord_job_inputs(w->plan, hash, err);
     if (s == DF_OK && strcmp(hash, w->told.inputs) != 0)
-        s = df_fail(err, DF_EINVAL, "%s: the files that the job reads are others here than on the coordinator's "
-                    "machine; they must be the same, at the same paths", w->plan->draft->file);
+        s = df_fail(err, DF_EINVAL, "%s: the files that the job reads (kinds of your own among them) are others here than "
+                    "the coordinator has found; they must be the same, at the same paths", w->plan->draft->file);
     return s;
 }
 

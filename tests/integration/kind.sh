@@ -45,3 +45,37 @@ sed 's/WEIR_API_VERSION,/WEIR_API_VERSION + 1,/' threshold.c >later.c
 gcc -fPIC -shared -I"$TOP" -o mine.so later.c
 exits 2 "a kind for another version of the interface" "$WEIR" check job.toml
 holds "is refused" err "was built for version 2"
+
+# ---- with workers: whoever runs a part of the job must have the same kind, not only one of that name ----
+gcc -fPIC -shared -I"$TOP" -o mine.so threshold.c
+cp mine.so right.so
+sed 's/>= self->least/> self->least + 0.1/' threshold.c >other.c
+gcc -fPIC -shared -I"$TOP" -o other.so other.c
+exits 0 "in one process" "$WEIR" run job.toml --steps 400 --directory one
+mv out one.out
+"$WEIR" coordinator job.toml --steps 400 --set run.pace=100 --set snapshot.every_steps=10 --directory two \
+    --bind tcp://127.0.0.1:* --insecure --expect 2 --workers 1 >two.out 2>two.err &
+COORDINATOR=$!
+trap 'kill -9 $COORDINATOR $WORKER 2>/dev/null' EXIT
+wait_for 10 test -f two/state/endpoint
+address=$(head -n 1 two/state/endpoint)
+mv other.so mine.so
+exits 1 "a worker with another kind of that name" timeout 60 "$WEIR" worker --join "$address" --insecure
+holds "is refused, and says why" err "kinds of your own among them) are others here"
+cp right.so mine.next
+mv mine.next mine.so
+"$WEIR" worker --join "$address" --insecure >worker.log 2>&1 &
+WORKER=$!
+is "one with the same kind is let in" wait_for 30 has_step two 40
+kill -9 $COORDINATOR $WORKER
+wait $COORDINATOR 2>/dev/null
+gcc -fPIC -shared -I"$TOP" -o mine.next other.c
+mv mine.next mine.so
+exits 2 "a run does not go on with another kind than it began with" timeout 60 "$WEIR" run job.toml --steps 400 \
+    --set run.pace=100 --set snapshot.every_steps=10 --directory two --workers 2 --resume
+holds "and says why" err "have changed since the run in"
+mv right.so mine.so
+exits 0 "with the same it does" timeout 100 "$WEIR" run job.toml --steps 400 \
+    --set run.pace=100 --set snapshot.every_steps=10 --directory two --workers 2 --resume
+is "to the same bits" test "$(print_of out)" = "$(print_of one.out)"
+is "and the same file" cmp one/fast.csv two/fast.csv

@@ -245,6 +245,6 @@ exits 124 "one that has the same files is let in" timeout 5 ./otherwise "$WEIR" 
 rm -rf others
 sed -i "s|cp -r jobs others|cp -r jobs others; sed -i s/^1,3/1,4/ others/*.csv|" otherwise
 exits 1 "and one that has others is not" timeout 20 ./otherwise "$WEIR" worker --join "$ADDRESS" --insecure
-holds "and says why" err "the files that the job reads are others here"
+holds "and says why" err "are others here than the coordinator has found"
 kill -9 $COORDINATOR
 COORDINATOR=
