@@ -57,7 +57,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = @$(if $(filter 1,$(V)),true,printf '  %-5s %s\n' $(1) $(2))
 
 .DEFAULT_GOAL := build
-.PHONY: help build tests fuzzers where deps test test-long demo bench format lint install uninstall clean FORCE
+.PHONY: help build tests shims fuzzers where deps test test-long demo bench format lint install uninstall clean FORCE
 .SECONDARY:
 
 help: ## this list
@@ -145,6 +145,7 @@ $(B)/weir_version.h: FORCE
 $(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
 
 tests: $(TESTS) $(SHIMS)
+shims: $(SHIMS)
 fuzzers: $(FUZZERS)
 where:
 	@echo $(B)

@@ -64,7 +64,7 @@ if [ "$WEIR_LONG" = 1 ]; then
         gcc:-O3:address,undefined:whole gcc:-O1:address,undefined:whole clang:-O3:address,undefined:whole
         clang:-O1:address,undefined:whole clang:-O3:thread:whole clang:-O1:thread:whole"
 else
-    builds="gcc:-O3::numbers clang:-O3::numbers gcc:-O1::numbers:v3 clang:-O1::numbers:v4 clang:-O1:thread:whole
+    builds="gcc:-O3::numbers clang:-O3::numbers gcc:-O1::numbers:v3 clang:-O1::numbers:v4 clang:-O1:thread:numbers:v3
         gcc:-O1:address,undefined:numbers:v4 clang:-O1:fuzzer-no-link,address,undefined:whole:v3"
 fi
 levels_here="v3 v4"

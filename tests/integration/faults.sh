@@ -45,17 +45,23 @@ ends_alike "retry: a lost worker is replaced" retry
 holds "from the last snapshot" retry.err "a worker was lost; back to snapshot"
 
 # ---- retry: a task. The first write to the sink's file is its head, the second step 0's row. ----
-shimmed() # FAILURES OPTION...: a run whose writes to mood.csv fail so often, from the third on
+failing() # SETTINGS JOB OPTION...: a run in which calls fail as the shim's settings say; its code in CODE
 {
     rm -rf runs counts
     mkdir runs
     : >counts
-    failures=$1
+    settings=$1
     shift
     CODE=0
-    SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FILE=mood.csv SHIM_DISK_FAIL=3 \
-        SHIM_DISK_TIMES=$failures SHIM_DISK_ERROR=ENOSPC LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run "$FLOCK" $JOB --set fault_tolerance.backoff_seconds=0.02 --workers 2 "$@" >out 2>err || CODE=$?
+    env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_ERROR=ENOSPC $settings \
+        LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$@" --workers 2 >out 2>err || CODE=$?
+}
+shimmed() # FAILURES OPTION...: writes to mood.csv fail so often, from the third on
+{
+    failures=$1
+    shift
+    failing "SHIM_DISK_FILE=mood.csv SHIM_DISK_FAIL=3 SHIM_DISK_TIMES=$failures" "$FLOCK" $JOB \
+        --set fault_tolerance.backoff_seconds=0.02 "$@"
 }
 shimmed 3 --set fault_tolerance.mode=retry
 is "retry: a task that fails three times: the run ends well" test $CODE -eq 0
@@ -79,16 +85,10 @@ is "with the same files" same_files one runs/flock
 sed -e '/^\[sink.mood\]/,/^file/ { s/"csv"/"hdf5"/; s/mood.csv/mood.h5/ }' "$FLOCK" >rows.toml
 rows() # FAILURES OPTION...
 {
-    rm -rf runs counts
-    mkdir runs
-    : >counts
     failures=$1
     shift
-    CODE=0
-    SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FILE=.mood.h5.part SHIM_DISK_CALL=fallocate \
-        SHIM_DISK_FAIL=2 SHIM_DISK_TIMES=$failures SHIM_DISK_ERROR=ENOSPC LD_PRELOAD="$SHIM" timeout 60 \
-        "$WEIR" run rows.toml $JOB --set snapshot.every_steps=100000 --set fault_tolerance.backoff_seconds=0.02 \
-        --workers 2 "$@" >out 2>err || CODE=$?
+    failing "SHIM_DISK_FILE=.mood.h5.part SHIM_DISK_CALL=fallocate SHIM_DISK_FAIL=2 SHIM_DISK_TIMES=$failures" \
+        rows.toml $JOB --set snapshot.every_steps=100000 --set fault_tolerance.backoff_seconds=0.02 "$@"
 }
 rows 0
 is "hdf5: the run ends well" test $CODE -eq 0

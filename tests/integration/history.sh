@@ -13,10 +13,6 @@ passes() # NAME: how often the place was passed, by all processes
     WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
         sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
 }
-pid_of() # LABEL: the process of a worker
-{
-    "$WEIR" status job --json | sed -nE "s/.*\"label\":\"$1\",[^}]*\"pid\":([0-9]+).*/\1/p"
-}
 state_of() # WHAT: a number of the job's
 {
     "$WEIR" status job --json 2>/dev/null | sed -nE "s/.*\"$1\":([0-9]+),.*/\1/p"
@@ -65,7 +61,7 @@ while [ $turn -lt $MOVES ]; do
     60) again log_tables 2 ;;
     65) again history_copy 15 ;;
     70) # a new generation
-        kill -9 "$(pid_of w2)"
+        kill -9 "$(pid_of job w2)"
         wait_for 20 sh -c "'$WEIR' status job --json | grep -q '\"phase\":\"running\",.*\"generation\":2,'" ||
             echo "not ok no new generation has begun"
         wait_for 20 runs

@@ -3,17 +3,13 @@
 . "$TOP/tests/support/check.sh"
 flock="$TOP/config/jobs/flock.toml --set birds=3000 --set operator.mood.every_steps=10"
 paced="--set run.pace=60 --set snapshot.every_steps=20"
-COORDINATOR=
-WORKERS=
 NAMES=
 IN= # what runs a command where the coordinator is
 AT= # what runs a command where a worker is to be
 
 clean()
 {
-    for pid in $COORDINATOR $WORKERS; do
-        kill -9 "$pid" 2>/dev/null
-    done
+    end_all
     for name in $NAMES; do
         ip netns del "$name" 2>/dev/null
     done
@@ -29,33 +25,17 @@ begin() # FOLDER ARGUMENTS...: a coordinator in the background
 {
     folder=$1
     shift
-    $IN "$WEIR" coordinator $flock $paced --directory "$folder" "$@" >"$folder.out" 2>"$folder.err" &
-    COORDINATOR=$!
-    wait_for 10 test -f "$folder/state/endpoint"
-    ADDRESS=$(head -n 1 "$folder/state/endpoint")
+    coordinator_in "$folder" $flock $paced "$@"
 }
-join() # NAME ARGUMENTS...: a worker in the background, its process in JOINED
+join() # NAME ARGUMENTS...: a worker in the background
 {
     name=$1
     shift
-    $AT "$WEIR" worker --join "$ADDRESS" --label "$name" "$@" >"$name.log" 2>&1 &
-    JOINED=$!
-    WORKERS="$WORKERS $JOINED"
+    worker_in "$name.log" $AT "$WEIR" worker --join "$ADDRESS" --label "$name" "$@"
 }
 ends_alike() # FOLDER: the coordinator ends, and all is as in one process
 {
-    wait "$COORDINATOR"
-    is "$1: it ends well" test $? -eq 0
-    COORDINATOR=
-    is "$1: with the fingerprint of one process" test "$(print_of "$1.out")" = "$(print_of one.out)"
-    is "$1: and its file" cmp one/mood.csv "$1/mood.csv"
-}
-left() # PID...: they have ended
-{
-    for pid in "$@"; do
-        kill -0 "$pid" 2>/dev/null && return 1
-    done
-    return 0
+    ends_as "$1" "$(print_of one.out)"
 }
 
 exits 0 "in one process" "$WEIR" run $flock --steps 240 --directory one

@@ -69,15 +69,22 @@ is "each step is recorded once, with the bits of one process" cmp one.lines all.
 content all >before
 exits 0 "from the beginning" "$WEIR" replay all
 holds "says which steps" out "steps 0 to 300: the same bits ✓"
-for run in "1 1" "2 1" "3 2"; do
-    set -- $run
-    ids all | while read -r id step; do
-        [ "$step" -le 300 ] || continue # the last one is behind the last step
-        exits 0 "from snapshot $id, $1 workers of $2 threads" "$WEIR" replay all --snapshot "$id" --workers "$1" \
-            --threads "$2" --quiet
+# Each snapshot on one number of workers and threads, the next one on others; WEIR_LONG=1 each on all.
+turn=0
+ids all >every
+while read -r id step; do
+    [ "$step" -le 300 ] || continue # the last one is behind the last step
+    turn=$((turn % 3 + 1))
+    for run in 1/1/1 2/2/1 3/3/2; do
+        IFS=/ read -r place workers threads <<EOS
+$run
+EOS
+        [ "$place" = $turn ] || [ "${WEIR_LONG:-0}" = 1 ] || continue
+        exits 0 "from snapshot $id, $workers workers of $threads threads" "$WEIR" replay all --snapshot "$id" \
+            --workers "$workers" --threads "$threads" --quiet
         holds "from its step on" out "steps $step to 300: the same bits ✓"
     done
-done
+done <every
 read -r BACK STEP <first
 exits 0 "up to a step" "$WEIR" replay all --from $((STEP + 5)) --to $((STEP + 25)) --json --workers 2
 holds "in JSON" out "\"from\":$STEP,\"to\":$((STEP + 25)),\"step\":$((STEP + 25)),\"snapshot\":$BACK,\"workers\":2,"

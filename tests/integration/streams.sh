@@ -17,15 +17,7 @@ fi
 FLOCK="$TOP/config/jobs/flock.toml --set birds=60000 --set operator.mood.every_steps=10 --steps 240
        --set snapshot.compression=none"
 PACED="--set run.pace=60 --set snapshot.every_steps=20 --set snapshot.retain=20 --set fault_tolerance.backoff_seconds=0.01"
-COORDINATOR=
-WORKERS=
-clean()
-{
-    for pid in $COORDINATOR $WORKERS; do
-        kill -9 "$pid" 2>/dev/null
-    done
-}
-trap clean EXIT
+trap end_all EXIT
 trap 'exit 1' INT TERM
 
 # A machine that has other folders where the coordinator's are.
@@ -40,38 +32,21 @@ begin() # FOLDER ARGUMENTS...: a coordinator in the background, with one worker 
 {
     folder=$1
     shift
-    "$WEIR" coordinator $FLOCK $PACED --directory "$folder" --bind 'tcp://127.0.0.1:*' --insecure "$@" \
-        >"$folder.out" 2>"$folder.err" &
-    COORDINATOR=$!
-    wait_for 10 test -f "$folder/state/endpoint"
-    ADDRESS=$(head -n 1 "$folder/state/endpoint")
+    coordinator_in "$folder" $FLOCK $PACED --bind 'tcp://127.0.0.1:*' --insecure "$@"
 }
-join() # FOLDER NAME ARGUMENTS...: a worker that does not see the folder, its process in JOINED
+join() # FOLDER NAME ARGUMENTS...: a worker in the background that does not see the folder
 {
     folder=$1
     name=$2
     shift 2
-    HIDE=$PWD/$folder TMPDIR=$PWD/scratch ./apart "$WEIR" worker --join "$ADDRESS" --label "$name" --insecure \
-        --threads 1 "$@" >"$folder.$name.log" 2>&1 &
-    JOINED=$!
-    WORKERS="$WORKERS $JOINED"
+    worker_in "$folder.$name.log" env HIDE="$PWD/$folder" TMPDIR="$PWD/scratch" ./apart "$WEIR" worker \
+        --join "$ADDRESS" --label "$name" --insecure --threads 1 "$@"
 }
 ends_alike() # FOLDER: the coordinator ends, and all is as in one process
 {
-    wait "$COORDINATOR"
-    is "$1: it ends well" test $? -eq 0
-    COORDINATOR=
-    is "$1: with the fingerprint of one process" test "$(print_of "$1.out")" = "$REFERENCE"
-    is "$1: and its file" cmp one/mood.csv "$1/mood.csv"
+    ends_as "$1" "$REFERENCE"
     exits 0 "$1: and whole snapshots" "$WEIR" snapshot verify "$1/state"
     is "$1: nothing lies about in the store" test -z "$(ls "$1/state/store/incoming")"
-}
-left() # PID...: they have ended
-{
-    for pid in "$@"; do
-        kill -0 "$pid" 2>/dev/null && return 1
-    done
-    return 0
 }
 has_groups() # STATE LABEL: it is a member
 {

@@ -140,3 +140,52 @@ says()
 {
     ${IN:-} "$WEIR" status "$1" --json 2>/dev/null | grep -qE -- "$2"
 }
+
+# ---- a coordinator and its workers in the background; COORDINATOR and WORKERS are who is to be killed at the end ----
+
+end_all()
+{
+    for pid in ${COORDINATOR:-} ${WORKERS:-}; do
+        kill -9 "$pid" 2>/dev/null
+    done
+}
+
+# coordinator_in FOLDER ARGUMENTS...: its process in COORDINATOR, where it listens in ADDRESS.
+coordinator_in()
+{
+    folder=$1
+    shift
+    ${IN:-} "$WEIR" coordinator "$@" --directory "$folder" >"$folder.out" 2>"$folder.err" &
+    COORDINATOR=$!
+    wait_for 10 test -f "$folder/state/endpoint"
+    ADDRESS=$(head -n 1 "$folder/state/endpoint")
+}
+
+# worker_in LOG COMMAND...: its process in JOINED.
+worker_in()
+{
+    log=$1
+    shift
+    "$@" >"$log" 2>&1 &
+    JOINED=$!
+    WORKERS="${WORKERS:-} $JOINED"
+}
+
+# ends_as FOLDER PRINT: the coordinator ends, with this fingerprint and the file of the run in `one`.
+ends_as()
+{
+    wait "$COORDINATOR"
+    is "$1: it ends well" test $? -eq 0
+    COORDINATOR=
+    is "$1: with the fingerprint of one process" test "$(print_of "$1.out")" = "$2"
+    is "$1: and its file" cmp one/mood.csv "$1/mood.csv"
+}
+
+# left PID...: they have ended.
+left()
+{
+    for pid in "$@"; do
+        kill -0 "$pid" 2>/dev/null && return 1
+    done
+    return 0
+}

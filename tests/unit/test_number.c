@@ -65,11 +65,20 @@ static void check_f32(float value)
     assert_true(significant(text) <= significant(shortest));
 }
 
+static int draws(void)
+{
+    const char *all = getenv("WEIR_LONG");
+
+    return all != NULL && strcmp(all, "1") == 0 ? 1000000 : 50000;
+}
+
 static void random_bits_read_back_and_are_shortest(void **unused)
 {
+    const int count = draws();
+
     (void)unused;
     state = 1;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < count; i++) {
         uint64_t bits = draw();
         uint32_t half = (uint32_t)(bits >> 32);
         double d;
@@ -86,9 +95,11 @@ static void random_bits_read_back_and_are_shortest(void **unused)
 /* Where people's numbers are: the fast path. */
 static void usual_numbers_read_back_and_are_shortest(void **unused)
 {
+    const int count = draws();
+
     (void)unused;
     state = 2;
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < count; i++) {
         double d = (double)(int64_t)draw() / 9.2e18 * (i % 3 == 0 ? 1e-5 : i % 3 == 1 ? 6.3 : 1e9);
         check_f64(d);
         check_f32((float)d);
