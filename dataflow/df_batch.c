@@ -19,6 +19,7 @@ df_batch *df_batch_new(df_memory memory, const weir_schema *schema, uint64_t ste
     batch->view.schema = schema;
     memset(batch->settled, 0, sizeof batch->settled);
     batch->offsets = batch->cells = batch->leaving_rows = batch->leaving_cells = NULL;
+    batch->lender = NULL;
     return batch;
 }
 
@@ -64,6 +65,18 @@ void df_batch_share_settled(df_batch *to, const df_batch *from)
             to->settled[a] = df_pool_ref(from->settled[a]);
 }
 
+void df_batch_borrow(df_batch *to, df_batch *from, const uint32_t *columns)
+{
+    assert(to->view.keys == NULL && from->view.schema->column_count == to->view.schema->column_count);
+    to->view.row_count = from->view.row_count;
+    to->view.keys = from->view.keys;
+    for (uint32_t c = 0; c < to->view.schema->column_count; c++)
+        to->view.columns[c] = from->view.columns[columns[c]];
+    to->view.cell_rows = from->view.cell_rows;
+    memcpy(to->settled, from->settled, sizeof to->settled);
+    to->lender = df_batch_ref(from->lender != NULL ? from->lender : from); /* never a chain */
+}
+
 bool df_batch_alloc_stored(df_memory memory, df_batch *batch, const weir_schema *stored,
                            uint32_t row_count)
 {
@@ -90,10 +103,8 @@ df_batch *df_batch_ref(df_batch *batch)
     return df_pool_ref(batch);
 }
 
-void df_batch_unref(df_memory memory, df_batch *batch)
+static void drop_columns(df_memory memory, df_batch *batch)
 {
-    if (batch == NULL || !df_pool_drop(batch))
-        return;
     df_pool_unref(memory.thread, batch->view.keys);
     for (uint32_t i = 0; i < batch->view.schema->column_count; i++)
         df_pool_unref(memory.thread, batch->view.columns[i]);
@@ -104,5 +115,20 @@ void df_batch_unref(df_memory memory, df_batch *batch)
     df_pool_unref(memory.thread, batch->leaving_cells);
     for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
         df_pool_unref(memory.thread, batch->settled[a]);
+}
+
+void df_batch_unref(df_memory memory, df_batch *batch)
+{
+    df_batch *lender;
+
+    if (batch == NULL || !df_pool_drop(batch))
+        return;
+    lender = batch->lender;
+    if (lender == NULL)
+        drop_columns(memory, batch);
     df_pool_recycle(memory.thread, batch);
+    if (lender != NULL && df_pool_drop(lender)) {
+        drop_columns(memory, lender);
+        df_pool_recycle(memory.thread, lender);
+    }
 }

@@ -21,6 +21,7 @@ typedef struct df_batch {
     /* Of a state that does not settle at every step: where each row was when it settled, by axis, and
      * so the cell that view.cell_rows has it in. Handed on to what operators make of the rows. */
     float *settled[WEIR_AXES_MAX];
+    struct df_batch *lender; /* holds the references to all of the above; null: this batch does */
 } df_batch;
 
 #define DF_LEAVES UINT32_MAX
@@ -42,6 +43,9 @@ bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column);
 void df_batch_share(df_batch *to, uint32_t to_column, const weir_batch *from, uint32_t from_column);
 /* Let `to`, whose rows are those of `from`, have them where they settled. */
 void df_batch_share_settled(df_batch *to, const df_batch *from);
+/* Let `to`, a new batch, have all that `from` has: its rows, column c as column columns[c], and where they settled. One
+ * reference, to `from` or its lender, stands for all; `from` has no further columns, or they would live on. */
+void df_batch_borrow(df_batch *to, df_batch *from, const uint32_t *columns);
 /* What is kept of a batch in a snapshot, by the columns of df_state.stored: a buffer for each. */
 bool df_batch_alloc_stored(df_memory memory, df_batch *batch, const weir_schema *stored,
                            uint32_t row_count) DF_MUST_CHECK;

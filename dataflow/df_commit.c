@@ -403,7 +403,11 @@ static uint32_t find_small(const merge *m, uint32_t *places)
  * more columns, in another order. */
 static int source_column(const merge *m, const weir_batch *from, uint32_t column)
 {
-    return weir_schema_find(from->schema, m->schema->columns[column].name);
+    const char *name = m->schema->columns[column].name;
+
+    if (column < from->schema->column_count && strcmp(from->schema->columns[column].name, name) == 0)
+        return (int)column; /* mostly */
+    return weir_schema_find(from->schema, name);
 }
 
 static void copy_small(const merge *m, uint32_t column, const uint32_t *places, uint32_t count)
@@ -510,6 +514,25 @@ static bool check_finite(const merge *m, const df_state *but)
 
 /* ---- the two kinds of state ---- */
 
+/* The state's batch is this one, with its own order of columns: nothing is copied. */
+static void take_over(merge *m, df_batch *from)
+{
+    uint32_t columns[WEIR_COLUMNS_MAX];
+    bool whole = from->view.schema->column_count == m->schema->column_count;
+
+    for (uint32_t c = 0; c < m->schema->column_count; c++)
+        columns[c] = (uint32_t)source_column(m, &from->view, c);
+    if (whole) {
+        df_batch_borrow(m->out, from, columns);
+        return;
+    }
+    m->out->view.row_count = from->view.row_count;
+    df_batch_share(m->out, DF_KEYS, &from->view, 0);
+    df_batch_share_settled(m->out, from);
+    for (uint32_t c = 0; c < m->schema->column_count; c++)
+        df_batch_share(m->out, c, &from->view, columns[c]);
+}
+
 /* A keyed state whose rows all come from one batch in order: its columns are shared. */
 static bool share_whole(merge *m)
 {
@@ -518,10 +541,7 @@ static bool share_whole(merge *m)
     if (from == NULL || m->small_count > 0 || m->large.cells != NULL ||
         !graph_keys_ascending(from))
         return false;
-    m->out->view.row_count = from->row_count;
-    df_batch_share(m->out, DF_KEYS, from, 0);
-    for (uint32_t c = 0; c < m->schema->column_count; c++)
-        df_batch_share(m->out, c, from, (uint32_t)source_column(m, from, c));
+    take_over(m, (df_batch *)(uintptr_t)from); /* an edge's, or this task's: whole */
     return true;
 }
 
@@ -553,7 +573,7 @@ static bool make_rows(merge *m, const df_space *space)
 }
 
 /* The batch that this key group itself made for the state's only next stream. */
-static const df_batch *only_next(const merge *m)
+static df_batch *only_next(const merge *m)
 {
     const df_graph *g = m->thread->graph;
     const graph_source *source = &g->vertices[m->vertex].sources[1][0];
@@ -578,7 +598,7 @@ static bool check_kept(const merge *m)
 /* Between two settlings rows keep their places: the batch that the operator made is taken over. */
 static bool keep_places(merge *m, const df_space *space)
 {
-    const df_batch *from = only_next(m);
+    df_batch *from = only_next(m);
     const uint32_t *n = space->tiles[m->key_group].cells;
     const df_stream *stream;
 
@@ -589,11 +609,7 @@ static bool keep_places(merge *m, const df_space *space)
                    "settle_every they keep their places", stream->name);
         return false;
     }
-    m->out->view.row_count = from->view.row_count;
-    df_batch_share(m->out, DF_KEYS, &from->view, 0);
-    df_batch_share_settled(m->out, from);
-    for (uint32_t c = 0; c < m->schema->column_count; c++)
-        df_batch_share(m->out, c, &from->view, (uint32_t)source_column(m, &from->view, c));
+    take_over(m, from);
     return check_kept(m);
 }
 

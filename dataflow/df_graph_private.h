@@ -160,7 +160,7 @@ typedef struct graph_thread {
     uint64_t random;            /* of the shuffling scheduler */
     bool held;                  /* what the running task made for the next tick is held back */
     uint32_t left_tasks;        /* run since it last told of what was left */
-    uint64_t clock;             /* nanoseconds when the running task's vertex began */
+    uint64_t clock;             /* nanoseconds when the running task's vertex began; 0: look when the next one does */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
     graph_vertex_count *vertices;

@@ -299,6 +299,7 @@ static void complete(graph_thread *t, uint32_t stage, uint32_t group, uint32_t s
         pthread_mutex_lock(&g->lock);
         ready += advance(t);
         pthread_mutex_unlock(&g->lock);
+        t->clock = 0; /* a step may have been shown */
         if (g->parted)
             g->part.wake(g->part.user);
     }
@@ -373,6 +374,7 @@ void df_graph_help(df_graph *g)
     uint64_t item;
 
     g->feeder_ready = 0;
+    t->clock = 0;
     if (!g->started || ready > HELP_TASKS ||
         atomic_load_explicit(&g->task_ns, memory_order_relaxed) > HELP_TASK_NS) {
         wake(g, ready);
@@ -390,6 +392,7 @@ static void *thread_main(void *argument)
     df_graph *g = t->graph;
     uint64_t item;
 
+    t->clock = 0;
     while (!atomic_load_explicit(&g->finished, memory_order_acquire)) {
         graph_parked *parked = graph_unpark(g);
 
@@ -400,6 +403,7 @@ static void *thread_main(void *argument)
         if (!take(t, &item)) {
             tell_left(t);
             sleep_until_work(t);
+            t->clock = 0;
             continue;
         }
         run_item(t, item);

@@ -228,6 +228,38 @@ static void test_batches_share(void **state)
     df_pool_free(&pool);
 }
 
+/* One batch stands for another's columns, in another order; they end with the last of both. */
+static void test_batches_borrow(void **state)
+{
+    const weir_schema from = { 2, { { "a", WEIR_U8 }, { "b", WEIR_F64 } } };
+    const weir_schema to = { 2, { { "b", WEIR_F64 }, { "a", WEIR_U8 } } };
+    df_pool *pool = new_pool(1);
+    df_memory memory = { pool, 0 };
+    df_batch *one = df_batch_new(memory, &from, 7, 3), *two = df_batch_new(memory, &to, 8, 3), *three;
+
+    (void)state;
+    assert_true(df_batch_alloc(memory, one, 10));
+    one->settled[1] = df_pool_get(pool, 0, 40);
+    df_batch_borrow(two, one, (const uint32_t[2]){ 1, 0 });
+    assert_int_equal(two->view.row_count, 10);
+    assert_int_equal(two->view.step, 8);
+    assert_ptr_equal(two->view.keys, one->view.keys);
+    assert_ptr_equal(two->view.columns[0], one->view.columns[1]);
+    assert_ptr_equal(two->view.columns[1], one->view.columns[0]);
+    assert_ptr_equal(two->settled[1], one->settled[1]);
+    assert_int_equal(df_pool_refs(one->view.keys), 1);
+    df_batch_unref(memory, one);
+    three = df_batch_new(memory, &to, 9, 3);
+    df_batch_borrow(three, two, (const uint32_t[2]){ 0, 1 }); /* of one that borrows */
+    assert_ptr_equal(three->lender, two->lender);
+    df_batch_unref(memory, two);
+    assert_int_equal(df_pool_refs(three->view.columns[0]), 1);
+    ((double *)three->view.columns[0])[9] = 5;
+    df_batch_unref(memory, three);
+    assert_true(df_pool_idle(pool));
+    df_pool_free(&pool);
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 4, ROUNDS = 4000, SLOTS = 64 };
@@ -306,7 +338,7 @@ int main(void)
         cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
         cmocka_unit_test(test_facts_and_notes),    cmocka_unit_test(test_digest),
         cmocka_unit_test(test_spare),              cmocka_unit_test(test_batches_share),
-        cmocka_unit_test(test_threads_pass_buffers),
+        cmocka_unit_test(test_batches_borrow),     cmocka_unit_test(test_threads_pass_buffers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
