@@ -46,9 +46,10 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
 
     if (to == SERVER_SELF)
         return;
-    if (msg->header.type == PROTO_TYPE_install ||
-        (msg->header.type == PROTO_TYPE_order && msg->order.kind == PROTO_ORDER_MEMBERS))
+    if (msg->header.type == PROTO_TYPE_install)
         server_tell_peers(s, to);
+    if (msg->header.type == PROTO_TYPE_order && msg->order.kind == PROTO_ORDER_MEMBERS)
+        server_tell_order(s, to, msg->order.payload);
     server_send(s, to, msg);
 }
 
@@ -58,6 +59,8 @@ static void env_append(void *user, const proto_record *record)
 
     if (record->kind == PROTO_RECORD_END)
         server_keep_end(s);
+    if (record->kind == PROTO_RECORD_GENERATION || record->order.kind == PROTO_ORDER_MEMBERS)
+        s->roster.whole = false; /* others are members */
     coord_log_append(s->log, record);
 }
 
@@ -487,7 +490,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     s->job = *options->job;
     df_disk_posix_init(&s->disk);
     s->workers = calloc(PROTO_WORKERS_MAX, sizeof *s->workers);
-    if (!coord_wire_init(&s->wire) || s->workers == NULL)
+    s->roster.bytes = malloc(SERVER_ROSTER_SIZE);
+    if (!coord_wire_init(&s->wire) || s->workers == NULL || s->roster.bytes == NULL)
         status = df_fail(err, DF_ENOMEM, "out of memory");
     if (status == DF_OK)
         status = server_check(options, err);
@@ -536,5 +540,6 @@ void coord_server_close(coord_server **server)
     free(s->ended);
     coord_wire_fini(&s->wire);
     free(s->workers);
+    free(s->roster.bytes);
     free(s);
 }

@@ -197,6 +197,7 @@ static void state_read_finished(coord_server *s)
     if (coord_state_read(s->options.state, "finished", &text, &size, NULL) != DF_OK)
         return;
     snprintf(s->fingerprint, sizeof s->fingerprint, "%.*s", (int)strcspn(text, "\n"), text);
+    s->fingerprint_kept = true;
     free(text);
 }
 
@@ -207,6 +208,7 @@ void server_forget_end(coord_server *server)
     free(server->ended);
     server->ended = NULL;
     server->fingerprint[0] = '\0';
+    server->fingerprint_kept = false;
     server->failed[0] = '\0';
     memset(server->failed_at, 0, sizeof server->failed_at);
 }

@@ -11,6 +11,7 @@
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_part.h"
+#include "coordinator/coord_peers.h"
 #include "coordinator/coord_plan.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_recorder.h"
@@ -21,6 +22,7 @@
 #include "coordinator/coord_usage.h"
 #include "coordinator/coord_verb.h"
 #include "coordinator/coord_wire.h"
+#include "coordinator/proto_index.h"
 #include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
@@ -87,6 +89,8 @@ typedef struct worker {
     coord_recorder recorder;
     proto_worker *proto;
     bool stopped, refused; /* refused: told that the coordinator does not let us in */
+    proto_index told_of;   /* whose addresses were told since the last install */
+    uint32_t told_count;
     bool pooled;           /* it is a service that answered */
     uint64_t first_order;  /* what it said then */
     int code;
@@ -502,13 +506,13 @@ static void take_assign(worker *w, const proto_assign *a)
 /* ---- the loop ---- */
 
 /* The coordinator vouches for the others: a worker needs no list of its own. */
-static void take_peer(worker *w, const proto_peer *p)
+static void take_peer(worker *w, const coord_peer *p)
 {
     char *address = text_of(p->address), *key = text_of(p->key);
     df_status s = DF_OK;
     df_error err;
 
-    if (address != NULL && key != NULL && p->worker != w->id) {
+    if (address != NULL && key != NULL) {
         if (key[0] != '\0')
             s = coord_net_allow(w->net, key, COORD_ROLE_WORKER, &err);
         if (s == DF_OK)
@@ -518,6 +522,38 @@ static void take_peer(worker *w, const proto_peer *p)
     }
     free(address);
     free(key);
+}
+
+/* The list names us, too. */
+static void take_peers(worker *w, proto_bytes list)
+{
+    coord_peer peer;
+
+    while (coord_peers_get(&list, &peer)) {
+        if (w->told_count++ == PROTO_INDEX_SIZE / 2) { /* one by one, for orders: an install's list comes as a whole */
+            proto_index_clear(&w->told_of);
+            w->told_count = 0;
+        }
+        proto_index_put(&w->told_of, peer.worker, 0);
+        if (peer.worker != w->id)
+            take_peer(w, &peer);
+    }
+    w->wire.rejected[PROTO_REJECT_field] += list.size > 0;
+}
+
+/* An install without the addresses of all its members is not heard: it is said again, with them. */
+static bool knows_peers(worker *w, const proto_install *in)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i + 8 <= in->members.size; i += 8) {
+        uint64_t id = proto_get_u64(in->members.data + i);
+
+        all &= id == 0 || id == w->id || proto_index_find(&w->told_of, id) != PROTO_NONE;
+    }
+    proto_index_clear(&w->told_of);
+    w->told_count = 0;
+    return all;
 }
 
 /* It is a service that answers: we are in its pool, and another process works for its jobs. */
@@ -538,8 +574,10 @@ static void take_frame(worker *w, const coord_net_event *e)
         return;
     if (msg.header.type == PROTO_TYPE_assign && from_coordinator)
         take_assign(w, &msg.assign);
-    else if (msg.header.type == PROTO_TYPE_peer && from_coordinator)
-        take_peer(w, &msg.peer);
+    else if (msg.header.type == PROTO_TYPE_peers && from_coordinator)
+        take_peers(w, msg.peers.list);
+    else if (msg.header.type == PROTO_TYPE_install && from_coordinator && !knows_peers(w, &msg.install))
+        w->wire.rejected[PROTO_REJECT_gap]++;
     else if (msg.header.type == PROTO_TYPE_place && from_coordinator && w->proto == NULL)
         take_place(w, &msg.place);
     else if (w->proto != NULL &&
