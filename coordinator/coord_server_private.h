@@ -97,6 +97,7 @@ struct coord_server {
     proto_coord *coord;
     coord_wire wire;
     proto_coord_worker *workers; /* [PROTO_WORKERS_MAX], of whoever asks */
+    uint64_t rotate_us;      /* when to look how long our log is */
     uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
     uint32_t peer_count, peer_room;

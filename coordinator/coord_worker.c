@@ -16,6 +16,7 @@
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_recorder.h"
 #include "coordinator/coord_remote.h"
+#include "coordinator/coord_rotate.h"
 #include "coordinator/coord_scratch.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_times.h"
@@ -150,6 +151,7 @@ static void say_metrics(worker *w, uint64_t now)
     if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
         return;
     w->metrics_at_us = now + WORKER_METRICS_US;
+    coord_rotate(COORD_ROTATE_SIZE);
     say_behind(w, now);
     for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
         counts.rejected[i] += w->wire.rejected[i];
@@ -564,13 +566,27 @@ static void take_place(worker *w, const proto_place *place)
     w->stopped = true;
 }
 
+/* It is asked for a job again and again, and we would never understand it. */
+static void end_version(worker *w, const coord_net_event *e)
+{
+    char text[160];
+
+    proto_version_tell(text, sizeof text, e->bytes, e->size);
+    fprintf(stderr, "weir worker: %s: %s\n", w->options->join, text);
+    w->stopped = true;
+    w->code = COORD_FAILED;
+}
+
 /* Whoever connects to us has shown a worker's key at most; the coordinator is who we connected to. */
 static void take_frame(worker *w, const coord_net_event *e)
 {
     bool from_coordinator = e->peer == COORD_WIRE_COORDINATOR && e->role == COORD_ROLE_ADMIN;
     proto_msg msg;
+    proto_reject reject = coord_wire_take(&w->wire, e, &msg);
 
-    if (coord_wire_take(&w->wire, e, &msg) != PROTO_REJECT_ok || msg.header.sender != e->peer)
+    if (reject == PROTO_REJECT_version && from_coordinator)
+        end_version(w, e);
+    if (reject != PROTO_REJECT_ok || msg.header.sender != e->peer)
         return;
     if (msg.header.type == PROTO_TYPE_assign && from_coordinator)
         take_assign(w, &msg.assign);

@@ -22,7 +22,8 @@ void sim_crowd_draw(sim_world *w)
     uint32_t workers = w->options.crowd, groups = workers + workers / 10;
 
     w->config = (sim_config){ .workers = workers, .member_min = workers, .member_max = workers, .slow = 8,
-                              .delay_us = 40, .jitter_us = 60, .task_us = 50, .disk_us = 600, .order_ahead = 2 };
+                              .delay_us = 40, .jitter_us = 60, .task_us = 50, .disk_us = 600, .turn_us = 200,
+                              .order_ahead = 2 };
     for (uint32_t i = 0; i < workers; i++)
         w->worker_host[i] = i % 2;
     w->stream = (proto_stream_limits){ 400, 1600, 8000 };

@@ -74,6 +74,14 @@ static void config_log(sim_world *w)
         w->config.log_size = sim_range(&draw, 6000, sim_chance(&draw, 500000) ? 12000 : 60000);
 }
 
+/* In half of the schedules what follows from a frame follows at once. */
+static void config_turn(sim_world *w)
+{
+    sim_rng draw = { .state = w->options.seed ^ 0x7042 };
+
+    w->config.turn_us = sim_chance(&draw, 500000) ? 0 : (uint32_t)sim_range(&draw, 1, 100);
+}
+
 void sim_config_draw(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -94,6 +102,7 @@ void sim_config_draw(sim_world *w)
         config_faults(w);
     config_theme(w);
     config_log(w);
+    config_turn(w);
     sim_stream_draw(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
                  sim_chance(r, 500000) ? 0 : (uint32_t)sim_range(r, 0, 300));

@@ -129,7 +129,9 @@ static void process_tick_plan(sim_world *w, sim_process *p)
     uint64_t deadline = p->role == SIM_WORKER ? proto_worker_deadline(p->worker)
                                               : proto_coord_deadline(p->coord);
     uint64_t at = deadline == UINT64_MAX ? UINT64_MAX : deadline - p->skew_us;
+    uint64_t turn = p->role == SIM_COORD ? w->now_us + w->config.turn_us : 0; /* its loop has a turn to go */
 
+    at = at < turn ? turn : at;
     if (at == UINT64_MAX || p->tick_at_us <= at)
         return;
     p->tick_at_us = at < w->now_us ? w->now_us : at;

@@ -171,6 +171,7 @@ typedef struct sim_config {
     uint32_t delay_us, jitter_us;          /* of frames */
     uint32_t drop, repeat, corrupt, late;  /* of a million frames */
     uint32_t task_us, disk_us, client_us;
+    uint32_t turn_us;                      /* a coordinator hears frames for so long before it acts on them */
     uint32_t slow;                         /* heartbeats and deadlines are so many times as long */
     uint32_t disk_fails, task_fails;       /* of a million */
     uint32_t fault_count;
