@@ -3,13 +3,17 @@
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_machine.h"
 #include "coordinator/coord_process.h"
 #include "dataflow/df_failpoint.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVER_DESCRIPTORS      128u /* that a coordinator needs without workers */
+#define SERVER_PEER_DESCRIPTORS 8u   /* for a worker, at most */
 #define SERVER_BEHIND_US 3000000u /* so long holds what a worker has said */
 
 /* ---- the table ---- */
@@ -143,6 +147,18 @@ static void peers_clear(coord_server *s)
     peers_note(s);
 }
 
+/* Connections, rings and their bells: beyond the limit they cannot be made, which looks as if workers were silent. */
+static void peers_tell_limit(coord_server *s)
+{
+    uint64_t most = coord_machine_descriptors(), need = SERVER_DESCRIPTORS + SERVER_PEER_DESCRIPTORS * s->peer_count;
+
+    if (need <= most || s->limit_told)
+        return;
+    s->limit_told = true;
+    fprintf(stderr, "weir: %u workers may need %" PRIu64 " open files here, and this process may have %" PRIu64
+            ": raise its limit (ulimit -n, LimitNOFILE)\n", s->peer_count, need, most);
+}
+
 static server_peer *peer_add(coord_server *s, uint64_t id)
 {
     server_peer *peer = server_peer_find(s, id);
@@ -163,6 +179,7 @@ static server_peer *peer_add(coord_server *s, uint64_t id)
     proto_index_put(&s->peer_rows, id, s->peer_count);
     peer = &s->peers[s->peer_count++];
     *peer = (server_peer){ .id = id };
+    peers_tell_limit(s);
     return peer;
 }
 

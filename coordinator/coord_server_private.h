@@ -117,7 +117,7 @@ struct coord_server {
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
     uint64_t command_number; /* of our own */
     uint64_t skipped_told, skipped_us, stalls_told, late_told;
-    bool full_told;
+    bool full_told, limit_told;
     char degraded[PROTO_TEXT_SIZE_MAX]; /* why no snapshots get through; "": they do */
     uint64_t room_us;        /* when the disk's room was looked at */
     uint64_t given_up;       /* attempts and generations that were given up, as was seen last */

@@ -9,7 +9,7 @@
 
 #define CROWD_LOOK_US    1000u
 #define CROWD_CLIENT     (SIM_PROCESSES_MAX + 1u)
-#define CROWD_WAVE       8u   /* key groups that move at one step */
+#define CROWD_WAVE       16u  /* key groups that move at one step */
 #define CROWD_STEPS      SIM_STEPS_MAX
 
 static uint32_t crowd_tenth(const sim_world *w)
@@ -39,7 +39,7 @@ void sim_crowd_config(proto_coord_config *config)
     config->ceiling_span = 32;
     config->snapshot_every = 12;
     config->attempt_us = 60000000;
-    config->steps_per_second = 500; /* of the world's time: what is done between steps is then done in few of them */
+    config->steps_per_second = 250; /* of the world's time: what is done between steps is then done in few of them */
 }
 
 /* ---- rescales ---- */
