@@ -10,9 +10,10 @@
 #define COORD_ROTATE_SIZE (4u << 20) /* bytes from which on a log is begun anew: at most twice that are kept */
 #define COORD_ROTATE_OLD  ".old"     /* behind the name of what was said before */
 
-/* Look whether this process's standard error is such a file, and has `size` bytes; if so it, and standard output if
- * that is the same, go on in a new one. To be called now and then. */
-void coord_rotate(uint64_t size);
+/* Look whether this process's standard error is such a file in that folder, and has `size` bytes; if so it, and standard
+ * output if that is the same, go on in a new one. To be called now and then. Null: in that of `said`, which a service has
+ * made of its coordinator's standard output. */
+void coord_rotate(const char *folder, uint64_t size);
 /* Whether a file's name is that of a worker's log, or of what was said before it. */
 bool coord_rotate_is_worker(const char *name);
 

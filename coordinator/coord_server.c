@@ -340,7 +340,7 @@ static void server_watch(coord_server *s, uint64_t now_us)
 
     if (now_us >= s->rotate_us) {
         s->rotate_us = now_us + SERVER_ROTATE_US;
-        coord_rotate(COORD_ROTATE_SIZE);
+        coord_rotate(NULL, COORD_ROTATE_SIZE);
     }
     proto_coord_stats_get(s->coord, &stats);
     if (stats.attempt != 0)

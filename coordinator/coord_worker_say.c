@@ -66,7 +66,7 @@ void worker_say_metrics(worker *w, uint64_t now)
     if (now < w->metrics_at_us || !coord_flow_counts(w->flow, w->proto, &counts))
         return;
     w->metrics_at_us = now + WORKER_METRICS_US;
-    coord_rotate(COORD_ROTATE_SIZE);
+    coord_rotate(w->told.state, COORD_ROTATE_SIZE);
     say_behind(w, now);
     for (uint32_t i = 0; i < PROTO_REJECT_COUNT; i++)
         counts.rejected[i] += w->wire.rejected[i];

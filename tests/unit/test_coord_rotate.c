@@ -85,20 +85,41 @@ static void test_begun_anew(void **state)
     (void)state;
     speak_to("worker-3.log", O_APPEND);
     say("one ");
-    coord_rotate(5);
+    coord_rotate(folder, 5);
     say("two ");
     holds("worker-3.log", "one two ");
-    coord_rotate(5);
+    coord_rotate(folder, 5);
     say("three");
     holds("worker-3.log.old", "one two ");
     holds("worker-3.log", "three");
-    coord_rotate(5); /* what was kept before goes */
+    coord_rotate(folder, 5); /* what was kept before goes */
     say("four");
     holds("worker-3.log.old", "three");
     holds("worker-3.log", "four");
 }
 
-/* A service's coordinator says everything into one file. */
+/* A service's coordinator is known by what its standard output is. */
+static void test_service(void **state)
+{
+    int fd = open(in("said"), O_WRONLY | O_CREAT, 0666);
+
+    (void)state;
+    speak_to("log", O_APPEND);
+    say("one ");
+    coord_rotate(NULL, 1);
+    holds("log", "one ");
+    fflush(stdout);
+    assert_int_equal(dup2(fd, STDOUT_FILENO), STDOUT_FILENO);
+    close(fd);
+    coord_rotate(NULL, 1);
+    say("two");
+    dup2(kept[0], STDOUT_FILENO);
+    unlink(in("said"));
+    holds("log.old", "one ");
+    holds("log", "two");
+}
+
+/* Both may go to one file. */
 static void test_both(void **state)
 {
     (void)state;
@@ -106,7 +127,7 @@ static void test_both(void **state)
     fflush(stdout);
     assert_int_equal(dup2(STDERR_FILENO, STDOUT_FILENO), STDOUT_FILENO);
     say("error ");
-    coord_rotate(1);
+    coord_rotate(folder, 1);
     assert_int_equal(write(STDOUT_FILENO, "output ", 7), 7);
     say("error");
     dup2(kept[0], STDOUT_FILENO);
@@ -121,7 +142,7 @@ static void test_another_has(void **state)
     speak_to("worker-3.log", O_APPEND);
     say("old ");
     assert_int_equal(rename(in("worker-3.log"), in("worker-3.log.old")), 0);
-    coord_rotate(1);
+    coord_rotate(folder, 1);
     say("new");
     holds("worker-3.log.old", "old ");
     holds("worker-3.log", "new");
@@ -132,13 +153,19 @@ static void test_not_ours(void **state)
     (void)state;
     speak_to("mine.log", O_APPEND);
     say("a user's");
-    coord_rotate(1);
+    coord_rotate(folder, 1);
     holds("mine.log", "a user's");
     speak_to("worker-3.log", 0); /* not for appending: not made by us */
     say("a user's");
-    coord_rotate(1);
+    coord_rotate(folder, 1);
     holds("worker-3.log", "a user's");
     holds("worker-3.log.old", NULL);
+    speak_to("log", O_APPEND);
+    say("a user's");
+    coord_rotate("/tmp", 1); /* in another folder than ours are */
+    coord_rotate("/tmp/none", 1);
+    holds("log", "a user's");
+    holds("log.old", NULL);
 }
 
 /* A name that is taken by a folder: it goes on as before. */
@@ -148,7 +175,7 @@ static void test_cannot(void **state)
     assert_int_equal(mkdir(in("worker-3.log.old"), 0777), 0);
     speak_to("worker-3.log", O_APPEND);
     say("one ");
-    coord_rotate(1);
+    coord_rotate(folder, 1);
     say("two");
     assert_int_equal(rmdir(in("worker-3.log.old")), 0);
     holds("worker-3.log", "one two");
@@ -168,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_begun_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_service, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_has, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_ours, setup, teardown),
