@@ -92,7 +92,7 @@ static void go_on_in(const char *path, const struct stat *before)
 
 void coord_rotate(const char *folder, uint64_t size)
 {
-    char path[DF_PATH_MAX], old[DF_PATH_MAX];
+    char path[DF_PATH_MAX], old[DF_PATH_MAX + sizeof COORD_ROTATE_OLD];
     struct stat st;
 
     if (!log_path(path, folder, &st))
