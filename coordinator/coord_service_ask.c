@@ -98,10 +98,15 @@ static int compare_logs(const struct dirent **a, const struct dirent **b)
 
 static char *reply_logs(const service_job *job)
 {
-    char names[COORD_LOGS_MAX][COORD_LOG_NAME] = { LOG_OWN COORD_ROTATE_OLD, LOG_OWN };
+    static char names[COORD_LOGS_MAX][COORD_LOG_NAME]; /* one thread */
     struct dirent **found = NULL;
     int count = scandir(job->state, &found, filter_log, compare_logs);
-    uint32_t used = 2;
+    char path[DF_PATH_MAX];
+    uint32_t used = 0;
+
+    if (coord_state_path(path, job->folder, "log" COORD_ROTATE_OLD, NULL) == DF_OK && access(path, F_OK) == 0)
+        strcpy(names[used++], LOG_OWN COORD_ROTATE_OLD);
+    strcpy(names[used++], LOG_OWN);
 
     for (int i = 0; i < count; i++) {
         if (used < COORD_LOGS_MAX)
