@@ -107,7 +107,6 @@ static char *reply_logs(const service_job *job)
     if (coord_state_path(path, job->folder, "log" COORD_ROTATE_OLD, NULL) == DF_OK && access(path, F_OK) == 0)
         strcpy(names[used++], LOG_OWN COORD_ROTATE_OLD);
     strcpy(names[used++], LOG_OWN);
-
     for (int i = 0; i < count; i++) {
         if (used < COORD_LOGS_MAX)
             snprintf(names[used++], COORD_LOG_NAME, "%.31s", found[i]->d_name);
