@@ -220,7 +220,6 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
 
 static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
 {
-    f->sent_us = w->now_us;
     w->stats.frames_sent++;
     w->channels[member].frames_sent++;
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);

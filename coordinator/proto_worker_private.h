@@ -66,7 +66,6 @@ typedef struct channel_frame {
     uint64_t step;
     uint32_t stage;        /* what it is an input of */
     uint32_t cost;         /* bytes of credit */
-    uint64_t sent_us;
 } channel_frame;
 
 typedef struct channel_queue {
