@@ -345,7 +345,7 @@ static df_status logs_folder(const char *job, df_error *err)
     df_status s = coord_client_find(state, job, err);
 
     for (unsigned i = 1; s == DF_OK; i++) {
-        char name[COORD_LOG_NAME], before[COORD_LOG_NAME];
+        char name[COORD_LOG_NAME], before[COORD_LOG_NAME + sizeof COORD_ROTATE_OLD];
 
         snprintf(name, sizeof name, "worker-%u.log", i);
         snprintf(before, sizeof before, "%s" COORD_ROTATE_OLD, name);
