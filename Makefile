@@ -114,6 +114,13 @@ $(B)/tests/unit/%: tests/unit/%.c $(B)/tests/libparts.so
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< -L$(B)/tests -lparts -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,-rpath,'$$ORIGIN/..:$$ORIGIN/../../lib'
 
+# The program with another version of the protocol, for the test that both are told.
+$(B)/tests/weir-later: $(S)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -DPROTO_VERSION=2u -c -o $(B)/tests/proto_later.o coordinator/proto_codec.c
+	$(Q)$(CC) $(SANF) -pthread -o $@ $(B)/tests/proto_later.o $(filter-out %/proto_codec.o,$(filter %.o,$^)) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+
 # For LD_PRELOAD, so without sanitizers, which must come first.
 $(B)/tests/shim_%.so: tests/support/shim_%.c $(B)/flags
 	$(call say,SHIM,$<)
@@ -144,7 +151,7 @@ $(B)/weir_version.h: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
 
-tests: $(TESTS) $(SHIMS)
+tests: $(TESTS) $(SHIMS) $(B)/tests/weir-later
 shims: $(SHIMS)
 fuzzers: $(FUZZERS)
 where:

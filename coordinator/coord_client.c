@@ -115,14 +115,19 @@ static bool client_next(coord_client *c, proto_msg *msg, uint16_t type)
 {
     coord_endpoint endpoint;
     coord_net_event e;
+    proto_reject reject;
 
     while (coord_net_next(c->net, &e)) {
         c->refused |= e.kind == COORD_NET_REFUSED;
         if (e.kind == COORD_NET_GONE)
             c->left = c->of_service ||
                       (c->in_folder && coord_state_endpoint(&endpoint, c->name, NULL) == DF_END);
-        if (e.kind != COORD_NET_FRAME || e.payload != NULL ||
-            proto_decode(msg, e.bytes, e.size) != PROTO_REJECT_ok || msg->header.type != type)
+        if (e.kind != COORD_NET_FRAME || e.payload != NULL)
+            continue;
+        reject = proto_decode(msg, e.bytes, e.size);
+        if (reject == PROTO_REJECT_version)
+            proto_version_tell(c->version, sizeof c->version, e.bytes, e.size);
+        if (reject != PROTO_REJECT_ok || msg->header.type != type)
             continue;
         if ((type == PROTO_TYPE_reply ? msg->reply.number : msg->answer.number) == c->number)
             return true;
@@ -143,6 +148,8 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
             return DF_OK;
         }
         now = client_now_us();
+        if (c->version[0] != '\0')
+            return df_fail(err, DF_ENOTSUP, "%.200s: %s", c->name, c->version);
         if (now >= end || c->left)
             return df_fail(err, DF_END, "%.300s: %s", c->name,
                            c->refused ? "the coordinator does not let us in: a key is wrong, or not allowed"

@@ -1,5 +1,6 @@
 /* weir status, suspend, resume, drain, cancel: what another terminal asks of a job that runs with workers. */
 #include "coordinator/coord_client.h"
+#include "coordinator/coord_ended.h"
 #include "coordinator/coord_times.h"
 #include "coordinator/coord_verb.h"
 
@@ -106,6 +107,33 @@ static df_status status_look(coord_client **client, const char *job, const statu
     return s == DF_OK ? status_once(*client, o, err) : s;
 }
 
+/* Nobody answers any more of a run by hand that has ended; what its coordinator said last lies in its state. *err is
+ * what is told otherwise. */
+static bool status_ended(const char *job, const status_options *o, df_error *err)
+{
+    coord_status *status = calloc(1, sizeof *status);
+    char state[DF_PATH_MAX], *text = NULL;
+    df_error why;
+    bool found = status != NULL && o->reach.coordinator == NULL && coord_client_find(state, job, &why) == DF_OK;
+
+    if (found) {
+        df_status s = coord_ended_read(status, &text, state, &why);
+
+        if (s == DF_ECORRUPT)
+            *err = why;
+        found = s == DF_OK;
+    }
+    if (found && o->json)
+        printf("%s\n", text);
+    else if (found && o->watch)
+        coord_status_print_line(status, "");
+    else if (found)
+        status_print(status);
+    free(text);
+    free(status);
+    return found;
+}
+
 static int status_run(const coord_args *args, const void *options)
 {
     const struct timespec second = { .tv_sec = 1 };
@@ -121,6 +149,8 @@ static int status_run(const coord_args *args, const void *options)
             s = coord_client_refresh(client, &err);
     }
     coord_client_close(&client);
+    if (s == DF_END && status_ended(args->items[0], o, &err))
+        s = DF_OK;
     return s == DF_OK ? COORD_DONE : coord_verb_failed("status", s, &err);
 }
 
@@ -130,7 +160,7 @@ const coord_verb coord_verb_status = {
     .help = "how a job that runs with workers stands",
     .more = "JOB is the job's name (below runs/), its file, or the folder of its output; from another host,\n"
             "its coordinator's address, tcp://HOST:PORT, with --server-key; or, with --coordinator, the name of\n"
-            "a job of a service.\n",
+            "a job of a service. Of one that has ended it says how.\n",
     .options = status_table,
     .options_size = sizeof(status_options),
     .argument_min = 1,

@@ -74,7 +74,7 @@ static void add_channels(coord_counts *c, const proto_worker *w)
         const channel *from = &w->channels[m];
         coord_counts_peer *p;
 
-        if (m == w->self || w->members[m] == 0)
+        if (m == w->self || w->members[m] == 0 || !from->used) /* most of a thousand never are */
             continue;
         p = peer_of(c, w->members[m]);
         p->frames_sent += from->frames_sent;

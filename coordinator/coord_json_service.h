@@ -9,7 +9,7 @@
 
 #define COORD_LISTED_MAX 256 /* jobs in one reply */
 #define COORD_LOG_PIECE  (256u << 10) /* bytes of a log in one reply */
-#define COORD_LOGS_MAX   64  /* files of one job */
+#define COORD_LOGS_MAX   2048 /* files of one job */
 #define COORD_LOG_NAME   32  /* bytes of such a file's name, the final zero included */
 
 /* A job as a service lists it. */

@@ -1,8 +1,11 @@
 /* weir list, weir logs: the jobs of a service and those below runs/, and what their processes have said. */
 #include "coordinator/coord_client.h"
+#include "coordinator/coord_ended.h"
+#include "coordinator/coord_rotate.h"
 #include "coordinator/coord_verb.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +161,23 @@ static df_status list_service(lister *l, coord_client *service, df_error *err)
 
 /* ---- others below runs/ ---- */
 
+/* Nobody is there: how it has ended, if it has. */
+static void list_alone(lister *l, const char *name, const char *state)
+{
+    coord_status *status = calloc(1, sizeof *status);
+    char *text = NULL;
+    bool ended = status != NULL && coord_ended_read(status, &text, state, NULL) == DF_OK;
+
+    if (ended && l->json)
+        list_object(l, text, strlen(text));
+    else if (ended)
+        coord_status_print_line(status, "");
+    else if (!l->json)
+        printf("%s  does not run\n", name);
+    free(text);
+    free(status);
+}
+
 /* One job's line, or (JSON) the coordinator's own words. */
 static void list_folder(lister *l, const char *name)
 {
@@ -174,8 +194,7 @@ static void list_folder(lister *l, const char *name)
     if (coord_client_find(state, name, &err) != DF_OK)
         return;
     if (coord_client_open(&client, state, &err) != DF_OK) {
-        if (!l->json)
-            printf("%s  does not run\n", name);
+        list_alone(l, name, state);
     } else if (!l->json) {
         coord_status_print_line(coord_client_status(client), "");
     } else if (coord_client_ask(client, &question, &reply, &size, &err) == DF_OK) {
@@ -293,22 +312,46 @@ static df_status logs_service(coord_client *service, const char *name, df_error 
     return s;
 }
 
+static df_status log_file(const char *state, const char *name, df_error *err)
+{
+    char path[DF_PATH_MAX], bytes[4096], last = '\n';
+    size_t size, all = 0;
+    df_status s = coord_state_path(path, state, name, err);
+    FILE *file = s == DF_OK ? fopen(path, "re") : NULL;
+
+    if (s != DF_OK)
+        return s;
+    if (file == NULL)
+        return df_fail(err, errno == ENOENT ? DF_END : DF_EIO, "%s: %s", path, strerror(errno));
+    while ((size = fread(bytes, 1, sizeof bytes, file)) > 0) {
+        if (all == 0)
+            log_head(state, name);
+        fwrite(bytes, 1, size, stdout);
+        all += size;
+        last = bytes[size - 1];
+    }
+    if (ferror(file))
+        s = df_fail(err, DF_EIO, "%s: it cannot be read", path);
+    if (last != '\n')
+        putchar('\n');
+    fclose(file);
+    return s;
+}
+
+/* What was said before a log was begun anew comes first. */
 static df_status logs_folder(const char *job, df_error *err)
 {
     char state[DF_PATH_MAX];
     df_status s = coord_client_find(state, job, err);
 
     for (unsigned i = 1; s == DF_OK; i++) {
-        char name[32], *text;
-        size_t size;
+        char name[COORD_LOG_NAME], before[COORD_LOG_NAME + sizeof COORD_ROTATE_OLD];
 
         snprintf(name, sizeof name, "worker-%u.log", i);
-        s = coord_state_read(state, name, &text, &size, err);
-        if (s == DF_OK && size > 0) {
-            log_head(state, name);
-            printf("%s%s", text, text[size - 1] == '\n' ? "" : "\n");
-        }
-        free(text);
+        snprintf(before, sizeof before, "%s" COORD_ROTATE_OLD, name);
+        s = log_file(state, before, err);
+        if (s == DF_OK || s == DF_END)
+            s = log_file(state, name, err);
     }
     return s == DF_END ? DF_OK : s;
 }

@@ -88,6 +88,20 @@ uint32_t coord_machine_threads(void)
     return count < 1 ? 1 : (uint32_t)count;
 }
 
+uint64_t coord_machine_descriptors(void)
+{
+    struct rlimit limit = { 0 };
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit wanted = { limit.rlim_max, limit.rlim_max };
+
+        if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+            limit = wanted;
+    }
+    return limit.rlim_cur;
+}
+
 uint64_t coord_machine_memory_peak(void)
 {
     struct rusage usage = { 0 };

@@ -36,6 +36,9 @@ bool coord_machine_fits(char *why, size_t size);
 
 /* The processors that this process may run on, at least 1. */
 uint32_t coord_machine_threads(void);
+/* Let this process open as many files and connections as it may be let (the soft limit becomes the hard one); returns
+ * how many that are. */
+uint64_t coord_machine_descriptors(void);
 /* The most memory that this process has held at once, in bytes. */
 uint64_t coord_machine_memory_peak(void);
 /* Seconds of a clock that only goes forward. */

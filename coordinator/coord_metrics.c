@@ -371,9 +371,44 @@ static const char *peer_label(const expose *e, uint64_t id)
     return found == NULL ? NULL : found->label;
 }
 
+/* All of a worker's channels: with many workers each pair would be too much to show. */
+static coord_counts_peer peers_sum(const coord_counts *c)
+{
+    coord_counts_peer sum = { 0 };
+
+    for (uint32_t k = 0; k < c->peer_count; k++) {
+        const coord_counts_peer *p = &c->peers[k];
+
+        sum.frames_sent += p->frames_sent;
+        sum.frames_resent += p->frames_resent;
+        sum.frames_early += p->frames_early;
+        sum.bytes_sent += p->bytes_sent;
+        sum.buffered += p->buffered;
+        sum.queued += p->queued;
+    }
+    return sum;
+}
+
+static void expose_channel_sums(expose *e, const told_family *f)
+{
+    for (uint32_t i = 0; i < e->status->worker_count; i++) {
+        const coord_label labels[] = { { "worker", e->labels[i] }, { "peer", "all" }, { 0 } };
+        coord_counts_peer sum;
+
+        if (e->from->counts[i] == NULL)
+            continue;
+        sum = peers_sum(e->from->counts[i]);
+        expose_number(e, f, labels, &sum);
+    }
+}
+
 static void expose_channel_family(expose *e, const told_family *f)
 {
     coord_expose_family(&e->out, f->name, f->type, f->help);
+    if (e->status->worker_count > COORD_METRICS_PEERS_MAX) {
+        expose_channel_sums(e, f);
+        return;
+    }
     for (uint32_t i = 0; i < e->status->worker_count; i++) {
         const coord_counts *c = e->from->counts[i];
 

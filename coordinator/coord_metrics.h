@@ -11,6 +11,7 @@
 #include "coordinator/coord_workers.h"
 
 #define COORD_METRICS_SIZE_MAX (64u << 20) /* of the text */
+#define COORD_METRICS_PEERS_MAX 64u /* workers; with more, channels are shown as a sum of each worker's */
 
 /* What is shown; everything is borrowed. */
 typedef struct coord_metrics {

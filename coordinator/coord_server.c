@@ -1,6 +1,7 @@
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_process.h"
+#include "coordinator/coord_rotate.h"
 #include "coordinator/coord_times.h"
 #include "dataflow/df_failpoint.h"
 
@@ -14,6 +15,7 @@
 #define SERVER_PATH_MAX  300u
 #define SERVER_EVENTS_MAX 1000u  /* taken in one turn */
 #define SERVER_SAMPLE_US 500000u
+#define SERVER_ROTATE_US 1000000u
 #define SERVER_TELL_US   10000000u /* between two warnings of one kind */
 
 uint64_t server_now_us(void)
@@ -46,9 +48,10 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
 
     if (to == SERVER_SELF)
         return;
-    if (msg->header.type == PROTO_TYPE_install ||
-        (msg->header.type == PROTO_TYPE_order && msg->order.kind == PROTO_ORDER_MEMBERS))
+    if (msg->header.type == PROTO_TYPE_install)
         server_tell_peers(s, to);
+    if (msg->header.type == PROTO_TYPE_order && msg->order.kind == PROTO_ORDER_MEMBERS)
+        server_tell_order(s, to, msg->order.payload);
     server_send(s, to, msg);
 }
 
@@ -58,6 +61,8 @@ static void env_append(void *user, const proto_record *record)
 
     if (record->kind == PROTO_RECORD_END)
         server_keep_end(s);
+    if (record->kind == PROTO_RECORD_GENERATION || record->order.kind == PROTO_ORDER_MEMBERS)
+        s->roster.whole = false; /* others are members */
     coord_log_append(s->log, record);
 }
 
@@ -173,9 +178,12 @@ static void server_room(coord_server *s)
 static void server_frame(coord_server *s, const coord_net_event *e)
 {
     proto_msg msg;
+    proto_reject reject = coord_wire_take(&s->wire, e, &msg);
     bool asks;
 
-    if (coord_wire_take(&s->wire, e, &msg) != PROTO_REJECT_ok)
+    if (reject == PROTO_REJECT_version)
+        coord_wire_refuse_version(&s->wire, s->net, e, s->number);
+    if (reject != PROTO_REJECT_ok)
         return;
     asks = msg.header.type == PROTO_TYPE_command || msg.header.type == PROTO_TYPE_inject;
     if (msg.header.sender != e->peer || e->peer <= SERVER_SELF ||
@@ -330,6 +338,10 @@ static void server_watch(coord_server *s, uint64_t now_us)
     uint32_t last = (s->sample_count - 1) % SERVER_SAMPLES;
     proto_coord_stats stats;
 
+    if (now_us >= s->rotate_us) {
+        s->rotate_us = now_us + SERVER_ROTATE_US;
+        coord_rotate(NULL, COORD_ROTATE_SIZE);
+    }
     proto_coord_stats_get(s->coord, &stats);
     if (stats.attempt != 0)
         server_metrics_watch(s, now_us, stats.attempt);
@@ -487,7 +499,8 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     s->job = *options->job;
     df_disk_posix_init(&s->disk);
     s->workers = calloc(PROTO_WORKERS_MAX, sizeof *s->workers);
-    if (!coord_wire_init(&s->wire) || s->workers == NULL)
+    s->roster.bytes = malloc(SERVER_ROSTER_SIZE);
+    if (!coord_wire_init(&s->wire) || s->workers == NULL || s->roster.bytes == NULL)
         status = df_fail(err, DF_ENOMEM, "out of memory");
     if (status == DF_OK)
         status = server_check(options, err);
@@ -536,5 +549,6 @@ void coord_server_close(coord_server **server)
     free(s->ended);
     coord_wire_fini(&s->wire);
     free(s->workers);
+    free(s->roster.bytes);
     free(s);
 }

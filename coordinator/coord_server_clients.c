@@ -281,6 +281,10 @@ void server_take_query(coord_server *server, const proto_msg *msg)
         text = server_rescales(server);
     else
         text = coord_json_error("the question is not known");
+    if (text != NULL && strlen(text) > PROTO_JOB_SIZE_MAX) {
+        free(text);
+        text = coord_json_error("the answer is longer than a message may be");
+    }
     if (text == NULL)
         return;
     out.reply.number = msg->query.number;

@@ -3,23 +3,35 @@
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_machine.h"
 #include "coordinator/coord_process.h"
 #include "dataflow/df_failpoint.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define SERVER_DESCRIPTORS      128u /* that a coordinator needs without workers */
+#define SERVER_PEER_DESCRIPTORS 8u   /* for a worker, at most */
 #define SERVER_BEHIND_US 3000000u /* so long holds what a worker has said */
 
 /* ---- the table ---- */
 
 server_peer *server_peer_find(const coord_server *server, uint64_t id)
 {
-    for (uint32_t i = 0; i < server->peer_count; i++)
-        if (server->peers[i].id == id)
-            return &server->peers[i];
-    return NULL;
+    uint32_t row = proto_index_find(&server->peer_rows, id);
+
+    return row == PROTO_NONE ? NULL : &server->peers[row];
+}
+
+/* The table was changed otherwise than at its end. */
+static void peers_note(coord_server *s)
+{
+    s->roster.whole = false;
+    proto_index_clear(&s->peer_rows);
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        proto_index_put(&s->peer_rows, s->peers[i].id, i);
 }
 
 void server_peer_forget(coord_server *server, uint64_t id)
@@ -30,6 +42,7 @@ void server_peer_forget(coord_server *server, uint64_t id)
         return;
     server_peer_uncount(peer);
     *peer = server->peers[--server->peer_count];
+    peers_note(server);
 }
 
 /* A worker's text as one of ours: what is not plain is shown as '?', for it goes into JSON. */
@@ -86,8 +99,8 @@ static void place_label(const coord_server *s, uint32_t place, char label[WEIR_N
 
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
 {
-    if (server->ended_us != 0 || !proto_coord_has_member(server->coord, id))
-        return;
+    if (coord_server_end(server) != PROTO_END_NOT || !proto_coord_has_member(server->coord, id))
+        return; /* who leaves a job that has ended is not lost */
     server->lost.id = id;
     server->lost.log = place;
     if (place != 0)
@@ -131,6 +144,19 @@ static void peers_clear(coord_server *s)
         else
             server_peer_uncount(&s->peers[i]);
     s->peer_count = kept;
+    peers_note(s);
+}
+
+/* Connections, rings and their bells: beyond the limit they cannot be made, which looks as if workers were silent. */
+static void peers_tell_limit(coord_server *s)
+{
+    uint64_t most = coord_machine_descriptors(), need = SERVER_DESCRIPTORS + SERVER_PEER_DESCRIPTORS * s->peer_count;
+
+    if (need <= most || s->limit_told)
+        return;
+    s->limit_told = true;
+    fprintf(stderr, "weir: %u workers may need %" PRIu64 " open files here, and this process may have %" PRIu64
+            ": raise its limit (ulimit -n, LimitNOFILE)\n", s->peer_count, need, most);
 }
 
 static server_peer *peer_add(coord_server *s, uint64_t id)
@@ -143,15 +169,17 @@ static server_peer *peer_add(coord_server *s, uint64_t id)
         peers_clear(s);
     if (s->peer_count == s->peer_room) {
         uint32_t room = 2 * s->peer_room + 8;
-        server_peer *grown = room > 2 * PROTO_WORKERS_MAX ? NULL : realloc(s->peers, room * sizeof *grown);
+        server_peer *grown = room > SERVER_PEERS_MAX ? NULL : realloc(s->peers, room * sizeof *grown);
 
         if (grown == NULL)
             return NULL;
         s->peers = grown;
         s->peer_room = room;
     }
+    proto_index_put(&s->peer_rows, id, s->peer_count);
     peer = &s->peers[s->peer_count++];
     *peer = (server_peer){ .id = id };
+    peers_tell_limit(s);
     return peer;
 }
 
@@ -162,6 +190,7 @@ static void peer_note(coord_server *s, const proto_msg *msg, uint32_t host, uint
 
     if (peer == NULL)
         return;
+    s->roster.whole = false;
     peer->here = true;
     peer->host = host;
     peer->process = process;
@@ -224,27 +253,60 @@ void server_behind(const coord_server *server, uint64_t id, uint64_t now_us, cha
              peer->behind_worker == 0 ? "" : label);
 }
 
-void server_tell_peers(coord_server *server, uint64_t to)
-{
-    for (uint32_t i = 0; i < server->peer_count; i++) {
-        const server_peer *p = &server->peers[i];
-        proto_msg msg = { .header = { .type = PROTO_TYPE_peer, .job = server->number } };
-
-        if (p->id == to || p->address[0] == '\0' || !proto_coord_has_member(server->coord, p->id))
-            continue;
-        msg.peer = (proto_peer){ p->id,
-                                 { (const uint8_t *)p->address, (uint32_t)strlen(p->address) },
-                                 { (const uint8_t *)p->key, (uint32_t)strlen(p->key) } };
-        server_send(server, to, &msg);
-    }
-}
-
-/* ---- hello ---- */
-
 static proto_bytes bytes_of(const char *text)
 {
     return (proto_bytes){ (const uint8_t *)text, (uint32_t)strlen(text) };
 }
+
+/* ---- where others are ---- */
+
+static void roster_add(coord_server *s, const server_peer *p)
+{
+    coord_peer peer = { p->id, bytes_of(p->address), bytes_of(p->key) };
+
+    if (p->address[0] != '\0' && proto_coord_has_member(s->coord, p->id))
+        s->roster.size += (uint32_t)coord_peers_put(s->roster.bytes + s->roster.size,
+                                                    SERVER_ROSTER_SIZE - s->roster.size, &peer);
+}
+
+static void roster_send(coord_server *s, uint64_t to)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_peers, .job = s->number } };
+    proto_bytes rest = { s->roster.bytes, s->roster.size };
+
+    while (rest.size > 0) {
+        msg.peers.list = (proto_bytes){ rest.data, coord_peers_cut(rest, PROTO_PAYLOAD_SIZE_MAX) };
+        server_send(s, to, &msg);
+        rest.data += msg.peers.list.size;
+        rest.size -= msg.peers.list.size;
+    }
+}
+
+void server_tell_peers(coord_server *server, uint64_t to)
+{
+    if (!server->roster.whole) {
+        server->roster.size = 0;
+        for (uint32_t i = 0; i < server->peer_count; i++)
+            roster_add(server, &server->peers[i]);
+        server->roster.whole = true;
+    }
+    roster_send(server, to);
+}
+
+void server_tell_order(coord_server *server, uint64_t to, proto_bytes pairs)
+{
+    server->roster.whole = false;
+    server->roster.size = 0;
+    for (uint32_t i = 0; i < pairs.size; i += PROTO_MEMBERS_PAIR) {
+        const server_peer *p = server_peer_find(server, proto_get_u64(pairs.data + i + 4));
+
+        if (p != NULL)
+            roster_add(server, p);
+    }
+    roster_send(server, to);
+}
+
+/* ---- hello ---- */
 
 static void assign(coord_server *s, uint64_t to)
 {
@@ -312,10 +374,10 @@ static void take_hello(coord_server *s, const proto_msg *msg)
 
 static void take_part(coord_server *s, const proto_msg *msg)
 {
-    proto_coord_stats stats;
+    proto_coord_now now;
 
-    proto_coord_stats_get(s->coord, &stats);
-    if (msg->header.generation != stats.generation ||
+    proto_coord_now_get(s->coord, &now);
+    if (msg->header.generation != now.generation ||
         !proto_coord_has_member(s->coord, msg->header.sender))
         s->wire.rejected[PROTO_REJECT_stale]++;
     else if (!coord_commit_take(s->commit, msg))
@@ -338,12 +400,12 @@ static void unprepared(coord_server *s, const proto_msg *msg)
  * is given up. False: the message is not for the state machine. */
 static bool take_prepared(coord_server *s, proto_msg *msg)
 {
-    proto_coord_stats stats;
+    proto_coord_now now;
 
-    proto_coord_stats_get(s->coord, &stats);
-    if (msg->prepared.attempt <= s->attempts_lost && msg->prepared.attempt > stats.head.attempt)
+    proto_coord_now_get(s->coord, &now);
+    if (msg->prepared.attempt <= s->attempts_lost && msg->prepared.attempt > now.head.attempt)
         msg->prepared.ok = 0;
-    else if (!msg->prepared.ok && msg->prepared.attempt == stats.attempt)
+    else if (!msg->prepared.ok && msg->prepared.attempt == now.attempt)
         unprepared(s, msg);
     return !msg->prepared.ok || coord_commit_has(s->commit, msg->header.sender, msg->header.generation,
                                                  msg->prepared.attempt);
@@ -354,16 +416,21 @@ static bool take_prepared(coord_server *s, proto_msg *msg)
 /* It is said again until the job has ended. */
 static void take_finished(coord_server *s, const proto_msg *msg)
 {
-    bool again = s->fingerprint[0] != '\0';
+    char told[sizeof s->fingerprint];
+    bool again;
     df_error err;
 
     if (!proto_coord_has_member(s->coord, msg->header.sender)) {
         s->wire.rejected[PROTO_REJECT_sender]++;
         return;
     }
-    text_take(s->fingerprint, sizeof s->fingerprint, msg->finished.text);
-    if (coord_state_write(s->options.state, "finished", s->fingerprint, strlen(s->fingerprint), &err) !=
-            DF_OK && !again)
+    text_take(told, sizeof told, msg->finished.text);
+    again = strcmp(told, s->fingerprint) == 0;
+    if (again && s->fingerprint_kept)
+        return;
+    memcpy(s->fingerprint, told, sizeof told);
+    s->fingerprint_kept = coord_state_write(s->options.state, "finished", told, strlen(told), &err) == DF_OK;
+    if (!s->fingerprint_kept && !again)
         fprintf(stderr, "weir: %s\n", err.text);
     df_failpoint_pass(DF_FAILPOINT_server_finished);
 }

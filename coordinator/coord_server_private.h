@@ -15,15 +15,19 @@
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_outlet.h"
 #include "coordinator/coord_place.h"
+#include "coordinator/coord_peers.h"
 #include "coordinator/coord_rescales.h"
 #include "coordinator/coord_scale.h"
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_wire.h"
 #include "coordinator/coord_workers.h"
+#include "coordinator/proto_index.h"
 
 #define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
 #define SERVER_SAMPLES 16u
+#define SERVER_PEERS_MAX (PROTO_INDEX_SIZE / 2) /* workers known to the shell, those that have left for good too */
+#define SERVER_ROSTER_SIZE (PROTO_MEMBERS_MAX * COORD_PEER_SIZE_MAX)
 #define SERVER_SCALE_US 1000000u /* between two looks whether something is to be changed */
 
 typedef struct server_peer {
@@ -93,9 +97,16 @@ struct coord_server {
     proto_coord *coord;
     coord_wire wire;
     proto_coord_worker *workers; /* [PROTO_WORKERS_MAX], of whoever asks */
+    uint64_t rotate_us;      /* when to look how long our log is */
     uint64_t unstick_us;     /* when to look for workers that are stuck */
     server_peer *peers;
     uint32_t peer_count, peer_room;
+    proto_index peer_rows;   /* of ids: where in `peers` */
+    struct {
+        uint8_t *bytes;      /* [SERVER_ROSTER_SIZE]: where members are reached */
+        uint32_t size;
+        bool whole;          /* it is what it was made for, all members, and nothing has changed since */
+    } roster;
     server_change change;
     char scale_text[192];    /* why the number of workers is as it is; "": nobody decides it */
     coord_rescale_row rescales[COORD_RESCALES_KEPT]; /* that have ended, the newest last */
@@ -106,7 +117,7 @@ struct coord_server {
     uint64_t attempts_lost;  /* an earlier coordinator's; their parts were cleared away */
     uint64_t command_number; /* of our own */
     uint64_t skipped_told, skipped_us, stalls_told, late_told;
-    bool full_told;
+    bool full_told, limit_told;
     char degraded[PROTO_TEXT_SIZE_MAX]; /* why no snapshots get through; "": they do */
     uint64_t room_us;        /* when the disk's room was looked at */
     uint64_t given_up;       /* attempts and generations that were given up, as was seen last */
@@ -119,6 +130,7 @@ struct coord_server {
         uint32_t log;        /* its place, which names its log; 0: it is not ours */
     } lost;
     char fingerprint[64];
+    bool fingerprint_kept;   /* it is in the state */
     uint64_t ended_us;       /* 0: not ended */
     coord_status *ended;     /* how it had ended before this process began; owned; null: it had not, or
                                 nobody knows more than the log */
@@ -168,8 +180,9 @@ void server_peer_gone(coord_server *server, uint64_t id);
 bool server_peers_are_here(const coord_server *server);
 /* "step 7: ... waits for ... from w2", if it has said so lately; else "". */
 void server_behind(const coord_server *server, uint64_t id, uint64_t now_us, char *text, size_t size);
-/* Tell a worker where the others are. */
+/* Tell a worker where the others are; where those are that an order of members (its pairs) names. */
 void server_tell_peers(coord_server *server, uint64_t to);
+void server_tell_order(coord_server *server, uint64_t to, proto_bytes pairs);
 /* Remember whose it was; place: of a local worker, from 1, which names its log; else 0. */
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place);
 /* "w2", or what the worker calls itself. */

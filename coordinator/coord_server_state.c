@@ -1,6 +1,7 @@
 /* Opening a state: whose it is, whether it may be used, what is in it. */
 #include "coordinator/coord_server_private.h"
 
+#include "coordinator/coord_ended.h"
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_times.h"
@@ -85,28 +86,13 @@ static df_status log_refuse_plan(const char *state, df_error *err)
                    state);
 }
 
-/* How a run has ended, in the words of its coordinator. */
-static df_status ended_read(coord_status *status, const char *state, df_error *err)
-{
-    char *text;
-    size_t size;
-    df_status s = coord_state_read(state, "ended", &text, &size, err);
-
-    if (s == DF_OK && !coord_json_status_read(status, text, size, err))
-        s = DF_ECORRUPT;
-    if (s == DF_OK && !coord_status_is_over(status))
-        s = df_fail(err, DF_ECORRUPT, "it tells no end");
-    free(text);
-    return s;
-}
-
 /* Whoever killed it at the last moment hears what its last words would have been. */
 static df_status log_refuse_ended(const char *state, df_error *err)
 {
     coord_status *status = malloc(sizeof *status);
     char how[224] = "";
 
-    if (status != NULL && ended_read(status, state, NULL) == DF_OK)
+    if (status != NULL && coord_ended_read(status, NULL, state, NULL) == DF_OK)
         snprintf(how, sizeof how, "; it was %s at step %" PRIu64 " of %" PRIu64 "%s%s", status->phase, status->step,
                  status->steps, status->fingerprint[0] == '\0' ? "" : ", fingerprint ", status->fingerprint);
     free(status);
@@ -199,7 +185,7 @@ static void state_read_ended(coord_server *s)
     coord_status *status = malloc(sizeof *status);
     df_error err;
     df_status got = status == NULL ? df_fail(&err, DF_ENOMEM, "out of memory")
-                                   : ended_read(status, s->options.state, &err);
+                                   : coord_ended_read(status, NULL, s->options.state, &err);
 
     if (got == DF_OK) {
         s->ended = status;
@@ -218,6 +204,7 @@ static void state_read_finished(coord_server *s)
     if (coord_state_read(s->options.state, "finished", &text, &size, NULL) != DF_OK)
         return;
     snprintf(s->fingerprint, sizeof s->fingerprint, "%.*s", (int)strcspn(text, "\n"), text);
+    s->fingerprint_kept = true;
     free(text);
 }
 
@@ -228,6 +215,7 @@ void server_forget_end(coord_server *server)
     free(server->ended);
     server->ended = NULL;
     server->fingerprint[0] = '\0';
+    server->fingerprint_kept = false;
     server->failed[0] = '\0';
     memset(server->failed_at, 0, sizeof server->failed_at);
 }
@@ -322,5 +310,7 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
     state_read_finished(server);
     if (end != PROTO_END_NOT)
         state_read_ended(server);
+    else
+        coord_state_remove(server->options.state, "ended"); /* of an end that did not come about */
     return s == DF_OK ? state_return(server, err) : s;
 }

@@ -66,8 +66,11 @@ static void service_refuse(coord_service *s, const proto_msg *msg)
 static void service_frame(coord_service *s, const coord_net_event *e)
 {
     proto_msg msg;
+    proto_reject reject = coord_wire_take(&s->wire, e, &msg);
 
-    if (coord_wire_take(&s->wire, e, &msg) != PROTO_REJECT_ok)
+    if (reject == PROTO_REJECT_version)
+        coord_wire_refuse_version(&s->wire, s->net, e, 0);
+    if (reject != PROTO_REJECT_ok)
         return;
     if (msg.header.sender != e->peer || e->peer <= 1 || !role_may(e->role, msg.header.type)) {
         s->wire.rejected[PROTO_REJECT_sender]++;

@@ -2,6 +2,8 @@
  * done at once: to forget a job, or to cancel one whose coordinator does not come up. */
 #include "coordinator/coord_service_private.h"
 
+#include "coordinator/coord_rotate.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -71,28 +73,40 @@ static char *reply_list(const coord_service *s, const coord_question *q, const s
 
 /* ---- logs ---- */
 
+#define LOG_OWN "coordinator.log" /* what a job's coordinator has said; in its folder the file is `log` */
+
 static bool log_is(const char *name)
 {
-    unsigned number;
-    int end = 0;
-
-    return strcmp(name, "coordinator.log") == 0 ||
-           (sscanf(name, "worker-%u.log%n", &number, &end) == 1 && name[end] == '\0' &&
-            strlen(name) < COORD_LOG_NAME && strchr(name, '/') == NULL);
+    return strcmp(name, LOG_OWN) == 0 || strcmp(name, LOG_OWN COORD_ROTATE_OLD) == 0 ||
+           (coord_rotate_is_worker(name) && strlen(name) < COORD_LOG_NAME && strchr(name, '/') == NULL);
 }
 
 static int filter_log(const struct dirent *entry)
 {
-    return log_is(entry->d_name);
+    return coord_rotate_is_worker(entry->d_name);
+}
+
+/* By number, and what was said before a log was begun anew before it. */
+static int compare_logs(const struct dirent **a, const struct dirent **b)
+{
+    unsigned one = 0, two = 0;
+
+    sscanf((*a)->d_name, "worker-%u", &one);
+    sscanf((*b)->d_name, "worker-%u", &two);
+    return one != two ? (one > two) - (one < two) : -strcmp((*a)->d_name, (*b)->d_name);
 }
 
 static char *reply_logs(const service_job *job)
 {
-    char names[COORD_LOGS_MAX][COORD_LOG_NAME] = { "coordinator.log" };
+    static char names[COORD_LOGS_MAX][COORD_LOG_NAME]; /* one thread */
     struct dirent **found = NULL;
-    int count = scandir(job->state, &found, filter_log, versionsort);
-    uint32_t used = 1;
+    int count = scandir(job->state, &found, filter_log, compare_logs);
+    char path[DF_PATH_MAX];
+    uint32_t used = 0;
 
+    if (coord_state_path(path, job->folder, "log" COORD_ROTATE_OLD, NULL) == DF_OK && access(path, F_OK) == 0)
+        strcpy(names[used++], LOG_OWN COORD_ROTATE_OLD);
+    strcpy(names[used++], LOG_OWN);
     for (int i = 0; i < count; i++) {
         if (used < COORD_LOGS_MAX)
             snprintf(names[used++], COORD_LOG_NAME, "%.31s", found[i]->d_name);
@@ -105,13 +119,13 @@ static char *reply_logs(const service_job *job)
 /* A piece of a log, which may be going on; what is not plain is shown as '?', for it goes into JSON. */
 static char *reply_log(const service_job *job, const coord_question *q)
 {
-    bool own = strcmp(q->file, "coordinator.log") == 0;
+    bool own = strncmp(q->file, LOG_OWN, sizeof LOG_OWN - 1) == 0, old = strcmp(q->file, LOG_OWN) != 0;
     char path[DF_PATH_MAX], *bytes = malloc(COORD_LOG_PIECE), *text;
     ssize_t got = -1;
     int fd = -1;
 
     if (bytes != NULL && log_is(q->file) && q->after <= INT64_MAX &&
-        coord_state_path(path, own ? job->folder : job->state, own ? "log" : q->file, NULL) == DF_OK)
+        coord_state_path(path, own ? job->folder : job->state, !own ? q->file : old ? "log" COORD_ROTATE_OLD : "log", NULL) == DF_OK)
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
         got = pread(fd, bytes, COORD_LOG_PIECE, (off_t)q->after);

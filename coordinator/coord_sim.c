@@ -9,7 +9,7 @@
 #include <time.h>
 
 typedef struct sim_verb_options {
-    coord_number seed;
+    coord_number seed, workers;
     const char *seeds, *mutant;
     bool trace_hash, json, kind, stall, log, list;
 } sim_verb_options;
@@ -19,6 +19,9 @@ static const coord_option sim_table[] = {
       .most = UINT64_MAX, .offset = offsetof(sim_verb_options, seed) },
     { .name = "seeds", .value = "A..B", .help = "all schedules from A to B", .type = COORD_TEXT,
       .offset = offsetof(sim_verb_options, seeds) },
+    { .name = "workers", .value = "N",
+      .help = "a play for so many instead: start, kill some, rescale by a tenth, restart the coordinator",
+      .type = COORD_NUMBER, .least = 20, .most = SIM_WORKERS_MAX, .offset = offsetof(sim_verb_options, workers) },
     { .name = "mutant", .value = "NAME", .help = "leave a rule out; a violation is then expected",
       .type = COORD_TEXT, .offset = offsetof(sim_verb_options, mutant) },
     { .name = "mutants", .help = "list the rules that can be left out", .type = COORD_FLAG,
@@ -92,6 +95,7 @@ static void sim_print_one(const sim_verb_options *o, const sim_result *r)
 typedef struct sim_totals {
     uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
     uint64_t rescales, done, aborted, voided, folds, shortened;
+    uint64_t steps, installs, install_bytes, coord_ns, coord_frames;
 } sim_totals;
 
 static void sim_print_totals(const sim_totals *t, bool json, double seconds)
@@ -115,6 +119,24 @@ static void sim_print_totals(const sim_totals *t, bool json, double seconds)
                t->rescales, t->done, t->aborted, t->voided, t->folds, t->shortened, t->frames, seconds);
 }
 
+/* Of a crowd: what its size costs. */
+static void sim_print_crowd(const sim_totals *t, uint64_t workers, bool json, double seconds)
+{
+    double ms = (double)t->coord_ns / 1e6, steps = t->steps == 0 ? 1 : (double)t->steps;
+
+    if (json)
+        printf("{\"workers\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"events_per_second\":%.0f,\"installs\":%" PRIu64
+               ",\"install_bytes\":%" PRIu64 ",\"coordinator_frames\":%" PRIu64
+               ",\"coordinator_ms_per_step\":%.3f}\n",
+               workers, t->steps, (double)t->events / seconds, t->installs, t->install_bytes, t->coord_frames,
+               ms / steps);
+    else
+        printf("%" PRIu64 " workers, %" PRIu64 " steps: %.0f events/s; %" PRIu64 " installs of %" PRIu64
+               " bytes; the coordinator heard %.0f frames a step and took %.2f ms a step\n",
+               workers, t->steps, (double)t->events / seconds, t->installs,
+               t->installs == 0 ? 0 : t->install_bytes / t->installs, (double)t->coord_frames / steps, ms / steps);
+}
+
 static void sim_add(sim_totals *t, const sim_result *r)
 {
     t->schedules++;
@@ -131,6 +153,11 @@ static void sim_add(sim_totals *t, const sim_result *r)
     t->voided += r->rescales_ended[PROTO_RESCALE_VOIDED];
     t->folds += r->folds;
     t->shortened += r->shortened;
+    t->steps += r->steps;
+    t->installs += r->installs;
+    t->install_bytes += r->install_bytes;
+    t->coord_ns += r->coord_ns;
+    t->coord_frames += r->coord_frames;
 }
 
 static int sim_verb_run(const coord_args *args, const void *options)
@@ -140,8 +167,10 @@ static int sim_verb_run(const coord_args *args, const void *options)
     sim_options run = { .faults = !o->kind, .stall = o->stall, .log = o->log ? stderr : NULL };
     sim_totals totals = { 0 };
     struct timespec begin, end;
+    double seconds;
 
     (void)args;
+    run.crowd = o->workers.given ? (uint32_t)o->workers.value : 0;
     if (o->list)
         return sim_list(o->json);
     if (o->seeds != NULL && (o->seed.given || !sim_read_range(o->seeds, &first, &last))) {
@@ -164,8 +193,10 @@ static int sim_verb_run(const coord_args *args, const void *options)
             break;
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    sim_print_totals(&totals, o->json,
-                     (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+    sim_print_totals(&totals, o->json, seconds);
+    if (run.crowd > 0)
+        sim_print_crowd(&totals, run.crowd, o->json, seconds);
     return totals.violations == 0 ? COORD_DONE : COORD_FAILED;
 }
 

@@ -1,5 +1,6 @@
 #include "coordinator/coord_state.h"
 
+#include "coordinator/coord_rotate.h"
 #include "dataflow/df_failpoint.h"
 #include "snapshot/snap_hash.h"
 
@@ -91,14 +92,6 @@ df_status coord_state_clear_folder(const char *path, int depth, df_error *err)
     return s;
 }
 
-static bool state_is_log(const char *name)
-{
-    unsigned number;
-    int end = 0;
-
-    return sscanf(name, "worker-%u.log%n", &number, &end) == 1 && name[end] == '\0';
-}
-
 df_status coord_state_clear(const char *folder, df_error *err)
 {
     static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "inputs", "job.path",
@@ -120,7 +113,7 @@ df_status coord_state_clear(const char *folder, df_error *err)
     for (size_t i = 0; s == DF_OK && i < sizeof names / sizeof names[0]; i++)
         coord_state_remove(folder, names[i]);
     while (s == DF_OK && d != NULL && (e = readdir(d)) != NULL)
-        if (state_is_log(e->d_name))
+        if (coord_rotate_is_worker(e->d_name))
             coord_state_remove(folder, e->d_name);
     if (d != NULL)
         closedir(d);

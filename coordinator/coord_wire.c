@@ -1,13 +1,17 @@
 #include "coordinator/coord_wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WIRE_TELL_EVERY 1000u
 
 bool coord_wire_init(coord_wire *wire)
 {
     wire->out = malloc(PROTO_FRAME_SIZE_MAX);
     wire->joined = malloc(PROTO_FRAME_SIZE_MAX);
     memset(wire->rejected, 0, sizeof wire->rejected);
+    wire->versions_told = 0;
     return wire->out != NULL && wire->joined != NULL;
 }
 
@@ -46,6 +50,19 @@ proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *e, proto_m
     if (reject != PROTO_REJECT_ok)
         wire->rejected[reject]++;
     return reject;
+}
+
+void coord_wire_refuse_version(coord_wire *wire, coord_net *net, const coord_net_event *e, uint64_t job)
+{
+    proto_msg msg = { .header = { .type = PROTO_TYPE_stop, .job = job } };
+    char text[160];
+
+    if (wire->versions_told == 0 || wire->rejected[PROTO_REJECT_version] >= wire->versions_told + WIRE_TELL_EVERY) {
+        wire->versions_told = wire->rejected[PROTO_REJECT_version];
+        proto_version_tell(text, sizeof text, e->bytes, e->size);
+        fprintf(stderr, "weir: somebody is refused: %s\n", text);
+    }
+    coord_wire_send(wire, net, e->peer, &msg);
 }
 
 bool coord_wire_between(uint16_t type)

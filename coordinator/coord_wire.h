@@ -10,6 +10,7 @@
 typedef struct coord_wire {
     uint8_t *out, *joined; /* [PROTO_FRAME_SIZE_MAX] each */
     uint64_t rejected[PROTO_REJECT_COUNT];
+    uint64_t versions_told; /* refusals when the last one was told */
 } coord_wire;
 
 bool coord_wire_init(coord_wire *wire);
@@ -19,6 +20,9 @@ void coord_wire_fini(coord_wire *wire);
 void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg);
 /* The message of a frame; valid as long as the event is. What is refused is counted. */
 proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *event, proto_msg *msg);
+/* A frame was refused because it is of another version of the protocol: say so on standard error, now and then, and
+ * answer with a message in ours, so that its sender sees it, too. */
+void coord_wire_refuse_version(coord_wire *wire, coord_net *net, const coord_net_event *event, uint64_t job);
 /* Whether a message is one between workers. */
 bool coord_wire_between(uint16_t type);
 

@@ -13,5 +13,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "weir: %s\n", why);
         return COORD_FAILED;
     }
+    coord_machine_descriptors(); /* a thousand workers need more than a shell's thousand */
     return coord_main(argc, argv);
 }

@@ -10,12 +10,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
+void coord_places_note(proto_coord *c)
+{
+    proto_index_clear(&c->member_places);
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (c->members[i] != 0)
+            proto_index_put(&c->member_places, c->members[i], i);
+}
+
 uint32_t coord_place_of(const proto_coord *c, uint64_t id)
 {
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (c->members[i] == id && id != 0)
-            return i;
-    return PROTO_NONE;
+    return proto_index_find(&c->member_places, id);
 }
 
 uint32_t coord_members_here(const proto_coord *c)
@@ -102,6 +107,7 @@ void coord_apply_members(proto_coord *c, const proto_order_record *order)
         c->since_step[place] = order->step;
         c->owned[place] = false;
     }
+    coord_places_note(c);
     c->members_index = order->index;
     if (order->step > c->members_step)
         c->members_step = order->step;

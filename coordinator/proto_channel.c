@@ -4,19 +4,43 @@
  * receiver's lowest unfinished (step, stage) needs no credit, and queues are ordered by (step,
  * stage), so such a frame is at a queue's head or behind others of its kind. Hence the inputs of
  * the globally lowest unfinished task always get through, and their task gives credit back.
- * Memory per channel: the credit, one step's input, and one reserve for states that move. */
+ * Memory per channel: the credit, one step's input, and one reserve for states that move.
+ *
+ * What is lost is found by a gap that the receiver tells, or by silence. Then the first frame that is not
+ * acknowledged is sent again and nothing else: on a link that is slow, not lossy, the rest is under way, and to send
+ * it again would keep it slow. As acknowledgements come, more is: twice as much each time, one where a gap is told.
+ * Silence is borne twice as long each time, up to a bound. A connection that was made anew has lost all.
+ *
+ * A worker has a channel to each of a thousand members and speaks to few of them: only channels at which something
+ * has happened are looked at, and only those that are used are kept up with each heartbeat. */
 #include "coordinator/proto_worker_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CHANNEL_WAITS_MAX 16u /* times the first wait, at most */
+#define CHANNEL_AGAIN_MAX 64u /* frames that are sent again at a time */
+
 void channel_init(proto_worker *w)
 {
     w->channels = proto_zero(w->member_count, sizeof *w->channels);
+    w->stirred = proto_zero(w->member_count, sizeof *w->stirred);
     w->channel_count = w->member_count;
+    w->stirred_count = 0;
     for (uint32_t m = 0; m < w->member_count; m++)
         w->channels[m].next = 1;
+}
+
+/* Something may be to be sent: rows, or an acknowledgement. */
+static void channel_stir(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+
+    if (c->stirred)
+        return;
+    c->stirred = true;
+    w->stirred[w->stirred_count++] = member;
 }
 
 static void queue_clear(channel_queue *queue)
@@ -45,7 +69,9 @@ void channel_fini(proto_worker *w)
     for (uint32_t m = 0; w->channels != NULL && m < w->member_count; m++)
         channel_clear(&w->channels[m]);
     free(w->channels);
+    free(w->stirred);
     w->channels = NULL;
+    w->stirred = NULL;
 }
 
 /* w->member_count counts the place already. */
@@ -55,14 +81,15 @@ void channel_place(proto_worker *w, uint32_t member)
 
     if (w->channel_count < w->member_count) {
         w->channels = realloc(w->channels, w->member_count * sizeof *w->channels);
-        assert(w->channels != NULL);
+        w->stirred = realloc(w->stirred, w->member_count * sizeof *w->stirred);
+        assert(w->channels != NULL && w->stirred != NULL);
         w->channel_count = w->member_count;
         w->channels[member] = (channel){ 0 };
     }
     c = w->channels + member;
     channel_clear(c);
     if (!MUTANT(w, oldchannel) || c->next == 0)
-        *c = (channel){ .next = 1 };
+        *c = (channel){ .next = 1, .stirred = c->stirred };
 }
 
 /* ---- sending ---- */
@@ -113,6 +140,8 @@ static void channel_put(proto_worker *w, uint32_t member, channel_queue *queue, 
 {
     channel *c = w->channels + member;
 
+    c->used = true;
+    channel_stir(w, member);
     queue_insert(queue, frame, MUTANT(w, markfirst) && frame->msg.header.type == PROTO_TYPE_mark);
     if (++c->waiting_count > w->stats.queued_max)
         w->stats.queued_max = c->waiting_count;
@@ -191,7 +220,6 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
 
 static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
 {
-    f->sent_us = w->now_us;
     w->stats.frames_sent++;
     w->channels[member].frames_sent++;
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);
@@ -211,13 +239,70 @@ static void channel_pump_queue(proto_worker *w, uint32_t member, channel_queue *
             c->sent += f->cost;
         f->msg.header.sequence = c->next++;
         f->next = NULL;
-        if (c->unacked.last == NULL)
+        if (c->unacked.last == NULL) {
             c->unacked.first = f;
-        else
+            c->progress_us = w->now_us;
+        } else
             c->unacked.last->next = f;
         c->unacked.last = f;
         channel_transmit(w, member, f);
     }
+}
+
+static void channel_again(proto_worker *w, uint32_t member, channel_frame *f)
+{
+    w->stats.frames_resent++;
+    w->channels[member].frames_resent++;
+    w->channels[member].again_at = f->msg.header.sequence;
+    channel_transmit(w, member, f);
+}
+
+/* The next ones of those that may be lost. */
+static void channel_again_some(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+    uint32_t count = 0;
+
+    if (MUTANT(w, noresend))
+        return;
+    c->resent_us = w->now_us;
+    for (channel_frame *f = c->unacked.first; f != NULL && f->msg.header.sequence <= c->again_end; f = f->next) {
+        if (f->msg.header.sequence <= c->again_at)
+            continue;
+        if (count++ == c->again_count)
+            return;
+        channel_again(w, member, f);
+    }
+}
+
+/* The first one may be lost, and all that was sent behind it. */
+static void channel_again_begin(proto_worker *w, uint32_t member)
+{
+    channel *c = w->channels + member;
+
+    c->again_end = c->next - 1;
+    c->again_at = 0;
+    c->again_count = 1;
+    channel_again_some(w, member);
+}
+
+/* The peer has told of more than before. */
+static void channel_progress(proto_worker *w, uint32_t member, bool gap)
+{
+    channel *c = w->channels + member;
+
+    c->progress_us = w->now_us;
+    c->wait_us = w->config.resend_us;
+    if (c->again_end == 0)
+        return;
+    if (c->unacked.first == NULL || c->unacked.first->msg.header.sequence > c->again_end) {
+        c->again_end = 0;
+        return;
+    }
+    c->again_count = gap ? 1 : 2 * c->again_count;
+    if (c->again_count > CHANNEL_AGAIN_MAX)
+        c->again_count = CHANNEL_AGAIN_MAX;
+    channel_again_some(w, member);
 }
 
 void channel_resend(proto_worker *w, uint32_t member)
@@ -226,12 +311,11 @@ void channel_resend(proto_worker *w, uint32_t member)
 
     if (MUTANT(w, noresend))
         return;
-    c->resent_us = w->now_us;
-    for (channel_frame *f = c->unacked.first; f != NULL; f = f->next) {
-        w->stats.frames_resent++;
-        c->frames_resent++;
-        channel_transmit(w, member, f);
-    }
+    c->resent_us = c->progress_us = w->now_us;
+    c->wait_us = w->config.resend_us;
+    c->again_end = 0;
+    for (channel_frame *f = c->unacked.first; f != NULL; f = f->next)
+        channel_again(w, member, f);
 }
 
 /* ---- receiving ---- */
@@ -244,6 +328,7 @@ void channel_consumed(proto_worker *w, uint32_t member, uint64_t size)
     if (!MUTANT(w, earlycredit))
         c->consumed += size;
     c->buffered -= size;
+    channel_stir(w, member);
 }
 
 static void channel_buffer(proto_worker *w, uint32_t member, uint64_t size)
@@ -388,6 +473,8 @@ void channel_receive(proto_worker *w, uint32_t member, const proto_msg *msg)
     channel *c = w->channels + member;
     uint64_t sequence = msg->header.sequence;
 
+    c->used = true;
+    channel_stir(w, member);
     if (sequence > c->received + 1) {
         channel_keep_ahead(w, c, msg);
         return;
@@ -410,7 +497,10 @@ void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg)
 {
     channel *c = w->channels + member;
     const proto_ack *a = &msg->ack;
+    bool more = false;
 
+    c->used = true;
+    channel_stir(w, member);
     if (a->received >= c->next || a->consumed > c->sent || a->moved > c->moved) {
         worker_reject(w, PROTO_REJECT_range);
         return;
@@ -418,6 +508,7 @@ void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg)
     while (c->unacked.first != NULL && c->unacked.first->msg.header.sequence <= a->received) {
         channel_frame *f = queue_take(&c->unacked);
 
+        more = true;
         proto_batch_drop(&f->batch);
         free(f);
     }
@@ -429,8 +520,11 @@ void channel_receive_ack(proto_worker *w, uint32_t member, const proto_msg *msg)
         c->peer_step = a->step;
         c->peer_stage = a->stage;
     }
-    if (a->gap && w->now_us - c->resent_us >= w->config.resend_us / 4)
-        channel_resend(w, member);
+    if (more)
+        channel_progress(w, member, a->gap);
+    if (a->gap && c->again_end == 0 && c->unacked.first != NULL &&
+        w->now_us - c->resent_us >= w->config.resend_us / 4)
+        channel_again_begin(w, member);
 }
 
 static void channel_tell(proto_worker *w, uint32_t member)
@@ -456,34 +550,52 @@ static bool channel_mark_matters(const proto_worker *w, const channel *c)
 }
 
 /* Send what may be sent; acknowledge when it is worth a frame. */
+static void channel_pump_one(proto_worker *w, uint32_t m)
+{
+    channel *c = w->channels + m;
+
+    c->stirred = false;
+    if (m == w->self || w->members[m] == 0)
+        return;
+    channel_pump_queue(w, m, &c->moving);
+    channel_pump_queue(w, m, &c->waiting);
+    if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
+        channel_mark_matters(w, c))
+        channel_tell(w, m);
+}
+
 void channel_pump(proto_worker *w)
 {
-    for (uint32_t m = 0; m < w->member_count; m++) {
-        channel *c = w->channels + m;
+    uint64_t low = w->calls->low(w);
 
-        if (m == w->self || w->members[m] == 0)
-            continue;
-        channel_pump_queue(w, m, &c->moving);
-        channel_pump_queue(w, m, &c->waiting);
-        if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
-            channel_mark_matters(w, c))
-            channel_tell(w, m);
-    }
+    for (uint32_t m = 0; low != w->pumped_low && m < w->member_count; m++)
+        if (channel_mark_matters(w, &w->channels[m]))
+            channel_stir(w, m);
+    w->pumped_low = low;
+    for (uint32_t i = 0; i < w->stirred_count; i++)
+        channel_pump_one(w, w->stirred[i]);
+    w->stirred_count = 0;
+}
+
+static void channel_tick_one(proto_worker *w, uint32_t m)
+{
+    channel *c = w->channels + m;
+    uint64_t wait = c->wait_us > w->config.resend_us ? c->wait_us : w->config.resend_us, since = c->progress_us;
+
+    c->tell = true;
+    channel_stir(w, m);
+    since = c->resent_us > since ? c->resent_us : since;
+    if (c->unacked.first == NULL || w->now_us - since < wait)
+        return;
+    c->wait_us = 2 * wait > CHANNEL_WAITS_MAX * w->config.resend_us ? wait : 2 * wait;
+    channel_again_begin(w, m);
 }
 
 void channel_tick(proto_worker *w)
 {
-    for (uint32_t m = 0; m < w->member_count; m++) {
-        channel *c = w->channels + m;
-
-        if (m == w->self || w->members[m] == 0)
-            continue;
-        if (c->unacked.first != NULL &&
-            w->now_us - c->unacked.first->sent_us >= w->config.resend_us)
-            channel_resend(w, m);
-        if (w->phase == WORKER_RUNNING)
-            c->tell = true;
-    }
+    for (uint32_t m = 0; m < w->member_count; m++)
+        if (m != w->self && w->members[m] != 0 && w->channels[m].used)
+            channel_tick_one(w, m);
 }
 
 /* The sum is made only where it could exceed the credit. */

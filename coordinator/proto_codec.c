@@ -307,6 +307,14 @@ proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size)
     return c.bad || c.at != c.size ? PROTO_REJECT_field : PROTO_REJECT_ok;
 }
 
+void proto_version_tell(char *text, size_t capacity, const uint8_t *bytes, size_t size)
+{
+    codec_cursor c = { .in = bytes, .at = 4, .size = size };
+
+    snprintf(text, capacity, "it speaks version %u of the protocol, and we version %u; all that work together must be of "
+             "one release", (unsigned)codec_get(&c, 2), PROTO_VERSION);
+}
+
 size_t proto_print(const proto_msg *msg, char *out, size_t capacity)
 {
     const proto_header *h = &msg->header;

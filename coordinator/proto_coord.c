@@ -63,9 +63,11 @@ static void coord_tell_end(proto_coord *c)
             coord_stop_worker(c, &c->workers[i]);
 }
 
-/* What every event ends with. */
+/* What follows from all that was heard. Each look at all members is in here, so a thousand messages that came at
+ * once cost one. */
 static void coord_advance(proto_coord *c)
 {
+    c->heard = false;
     if (c->phase == COORD_STARTING && c->incarnation_at <= c->synced) {
         if (c->end != PROTO_END_NOT)
             coord_enter(c, COORD_ENDED);
@@ -169,7 +171,7 @@ void proto_coord_receive(proto_coord *c, uint64_t now_us, const proto_msg *msg)
         coord_take_command(c, msg);
     else
         coord_from_worker(c, msg);
-    coord_advance(c);
+    c->heard = true;
 }
 
 /* ---- time and disk ---- */
@@ -190,7 +192,7 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
 
 uint64_t proto_coord_deadline(const proto_coord *c)
 {
-    uint64_t at = c->beat_at_us;
+    uint64_t at = c->heard ? c->now_us : c->beat_at_us;
 
     if (c->phase == COORD_FENCED && c->fence_at_us > c->now_us && c->fence_at_us < at)
         at = c->fence_at_us;
@@ -362,6 +364,11 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->waiting = c->phase == COORD_FENCED ? waiting_fenced(c) : waiting[c->phase];
 }
 
+void proto_coord_now_get(const proto_coord *c, proto_coord_now *now)
+{
+    *now = (proto_coord_now){ c->generation, c->attempt.index, c->head };
+}
+
 bool proto_coord_has_member(const proto_coord *c, uint64_t worker)
 {
     return coord_is_member(c, worker);
@@ -402,8 +409,8 @@ uint32_t proto_coord_workers_get(const proto_coord *c, proto_coord_worker *worke
                                      .member = coord_is_member(c, w->id), .here = worker_here(c, w),
                                      .worked = w->worked, .done = w->done, .leaving = w->leaving,
                                      .silent_us = c->now_us - w->seen_us };
-        for (uint32_t m = 0; m < c->member_count; m++)
-            out->groups += c->members[m] == w->id ? counts[m] : 0;
+        if (out->member)
+            out->groups = counts[coord_place_of(c, w->id)];
         count++;
     }
     free(counts);

@@ -224,6 +224,12 @@ typedef struct proto_coord_stats {
     uint32_t failed_stage, failed_group;
 } proto_coord_stats;
 
+/* Some of it, without a look at all members: for what is asked with each message. */
+typedef struct proto_coord_now {
+    uint64_t generation, attempt; /* attempt: of the snapshot under way; 0: none is */
+    proto_head head;
+} proto_coord_now;
+
 /* What is known of a worker. */
 typedef struct proto_coord_worker {
     uint64_t id, process;
@@ -252,6 +258,8 @@ void proto_coord_recover(proto_coord *coord, const proto_record *record);
 void proto_coord_return(proto_coord *coord, proto_head to, bool keep_inputs);
 void proto_coord_start(proto_coord *coord, uint64_t now_us, proto_head head);
 
+/* What follows from messages follows with the next tick, or any other event: the deadline is now. So whoever has many
+ * to hand over hands them over first. */
 void proto_coord_receive(proto_coord *coord, uint64_t now_us, const proto_msg *msg);
 void proto_coord_tick(proto_coord *coord, uint64_t now_us);
 uint64_t proto_coord_deadline(const proto_coord *coord);
@@ -270,6 +278,7 @@ void proto_coord_served(proto_coord *coord, uint64_t now_us, const proto_serve *
 void proto_coord_gone(proto_coord *coord, uint64_t now_us, uint64_t worker);
 
 void proto_coord_stats_get(const proto_coord *coord, proto_coord_stats *stats);
+void proto_coord_now_get(const proto_coord *coord, proto_coord_now *now);
 bool proto_coord_has_member(const proto_coord *coord, uint64_t worker);
 /* The workers that are alive, as far as is known; returns how many were written, up to `capacity`. */
 uint32_t proto_coord_workers_get(const proto_coord *coord, proto_coord_worker *workers,

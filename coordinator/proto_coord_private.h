@@ -6,6 +6,7 @@
 #define PROTO_COORD_PRIVATE_H
 
 #include "coordinator/proto_coord.h"
+#include "coordinator/proto_index.h"
 #include "coordinator/proto_mutants.h"
 #include "coordinator/proto_owner.h"
 
@@ -36,6 +37,7 @@ typedef struct coord_worker {
     /* As a member of the generation: */
     bool reported, installed, prepared;
     bool failure_ended;   /* what can run of the step that failed has run there */
+    bool loading;         /* it has said since the last heartbeat that it has the install, and loads */
     bool install_sent;    /* of the running generation, since the last heartbeat */
     uint64_t catch_up;    /* it counts when it has done the steps below this one */
     bool leaving, stop_told; /* it has left the running generation; it was told to end */
@@ -118,6 +120,7 @@ struct proto_coord {
     proto_coord_config config;
     proto_coord_env env;
     uint64_t now_us, beat_at_us, ticked_us;
+    bool heard;             /* messages came, and nothing has followed from them yet */
     coord_phase phase;
     uint64_t phase_since_us, fence_at_us;
     bool end_told;
@@ -126,6 +129,8 @@ struct proto_coord {
     /* workers, and the generation's members as ids, by place */
     coord_worker *workers;
     uint32_t worker_count;
+    proto_index worker_rows;             /* of ids: where in `workers` */
+    proto_index member_places;           /* of members' ids */
     uint64_t members[PROTO_MEMBERS_MAX]; /* 0: the place is vacant */
     uint64_t since[PROTO_MEMBERS_MAX];   /* the order that admitted it; 0: it began the generation */
     uint64_t since_step[PROTO_MEMBERS_MAX]; /* that order's */
@@ -218,6 +223,8 @@ void coord_recover_generation(proto_coord *c, const proto_record *record);
 void coord_generation_try(proto_coord *c);
 
 /* ---- proto_admit.c ---- */
+/* The list of members was changed. */
+void coord_places_note(proto_coord *c);
 /* PROTO_NONE: none. */
 uint32_t coord_place_of(const proto_coord *c, uint64_t id);
 uint32_t coord_members_here(const proto_coord *c);

@@ -114,6 +114,7 @@ static void members_set(proto_coord *c, const uint64_t *ids, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         coord_dismissed_forget(c, ids[i]);
     c->member_count = count;
+    coord_places_note(c);
     memset(c->owned, 1, sizeof c->owned);
     c->members_index = c->members_step = c->leave_index = 0;
     c->tables = (coord_tables){ 0 };

@@ -8,10 +8,16 @@
 
 coord_worker *coord_worker_find(proto_coord *c, uint64_t id)
 {
+    uint32_t row = proto_index_find(&c->worker_rows, id);
+
+    return row == PROTO_NONE ? NULL : &c->workers[row];
+}
+
+static void workers_note(proto_coord *c)
+{
+    proto_index_clear(&c->worker_rows);
     for (uint32_t i = 0; i < c->worker_count; i++)
-        if (c->workers[i].id == id)
-            return &c->workers[i];
-    return NULL;
+        proto_index_put(&c->worker_rows, c->workers[i].id, i);
 }
 
 coord_worker *coord_member(const proto_coord *c, uint32_t place)
@@ -34,7 +40,13 @@ bool coord_is_member(const proto_coord *c, uint64_t id)
     return coord_place_of(c, id) != PROTO_NONE;
 }
 
-/* Forgets one that is gone when the table is full; null: all are alive. */
+/* Nobody hears of it any more, and it has no place. */
+static bool worker_forgotten(const proto_coord *c, const coord_worker *w)
+{
+    return (w->gone || c->now_us - w->seen_us >= 4 * c->config.silence_us) && !coord_is_member(c, w->id);
+}
+
+/* Forgets one when the table is full; null: all are alive. */
 coord_worker *coord_worker_add(proto_coord *c, uint64_t id)
 {
     coord_worker *w = coord_worker_find(c, id);
@@ -42,12 +54,14 @@ coord_worker *coord_worker_add(proto_coord *c, uint64_t id)
     if (w != NULL)
         return w;
     for (uint32_t i = 0; w == NULL && i < c->worker_count; i++)
-        if (c->workers[i].gone && !coord_is_member(c, c->workers[i].id))
+        if (worker_forgotten(c, &c->workers[i]))
             w = &c->workers[i];
     if (w == NULL && c->worker_count < PROTO_WORKERS_MAX)
         w = &c->workers[c->worker_count++];
-    if (w != NULL)
-        *w = (coord_worker){ .id = id };
+    if (w == NULL)
+        return NULL;
+    *w = (coord_worker){ .id = id };
+    workers_note(c);
     return w;
 }
 
@@ -155,6 +169,7 @@ void coord_take_report(proto_coord *c, coord_worker *w, const proto_msg *msg)
 
 /* ---- a generation is installed ---- */
 
+/* Who says that it loads has it: with a thousand members, and tens of thousands of key groups, it is not short. */
 static void install_send(proto_coord *c)
 {
     uint8_t *members = proto_zero(c->member_count, 8);
@@ -168,9 +183,14 @@ static void install_send(proto_coord *c)
         proto_put_u64(members + 8 * i, c->members[i]);
     for (uint32_t g = 0; g < c->plan->group_count; g++)
         proto_put_u32(owners + 4 * g, proto_owner_at(&c->owners, g, 0));
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if (c->members[i] != 0 && !coord_member(c, i)->installed)
+    for (uint32_t i = 0; i < c->member_count; i++) {
+        coord_worker *w = coord_member(c, i);
+
+        if (w != NULL && !w->installed && !w->loading)
             coord_send(c, c->members[i], &msg, PROTO_TYPE_install);
+        if (w != NULL)
+            w->loading = false;
+    }
     free(members);
     free(owners);
 }
@@ -179,6 +199,9 @@ void coord_install_begin(proto_coord *c)
 {
     c->bound = c->complete = c->base_step;
     coord_enter(c, COORD_INSTALLING);
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if (c->members[i] != 0)
+            coord_member(c, i)->loading = false;
     install_send(c);
 }
 
@@ -228,7 +251,7 @@ void coord_members_advance(proto_coord *c)
 
 void coord_take_join(proto_coord *c, coord_worker *w, const proto_msg *msg)
 {
-    (void)c;
+    w->loading = c->generation > 0 && msg->header.generation == c->generation;
     w->known = true;
     w->host = msg->join.host;
     w->process = msg->join.process;

@@ -16,7 +16,9 @@
 #include <stdint.h>
 
 #define PROTO_MAGIC       0x72696577u /* "weir" */
+#ifndef PROTO_VERSION /* a test builds a program of another one */
 #define PROTO_VERSION     1u
+#endif
 #define PROTO_HEADER_SIZE 64u
 
 typedef struct proto_bytes {
@@ -84,6 +86,8 @@ size_t proto_encoded_size(const proto_msg *msg);
 size_t proto_encode(const proto_msg *msg, uint8_t *out, size_t capacity);
 /* Decode a whole frame. *msg is meaningful only if PROTO_REJECT_ok is returned. */
 proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size);
+/* In words, if a frame was refused because it is of another version: which that is. */
+void proto_version_tell(char *text, size_t capacity, const uint8_t *bytes, size_t size);
 /* One line without an end, for a log; returns its length (cut to capacity). */
 size_t proto_print(const proto_msg *msg, char *out, size_t capacity);
 /* The types in the list's order, for tests and fuzz seeds. */

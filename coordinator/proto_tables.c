@@ -117,6 +117,7 @@ void coord_tables_recover(proto_coord *c, const proto_record *r)
         c->since_step[i] = proto_get_u64(at + 16);
         c->owned[i] = at[24] != 0;
     }
+    coord_places_note(c);
     for (uint32_t i = 0; i < r->owners.size; i += PROTO_TABLES_RUN) {
         uint32_t run = proto_get_u32(r->owners.data + i), end = group + (run & 0xffff);
 

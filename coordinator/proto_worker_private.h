@@ -66,7 +66,6 @@ typedef struct channel_frame {
     uint64_t step;
     uint32_t stage;        /* what it is an input of */
     uint32_t cost;         /* bytes of credit */
-    uint64_t sent_us;
 } channel_frame;
 
 typedef struct channel_queue {
@@ -88,7 +87,14 @@ typedef struct channel {
     uint64_t sent, moved;  /* bytes sent in this generation: rows, states */
     uint64_t peer_consumed, peer_moved, peer_step;
     uint32_t peer_stage, waiting_count;
-    uint64_t resent_us;
+    /* What is not acknowledged for `wait_us` is sent again, the first of it; then more and more, up to what was sent
+     * at that time, as acknowledgements come. */
+    uint64_t progress_us, resent_us; /* when the peer told of more; when something was sent again */
+    uint64_t wait_us;      /* doubled when nobody answers, as configured after progress */
+    uint64_t again_end;    /* sequence up to which frames are sent again; 0: none is */
+    uint64_t again_at;     /* the last one that was */
+    uint32_t again_count;  /* so many at a time */
+    bool stirred, used;    /* something is to be done; frames or acknowledgements have crossed it */
     /* the receiving half */
     uint64_t received;     /* the last sequence that arrived in order */
     uint64_t consumed, taken; /* bytes given back: rows, states */
@@ -125,6 +131,9 @@ typedef struct carry {
 } carry;
 
 struct proto_worker {
+    uint32_t *stirred;     /* [channel_count]: channels at which something is to be done */
+    uint32_t stirred_count;
+    uint64_t pumped_low;   /* the low-water mark when all channels were looked at */
     const proto_plan *plan;
     proto_worker_config config;
     proto_worker_env env;

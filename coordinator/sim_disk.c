@@ -169,10 +169,11 @@ void sim_log_compare(sim_world *w, const sim_process *p, proto_coord *whole)
 
 sim_part *sim_part_find(sim_world *w, uint64_t attempt, uint64_t member)
 {
-    for (uint32_t i = w->part_count; i > 0; i--)
-        if (w->parts[i - 1].attempt == attempt && w->parts[i - 1].member == member)
-            return &w->parts[i - 1];
-    return NULL;
+    uint32_t i = member > w->process_count ? 0 : w->processes[member - 1].part;
+
+    while (i > 0 && w->parts[i - 1].attempt != attempt)
+        i = w->parts[i - 1].before;
+    return i == 0 ? NULL : &w->parts[i - 1];
 }
 
 void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t attempt,
@@ -187,7 +188,8 @@ void sim_part_begin(sim_world *w, sim_process *p, uint64_t generation, uint64_t 
     }
     part = &w->parts[w->part_count++];
     *part = (sim_part){ .attempt = attempt, .generation = generation, .member = p->id,
-                        .count = count, .apart = p->apart.is };
+                        .before = p->part, .count = count, .apart = p->apart.is };
+    p->part = w->part_count;
     part->captured = proto_zero(count, sizeof *part->captured);
     for (uint32_t i = 0; i < count; i++)
         part->captured[i] =

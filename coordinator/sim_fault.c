@@ -29,9 +29,9 @@ static void config_theme(sim_world *w)
         return;
     }
     if (c->theme == SIM_THEME_RESCALES) {
-        for (uint32_t i = c->workers; i < SIM_WORKERS_MAX; i++)
+        for (uint32_t i = c->workers; i < SIM_WORKERS_DRAWN; i++)
             w->worker_host[i] = (uint32_t)sim_range(r, 0, 1);
-        c->workers = c->workers < 3 ? SIM_WORKERS_MAX : c->workers;
+        c->workers = c->workers < 3 ? SIM_WORKERS_DRAWN : c->workers;
         c->clients = c->clients == 0 ? 1 : c->clients;
         c->task_us = (uint32_t)sim_range(r, 50, 800); /* several of them during one job */
         return;
@@ -74,15 +74,23 @@ static void config_log(sim_world *w)
         w->config.log_size = sim_range(&draw, 6000, sim_chance(&draw, 500000) ? 12000 : 60000);
 }
 
+/* In half of the schedules what follows from a frame follows at once. */
+static void config_turn(sim_world *w)
+{
+    sim_rng draw = { .state = w->options.seed ^ 0x7042 };
+
+    w->config.turn_us = sim_chance(&draw, 500000) ? 0 : (uint32_t)sim_range(&draw, 1, 100);
+}
+
 void sim_config_draw(sim_world *w)
 {
     sim_config *c = &w->config;
     sim_rng *r = &w->rng;
-    uint32_t groups = (uint32_t)sim_range(r, 1, SIM_GROUPS_MAX - 2);
-    uint64_t steps = sim_range(r, 4, 60);
+    uint32_t groups = (uint32_t)sim_range(r, 1, SIM_GROUPS_DRAWN);
+    uint64_t steps = sim_range(r, 4, SIM_STEPS_DRAWN);
 
-    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, SIM_WORKERS_MAX), .delay_us = 40, .jitter_us = 60,
-                       .task_us = (uint32_t)sim_range(r, 5, 300), .disk_us = 600 };
+    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, SIM_WORKERS_DRAWN), .member_min = 1, .slow = 1,
+                       .delay_us = 40, .jitter_us = 60, .task_us = (uint32_t)sim_range(r, 5, 300), .disk_us = 600 };
     c->member_max = (uint32_t)sim_range(r, 1, c->workers);
     if (c->member_max < 2 && c->workers > 1 && sim_chance(r, 800000))
         c->member_max = 2;
@@ -94,6 +102,7 @@ void sim_config_draw(sim_world *w)
         config_faults(w);
     config_theme(w);
     config_log(w);
+    config_turn(w);
     sim_stream_draw(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
                  sim_chance(r, 500000) ? 0 : (uint32_t)sim_range(r, 0, 300));

@@ -41,6 +41,12 @@ void sim_job_init(sim_job *job, uint64_t seed, uint32_t groups, uint64_t steps, 
                               .near_first = job->near_first, .near = job->near };
 }
 
+void sim_job_make_sparse(sim_job *job)
+{
+    job->sparse = true;
+    job->edges[SIM_EDGE_KEYED].exchange = PROTO_FORWARD;
+}
+
 /* A batch of a value: the value, then bytes that follow from it. */
 static uint32_t batch_size(const sim_job *job, uint64_t value)
 {
@@ -155,7 +161,7 @@ static void end_mix(const sim_job *job, proto_task *task, uint64_t value)
         value = join(join(value, task->inputs[i].src),
                      proto_get_u64(task->inputs[i].batch->bytes));
     proto_task_put(task, SIM_EDGE_FORWARD, task->group, batch_make(job, value, 1));
-    for (uint32_t dst = 0; dst < job->groups; dst++)
+    for (uint32_t dst = 0; dst < job->groups && !job->sparse; dst++)
         if (keyed_goes(value, dst))
             proto_task_put(task, SIM_EDGE_KEYED, dst,
                            batch_make(job, join(value, dst), keyed_rows(value, dst)));
@@ -216,7 +222,7 @@ static void reference_step(const sim_job *job, uint64_t step, const uint64_t *no
     }
     for (uint32_t g = 0; g < job->groups; g++) {
         next[g] = join(join(0, g), value_hash(job, mixed[g], 1));
-        for (uint32_t src = 0; src < job->groups; src++)
+        for (uint32_t src = 0; src < job->groups && !job->sparse; src++)
             if (keyed_goes(mixed[src], g))
                 next[g] = join(join(next[g], src),
                                value_hash(job, join(mixed[src], g), keyed_rows(mixed[src], g)));

@@ -9,13 +9,14 @@
 
 #include "coordinator/proto_worker.h"
 
-#define SIM_GROUPS_MAX 8u  /* key groups, without the sink's */
-#define SIM_STEPS_MAX  64u
+#define SIM_GROUPS_MAX 1200u /* key groups, without the sink's */
+#define SIM_STEPS_MAX  512u
 
 typedef struct sim_job {
     uint64_t seed;
     uint32_t groups;     /* the sink's key group comes behind them */
     uint32_t filler_max; /* bytes behind a batch's value */
+    bool sparse;         /* no rows go from any key group to any other: merge has a second forward input instead */
     proto_stage stages[3];
     proto_edge edges[4];
     uint32_t near_first[SIM_GROUPS_MAX + 2], near[2 * SIM_GROUPS_MAX];
@@ -27,6 +28,8 @@ enum { SIM_STAGE_MIX, SIM_STAGE_MERGE, SIM_STAGE_SINK };
 
 /* The job is a value: `job` must not move afterwards, its plan points into it. */
 void sim_job_init(sim_job *job, uint64_t seed, uint32_t groups, uint64_t steps, uint32_t filler_max);
+/* Before it runs: as many workers as key groups do not all speak to all. */
+void sim_job_make_sparse(sim_job *job);
 
 /* The state that enters step 0. One new reference. */
 proto_batch *sim_job_first(const sim_job *job, uint32_t group);

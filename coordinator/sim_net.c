@@ -47,6 +47,10 @@ static void net_send(sim_world *w, uint32_t from, uint32_t to_place, uint32_t to
     }
     w->result->frames++;
     w->result->frame_bytes += size;
+    if (msg->header.type == PROTO_TYPE_install) {
+        w->result->installs++;
+        w->result->install_bytes += size;
+    }
     if (w->cut_until_us[from][to_place] > w->now_us)
         return;
     net_deliver(w, from, to_place, to_process, net_bytes, size);

@@ -325,17 +325,15 @@ void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *
     }
 }
 
-void sim_rescale_check(sim_world *w, sim_process *p)
+void sim_rescale_check(sim_world *w, sim_process *p, const proto_coord_stats *s)
 {
     uint64_t owners[SIM_GROUPS_MAX + 1];
-    proto_coord_stats s;
 
-    proto_coord_stats_get(p->coord, &s);
-    if (s.rescale.last_id == p->ended_op)
+    if (s->rescale.last_id == p->ended_op)
         return;
-    p->ended_op = s.rescale.last_id;
-    w->result->rescales_ended[s.rescale.last_end]++;
+    p->ended_op = s->rescale.last_id;
+    w->result->rescales_ended[s->rescale.last_end]++;
     proto_coord_owners_get(p->coord, owners);
-    check_owners(w, &s, owners);
-    check_members(w, p, &s);
+    check_owners(w, s, owners);
+    check_members(w, p, s);
 }

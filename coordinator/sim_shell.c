@@ -116,7 +116,7 @@ void sim_worker_start(sim_world *w, uint32_t slot)
                              shell_worker_stop, NULL, NULL, NULL, shell_read, shell_fetched };
     proto_worker_config config = {
         .job = SIM_JOB_ID, .host = w->worker_host[slot], .tries = 3,
-        .beat_us = 4000, .resend_us = 8000, .stream = w->stream, .mutants = w->options.mutants,
+        .beat_us = 4000 * w->config.slow, .resend_us = 8000 * w->config.slow, .stream = w->stream, .mutants = w->options.mutants,
     };
     sim_rng draw = { .state = w->options.seed ^ 0x1234567 }; /* the same for every worker */
 
@@ -129,6 +129,10 @@ void sim_worker_start(sim_world *w, uint32_t slot)
     config.frame_size = (uint32_t)sim_range(&draw, 8, sim_chance(&draw, 500000) ? 40 : 1000);
     p->credit_size = config.credit_size;
     config.tries = sim_chance(&draw, 250000) ? 3 : 1;
+    if (w->options.crowd > 0) {
+        config.credit_size = p->credit_size = 64000;
+        config.frame_size = 1000;
+    }
     p->worker = proto_worker_new(&w->job.plan, &config, &env);
     w->worker_of[slot] = (uint32_t)(p->id - 1);
     proto_worker_start(p->worker, sim_local(p));
@@ -210,12 +214,13 @@ void sim_coord_start(sim_world *w)
                             shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve };
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
-        .job = SIM_JOB_ID, .member_min = 1, .member_max = w->config.member_max,
+        .job = SIM_JOB_ID, .member_min = w->config.member_min, .member_max = w->config.member_max,
         .window = (uint32_t)sim_range(&draw, 1, 5), .order_ahead = w->config.order_ahead,
         .ceiling_span = (uint32_t)sim_range(&draw, 1, 12),
         .snapshot_every = (uint32_t)sim_range(&draw, 0, 8), .restarts_max = 1000, .sink_host = 0,
-        .backoff_us = 500, .beat_us = 4000, .silence_us = 40000, .attach_us = 60000,
-        .install_us = 80000, .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
+        .backoff_us = 500, .beat_us = 4000 * w->config.slow, .silence_us = 40000 * w->config.slow,
+        .attach_us = 60000 * w->config.slow, .install_us = 80000 * w->config.slow,
+        .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
         .stream = w->stream,
         .orders_kept = w->options.seed % 2 == 0 ? 1 : 1000,
         .stall_us = w->options.stall ? 400000 : 0,
@@ -228,6 +233,8 @@ void sim_coord_start(sim_world *w)
         return;
     if (config.snapshot_every == 0 && sim_chance(&draw, 500000))
         config.snapshot_every_us = sim_range(&draw, 1000, 30000);
+    if (w->options.crowd > 0)
+        sim_crowd_config(&config);
     p->coord = proto_coord_new(&w->job.plan, &config, &env);
     w->coord_now = (uint32_t)(p->id - 1);
     w->result->incarnations++;
@@ -321,6 +328,20 @@ static void shell_restore_end(sim_world *w, sim_process *p, sim_event *e)
     proto_coord_restored(p->coord, sim_local(p), e->a, ok);
 }
 
+/* Where it stands now. */
+static void shell_coord_look(sim_world *w, sim_process *p)
+{
+    proto_coord_stats s;
+
+    if (p->revoked)
+        return;
+    proto_coord_stats_get(p->coord, &s);
+    w->result->generations = s.generation;
+    w->result->steps = s.low;
+    w->done = s.end != PROTO_END_NOT;
+    sim_rescale_check(w, p, &s);
+}
+
 void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
 {
     bool ok = !sim_chance(&w->rng, w->config.disk_fails);
@@ -375,24 +396,18 @@ void sim_shell_event(sim_world *w, sim_process *p, sim_event *e)
     default:
         break;
     }
-    if (p->alive && p->role == SIM_WORKER)
-        sim_check_worker(w, p);
-    if (p->alive && p->role == SIM_COORD && !p->revoked) {
-        proto_coord_stats s;
-
-        proto_coord_stats_get(p->coord, &s);
-        w->result->generations = s.generation;
-        w->result->steps = s.low;
-        w->done = s.end != PROTO_END_NOT;
-        sim_rescale_check(w, p);
-    }
+    if (p->alive && p->role == SIM_WORKER && (w->options.crowd == 0 || w->result->events % 64 == 0))
+        sim_check_worker(w, p); /* it looks at all channels */
+    if (p->alive && p->role == SIM_COORD && e->kind != SIM_FRAME) /* what follows from a frame follows with a tick */
+        shell_coord_look(w, p);
 }
 
 void sim_shell_tick(sim_world *w, sim_process *p)
 {
-    (void)w;
-    if (p->role == SIM_WORKER)
+    if (p->role == SIM_WORKER) {
         proto_worker_tick(p->worker, sim_local(p));
-    else
-        proto_coord_tick(p->coord, sim_local(p));
+        return;
+    }
+    proto_coord_tick(p->coord, sim_local(p));
+    shell_coord_look(w, p);
 }

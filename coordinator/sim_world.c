@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define SIM_EVENTS_MAX 3000000u
+#define SIM_EVENTS_MAX 10000000u
 #define SIM_QUIET_US   5000000u /* after the last fault the job must end within this */
 
 /* ---- the heap of events, by (time, order of making) ---- */
@@ -108,7 +109,7 @@ void sim_process_end(sim_world *w, sim_process *p)
         w->worker_of[p->slot] = PROTO_NONE;
         sim_push(w, &(sim_event){ .kind = SIM_START_WORKER, .process = p->slot },
                  sim_range(&w->rng, 500, 20000));
-        if (sim_chance(&w->rng, 700000))
+        if (sim_chance(&w->rng, 700000) || w->options.crowd > 0)
             sim_push(w, &(sim_event){ .kind = SIM_GONE, .a = p->id }, sim_range(&w->rng, 50, 5000));
         return;
     }
@@ -128,7 +129,9 @@ static void process_tick_plan(sim_world *w, sim_process *p)
     uint64_t deadline = p->role == SIM_WORKER ? proto_worker_deadline(p->worker)
                                               : proto_coord_deadline(p->coord);
     uint64_t at = deadline == UINT64_MAX ? UINT64_MAX : deadline - p->skew_us;
+    uint64_t turn = p->role == SIM_COORD ? w->now_us + w->config.turn_us : 0; /* its loop has a turn to go */
 
+    at = at < turn ? turn : at;
     if (at == UINT64_MAX || p->tick_at_us <= at)
         return;
     p->tick_at_us = at < w->now_us ? w->now_us : at;
@@ -138,9 +141,20 @@ static void process_tick_plan(sim_world *w, sim_process *p)
 
 /* ---- the loop ---- */
 
+/* For a figure only: nothing in the world depends on it. */
+static uint64_t real_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static void world_process_event(sim_world *w, sim_event *e)
 {
     sim_process *p = &w->processes[e->process];
+    sim_kind kind = e->kind;
+    uint64_t before;
 
     if (!p->alive) {
         event_free(e);
@@ -154,11 +168,18 @@ static void world_process_event(sim_world *w, sim_event *e)
         sim_process_end(w, p);
         return;
     }
+    if (e->kind == SIM_TICK && p->tick_at_us > w->now_us)
+        return; /* an earlier one was planned since then, and has been */
+    before = p->role == SIM_COORD ? real_ns() : 0;
     if (e->kind == SIM_TICK) {
         p->tick_at_us = UINT64_MAX;
         sim_shell_tick(w, p);
     } else {
         sim_shell_event(w, p, e);
+    }
+    if (p->role == SIM_COORD) {
+        w->result->coord_ns += real_ns() - before;
+        w->result->coord_frames += kind == SIM_FRAME;
     }
     if (p->alive)
         process_tick_plan(w, p);
@@ -201,6 +222,9 @@ static void world_event(sim_world *w, sim_event *e)
     case SIM_CLIENT:
         sim_client_deed(w, e->process);
         break;
+    case SIM_CROWD:
+        sim_crowd_turn(w);
+        break;
     default:
         world_process_event(w, e);
     }
@@ -211,7 +235,10 @@ static void world_begin(sim_world *w)
     w->coord_now = w->coord_old = PROTO_NONE;
     for (uint32_t i = 0; i < SIM_WORKERS_MAX; i++)
         w->worker_of[i] = PROTO_NONE;
-    sim_config_draw(w);
+    if (w->options.crowd > 0)
+        sim_crowd_draw(w);
+    else
+        sim_config_draw(w);
     sim_check_init(w);
     sim_push(w, &(sim_event){ .kind = SIM_START_COORD }, 0);
     for (uint32_t i = 0; i < w->config.workers; i++)
@@ -253,6 +280,8 @@ static void world_loop(sim_world *w)
 
 static void world_end(sim_world *w)
 {
+    if (!w->result->violated && w->options.crowd > 0)
+        sim_crowd_end(w);
     if (!w->result->violated)
         sim_check_end(w);
     w->result->trace = w->trace;

@@ -11,11 +11,14 @@
 #include "coordinator/sim_job.h"
 #include "coordinator/sim_rng.h"
 
-#define SIM_WORKERS_MAX     5u
+#define SIM_WORKERS_MAX     1000u
+#define SIM_WORKERS_DRAWN   5u   /* of a schedule of faults, */
+#define SIM_GROUPS_DRAWN    6u   /* key groups */
+#define SIM_STEPS_DRAWN     60u
 #define SIM_CLIENTS_MAX     2u
-#define SIM_PROCESSES_MAX   512u /* of one schedule, the dead ones too */
+#define SIM_PROCESSES_MAX   2048u /* of one schedule, the dead ones too */
 #define SIM_GENERATIONS_MAX 128u
-#define SIM_MEMBERS_MAX     16u  /* of one commit; who died may still be counted */
+#define SIM_MEMBERS_MAX     1000u /* of one commit; who died may still be counted */
 #define SIM_LINES_MAX       128u
 #define SIM_TEXT_MAX        256u
 
@@ -23,6 +26,7 @@ typedef struct sim_options {
     uint64_t seed;
     uint64_t mutants;
     bool faults;   /* false: a kind world */
+    uint32_t crowd; /* so many workers go through a play instead (sim_crowd.c); 0: a schedule of faults */
     bool stall;    /* a generation that stands still is ended: what a mutant breaks may heal */
     void *log;     /* FILE * for every event; null: none */
 } sim_options;
@@ -33,6 +37,8 @@ typedef struct sim_result {
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
     uint64_t folds, shortened; /* records of tables; times that the log was made shorter */
+    uint64_t installs, install_bytes; /* messages that begin generations, or admit members, and their bytes */
+    uint64_t coord_ns, coord_frames; /* what coordinators took, their checks too; frames that they heard */
     bool violated;
     char text[SIM_TEXT_MAX]; /* the violation */
 } sim_result;
@@ -61,6 +67,7 @@ typedef enum sim_kind {
     SIM_START_COORD,
     SIM_RESCALE,    /* a: a sim_wish */
     SIM_CLIENT,     /* a client's next deed */
+    SIM_CROWD,      /* the play's next look */
 } sim_kind;
 
 typedef struct sim_event {
@@ -105,11 +112,13 @@ typedef struct sim_process {
     uint64_t log_base;     /* records in the log when this process began */
     uint64_t ended_op;     /* a coordinator's: the last rescale whose end was looked at */
     uint32_t window;
+    uint32_t part;         /* a worker's newest one: its place in the table + 1; 0: none */
     sim_apart apart;
 } sim_process;
 
 typedef struct sim_part {
     uint64_t attempt, generation, member;
+    uint32_t before; /* the member's one before, as in sim_process */
     bool synced;
     uint32_t count;
     proto_captured *captured; /* batches held until they are written, then copies */
@@ -158,10 +167,12 @@ typedef enum sim_wish {
 typedef struct sim_config {
     sim_theme theme;
     uint32_t order_ahead;
-    uint32_t workers, member_max, clients;
+    uint32_t workers, member_min, member_max, clients;
     uint32_t delay_us, jitter_us;          /* of frames */
     uint32_t drop, repeat, corrupt, late;  /* of a million frames */
     uint32_t task_us, disk_us, client_us;
+    uint32_t turn_us;                      /* a coordinator hears frames for so long before it acts on them */
+    uint32_t slow;                         /* heartbeats and deadlines are so many times as long */
     uint32_t disk_fails, task_fails;       /* of a million */
     uint32_t fault_count;
     uint64_t fault_events;                 /* events between two faults, on average */
@@ -217,6 +228,10 @@ struct sim_world {
     uint32_t line_of[SIM_GENERATIONS_MAX];
     uint8_t *ran;          /* [generation][step][stage][group] */
     uint32_t *rows_out, *rows_in; /* [generation][step][edge] */
+    struct {
+        uint32_t act;          /* of the play */
+        uint64_t low, generation, incarnation, rescale; /* as they were when it began */
+    } crowd;
     bool done;
 };
 
@@ -285,6 +300,15 @@ void sim_fault(sim_world *w);
 void sim_client_deed(sim_world *w, uint32_t client);
 void sim_client_answer(sim_world *w, uint32_t client, const proto_msg *msg);
 
+/* ---- sim_crowd.c: a thousand workers ---- */
+void sim_crowd_draw(sim_world *w);
+/* What coordinators of a crowd are configured to. */
+void sim_crowd_config(proto_coord_config *config);
+/* SIM_CROWD */
+void sim_crowd_turn(sim_world *w);
+/* The job has ended: that the play had, too. */
+void sim_crowd_end(sim_world *w);
+
 /* ---- sim_rescale.c ---- */
 /* A client's wish reaches a coordinator: it plans, and begins. */
 void sim_rescale_wish(sim_world *w, sim_process *p, sim_wish wish);
@@ -297,7 +321,7 @@ void sim_rescale_recovered(sim_world *w, const sim_process *p);
 /* What it appends keeps a key group's changes a window apart. */
 void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *record);
 /* A rescale that has ended has left what it says. */
-void sim_rescale_check(sim_world *w, sim_process *p);
+void sim_rescale_check(sim_world *w, sim_process *p, const proto_coord_stats *stats);
 
 /* ---- sim_check.c ---- */
 __attribute__((format(printf, 2, 3))) void sim_violate(sim_world *w, const char *format, ...);

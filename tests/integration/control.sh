@@ -51,14 +51,51 @@ holds "names it" out "flock  running"
 exits 0 "list --json" "$WEIR" list --json
 holds "one object" out '{"jobs":[{"job":"flock",'
 exits 0 "logs" "$WEIR" logs flock
+
+# ---- a log does not grow without end ----
+echo "said before" >>runs/flock/state/worker-1.log
+head -c 4300000 /dev/zero | tr '\0' 'x' >>runs/flock/state/worker-1.log
+is "a long log is begun anew" wait_for 60 test -e runs/flock/state/worker-1.log.old
+echo "said after" >>runs/flock/state/worker-1.log
+is "it is not long" test "$(wc -c <runs/flock/state/worker-1.log)" -lt 100000
+exits 0 "logs has both" "$WEIR" logs flock
+is "in their order" sh -c "grep -aoE 'said (before|after)' out | tr '\n' ' ' | grep -q '^said before said after'"
+
+# ---- one of another version ----
+later=$(dirname "$WEIR")/../tests/weir-later
+exits 1 "a worker of another version" "$later" worker --join "$(head -n 1 runs/flock/state/endpoint)"
+holds "is told so" err "it speaks version 1 of the protocol, and we version 2; all that work together must be of one release"
+is "and so is the coordinator" wait_for 30 grep -q "somebody is refused: it speaks version 2 of the protocol, and we version 1" err.long
+exits 1 "a command of another version" "$later" status flock
+holds "is told so" err "it speaks version 1 of the protocol"
+is "the job goes on" wait_for 30 phase_is flock running
 exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
 exits 0 "drain" "$WEIR" drain flock
 wait $runner
 is "ends the run" test $? -eq 0
 is "and says so" grep -q "drained after step" out.long
-exits 1 "nobody is there any more" "$WEIR" status flock
-holds "which is said" err "no coordinator runs"
+exits 0 "nobody is there any more, but how it ended is" "$WEIR" status flock
+holds "in words" out "flock  drained"
+exits 0 "and in JSON" "$WEIR" status flock --json
+holds "its phase" out '"phase":"drained"'
+exits 0 "and with --watch" "$WEIR" status flock --watch
+holds "in a line" out "flock  drained"
+exits 0 "list has it, too" "$WEIR" list
+holds "with its end" out "flock  drained"
+exits 0 "list --json as well" "$WEIR" list --json
+holds "in one object" out '"phase":"drained"'
+exits 1 "a command to it" "$WEIR" suspend flock
+holds "has nobody to go to" err "no coordinator runs"
+cp runs/flock/state/ended ended.kept
+echo '{}' >runs/flock/state/ended
+exits 1 "an end that makes no sense" "$WEIR" status flock
+rm runs/flock/state/ended
+exits 1 "without one" "$WEIR" status flock
+holds "nothing is known" err "no coordinator runs"
+exits 0 "list says so" "$WEIR" list
+holds "of that job" out "flock  does not run"
+cp ended.kept runs/flock/state/ended
 exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
 
 # ---- workers that the job names ----

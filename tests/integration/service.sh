@@ -216,6 +216,11 @@ is "and the local workers are those of before" test "$holder" = \
     "$(sed -nE 's/^0 [0-9]+ ([0-9]+)$/\1/p' runs/.weir/workers)"
 exits 0 "resume" "$WEIR" resume b
 exits 0 "logs" "$WEIR" logs a
+for log in runs/.weir/jobs/*/log; do echo "said before" >"$log.old"; done
+exits 0 "logs that were begun anew" "$WEIR" logs a
+holds "have what was said before" out "==> a/coordinator.log.old"
+is "first" sh -c 'head -n 2 out | tail -n 1 | grep -q "^said before$"'
+rm runs/.weir/jobs/*/log.old
 ends_alike a one1
 is "the worker of a job that has ended goes to the next one" wait_for 30 says c '"phase":"(running|done)"'
 ends_alike b one2

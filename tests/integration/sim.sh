@@ -26,6 +26,17 @@ else
     exits 0 "2,000 schedules" "$WEIR" sim --seeds 1..2000
 fi
 
+# ---- a thousand workers: start, steps, a snapshot, kills, 1,000 -> 900 -> 1,000, a coordinator that is killed ----
+if [ "${WEIR_LONG:-0}" = 1 ]; then
+    exits 0 "30 plays for a hundred" "$WEIR" sim --workers 100 --seeds 1..30
+    exits 0 "5 plays for a thousand" "$WEIR" sim --workers 1000 --seeds 1..5
+else
+    exits 0 "3 plays for a hundred" "$WEIR" sim --workers 100 --seeds 1..3
+    exits 0 "a play for a thousand" "$WEIR" sim --workers 1000
+fi
+tail -n 1 out
+is "every rescale was done" grep -q "(\([0-9]*\) done, 0 aborted, 0 voided)" out
+
 # ---- a generation that stands still is ended ----
 exits 1 "a rule without which jobs hang" "$WEIR" sim --mutant markrows --seeds 1..500
 is "its generation waits for ever" sh -c '! grep -q "restarts [1-9][0-9]" out'

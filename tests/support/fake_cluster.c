@@ -139,6 +139,12 @@ static void cluster_stop(void *user)
     fail_msg("%s", "the coordinator gave up");
 }
 
+void fake_cluster_hear(fake_cluster *c, const proto_msg *msg)
+{
+    proto_coord_receive(c->coord, c->now_us, msg);
+    proto_coord_tick(c->coord, c->now_us);
+}
+
 /* ---- what workers do ---- */
 
 void fake_cluster_say(fake_cluster *c, const fake_member *w, proto_msg msg, uint16_t type)

@@ -54,6 +54,8 @@ void fake_cluster_free(fake_cluster *c);
 /* A worker that has not been there before joins. */
 void fake_cluster_add(fake_cluster *c, uint64_t id);
 /* A worker says something; its header is filled in. */
+/* Hear one message, and what follows from it. */
+void fake_cluster_hear(fake_cluster *c, const proto_msg *msg);
 void fake_cluster_say(fake_cluster *c, const fake_member *w, proto_msg msg, uint16_t type);
 void fake_cluster_round(fake_cluster *c);
 /* The coordinator ends where its log is synced, and starts again from it. */

@@ -2,6 +2,7 @@
 
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_net.h"
+#include "coordinator/coord_peers.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_times.h"
@@ -377,20 +378,28 @@ static void take_install(fake_worker *w, const proto_install *i)
         w->members[m] = proto_get_u64(i->members.data + 8 * m);
 }
 
+static void take_peers(fake_worker *w, proto_bytes list)
+{
+    char address[PROTO_TEXT_SIZE_MAX + 1];
+    coord_peer peer;
+
+    while (coord_peers_get(&list, &peer)) {
+        snprintf(address, sizeof address, "%.*s", (int)peer.address.size, (const char *)peer.address.data);
+        if (peer.worker != w->id && coord_net_connect(w->net, peer.worker, address, NULL, NULL) != DF_OK)
+            abort();
+    }
+}
+
 static void take_frame(fake_worker *w, const coord_net_event *e)
 {
     proto_msg msg;
-    char address[PROTO_TEXT_SIZE_MAX + 1];
 
     if (proto_decode(&msg, e->bytes, e->size) != PROTO_REJECT_ok)
         return;
     if (msg.header.type == PROTO_TYPE_assign) {
         take_assign(w, &msg);
-    } else if (msg.header.type == PROTO_TYPE_peer) {
-        snprintf(address, sizeof address, "%.*s", (int)msg.peer.address.size,
-                 (const char *)msg.peer.address.data);
-        if (coord_net_connect(w->net, msg.peer.worker, address, NULL, NULL) != DF_OK)
-            abort();
+    } else if (msg.header.type == PROTO_TYPE_peers) {
+        take_peers(w, msg.peers.list);
     } else if (w->worker == NULL) {
         w->stop |= msg.header.type == PROTO_TYPE_stop;
     } else {

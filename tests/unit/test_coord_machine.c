@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -74,11 +75,27 @@ static void test_here(void **state)
     assert_true(coord_machine_seconds() >= before);
 }
 
+/* What a shell has set may be raised by the process itself, up to what it may. */
+static void test_descriptors(void **state)
+{
+    struct rlimit before, after;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    after = (struct rlimit){ before.rlim_max / 2, before.rlim_max };
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &after), 0);
+    assert_int_equal(coord_machine_descriptors(), before.rlim_max);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &after), 0);
+    assert_int_equal(after.rlim_cur, before.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),   cmocka_unit_test(test_each), cmocka_unit_test(test_none),
         cmocka_unit_test(test_flushes), cmocka_unit_test(test_here),
+        cmocka_unit_test(test_descriptors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -188,7 +188,7 @@ typedef struct scene {
     coord_rescale_totals rescales;
     snap_entry last;
     coord_counts counts[3];
-    const coord_counts *told[3];
+    const coord_counts *told[COORD_METRICS_PEERS_MAX + 1]; /* null behind the first ones */
     coord_metrics metrics;
 } scene;
 
@@ -359,6 +359,27 @@ static void test_text_empty(void **state)
     assert_true(value_of(e, "weir_snapshot_last_duration_seconds") < 0);
     assert_true(value_of(e, "weir_snapshot_last_commit_seconds") < 0);
     assert_true(value_of(e, "weir_snapshot_last_id") == 4);
+    free(e);
+    scene_free(s);
+}
+
+/* Pairs of a thousand workers would be a page of a million lines: with many only sums are shown. */
+static void test_text_many(void **state)
+{
+    scene *s = scene_new();
+    exposition *e;
+
+    (void)state;
+    s->status.worker_count = COORD_METRICS_PEERS_MAX + 1;
+    for (uint32_t i = 3; i < s->status.worker_count; i++) {
+        s->status.workers[i].id = 100 + i;
+        snprintf(s->status.workers[i].label, sizeof s->status.workers[i].label, "w%u", i + 1);
+    }
+    e = scene_parse(s);
+    assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"all\"}") == 3);
+    assert_true(value_of(e, "weir_channel_buffered_bytes{worker=\"w1\",peer=\"all\"}") == 4);
+    assert_true(value_of(e, "weir_channel_frames_sent_total{worker=\"w1\",peer=\"all\"}") == 1000);
+    assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}") < 0);
     free(e);
     scene_free(s);
 }
@@ -596,7 +617,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_most),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_text_empty),
-        cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_too_long),
+        cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_many), cmocka_unit_test(test_text_too_long),
         cmocka_unit_test(test_histogram),    cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bytes_cut),    cmocka_unit_test(test_bytes_wrong),
         cmocka_unit_test(test_bytes_lists),

@@ -153,7 +153,7 @@ static void test_limits(void **state)
     assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), 0);
     msg.header.type = 9;
     assert_int_equal(proto_encode(&msg, bytes, sizeof bytes), 0);
-    assert_null(proto_type_name(24));
+    assert_null(proto_type_name(17));
     assert_int_equal(proto_decode(&msg, bytes, PROTO_HEADER_SIZE - 1), PROTO_REJECT_short);
     for (int i = 0; i < PROTO_REJECT_COUNT; i++)
         assert_non_null(proto_reject_name((proto_reject)i));

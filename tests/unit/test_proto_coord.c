@@ -17,6 +17,7 @@ static void command(fake_cluster *c, uint64_t client, uint64_t number, proto_ver
     proto_msg msg = { .command = { .number = number, .verb = (uint8_t)verb } };
 
     fake_cluster_say(c, &who, msg, PROTO_TYPE_command);
+    proto_coord_tick(c->coord, c->now_us);
 }
 
 /* What CLIENT has been answered to a command in the last round; -1: nothing. */
@@ -118,6 +119,30 @@ static void test_complete_is_of_all(void **state)
     fake_cluster_free(c);
 }
 
+/* However many messages come before a tick, what follows from them is done once: grants go out together. */
+static void test_one_advance(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+    uint32_t queued;
+
+    (void)state;
+    fake_cluster_round(c);
+    queued = c->queued;
+    for (uint32_t i = 0; i < 2; i++) {
+        fake_member w = c->members[i];
+
+        w.bound += 1;
+        fake_cluster_say(c, &w, (proto_msg){ .status = { w.bound, w.applied, w.bound, w.bound, w.released } },
+                         PROTO_TYPE_status);
+    }
+    assert_int_equal(c->queued, queued);
+    assert_true(proto_coord_deadline(c->coord) <= c->now_us); /* there is something to do now */
+    proto_coord_tick(c->coord, c->now_us);
+    assert_true(c->queued > queued);
+    assert_true(proto_coord_deadline(c->coord) > c->now_us);
+    fake_cluster_free(c);
+}
+
 /* The least of all errors is told (rule 21), whoever says it first, and of a member that has not ended the step it
  * is awaited. */
 static void test_least_failure(void **state)
@@ -137,6 +162,7 @@ static void test_least_failure(void **state)
     failed.failed.ended = 1;
     fake_cluster_say(c, &c->members[1], failed, PROTO_TYPE_failed);
     assert_false(fake_cluster_stats(c).running);
+    proto_coord_tick(c->coord, c->now_us);
     fake_cluster_round(c);
     assert_int_equal(fake_cluster_stats(c).end, PROTO_END_FAILED);
     assert_int_equal(fake_cluster_stats(c).failed_step, step);
@@ -182,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_waiting_client),
         cmocka_unit_test(test_restored_while_failing),
         cmocka_unit_test(test_complete_is_of_all),
+        cmocka_unit_test(test_one_advance),
         cmocka_unit_test(test_least_failure),
         cmocka_unit_test(test_lost_while_committing),
     };

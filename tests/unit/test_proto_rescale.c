@@ -485,7 +485,7 @@ static void ask_snapshot(fake_cluster *c, uint64_t number)
     proto_msg msg = { .header = { .type = PROTO_TYPE_command, .job = FAKE_CLUSTER_JOB, .sender = 5000 },
                       .command = { .number = number, .verb = PROTO_VERB_SNAPSHOT } };
 
-    proto_coord_receive(c->coord, c->now_us, &msg);
+    fake_cluster_hear(c, &msg);
 }
 
 /* A snapshot that was ordered before a member came is committed without it; nobody leaves while one is

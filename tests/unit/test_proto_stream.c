@@ -472,7 +472,7 @@ static fake_cluster *collecting(uint64_t first, uint64_t second)
 
     c->members[0].file_size = first;
     c->members[1].file_size = second;
-    proto_coord_receive(c->coord, c->now_us, &msg);
+    fake_cluster_hear(c, &msg);
     for (int i = 0; i < 50 && c->members[0].wants + c->members[1].wants == 0; i++)
         fake_cluster_round(c);
     rounds(c, 2);
@@ -624,7 +624,7 @@ static void test_collects_few(void **state)
     (void)state;
     for (uint32_t i = 0; i < 40; i++)
         c->members[i].file_size = 10;
-    proto_coord_receive(c->coord, c->now_us, &msg);
+    fake_cluster_hear(c, &msg);
     rounds(c, 60);
     for (uint32_t i = 0; i < 40; i++)
         asked += c->members[i].wants > 0;

@@ -262,7 +262,7 @@ static void test_old_change(void **state)
         proto_msg msg = { .command = { .number = (uint64_t)i + 1, .verb = PROTO_VERB_SNAPSHOT } };
 
         msg.header = (proto_header){ .type = PROTO_TYPE_command, .job = FAKE_CLUSTER_JOB, .sender = 5000 };
-        proto_coord_receive(c->coord, c->now_us, &msg);
+        fake_cluster_hear(c, &msg);
         fake_cluster_round(c);
         if (i % 10000 == 9999)
             fake_cluster_crash_shorter(c);
@@ -317,12 +317,12 @@ static void test_inputs_leave_room(void **state)
     proto_coord_room(c->coord, PROTO_ROOM_ALL, 100000);
     assert_null(ask(c, &op));
     proto_coord_room(c->coord, PROTO_ROOM_ALL, 300);
-    proto_coord_receive(c->coord, c->now_us, &msg);
+    fake_cluster_hear(c, &msg);
     rounds(c, 1);
     assert_int_equal(inputs_of(c), 0);
     run_until_ended(c, 1);
     msg.inject.number = 2;
-    proto_coord_receive(c->coord, c->now_us, &msg);
+    fake_cluster_hear(c, &msg);
     rounds(c, 1);
     assert_int_equal(inputs_of(c), 1);
     fake_cluster_free(c);

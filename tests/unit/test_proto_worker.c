@@ -119,14 +119,14 @@ static void fake_owners(struct proto_worker *w, uint64_t step, const uint32_t *p
     memcpy(watched->pairs, pairs, (size_t)count * 8);
 }
 
-static int set_up(void **state)
+static int set_up_frames(void **state, uint32_t frame_size)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
                              fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL, fake_left,
                              NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
-                                   .move_size = 1000, .frame_size = 100, .tries = 1,
+                                   .move_size = 1000, .frame_size = frame_size, .tries = 1,
                                    .beat_us = 1000, .resend_us = 2000 };
 
     assert_non_null(f);
@@ -139,6 +139,17 @@ static int set_up(void **state)
     proto_worker_start(f->worker, 0);
     *state = f;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_frames(state, 100);
+}
+
+/* What it sends at step 0 are eight frames of a byte. */
+static int set_up_small(void **state)
+{
+    return set_up_frames(state, 1);
 }
 
 static int tear_down(void **state)
@@ -366,6 +377,129 @@ static void test_credit_is_the_limit(void **state)
     assert_int_equal(stats(f).buffered, 1200);
 }
 
+/* ---- what is lost ---- */
+
+#define FRAMES 8u
+
+static void send_frames(fake *f)
+{
+    install(f, 1, 1);
+    finish_install(f, 1);
+    say(f, (proto_msg){ .grant = { .bound = 1 } }, PROTO_TYPE_grant, 1, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_data], FRAMES);
+    assert_int_equal(f->sent_to[3], FRAMES);
+}
+
+/* The frames that an acknowledgement has sent again. */
+static uint32_t again(fake *f, uint64_t received, uint8_t gap)
+{
+    uint32_t before = f->sent[PROTO_TYPE_data];
+
+    say(f, (proto_msg){ .header = { .sender = 3 }, .ack = { .received = received, .gap = gap } }, PROTO_TYPE_ack, 1, 1);
+    return f->sent[PROTO_TYPE_data] - before;
+}
+
+/* Nobody answers: the first frame is sent again, and each time it is waited twice as long, up to a bound. */
+static void test_silence(void **state)
+{
+    static const uint64_t waits[] = { 2000, 4000, 8000, 16000, 32000, 32000, 32000 };
+    fake *f = *state;
+    uint64_t last;
+
+    send_frames(f);
+    last = f->now;
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        uint32_t before = f->sent[PROTO_TYPE_data];
+
+        while (f->sent[PROTO_TYPE_data] == before)
+            proto_worker_tick(f->worker, f->now += 100);
+        assert_int_equal(f->sent[PROTO_TYPE_data], before + 1);
+        assert_int_equal(f->sent_to[3], 1);
+        assert_true(f->now - last >= waits[i] && f->now - last < waits[i] + 2000); /* with a heartbeat */
+        last = f->now;
+    }
+    assert_int_equal(stats(f).frames_resent, 7);
+}
+
+/* All was lost: after the first answer more and more is sent again, and nothing twice. */
+static void test_all_lost(void **state)
+{
+    fake *f = *state;
+    uint32_t before;
+
+    send_frames(f);
+    for (before = f->sent[PROTO_TYPE_data]; f->sent[PROTO_TYPE_data] == before;)
+        proto_worker_tick(f->worker, f->now += 100);
+    assert_int_equal(again(f, 1, 0), 2);
+    assert_int_equal(f->sent_to[3], 3);
+    assert_int_equal(again(f, 1, 0), 0); /* nothing new */
+    assert_int_equal(again(f, 3, 0), 4);
+    assert_int_equal(f->sent_to[3], 7);
+    assert_int_equal(again(f, 7, 0), 1);
+    assert_int_equal(again(f, FRAMES, 0), 0);
+    before = f->sent[PROTO_TYPE_data];
+    for (int i = 0; i < 1000; i++)
+        proto_worker_tick(f->worker, f->now += 100);
+    assert_int_equal(f->sent[PROTO_TYPE_data], before);
+    assert_int_equal(stats(f).frames_resent, FRAMES);
+}
+
+/* Single frames were lost: those that are missing are sent again and no other. */
+static void test_gaps(void **state)
+{
+    fake *f = *state;
+
+    send_frames(f);
+    f->now += 1000; /* a gap is believed once in a while */
+    assert_int_equal(again(f, 2, 1), 1);
+    assert_int_equal(f->sent_to[3], 3);
+    assert_int_equal(again(f, 4, 1), 1);
+    assert_int_equal(f->sent_to[3], 5);
+    assert_int_equal(again(f, FRAMES, 0), 0);
+    assert_int_equal(stats(f).frames_resent, 2);
+}
+
+/* Progress is no silence, however long all of it takes. */
+static void test_slow_link(void **state)
+{
+    fake *f = *state;
+
+    send_frames(f);
+    for (uint64_t n = 1; n <= FRAMES; n++) {
+        for (int i = 0; i < 19; i++)
+            proto_worker_tick(f->worker, f->now += 100);
+        assert_int_equal(again(f, n, 0), 0);
+    }
+    assert_int_equal(stats(f).frames_resent, 0);
+}
+
+/* A connection that was made anew has lost all that was under way. */
+static void test_linked_anew(void **state)
+{
+    fake *f = *state;
+
+    send_frames(f);
+    again(f, 2, 0);
+    proto_worker_linked(f->worker, ++f->now, 3);
+    assert_int_equal(f->sent[PROTO_TYPE_data], FRAMES + FRAMES - 2);
+}
+
+/* With a thousand members most speak to few: to those that nothing has crossed nothing is acknowledged. */
+static void test_idle_channel(void **state)
+{
+    fake *f = *state;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    for (int i = 0; i < 100; i++)
+        proto_worker_tick(f->worker, f->now += 100);
+    assert_int_equal(f->sent[PROTO_TYPE_ack], 0);
+    say(f, (proto_msg){ .grant = { .bound = 1 } }, PROTO_TYPE_grant, 1, 1);
+    for (int i = 0; i < 100; i++)
+        proto_worker_tick(f->worker, f->now += 100);
+    assert_true(f->sent[PROTO_TYPE_ack] >= 9);
+}
+
 static void test_hostile_peer(void **state)
 {
     static const uint64_t edges[] = { 0, 1, 2, 3, 4, 5, 9, 10, 11, 64, 255, 1u << 20, UINT32_MAX,
@@ -557,6 +691,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tells_slow_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_silence, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_lost, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(test_gaps, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow_link, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(test_linked_anew, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(test_idle_channel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tells_the_least_failure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_given_up_while_written, set_up, tear_down),
