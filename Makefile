@@ -151,8 +151,8 @@ $(B)/weir_version.h: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
 
-tests: $(TESTS) $(SHIMS) $(B)/tests/weir-later
-shims: $(SHIMS)
+tests: $(TESTS) shims
+shims: $(SHIMS) $(B)/tests/weir-later # what scripts need beside the program
 fuzzers: $(FUZZERS)
 where:
 	@echo $(B)

@@ -16,6 +16,8 @@
 #define WORKER_RESEND_US  500000u
 #define WORKER_CREDIT     (64u << 20)
 #define WORKER_FRAME_SIZE (512u << 10) /* a fourth of a ring; most parcels go whole, and need no copy more */
+/* What a ring holds: more would have to wait in memory of its own, which costs more than the way through the ring. */
+#define WORKER_MOVE_SIZE  (3 * WORKER_FRAME_SIZE)
 
 /* ---- what the protocol's half asks ---- */
 
@@ -210,7 +212,7 @@ static bool begin(worker *w)
                                 .wake = flow_wake, .user = w };
     proto_worker_config config = { .job = w->job, .self = w->id, .process = coord_process_self(),
                                    .host = host_of(w), .credit_size = WORKER_CREDIT,
-                                   .move_size = WORKER_CREDIT, .frame_size = WORKER_FRAME_SIZE,
+                                   .move_size = WORKER_MOVE_SIZE, .frame_size = WORKER_FRAME_SIZE,
                                    .tries = 1, .beat_us = WORKER_BEAT_US,
                                    .resend_us = WORKER_RESEND_US,
                                    .stream = { PROTO_PIECE_SIZE, PROTO_STREAM_WINDOW, COORD_STREAM_US } };

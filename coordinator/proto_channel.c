@@ -207,13 +207,20 @@ static bool channel_at_mark(const channel *c, const channel_frame *f)
     return f->step != c->peer_step ? f->step < c->peer_step : f->stage <= c->peer_stage;
 }
 
+/* A state's credit comes back as soon as its bytes are taken, whatever the receiver computes, so it needs no exemption
+ * at the mark; and with one, all of a large move would be under way at once. */
+static bool channel_admits_state(const proto_worker *w, const channel *c, const channel_frame *f)
+{
+    uint64_t under_way = c->moved - c->peer_moved;
+
+    return under_way == 0 || under_way + f->cost <= w->config.move_size || MUTANT(w, nocredit);
+}
+
 static bool channel_admits(const proto_worker *w, const channel *c, const channel_frame *f)
 {
-    bool state = f->msg.header.type == PROTO_TYPE_state;
-    uint64_t under_way = state ? c->moved - c->peer_moved : c->sent - c->peer_consumed;
-    uint64_t most = state ? w->config.move_size : w->config.credit_size;
-
-    if (f->cost == 0 || under_way + f->cost <= most || MUTANT(w, nocredit))
+    if (f->msg.header.type == PROTO_TYPE_state)
+        return channel_admits_state(w, c, f);
+    if (f->cost == 0 || c->sent - c->peer_consumed + f->cost <= w->config.credit_size || MUTANT(w, nocredit))
         return true;
     return channel_at_mark(c, f) && !MUTANT(w, noexempt);
 }
@@ -535,6 +542,7 @@ static void channel_tell(proto_worker *w, uint32_t member)
                                .stage = w->calls->low_stage(w), .gap = c->gap } };
 
     c->consumed_told = c->consumed;
+    c->taken_told = c->taken;
     c->step_told = msg.ack.step;
     c->quiet = 0;
     c->tell = c->gap = false;
@@ -549,6 +557,14 @@ static bool channel_mark_matters(const proto_worker *w, const channel *c)
     return c->step_told != w->calls->low(w) && c->buffered > w->config.credit_size / 4;
 }
 
+/* A sender waits for credit only when what is under way, or was taken and not told, leaves no room for a frame.
+ * What is under way arrives; so it is told often enough that a few frames are always under way. */
+static bool channel_should_tell(const proto_worker *w, const channel *c)
+{
+    return c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
+           c->taken - c->taken_told > w->config.move_size / 4 || channel_mark_matters(w, c);
+}
+
 /* Send what may be sent; acknowledge when it is worth a frame. */
 static void channel_pump_one(proto_worker *w, uint32_t m)
 {
@@ -559,8 +575,7 @@ static void channel_pump_one(proto_worker *w, uint32_t m)
         return;
     channel_pump_queue(w, m, &c->moving);
     channel_pump_queue(w, m, &c->waiting);
-    if (c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
-        channel_mark_matters(w, c))
+    if (channel_should_tell(w, c))
         channel_tell(w, m);
 }
 

@@ -94,7 +94,7 @@ typedef struct proto_worker_config {
     uint64_t process;      /* who is to be killed to be rid of it: on its host */
     uint32_t host;
     uint64_t credit_size;  /* bytes under way to one peer, above its low-water mark */
-    uint64_t move_size;    /* the same for states that move */
+    uint64_t move_size;    /* bytes under way to one peer of states that move, at most */
     uint32_t frame_size;   /* payload of one frame at most */
     uint32_t tries;        /* of a task that fails: 1 is none */
     uint64_t beat_us;      /* between two heartbeats */

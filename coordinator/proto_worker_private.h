@@ -98,6 +98,7 @@ typedef struct channel {
     /* the receiving half */
     uint64_t received;     /* the last sequence that arrived in order */
     uint64_t consumed, taken; /* bytes given back: rows, states */
+    uint64_t taken_told;      /* of the states' */
     uint64_t buffered;     /* bytes of rows that wait for their task */
     uint64_t consumed_told, step_told;
     uint32_t quiet;        /* frames since the last acknowledgement */

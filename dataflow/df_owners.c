@@ -3,7 +3,7 @@
  * Ownership is a function of (unit, tick). A table holds from a tick on, and a newer one lies before it
  * in a list. A tick is given its table when it becomes *known*: no order for it can come any more. What is
  * counted by owners (readers, senders, tasks) is set then, so before that nothing of the tick may be
- * counted down by owners: what a commit makes for it is held, what others send for it is kept (df_move.c).
+ * counted down by owners: what a commit makes for it is held, what others send for it is kept (df_move_hold.c).
  *
  * Why everybody uses the same table for a tick: changes come in the order of the job's history, and the
  * bound that makes a tick known names its place in that history. */

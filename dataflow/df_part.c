@@ -1,6 +1,5 @@
 #include "dataflow/df_part.h"
 #include "dataflow/df_graph_private.h"
-#include "dataflow/df_space.h"
 
 #include <assert.h>
 #include <string.h>
@@ -68,64 +67,6 @@ df_status df_graph_restore_births(df_graph *g, uint32_t vertex, uint32_t key_gro
         return df_fail(err, DF_ECORRUPT, "operator \"%s\" has no births, the snapshot has",
                        g->plan->vertices[vertex].name);
     g->vertices[vertex].births[key_group] = count;
-    return DF_OK;
-}
-
-static df_status fail_order(const df_plan *plan, uint32_t state, const df_batch *batch, uint32_t row,
-                            df_error *err)
-{
-    return df_fail(err, DF_ECORRUPT, "state \"%s\", key group %u: row %u is not where it belongs",
-                   plan->states[state].name, batch->view.key_group, row);
-}
-
-/* The cell of each row from its coordinates, when it settled where it does not at every step; the
- * canonical order is by cell, then by key. */
-df_status df_graph_index_cells(df_graph *g, uint32_t state, df_batch *batch, df_error *err)
-{
-    const df_plan *p = g->plan;
-    const df_state *s = &p->states[state];
-    weir_batch *view = &batch->view;
-    uint32_t before = 0;
-    double way;
-
-    if (s->space == DF_NONE) {
-        for (uint32_t i = 1; i < view->row_count; i++)
-            if (view->keys[i] <= view->keys[i - 1])
-                return fail_order(p, state, batch, i, err);
-        return DF_OK;
-    }
-    const df_space *space = &p->spaces[s->space];
-    const weir_tile *tile = &space->tiles[view->key_group];
-    uint32_t cells = tile->cells[0] * tile->cells[1] * tile->cells[2];
-    uint32_t *cell_rows = df_pool_get(g->pool, g->thread_count, (cells + 1) * sizeof *cell_rows);
-
-    view->cell_rows = cell_rows;
-    if (cell_rows == NULL)
-        return df_fail(err, DF_ENOMEM, "restore: out of memory");
-    memset(cell_rows, 0, (cells + 1) * sizeof *cell_rows);
-    for (uint32_t i = 0; i < view->row_count; i++) {
-        uint32_t cell = 0;
-        for (uint32_t a = space->view.axis_count; a-- > 0;) {
-            const float *column = batch->settled[a] != NULL ? batch->settled[a]
-                                                            : view->columns[s->axis_columns[a]];
-            float x = column[i];
-            uint32_t at;
-            if (!(x >= 0 && x <= (float)space->view.size[a]))
-                return fail_order(p, state, batch, i, err);
-            at = df_space_cell(space, a, x) - tile->origin[a];
-            if (at >= tile->cells[a])
-                return fail_order(p, state, batch, i, err);
-            cell = cell * tile->cells[a] + at;
-        }
-        if (cell < before || (i > 0 && cell == before && view->keys[i] <= view->keys[i - 1]))
-            return fail_order(p, state, batch, i, err);
-        before = cell;
-        cell_rows[cell + 1]++;
-    }
-    for (uint32_t c = 0; c < cells; c++)
-        cell_rows[c + 1] += cell_rows[c];
-    if (s->settle_every > 1 && !graph_settled_near(p, state, batch, &before, &way))
-        return fail_order(p, state, batch, before, err);
     return DF_OK;
 }
 

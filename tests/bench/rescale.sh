@@ -4,13 +4,15 @@
 # the same for each number of them. A step is measured from outside: from one line of the recording to the next.
 
 BIRDS=${BENCH_BIRDS:-1000000}
+WINDOW=8               # steps that a key group may be ahead of another: a job's usual one
 CALM=${BENCH_CALM:-12} # seconds between two changes; what is before one is compared with what is during it
 job_rescale() # WORKERS ARGUMENTS...: in the background, its process in runner
 {
     workers=$1
     shift
     taskset -c 0 "$weir" run "$bench/flock.toml" --quiet --workers "$workers" --threads 1 --steps 1000000 \
-        --set birds="$BIRDS" --directory "$work/cluster" --set snapshot.every_seconds=1000000 "$@" \
+        --set birds="$BIRDS" --set run.window="$WINDOW" --directory "$work/cluster" \
+        --set snapshot.every_seconds=1000000 "$@" \
         >/dev/null 2>>"$work/cluster.err" &
     runner=$!
     beyond 10
@@ -74,9 +76,11 @@ excess()
             for (k = 0; k < every; k++)
                 usual[k] = median(k)
             for (i = 1; i <= steps; i++) {
+                if (count[kind[i]] == 0) # none of its kind was in the calm time
+                    continue
                 x = during[i] - usual[kind[i]]
                 sum += x
-                if (i == 1 || x > most)
+                if (most == "" || x > most)
                     most = x
             }
             print most, sum
@@ -113,7 +117,9 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     every=${every:-1}
 fi
 
-if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
+# rescales SUFFIX: 2 -> 3 -> 1 -> 2 workers, and the figures of the steps meanwhile. The last of them goes on.
+rescales()
+{
     rm -rf "$work/cluster" "$work/prints" "$work"/rescale.steps "$work"/rescale.used "$work"/rescale.calm \
         "$work"/rescale.bytes
     job_rescale 2 --fingerprints "$work/prints"
@@ -121,28 +127,43 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     change 3 "1/3"
     change 1 "2/3"
     change 2 "1/2"
-    tell rescale.longest_step "$(worst '$1 / $2' "$work/rescale.steps")" \
+    tell "rescale.longest_step$1" "$(worst '$1 / $2' "$work/rescale.steps")" \
         "of the longest in the same time before" 1.5 'v + 0 <= t + 0' \
         "\"of the processor's time\": $(worst '$1 / $2' "$work/rescale.used")"
-    tell rescale.longest_step.more "$(worst '$3' "$work/rescale.steps")" "ms more than the median before of such steps" \
-        10 'v + 0 <= t + 0' \
+    tell "rescale.longest_step.more$1" "$(worst '$3' "$work/rescale.steps")" \
+        "ms more than the median before of such steps" 10 'v + 0 <= t + 0' \
         "\"of the processor's time\": $(worst '$3' "$work/rescale.used"), \"without a rescale\": $(worst '$1' "$work/rescale.calm")"
-    tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
-
-    # The usual way: a snapshot, an end, a start at the new size.
+}
+# restart SUFFIX: the usual way: a snapshot, an end, a start at the new size; over the excess of the rescales before.
+restart()
+{
     sleep "$CALM"
     "$weir" snapshot "$work/cluster" >>"$work/cluster.err" 2>&1
     kill -9 $runner
     wait $runner 2>/dev/null
-    set -- $(tail -n 1 "$work/steps")
+    set -- "$1" $(tail -n 1 "$work/steps")
     job_rescale 3 --fingerprints "$work/prints" --resume
-    beyond $(($2 + 3))
-    pause=$(awk -v at="$1" -v last="$2" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
-    end_rescale
+    beyond $(($3 + 3))
+    pause=$(awk -v at="$2" -v last="$3" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
     extra=$(worst '$3' "$work/rescale.steps")
-    tell rescale.vs_restart "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
+    tell "rescale.vs_restart$1" "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
         "of the longest step's excess" 100 'v + 0 >= t + 0' \
         "$(awk "BEGIN { printf \"\\\"pause\\\": %.3f, \\\"excess\\\": %.4f\", $pause, $extra / 1000 }")"
+}
+if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
+    rescales ""
+    tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
+    restart ""
+    end_rescale
+fi
+# The same of steps that are run one after the other: with a window of 8 threads run key groups ahead, so that work
+# of a step is done in the time of others, and steps differ by a tenth of a second with or without a rescale.
+if chosen rescale.longest_step || chosen rescale.vs_restart; then
+    WINDOW=1
+    rescales .window1
+    restart .window1
+    end_rescale
+    WINDOW=8
 fi
 
 if chosen rescale.memory; then # a process more has a program and a heap of its own: from 2 to 2 by way of a move
@@ -172,6 +193,7 @@ if chosen rescale.bandwidth; then
         -Wl,-rpath,"$PWD/build/release/lib" || exit 1
     rm -rf "$work/cluster" "$work/prints"
     BIRDS=$((4 * BIRDS))
+    WINDOW=1
     job_rescale 2 --fingerprints "$work/prints"
     watch steps "$work/prints" $runner
     sleep "$CALM"

@@ -1,6 +1,7 @@
 /* A worker and hostile or stale messages: every one is refused and counted, and changes nothing. */
 #include "coordinator/proto_order.h"
 #include "coordinator/proto_worker.h"
+#include "coordinator/proto_worker_private.h"
 #include "coordinator/sim_job.h"
 
 #include <setjmp.h>
@@ -683,9 +684,56 @@ static void test_late_lists(void **state)
     }
 }
 
+/* No more of a move is under way than its credit, wherever the receiver is; and each part of it that is taken gives
+ * some back, without a heartbeat. */
+static void test_move_is_credited(void **state)
+{
+    fake *f = *state;
+    proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 10, .step = 9 } };
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    channel_send_state(f->worker, 1, 0, 3, proto_batch_new(3000, 1));
+    channel_pump(f->worker);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 10); /* of 100 bytes each; the credit is 1,000 */
+    say(f, ack, PROTO_TYPE_ack, 1, 1); /* past the step that it enters, and nothing taken */
+    assert_int_equal(f->sent[PROTO_TYPE_state], 10);
+    ack.ack.moved = 300;
+    say(f, ack, PROTO_TYPE_ack, 1, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 13);
+}
+
+static bool fake_state(struct proto_worker *w, uint32_t member, const proto_state *s)
+{
+    (void)w;
+    (void)member;
+    (void)s;
+    return true;
+}
+
+static void test_move_is_acknowledged(void **state)
+{
+    static uint8_t bytes[100];
+    fake *f = *state;
+
+    f->calls.state = fake_state;
+    install(f, 1, 1);
+    finish_install(f, 1);
+    for (uint64_t i = 1; i <= 6; i++) { /* told at more than 250 bytes: every third, not every eighth */
+        proto_msg msg = { .header = { .sender = 3, .sequence = i },
+                          .state = { .group = 2, .step = 3, .offset = 100 * (uint32_t)(i - 1), .total = 3000,
+                                     .payload = { bytes, 100 } } };
+
+        say(f, msg, PROTO_TYPE_state, 1, 1);
+        assert_int_equal(f->sent[PROTO_TYPE_ack], i / 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_move_is_credited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_move_is_acknowledged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tells_slow_steps, set_up, tear_down),

@@ -1,0 +1,28 @@
+/* What the files of moves share: df_move.c (the old owner, and what is carried), df_move_hold.c (what waits until owners
+ * are known), df_move_take.c (the new owner). The bytes are described in df_move.c. */
+#ifndef DF_MOVE_PRIVATE_H
+#define DF_MOVE_PRIVATE_H
+
+#include "dataflow/df_graph_private.h"
+
+#define MOVE_HEAD      8u  /* form, and how many */
+#define MOVE_KEPT_HEAD 12u /* of what a kind keeps */
+
+typedef enum move_form {
+    MOVE_STATE = 1,
+    MOVE_FAILED,
+    MOVE_CARRIED,
+} move_form;
+
+uint32_t graph_move_state_groups(const df_graph *g, uint32_t state);
+uint32_t graph_move_unit_of(const df_graph *g, uint32_t stage, uint32_t key_group);
+/* The first key group of a stage in a unit; that of the next unit is behind the last. */
+uint32_t graph_move_first_group(const df_graph *g, uint32_t stage, uint32_t unit);
+/* Whether a unit is this member's by the second table and not by the first. */
+bool graph_move_unit_comes(const df_graph *g, const graph_owners *before, const graph_owners *after, uint32_t unit);
+const graph_owners *graph_move_owners_before(const df_graph *g, uint64_t tick);
+bool graph_move_vertex_carries(const df_graph *g, uint32_t vertex);
+/* What operators carry in a unit as bytes; null: only how many. Returns their size. */
+size_t graph_move_put_carried(const df_graph *g, uint32_t unit, uint8_t *to, uint32_t *entries);
+
+#endif
