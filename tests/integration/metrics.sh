@@ -125,7 +125,8 @@ unchanged_is_kept()
                 exit rows != 3000
             }' page
 }
-"$WEIR" run $flock --set skin=0.2 --steps 170 $paced --workers 2 --metrics 0 --directory kept >out.kept 2>err.kept &
+"$WEIR" run "$jobs/flock.toml" --set birds=3000 --set run.key_groups=32 --set skin=0.2 --steps 170 --set run.pace=25 \
+    --set snapshot.every_steps=20 --workers 2 --metrics 0 --directory kept >out.kept 2>err.kept &
 runner=$!
 is "a run of birds that settle once" wait_for 30 grep -q '^metrics at ' err.kept
 address=$(address_of err.kept)
