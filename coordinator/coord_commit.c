@@ -520,6 +520,17 @@ static df_status head_check(const coord_commit *c, df_error *err)
     return DF_OK;
 }
 
+/* Workers will read it, and are not yet there. What is wrong with it they will say. */
+static void head_read_ahead(coord_commit *c)
+{
+    snap_manifest *m = NULL;
+    df_error err;
+
+    if (c->head.attempt != 0 && snap_store_load(c->store, c->head.attempt, &m, &err) == DF_OK)
+        snap_store_read_ahead(c->store, m);
+    snap_manifest_free(&m);
+}
+
 df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folder,
                             const coord_shape *shape, const coord_commit_options *options,
                             void (*wake)(void *user), void *user, df_error *err)
@@ -541,6 +552,8 @@ df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folde
         s = head_check(c, err);
     if (s == DF_OK)
         snap_store_patient(c->store, true);
+    if (s == DF_OK)
+        head_read_ahead(c);
     if (s == DF_OK)
         s = coord_hand_new(&c->hand, wake, user, err);
     if (s != DF_OK) {

@@ -44,7 +44,9 @@ df_status coord_part_open(snap_store **store, snap_manifest **out, const char *f
                     (unsigned long long)snapshot);
     if (s == DF_OK)
         s = coord_part_is_of(*out, plan, folder, err);
-    if (s != DF_OK) {
+    if (s == DF_OK) {
+        snap_store_read_ahead(*store, *out);
+    } else {
         snap_manifest_free(out);
         snap_store_close(store);
     }

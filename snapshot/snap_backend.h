@@ -103,6 +103,8 @@ typedef struct snap_backend_calls {
     /* The file that holds a chunk, for messages. */
     void (*file_of)(snap_backend *backend, const snap_part_id *id, const snap_place *place,
                     char path[DF_PATH_MAX]);
+    /* These parts are read soon, by this process or another. Null: it makes no difference. */
+    void (*read_ahead)(snap_backend *backend, const snap_part_info *parts, uint32_t count);
     /* Whether a change that finds the disk full waits, or fails; whether one waits. Any thread. Null: it never does. */
     void (*patient)(snap_backend *backend, bool patient);
     bool (*waiting)(const snap_backend *backend);

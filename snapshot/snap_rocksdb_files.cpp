@@ -3,11 +3,14 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <pthread.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
@@ -196,16 +199,19 @@ struct Release {
 
 using Buffer = std::unique_ptr<char, Release>;
 
-/* The file of a part; it only grows, at its end. */
+/* The file of a part; it only grows, at its end. While one piece is filled, a thread of the file's own writes the one
+ * before: who fills would otherwise wait for the disk at each, and then for a processor. */
 class PartFile : public FSWritableFile {
 public:
-    PartFile(std::string path, int fd, bool direct, Buffer buffer)
-        : path_(std::move(path)), fd_(fd), direct_(direct), buffer_(std::move(buffer))
+    PartFile(std::string path, int fd, bool direct, Buffer one, Buffer other)
+        : path_(std::move(path)), fd_(fd), direct_(direct), filled_(std::move(one)), written_(std::move(other))
     {
+        threaded_ = pthread_create(&thread_, nullptr, thread_main, this) == 0;
     }
 
     ~PartFile() override
     {
+        end_thread();
         if (fd_ >= 0)
             close(fd_);
     }
@@ -220,12 +226,12 @@ public:
         while (left > 0) {
             size_t part = left < PIECE - used_ ? left : PIECE - used_;
 
-            memcpy(buffer_.get() + used_, from, part);
+            memcpy(filled_.get() + used_, from, part);
             used_ += part;
             from += part;
             left -= part;
-            if (used_ == PIECE && !write_out())
-                return failure("writing", path_, errno);
+            if (used_ == PIECE && !hand_over())
+                return failure("writing", path_, lost_);
         }
         size_ += data.size();
         return IOStatus::OK();
@@ -233,13 +239,10 @@ public:
 
     IOStatus Flush(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
 
-    /* The end of a file is not aligned. */
     IOStatus Sync(const IOOptions &, IODebugContext *) override
     {
-        if (direct_ && !go_indirect())
-            return failure("writing", path_, errno);
-        if (!write_out())
-            return failure("writing", path_, errno);
+        if (!write_rest())
+            return failure("writing", path_, lost_);
         return fdatasync(fd_) == 0 ? IOStatus::OK() : failure("syncing", path_, errno);
     }
 
@@ -249,8 +252,8 @@ public:
     {
         int fd = fd_;
 
-        if ((direct_ && !go_indirect()) || !write_out())
-            return failure("writing", path_, errno);
+        if (!write_rest())
+            return failure("writing", path_, lost_);
         fd_ = -1;
         return close(fd) == 0 ? IOStatus::OK() : failure("closing", path_, errno);
     }
@@ -268,34 +271,103 @@ private:
         return true;
     }
 
-    /* False: see errno; then it is not tried again. A file system may refuse only now what it has allowed when the file
-     * was made. */
-    bool write_out()
+    /* 0, or what went wrong. A file system may refuse only now what it has allowed when the file was made. */
+    int write_piece(const char *bytes, size_t size)
     {
         size_t done = 0;
 
-        while (lost_ == 0 && done < used_) {
-            ssize_t n = write(fd_, buffer_.get() + done, used_ - done);
+        while (done < size) {
+            ssize_t n = write(fd_, bytes + done, size - done);
 
             if (n > 0)
                 done += static_cast<size_t>(n);
             else if (n == 0)
-                lost_ = ENOSPC;
+                return ENOSPC;
             else if (errno != EINTR && !(errno == EINVAL && direct_ && go_indirect()))
-                lost_ = errno;
+                return errno;
+        }
+        return 0;
+    }
+
+    static void *thread_main(void *user)
+    {
+        PartFile *f = static_cast<PartFile *>(user);
+        std::unique_lock<std::mutex> hold(f->lock_);
+
+        for (;;) {
+            f->changed_.wait(hold, [f] { return f->handed_ > 0 || f->ending_; });
+            if (f->handed_ == 0)
+                return nullptr;
+            hold.unlock();
+            int code = f->write_piece(f->written_.get(), f->handed_);
+            hold.lock();
+            f->handed_ = 0;
+            f->lost_ = code;
+            f->changed_.notify_all();
+            if (code != 0)
+                return nullptr;
+        }
+    }
+
+    /* Once the piece before is written: after a write that failed nothing is tried again. */
+    bool hand_over()
+    {
+        std::unique_lock<std::mutex> hold(lock_);
+
+        changed_.wait(hold, [this] { return handed_ == 0; });
+        if (lost_ != 0)
+            return false;
+        if (threaded_) {
+            std::swap(filled_, written_);
+            handed_ = used_;
+            changed_.notify_all();
+        } else {
+            lost_ = write_piece(filled_.get(), used_);
         }
         used_ = 0;
-        errno = lost_;
+        return lost_ == 0;
+    }
+
+    void end_thread()
+    {
+        if (!threaded_)
+            return;
+        {
+            std::unique_lock<std::mutex> hold(lock_);
+
+            ending_ = true;
+            changed_.notify_all();
+        }
+        pthread_join(thread_, nullptr);
+        threaded_ = false;
+    }
+
+    /* The end of a file is not aligned. */
+    bool write_rest()
+    {
+        end_thread();
+        if (lost_ == 0 && direct_ && !go_indirect())
+            lost_ = errno;
+        if (lost_ == 0)
+            lost_ = write_piece(filled_.get(), used_);
+        used_ = 0;
         return lost_ == 0;
     }
 
     std::string path_;
     int fd_;
-    bool direct_;
-    Buffer buffer_;
-    size_t used_ = 0;
+    bool direct_;    /* the thread's, while there is one; so is fd_ */
+    Buffer filled_;
+    size_t used_ = 0; /* of filled_ */
     uint64_t size_ = 0;
-    int lost_ = 0; /* errno of the write that failed */
+    pthread_t thread_;
+    bool threaded_;
+    std::mutex lock_; /* of what follows */
+    std::condition_variable changed_;
+    Buffer written_;
+    size_t handed_ = 0; /* of written_; 0: it is written */
+    bool ending_ = false;
+    int lost_ = 0;      /* errno of the write that failed */
 };
 
 class PartFiles : public rocksdb::FileSystemWrapper {
@@ -307,12 +379,13 @@ public:
     IOStatus NewWritableFile(const std::string &path, const FileOptions &, std::unique_ptr<FSWritableFile> *out,
                              IODebugContext *) override
     {
-        Buffer buffer(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
+        Buffer one(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
+        Buffer other(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
         bool direct = true;
         int fd;
 
         out->reset();
-        if (buffer == nullptr)
+        if (one == nullptr || other == nullptr)
             return failure("making", path, ENOMEM);
         fd = make(path, O_DIRECT);
         if (fd < 0 && errno == EINVAL) {
@@ -321,7 +394,7 @@ public:
         }
         if (fd < 0)
             return failure("making", path, errno);
-        out->reset(new PartFile(path, fd, direct, std::move(buffer)));
+        out->reset(new PartFile(path, fd, direct, std::move(one), std::move(other)));
         return IOStatus::OK();
     }
 

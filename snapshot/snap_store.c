@@ -509,6 +509,12 @@ df_status store_wrap_place(const snap_store *store, const snap_manifest *m, cons
                    snap_column_name(table, place->column), place->chunk);
 }
 
+void snap_store_read_ahead(const snap_store *store, const snap_manifest *m)
+{
+    if (store->backend->calls->read_ahead != NULL)
+        store->backend->calls->read_ahead(store->backend, m->parts, m->part_count);
+}
+
 df_status snap_store_read(const snap_store *store, const snap_manifest *m, const snap_place *place,
                           snap_coder *coder, void *raw, df_error *err)
 {

@@ -60,6 +60,8 @@ const snap_entry *snap_store_entry(const snap_store *store, uint32_t index);
 /* The manifest of a snapshot. DF_END: there is no such snapshot. *out is owned by the caller. */
 df_status snap_store_load(snap_store *store, uint64_t snapshot, snap_manifest **out, df_error *err)
     DF_MUST_CHECK;
+/* All of a snapshot is read soon, by this process or another: the disk may begin. */
+void snap_store_read_ahead(const snap_store *store, const snap_manifest *m);
 /* The rows of the chunk at a place, which must exist in the manifest, into `raw`. Failures name file,
  * snapshot, state, key group and column, and leave `raw` zero. */
 df_status snap_store_read(const snap_store *store, const snap_manifest *m, const snap_place *place,

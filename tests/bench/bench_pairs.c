@@ -2,11 +2,12 @@
  *
  *   weir run JOB ... --set snapshot.every_steps=PERIOD | bench_pairs PERIOD [SKIP]
  *
- * A snapshot is taken before each step that is a multiple of PERIOD. So the first half of a period has one and
- * the second has none, a second apart, in one run, on one state of the machine: what the first half takes longer
- * than the halves before and after it without one, is what the snapshot costs. Of a run of a minute or two that is the median of
- * a hundred such differences; between two whole runs the machine's moods are larger than the thing itself. The halves
- * must be the same work: PERIOD is twice a multiple of the state's settle_every. SKIP periods warm up (2). */
+ * A snapshot is taken before each step that is a multiple of PERIOD. So of two stretches of PERIOD / 2 steps, which
+ * follow each other within a second, one has a snapshot and the other has none: what the first takes longer than
+ * the ones before and after it, is what the snapshot costs. Of a run that is the median of all such differences; between
+ * two whole runs the machine's moods are larger than the thing itself. A stretch begins a few steps early, as lines are seen in
+ * small groups and after the step. Stretches must be the same work: PERIOD is twice a multiple of the state's
+ * settle_every. SKIP periods warm up (2). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -59,10 +60,9 @@ int main(int argc, char **argv)
         return 2;
     }
     for (unsigned long p = skip; (p + 1) * period <= last; p++) {
-        double before = seen[p * period - half], begin = seen[p * period], middle = seen[p * period + half],
-               end = seen[(p + 1) * period];
+        const double *at = seen + p * period - half / 4 - half; /* where a stretch without one begins */
 
-        cost[count++] = middle - begin - (begin - before + end - middle) / 2;
+        cost[count++] = at[2 * half] - at[half] - (at[half] - at[0] + at[3 * half] - at[2 * half]) / 2;
     }
     if (count < 3) {
         fputs("bench_pairs: too few steps\n", stderr);

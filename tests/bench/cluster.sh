@@ -28,16 +28,17 @@ compare distributed.melt 0.95 "of one worker with two threads" \
     "speed_cluster 1000188 20 60 melt 2 1 $NEVER --set cells=63" \
     "speed_cluster 1000188 20 60 melt 1 2 $NEVER --set cells=63"
 
+# What one snapshot costs, in seconds, is what one each second costs of the speed: stretches of steps with one and
+# with none, in turns, in one run. Two whole runs differ by more than that.
 if chosen snapshot.cost; then
-    : >"$work/weir.snapshot.cost"
-    : >"$work/other.snapshot.cost"
+    compile bench_pairs
     for turn in $(seq "$runs"); do
-        speed_cluster 1000000 20 220 flock 2 1 --set snapshot.every_seconds=1 >>"$work/weir.snapshot.cost"
-        speed_cluster 1000000 20 220 flock 2 1 $NEVER >>"$work/other.snapshot.cost"
-    done
-    tell snapshot.cost "$(awk "BEGIN { print 100 * (1 - $(median <"$work/weir.snapshot.cost") / \
-        $(median <"$work/other.snapshot.cost")) }")" "% of the speed, one each second" 2 'v + 0 <= t + 0' \
-        "\"runs\": $runs"
+        "$weir" run "$bench/flock_steps.toml" --quiet --fresh --workers 2 --threads 1 --steps 1000 \
+            --directory "$work/cluster" --set state.birds.settle_every=19 --set state.birds.skin=0.02 \
+            --set snapshot.every_steps=38 2>>"$work/cluster.err" | "$work/bench_pairs" 38 | member cost
+    done >"$work/weir.snapshot.cost"
+    tell snapshot.cost "$(awk "BEGIN { print 100 * $(median <"$work/weir.snapshot.cost") }")" \
+        "% of the speed, one each second" 2 'v + 0 <= t + 0' "\"runs\": $runs"
 fi
 
 # The longest gap between two steps in each second, with a snapshot in each and with none: the median of

@@ -251,6 +251,8 @@ df_status scene_check(snap_store *store, const scene *s, uint64_t number, df_err
     if (coder == NULL)
         abort();
     if (status == DF_OK)
+        snap_store_read_ahead(store, m);
+    if (status == DF_OK)
         status = check_head(m, s, number, err);
     for (uint32_t g = 0; status == DF_OK && g < s->groups; g++)
         for (uint32_t c = 0; status == DF_OK && c < scene_columns(); c++)

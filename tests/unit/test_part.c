@@ -1,5 +1,5 @@
 /* A graph as a part of a job, watched from inside: what a snapshot keeps of what operators carry when a task is late
- * to ask, how long it is known whose it was, and when sinks may show a step. What parts come to together is shown
+ * to ask, how long it is known whose it was, how much memory it takes, and when sinks may show a step. What parts come to together is shown
  * by test_jobs. */
 #include "tests/support/crowd.h"
 
@@ -168,12 +168,62 @@ static void test_owners_of_a_long_snapshot(void **state)
     clear_logs();
 }
 
+static uint64_t pool_of(const df_graph *g)
+{
+    df_graph_stats stats;
+
+    df_graph_stats_get(g, &stats);
+    return stats.pool_bytes;
+}
+
+/* However long a snapshot is written, what it holds is the state as it was, once: steps go on in as much memory as
+ * before. */
+static void test_memory_of_a_long_snapshot(void **state)
+{
+    enum { BEGIN = 30, SETTLED = 60, LONG = 3000 };
+    static const kind_options none = { 0 };
+    df_draft *draft = crowd("stay");
+    uint32_t owners[16] = { 0 };
+    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
+                     .wake = part_wake, .user = &woken };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    uint64_t before, held;
+    df_error err = { 0 };
+    df_graph *g;
+    df_plan *plan;
+
+    (void)state;
+    draft->job.steps = 2 * LONG;
+    job_operator(draft, "stay", kind_list[KIND_DRIFT], &none, "in=crowd");
+    plan = job_plan(&draft);
+    assert_int_equal(df_graph_new(&g, plan, &options, &err), DF_OK);
+    assert_int_equal(df_graph_start(g, &err), DF_OK);
+    run_to(g, BEGIN);
+    before = pool_of(g);
+    for (uint64_t begin = BEGIN; begin < 2 * LONG - 1; begin += LONG - SETTLED) {
+        df_graph_capture(g, begin);
+        while (df_graph_captured(g) == NULL)
+            sem_wait(&woken);
+        assert_int_equal(df_graph_capture_marks(g, &err), DF_OK);
+        run_to(g, begin + SETTLED);
+        held = pool_of(g);
+        assert_true(held <= 2 * before);
+        run_to(g, begin + LONG - SETTLED);
+        assert_int_equal(pool_of(g), held);
+        df_graph_capture_drop(g);
+    }
+    df_graph_free(&g);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_sinks_wait_for_all),
         cmocka_unit_test(test_owners_of_a_long_snapshot),
+        cmocka_unit_test(test_memory_of_a_long_snapshot),
     };
 
     sem_init(&woken, 0, 0);
