@@ -10,6 +10,7 @@ struct coord_client {
     char name[DF_PATH_MAX]; /* of the state folder, or the address, for errors */
     coord_net *net;
     bool refused;          /* it does not let us in */
+    bool local;            /* at a local socket, where nobody is refused: one that seems to be is not heard in time */
     bool in_folder;        /* `name` is the folder that said where it listens */
     bool of_service;       /* a service did */
     bool left;             /* it has left, and is not to be waited for: they know what comes next */

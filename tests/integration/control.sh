@@ -53,6 +53,10 @@ holds "one object" out '{"jobs":[{"job":"flock",'
 exits 0 "logs" "$WEIR" logs flock
 exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
+kill -STOP $runner
+exits 1 "one that is frozen" "$WEIR" status flock
+kill -CONT $runner
+holds "does not answer; nobody is refused at a local socket" err "no coordinator answers"
 exits 0 "drain" "$WEIR" drain flock
 wait $runner
 is "ends the run" test $? -eq 0
