@@ -152,7 +152,7 @@ static df_status client_talk(coord_client *c, proto_msg *msg, uint16_t type, uin
             return df_fail(err, DF_ENOTSUP, "%.200s: %s", c->name, c->version);
         if (now >= end || c->left)
             return df_fail(err, DF_END, "%.300s: %s", c->name,
-                           c->refused ? "the coordinator does not let us in: a key is wrong, or not allowed"
+                           c->refused && !c->local ? "the coordinator does not let us in: a key is wrong, or not allowed"
                                       : "no coordinator answers");
         if (now >= again) {
             client_send(c, msg, type);
@@ -278,6 +278,7 @@ static df_status client_connect(coord_client *c, const coord_join *join, df_erro
         return df_fail(err, DF_EIO, "no random bytes");
     c->self |= 1ull << 63; /* no worker's number */
     c->insecure = join->insecure;
+    c->local = !client_is_tcp(join->address);
     snprintf(c->keys, sizeof c->keys, "%s", join->keys == NULL ? "" : join->keys);
     return coord_join_open(&c->net, join, c->self, err);
 }

@@ -11,6 +11,7 @@ struct coord_client {
     coord_net *net;
     bool refused;          /* it does not let us in */
     char version[160];     /* it is of another version, in words; "": it is not */
+    bool local;            /* at a local socket, where nobody is refused: one that seems to be is not heard in time */
     bool in_folder;        /* `name` is the folder that said where it listens */
     bool of_service;       /* a service did */
     bool left;             /* it has left, and is not to be waited for: they know what comes next */

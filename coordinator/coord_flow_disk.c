@@ -210,13 +210,20 @@ void flow_load_stop(coord_flow *f)
     job_stop(&f->load);
 }
 
-/* Damage is told at once; anything else when it does not pass. */
+/* Damage is told at once, and what a person can do about it; anything else when it does not pass. */
 static void load_failed(coord_flow *f, proto_worker *w)
 {
-    const df_error *e = &f->load.error;
+    df_error *e = &f->load.error;
     proto_msg msg = { .failed = { .step = w->install_step, .fatal = f->load.status == DF_ECORRUPT,
                                   .text = { (const uint8_t *)e->text, (uint32_t)strlen(e->text) } } };
 
+    if (f->load.status == DF_ECORRUPT) {
+        size_t used = strlen(e->text);
+
+        snprintf(e->text + used, sizeof e->text - used, "; an older snapshot is used only when you say so, with --resume "
+                 "--snapshot N");
+        msg.failed.text.size = (uint32_t)strlen(e->text);
+    }
     fprintf(stderr, "weir: %s\n", e->text);
     if (f->load.status == DF_ECORRUPT || ++f->load_failures % LOAD_FAILURES_MAX == 0)
         worker_send(w, 0, &msg, PROTO_TYPE_failed);

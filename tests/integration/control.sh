@@ -71,6 +71,10 @@ holds "is told so" err "it speaks version 1 of the protocol"
 is "the job goes on" wait_for 30 phase_is flock running
 exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
+kill -STOP $runner
+exits 1 "one that is frozen" "$WEIR" status flock
+kill -CONT $runner
+holds "does not answer; nobody is refused at a local socket" err "no coordinator answers"
 exits 0 "drain" "$WEIR" drain flock
 wait $runner
 is "ends the run" test $? -eq 0

@@ -117,6 +117,7 @@ part=$(ls -t bad/state/store/db/*.sst | head -n 1)
 printf 'damage' | dd of="$part" bs=1 seek=$(($(stat -c %s "$part") / 3)) conv=notrunc 2>/dev/null
 exits 1 "a damaged newest snapshot" "$WEIR" run $JOB --workers 2 --directory bad --resume
 holds "is named, with its file" err "$(basename "$part")"
+holds "and what can be done" err "with --resume --snapshot N"
 choose bad 2
 begin bad --resume --snapshot "$BACK"
 ends_alike "from an older one" bad
