@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SIZES_STEPS 60u  /* of a job whose clients want all sizes, */
+#define SIZES_DEEDS 200u /* and deeds of each of them: more than it lasts */
+
 static void config_theme(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -29,9 +32,9 @@ static void config_theme(sim_world *w)
         return;
     }
     if (c->theme == SIM_THEME_RESCALES) {
-        for (uint32_t i = c->workers; i < SIM_WORKERS_MAX; i++)
+        for (uint32_t i = c->workers; i < SIM_WORKERS_DRAWN; i++)
             w->worker_host[i] = (uint32_t)sim_range(r, 0, 1);
-        c->workers = c->workers < 3 ? SIM_WORKERS_MAX : c->workers;
+        c->workers = c->workers < 3 ? SIM_WORKERS_DRAWN : c->workers;
         c->clients = c->clients == 0 ? 1 : c->clients;
         c->task_us = (uint32_t)sim_range(r, 50, 800); /* several of them during one job */
         return;
@@ -74,6 +77,21 @@ static void config_log(sim_world *w)
         w->config.log_size = sim_range(&draw, 6000, sim_chance(&draw, 500000) ? 12000 : 60000);
 }
 
+/* A long job that is busy, room for everybody, and clients that go on and on. */
+static void config_sizes(sim_world *w)
+{
+    sim_config *c = &w->config;
+
+    c->theme = SIM_THEME_RESCALES;
+    for (uint32_t i = c->workers; i < SIM_SIZES; i++)
+        w->worker_host[i] = (uint32_t)sim_range(&w->rng, 0, 1);
+    c->workers = SIM_SIZES;
+    c->member_max = (uint32_t)sim_range(&w->rng, 1, SIM_SIZES);
+    c->clients = c->clients == 0 ? 1 : c->clients;
+    c->task_us = (uint32_t)sim_range(&w->rng, 50, 800);
+    w->size.turn = (uint32_t)sim_range(&w->rng, 0, 2 * SIM_SIZES * SIM_SIZES - 1);
+}
+
 void sim_config_draw(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -81,7 +99,7 @@ void sim_config_draw(sim_world *w)
     uint32_t groups = (uint32_t)sim_range(r, 1, SIM_GROUPS_MAX - 2);
     uint64_t steps = sim_range(r, 4, 60);
 
-    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, SIM_WORKERS_MAX), .delay_us = 40, .jitter_us = 60,
+    *c = (sim_config){ .workers = (uint32_t)sim_range(r, 1, SIM_WORKERS_DRAWN), .delay_us = 40, .jitter_us = 60,
                        .task_us = (uint32_t)sim_range(r, 5, 300), .disk_us = 600 };
     c->member_max = (uint32_t)sim_range(r, 1, c->workers);
     if (c->member_max < 2 && c->workers > 1 && sim_chance(r, 800000))
@@ -93,6 +111,11 @@ void sim_config_draw(sim_world *w)
     if (w->options.faults)
         config_faults(w);
     config_theme(w);
+    if (w->options.sizes) {
+        config_sizes(w);
+        groups = SIM_SIZES;
+        steps = SIZES_STEPS;
+    }
     config_log(w);
     sim_stream_draw(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
@@ -100,7 +123,7 @@ void sim_config_draw(sim_world *w)
     w->file = proto_zero(steps * 16 * groups, 1);
     for (uint32_t i = 0; i < c->clients; i++)
         w->clients[i] = (sim_client){ .id = SIM_PROCESSES_MAX + 1 + i,
-                                      .left = (uint32_t)sim_range(r, 1, 40) };
+                                      .left = w->options.sizes ? SIZES_DEEDS : (uint32_t)sim_range(r, 1, 40) };
 }
 
 /* ---- faults ---- */
@@ -268,12 +291,12 @@ static void client_command(sim_world *w, sim_client *c)
 /* No message asks for it: the shell plans it where the coordinator is. */
 static void client_wish(sim_world *w)
 {
-    uint64_t what = sim_range(&w->rng, 0, 99);
+    uint64_t what = sim_range(&w->rng, 0, 99), size = w->options.sizes ? 90 : 70, empty = w->options.sizes ? 97 : 85;
     sim_event e = { .kind = SIM_RESCALE, .process = w->coord_now };
 
     if (w->coord_old != PROTO_NONE && sim_chance(&w->rng, 100000))
         e.process = w->coord_old;
-    e.a = what < 70 ? SIM_WISH_SIZE : what < 85 ? SIM_WISH_EMPTY : SIM_WISH_ABORT;
+    e.a = what < size ? SIM_WISH_SIZE : what < empty ? SIM_WISH_EMPTY : SIM_WISH_ABORT;
     if (e.process != PROTO_NONE)
         sim_push(w, &e, sim_range(&w->rng, 20, 500));
 }

@@ -21,7 +21,7 @@ void sim_stream_draw(sim_world *w)
     pieces = (uint32_t)sim_range(&r, 1, 4);
     w->stream.window = pieces * w->stream.piece_size;
     w->stream.again_us = 8000;
-    for (uint32_t i = 0; i < SIM_WORKERS_MAX; i++) {
+    for (uint32_t i = 0; i < SIM_WORKERS_DRAWN; i++) {
         w->worker_apart[i] = some && w->worker_host[i] != 0 && sim_chance(&r, 700000);
         w->apart |= w->worker_apart[i];
     }

@@ -11,7 +11,9 @@
 #include "coordinator/sim_job.h"
 #include "coordinator/sim_rng.h"
 
-#define SIM_WORKERS_MAX     5u
+#define SIM_WORKERS_MAX     8u
+#define SIM_WORKERS_DRAWN   5u   /* of a schedule of faults, */
+#define SIM_SIZES           8u   /* numbers of workers, with `sizes` */
 #define SIM_CLIENTS_MAX     2u
 #define SIM_PROCESSES_MAX   512u /* of one schedule, the dead ones too */
 #define SIM_GENERATIONS_MAX 128u
@@ -24,6 +26,7 @@ typedef struct sim_options {
     uint64_t mutants;
     bool faults;   /* false: a kind world */
     bool stall;    /* a generation that stands still is ended: what a mutant breaks may heal */
+    bool sizes;    /* clients want each number of workers after each other one */
     void *log;     /* FILE * for every event; null: none */
 } sim_options;
 
@@ -32,6 +35,7 @@ typedef struct sim_result {
     uint64_t rescales, rescales_ended[4]; /* begun; by proto_rescale_end */
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
+    uint64_t sizes;            /* bit SIM_SIZES * (a - 1) + b - 1: a rescale from a to b workers is done */
     uint64_t folds, shortened; /* records of tables; times that the log was made shorter */
     bool violated;
     char text[SIM_TEXT_MAX]; /* the violation */
@@ -208,6 +212,10 @@ struct sim_world {
     uint32_t faults_left;
     uint64_t next_fault_event, faults_end_us;
     sim_client clients[SIM_CLIENTS_MAX];
+    struct {
+        uint32_t turn, from, to;           /* of all pairs; of the last such rescale that has begun */
+        uint64_t id;
+    } size;
     sim_acked *acked;
     uint32_t acked_count, acked_room;
     /* checkers */
