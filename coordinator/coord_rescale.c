@@ -149,6 +149,8 @@ static df_status look(coord_client *client, coord_rescale_row *row, bool *ended,
                                : coord_client_ask(client, &question, &reply, &size, err);
 
     *ended = false;
+    if (s != DF_OK && rows != NULL)
+        s = df_wrap(err, s, "the %s has begun, weir rescales tells what comes of it", row->what);
     if (s == DF_OK && !coord_json_rescales_read(&running, rows, COORD_RESCALES_KEPT, &count, reply, size,
                                                 err))
         s = DF_EIO;

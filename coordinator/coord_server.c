@@ -131,6 +131,13 @@ static void env_serve(void *user, uint64_t worker, const proto_fetch *what)
     coord_outlet_put(s->outlet, worker, what);
 }
 
+static bool env_refuses(void *user, uint64_t worker, bool member)
+{
+    char text[160];
+
+    return server_refuses(user, worker, member, text);
+}
+
 /* ---- frames ---- */
 
 static bool role_may(coord_role role, uint16_t type)
@@ -228,7 +235,8 @@ static void child_ended(void *user, uint64_t worker, uint32_t slot)
  * here once it waits for those that are to join, too; later whoever is there takes a lost one's place. */
 static void server_expect(coord_server *s)
 {
-    uint32_t hope = coord_children_hope(s->children), least = hope > 0 ? hope : 1;
+    uint32_t hope = coord_children_hope(s->children), refused = server_local_refused(s);
+    uint32_t least = hope > refused ? hope - refused : 1;
     df_error err;
 
     if (!s->begun && s->options.expect > least)
@@ -489,7 +497,7 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
 {
     coord_server *s = calloc(1, sizeof *s);
     proto_coord_env env = { s, env_send, env_append, env_sync, env_commit, env_find, env_restore, env_kill,
-                            env_stop, env_collect, env_serve };
+                            env_stop, env_collect, env_serve, env_refuses };
     df_status status = DF_OK;
 
     *out = NULL;

@@ -102,6 +102,37 @@ static void view_worker(const coord_server *s, uint64_t id, const char *label, c
     w->reserved_load = peer->reserved_load;
 }
 
+/* What a member has it keeps, however little memory is left: that says only who may be given more. */
+bool server_refuses(const coord_server *server, uint64_t id, bool member, char text[160])
+{
+    df_placement hints = server->job.policy->placement;
+    char label[WEIR_NAME_MAX];
+    coord_place_worker w;
+    coord_place_input in = { &w, 1, NULL, 0, &hints, server_now_us(), server_stale_us(server) };
+
+    if (server_peer_find(server, id) == NULL)
+        return false;
+    if (member)
+        hints.min_free_bytes = 0;
+    server_label(server, id, label);
+    view_worker(server, id, label, &w);
+    return coord_place_refusal(&in, 0, text);
+}
+
+uint32_t server_local_refused(const coord_server *server)
+{
+    uint32_t count = 0, slot;
+    char text[160];
+
+    for (uint32_t i = 0; i < server->peer_count; i++) {
+        const server_peer *peer = &server->peers[i];
+
+        count += peer->load_us != 0 && coord_children_has(server->children, peer->id, &slot) &&
+                 server_refuses(server, peer->id, proto_coord_has_member(server->coord, peer->id), text);
+    }
+    return count;
+}
+
 uint32_t server_view_place(const server_view *view, uint64_t id)
 {
     for (uint32_t i = 0; i < view->input.worker_count; i++)

@@ -213,6 +213,10 @@ bool server_view_extend(server_view *view, uint32_t more);
 bool server_units_known(const coord_server *server);
 /* A load that is older is not used. */
 uint64_t server_stale_us(const coord_server *server);
+/* Whether the hints of [placement] keep key groups from a worker, and why. */
+bool server_refuses(const coord_server *server, uint64_t id, bool member, char text[160]);
+/* How many local workers are here, and may have none. */
+uint32_t server_local_refused(const coord_server *server);
 /* How each worker stands, for people: rows[PROTO_WORKERS_MAX]; returns how many. */
 uint32_t server_workers(coord_server *server, coord_workers_row *rows);
 /* What a rebalance would come to, in a sentence; "" if that cannot be said. */

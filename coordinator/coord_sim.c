@@ -11,7 +11,7 @@
 typedef struct sim_verb_options {
     coord_number seed, workers;
     const char *seeds, *mutant;
-    bool trace_hash, json, kind, stall, log, list;
+    bool trace_hash, json, kind, stall, sizes, log, list;
 } sim_verb_options;
 
 static const coord_option sim_table[] = {
@@ -30,6 +30,8 @@ static const coord_option sim_table[] = {
       .offset = offsetof(sim_verb_options, kind) },
     { .name = "stall", .help = "a generation that stands still is ended: what a mutant breaks may heal",
       .type = COORD_FLAG, .offset = offsetof(sim_verb_options, stall) },
+    { .name = "sizes", .help = "clients want each number of workers from 1 to 8 after each other one",
+      .type = COORD_FLAG, .offset = offsetof(sim_verb_options, sizes) },
     { .name = "trace-hash", .help = "print the hash of each schedule's events",
       .type = COORD_FLAG, .offset = offsetof(sim_verb_options, trace_hash) },
     { .name = "log", .help = "print every message that arrives, on standard error",
@@ -94,7 +96,7 @@ static void sim_print_one(const sim_verb_options *o, const sim_result *r)
 
 typedef struct sim_totals {
     uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
-    uint64_t rescales, done, aborted, voided, folds, shortened;
+    uint64_t rescales, done, aborted, voided, sizes, folds, shortened;
     uint64_t steps, installs, install_bytes, coord_ns, coord_frames;
 } sim_totals;
 
@@ -105,10 +107,11 @@ static void sim_print_totals(const sim_totals *t, bool json, double seconds)
                ",\"faults\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"generations\":%" PRIu64
                ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"rescales\":%" PRIu64
                ",\"rescales_done\":%" PRIu64 ",\"rescales_aborted\":%" PRIu64
-               ",\"rescales_voided\":%" PRIu64 ",\"folds\":%" PRIu64 ",\"shortened\":%" PRIu64
+               ",\"rescales_voided\":%" PRIu64 ",\"sizes\":%d,\"folds\":%" PRIu64 ",\"shortened\":%" PRIu64
                ",\"seconds\":%.3f}\n",
                t->schedules, t->violations, t->events, t->faults, t->commits, t->generations,
-               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided, t->folds,
+               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided,
+               __builtin_popcountll(t->sizes), t->folds,
                t->shortened, seconds);
     else
         printf("%" PRIu64 " schedules, %" PRIu64 " violations; %" PRIu64 " events, %" PRIu64
@@ -151,6 +154,7 @@ static void sim_add(sim_totals *t, const sim_result *r)
     t->done += r->rescales_ended[PROTO_RESCALE_DONE];
     t->aborted += r->rescales_ended[PROTO_RESCALE_ABORTED];
     t->voided += r->rescales_ended[PROTO_RESCALE_VOIDED];
+    t->sizes |= r->sizes;
     t->folds += r->folds;
     t->shortened += r->shortened;
     t->steps += r->steps;
@@ -164,7 +168,8 @@ static int sim_verb_run(const coord_args *args, const void *options)
 {
     const sim_verb_options *o = options;
     uint64_t first = o->seed.given ? o->seed.value : 1, last = first;
-    sim_options run = { .faults = !o->kind, .stall = o->stall, .log = o->log ? stderr : NULL };
+    sim_options run = { .faults = !o->kind, .stall = o->stall, .sizes = o->sizes,
+                        .log = o->log ? stderr : NULL };
     sim_totals totals = { 0 };
     struct timespec begin, end;
     double seconds;

@@ -24,7 +24,7 @@ typedef struct coord_status {
     char job[WEIR_NAME_MAX];
     uint64_t number;       /* of the job, in every message */
     char phase[64];        /* "running", "waiting", "paused", "done", "drained", "cancelled", "failed" */
-    char waiting[128];     /* for what, and who is missing; "": for nothing */
+    char waiting[512];     /* for what, who is missing, and who may have no key groups and why; "": for nothing */
     char error[512];       /* why it failed; "": it has not */
     char fingerprint[64];  /* of the last step; "": not known yet */
     char metrics[32];      /* where numbers are shown over HTTP, "127.0.0.1:9464"; "": nowhere */

@@ -125,6 +125,8 @@ typedef struct proto_coord_env {
     void (*collect)(void *user, const proto_collect *piece);
     /* Read what a worker fetches; ends in _served. */
     void (*serve)(void *user, uint64_t worker, const proto_fetch *what);
+    /* A question: it may have no key groups (member: not even keep them). Null: nobody is refused. */
+    bool (*refuses)(void *user, uint64_t worker, bool member);
 } proto_coord_env;
 
 typedef enum proto_mode {

@@ -16,7 +16,7 @@ static int member_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Whom a rescale that runs wants; else usable workers, members of before first, then by id; at least one
+/* Whom a rescale that runs wants; else usable workers that may have key groups, members of before first, then by id; at least one
  * on the sinks' host. Returns how many. */
 static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
 {
@@ -31,6 +31,7 @@ static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
                 const coord_worker *w = &c->workers[i];
 
                 if (!coord_is_usable(c, w) || coord_is_member(c, w->id) != (old == 1) ||
+                    (c->env.refuses != NULL && c->env.refuses(c->env.user, w->id, old == 1)) ||
                     (w->host == c->config.sink_host) != (pinned == 1) ||
                     (!host && !pinned && count + 1 == most))
                     continue;

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SIZES_STEPS 60u  /* of a job whose clients want all sizes, */
+#define SIZES_DEEDS 200u /* and deeds of each of them: more than it lasts */
+
 static void config_theme(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -82,6 +85,21 @@ static void config_turn(sim_world *w)
     w->config.turn_us = sim_chance(&draw, 500000) ? 0 : (uint32_t)sim_range(&draw, 1, 100);
 }
 
+/* A long job that is busy, room for everybody, and clients that go on and on. */
+static void config_sizes(sim_world *w)
+{
+    sim_config *c = &w->config;
+
+    c->theme = SIM_THEME_RESCALES;
+    for (uint32_t i = c->workers; i < SIM_SIZES; i++)
+        w->worker_host[i] = (uint32_t)sim_range(&w->rng, 0, 1);
+    c->workers = SIM_SIZES;
+    c->member_max = (uint32_t)sim_range(&w->rng, 1, SIM_SIZES);
+    c->clients = c->clients == 0 ? 1 : c->clients;
+    c->task_us = (uint32_t)sim_range(&w->rng, 50, 800);
+    w->size.turn = (uint32_t)sim_range(&w->rng, 0, 2 * SIM_SIZES * SIM_SIZES - 1);
+}
+
 void sim_config_draw(sim_world *w)
 {
     sim_config *c = &w->config;
@@ -101,6 +119,11 @@ void sim_config_draw(sim_world *w)
     if (w->options.faults)
         config_faults(w);
     config_theme(w);
+    if (w->options.sizes) {
+        config_sizes(w);
+        groups = SIM_SIZES;
+        steps = SIZES_STEPS;
+    }
     config_log(w);
     config_turn(w);
     sim_stream_draw(w);
@@ -109,7 +132,7 @@ void sim_config_draw(sim_world *w)
     w->file = proto_zero(steps * 16 * groups, 1);
     for (uint32_t i = 0; i < c->clients; i++)
         w->clients[i] = (sim_client){ .id = SIM_PROCESSES_MAX + 1 + i,
-                                      .left = (uint32_t)sim_range(r, 1, 40) };
+                                      .left = w->options.sizes ? SIZES_DEEDS : (uint32_t)sim_range(r, 1, 40) };
 }
 
 /* ---- faults ---- */
@@ -277,12 +300,12 @@ static void client_command(sim_world *w, sim_client *c)
 /* No message asks for it: the shell plans it where the coordinator is. */
 static void client_wish(sim_world *w)
 {
-    uint64_t what = sim_range(&w->rng, 0, 99);
+    uint64_t what = sim_range(&w->rng, 0, 99), size = w->options.sizes ? 90 : 70, empty = w->options.sizes ? 97 : 85;
     sim_event e = { .kind = SIM_RESCALE, .process = w->coord_now };
 
     if (w->coord_old != PROTO_NONE && sim_chance(&w->rng, 100000))
         e.process = w->coord_old;
-    e.a = what < 70 ? SIM_WISH_SIZE : what < 85 ? SIM_WISH_EMPTY : SIM_WISH_ABORT;
+    e.a = what < size ? SIM_WISH_SIZE : what < empty ? SIM_WISH_EMPTY : SIM_WISH_ABORT;
     if (e.process != PROTO_NONE)
         sim_push(w, &e, sim_range(&w->rng, 20, 500));
 }

@@ -79,6 +79,14 @@ static void plan_read(const proto_coord *c, wish_plan *p, uint64_t *spare,
     proto_coord_owners_get(c, p->owners);
 }
 
+/* Of all pairs of sizes, one after the other: its first, then its second. */
+static uint32_t size_next(const sim_world *w)
+{
+    uint32_t pair = w->size.turn / 2 % (SIM_SIZES * SIM_SIZES);
+
+    return 1 + (w->size.turn % 2 == 0 ? pair / SIM_SIZES : pair % SIM_SIZES);
+}
+
 /* Another number of members, up or down; who has the sink stays. */
 static void plan_size(sim_world *w, wish_plan *p, const uint64_t *spare, uint32_t spare_count)
 {
@@ -86,7 +94,9 @@ static void plan_size(sim_world *w, wish_plan *p, const uint64_t *spare, uint32_
     uint32_t wanted = (uint32_t)sim_range(&w->rng, 1, most > 5 ? 5 : most), leave = 0;
     uint64_t sink = p->owners[w->job.groups];
 
-    if (sim_chance(&w->rng, 150000) && spare_count > 0) { /* one for one */
+    if (w->options.sizes) {
+        wanted = size_next(w);
+    } else if (sim_chance(&w->rng, 150000) && spare_count > 0) { /* one for one */
         wanted = now;
         p->admit[p->admit_count++] = spare[0];
         leave = 1;
@@ -133,14 +143,15 @@ static void plan_moves(sim_world *w, wish_plan *p, uint64_t empty)
     }
 }
 
-static void wish_begin(sim_world *w, sim_process *process, wish_plan *p)
+static void wish_begin(sim_world *w, sim_process *process, wish_plan *p, sim_wish wish)
 {
     proto_coord_stats s;
     proto_rescale op = { .admit = p->admit, .admit_count = p->admit_count, .dismiss = p->dismiss,
                          .dismiss_count = p->dismiss_count, .moves = p->moves,
                          .move_count = p->move_count,
-                         .deadline_us = sim_chance(&w->rng, 200000) ? sim_range(&w->rng, 1, 40000)
-                                                                    : 0 };
+                         .deadline_us = sim_chance(&w->rng, w->options.sizes ? 50000 : 200000)
+                                            ? sim_range(&w->rng, 1, 40000)
+                                            : 0 };
     const char *why = "";
 
     proto_coord_stats_get(process->coord, &s);
@@ -149,6 +160,11 @@ static void wish_begin(sim_world *w, sim_process *process, wish_plan *p)
     if (proto_coord_rescale(process->coord, sim_local(process), &op, &why) != PROTO_ANSWER_OK)
         return;
     w->result->rescales++;
+    if (w->options.sizes && wish == SIM_WISH_SIZE) {
+        w->size.id = op.id;
+        w->size.from = p->from_count;
+        w->size.to = p->to_count;
+    }
     if (w->faults_left > 0 && sim_chance(&w->rng, 400000)) /* faults meet every phase of it */
         w->next_fault_event = w->result->events + sim_range(&w->rng, 1, 200);
 }
@@ -175,7 +191,7 @@ void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)
         empty = p.from[sim_range(&w->rng, 0, p.from_count - 1)];
     }
     plan_moves(w, &p, empty);
-    wish_begin(w, process, &p);
+    wish_begin(w, process, &p, wish);
 }
 
 /* ---- what it has left ---- */
@@ -325,6 +341,15 @@ void sim_rescale_append(sim_world *w, const sim_process *p, const proto_record *
     }
 }
 
+/* The next one is wanted when it is done, so one that is aborted is tried again. */
+static void size_done(sim_world *w)
+{
+    if (w->size.from > 0 && w->size.from <= SIM_SIZES && w->size.to <= SIM_SIZES)
+        w->result->sizes |= 1ull << (SIM_SIZES * (w->size.from - 1) + w->size.to - 1);
+    w->size.turn++;
+    w->size.id = 0;
+}
+
 void sim_rescale_check(sim_world *w, sim_process *p, const proto_coord_stats *s)
 {
     uint64_t owners[SIM_GROUPS_MAX + 1];
@@ -333,6 +358,8 @@ void sim_rescale_check(sim_world *w, sim_process *p, const proto_coord_stats *s)
         return;
     p->ended_op = s->rescale.last_id;
     w->result->rescales_ended[s->rescale.last_end]++;
+    if (s->rescale.last_id == w->size.id && s->rescale.last_end == PROTO_RESCALE_DONE)
+        size_done(w);
     proto_coord_owners_get(p->coord, owners);
     check_owners(w, s, owners);
     check_members(w, p, s);

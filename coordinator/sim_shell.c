@@ -211,7 +211,7 @@ void sim_coord_start(sim_world *w)
 {
     sim_process *p = sim_process_new(w, SIM_COORD, 0, 0);
     proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_find,
-                            shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve };
+                            shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve, NULL };
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
         .job = SIM_JOB_ID, .member_min = w->config.member_min, .member_max = w->config.member_max,

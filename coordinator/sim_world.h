@@ -15,6 +15,7 @@
 #define SIM_WORKERS_DRAWN   5u   /* of a schedule of faults, */
 #define SIM_GROUPS_DRAWN    6u   /* key groups */
 #define SIM_STEPS_DRAWN     60u
+#define SIM_SIZES           8u   /* numbers of workers, with `sizes` */
 #define SIM_CLIENTS_MAX     2u
 #define SIM_PROCESSES_MAX   2048u /* of one schedule, the dead ones too */
 #define SIM_GENERATIONS_MAX 128u
@@ -28,6 +29,7 @@ typedef struct sim_options {
     bool faults;   /* false: a kind world */
     uint32_t crowd; /* so many workers go through a play instead (sim_crowd.c); 0: a schedule of faults */
     bool stall;    /* a generation that stands still is ended: what a mutant breaks may heal */
+    bool sizes;    /* clients want each number of workers after each other one */
     void *log;     /* FILE * for every event; null: none */
 } sim_options;
 
@@ -36,6 +38,7 @@ typedef struct sim_result {
     uint64_t rescales, rescales_ended[4]; /* begun; by proto_rescale_end */
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
+    uint64_t sizes;            /* bit SIM_SIZES * (a - 1) + b - 1: a rescale from a to b workers is done */
     uint64_t folds, shortened; /* records of tables; times that the log was made shorter */
     uint64_t installs, install_bytes; /* messages that begin generations, or admit members, and their bytes */
     uint64_t coord_ns, coord_frames; /* what coordinators took, their checks too; frames that they heard */
@@ -219,6 +222,10 @@ struct sim_world {
     uint32_t faults_left;
     uint64_t next_fault_event, faults_end_us;
     sim_client clients[SIM_CLIENTS_MAX];
+    struct {
+        uint32_t turn, from, to;           /* of all pairs; of the last such rescale that has begun */
+        uint64_t id;
+    } size;
     sim_acked *acked;
     uint32_t acked_count, acked_room;
     /* checkers */

@@ -1,10 +1,9 @@
 /* What the other end of a stream says: pieces of what a worker loads, wants of the file of its part, and
  * pieces to whoever collects. Whatever comes, bytes are handed on in turn, each once, none beyond the window,
  * and reads stay in the file. */
-#include "coordinator/proto_order.h"
-#include "coordinator/proto_worker.h"
 #include "coordinator/sim_job.h"
 #include "dataflow/df_bytes.h"
+#include "tests/support/idle_worker.h"
 
 #include <stdlib.h>
 
@@ -32,31 +31,6 @@ static void fake_send(void *user, uint64_t to, const proto_msg *msg)
     (void)user;
     (void)to;
     require(msg->header.type != PROTO_TYPE_fetch || msg->fetch.size <= limits.window);
-}
-
-static void fake_part(void *user, uint64_t generation, uint64_t attempt, const proto_captured *captured,
-                      uint32_t count)
-{
-    (void)user;
-    (void)generation;
-    (void)attempt;
-    (void)captured;
-    (void)count;
-}
-
-static void fake_sync(void *user, uint64_t generation, uint64_t attempt)
-{
-    (void)user;
-    (void)generation;
-    (void)attempt;
-}
-
-static void fake_load(void *user, uint64_t generation, uint64_t snapshot, uint32_t group)
-{
-    (void)user;
-    (void)generation;
-    (void)snapshot;
-    (void)group;
 }
 
 static proto_batch *fake_read(void *user, uint64_t attempt, uint64_t offset, uint32_t size)
@@ -87,13 +61,8 @@ static void say(fake *f, proto_msg msg, uint16_t type)
 static void install(fake *f, bool loads)
 {
     uint8_t members[16], owners[20] = { 0 };
-    proto_msg msg = { .install = { .window = 8, .snapshot = 5, .members = { members, 16 },
-                                   .owners = { owners, 20 } } };
 
-    proto_put_u64(members, 3);
-    proto_put_u64(members + 8, 2);
-    proto_put_u32(owners, loads);
-    say(f, msg, PROTO_TYPE_install);
+    say(f, install_of_two(members, owners, loads), PROTO_TYPE_install);
     if (loads) {
         proto_worker_fetch(f->worker, ++f->now, &(proto_fetch){ .snapshot = 5, .groups = { payload, 8 } });
         return;
@@ -109,8 +78,8 @@ static void install(fake *f, bool loads)
 static void worker_takes(df_cursor *c, bool loads)
 {
     fake f = { 0 };
-    proto_worker_env env = { .user = &f, .flow = &proto_flow_model, .send = fake_send, .load = fake_load,
-                             .part = fake_part, .sink_sync = fake_sync, .read = fake_read,
+    proto_worker_env env = { .user = &f, .flow = &proto_flow_model, .send = fake_send, .load = idle_load,
+                             .part = idle_part, .sink_sync = idle_sync, .read = fake_read,
                              .fetched = fake_fetched };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000, .move_size = 1000,
                                    .frame_size = 100, .tries = 1, .beat_us = 5, .resend_us = 20,

@@ -11,17 +11,7 @@ STATE=runs/flock/state
 SEED=${WEIR_SEED:-$(date +%Y%j)}
 QUARTER=$((SEED % 4))
 echo "seed $SEED"
-draw() # BELOW: the next number
-{
-    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
-    DRAWN=$((SEED / 65536 % $1))
-}
 
-passes() # NAME: how often the place was passed, by all processes
-{
-    WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
-        sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
-}
 armed() # WHAT OPTION...: a run of its own with that armed; its code in CODE
 {
     rm -rf runs counts

@@ -17,15 +17,6 @@ begin()
     "$WEIR" run "$FLOCK" $JOB --set run.pace=60 --workers 2 --directory "$folder" "$@" >"$folder.out" 2>"$folder.err" &
     RUNNER=$!
 }
-# ends_alike WHAT FOLDER
-ends_alike()
-{
-    wait $RUNNER
-    is "$1: ends well" test $? -eq 0
-    cp "$2.out" out
-    is "$1: the same fingerprint" same_print "$REFERENCE" "$2/state"
-    is "$1: the same files" same_files one "$2"
-}
 
 # ---- none ----
 begin none --set fault_tolerance.mode=none
@@ -41,7 +32,7 @@ is "no snapshot was gone back to" sh -c '! grep -q "back to" none.err'
 begin retry --set fault_tolerance.mode=retry
 wait_for 30 has_step retry 20
 kill -9 "$(pid_of retry w2)"
-ends_alike "retry: a lost worker is replaced" retry
+runner_ends "retry: a lost worker is replaced" retry
 holds "from the last snapshot" retry.err "a worker was lost; back to snapshot"
 
 # ---- retry: a task. The first write to the sink's file is its head, the second step 0's row. ----
@@ -122,7 +113,7 @@ for step in 20 60 100; do
     wait_for 30 has_step spaced $step
     kill -9 "$(pid_of spaced w1)"
 done
-ends_alike "losses with snapshots between them" spaced
+runner_ends "losses with snapshots between them" spaced
 
 # ---- a job that stands still: a task that does not end, once ----
 cat >stuck.c <<'C'

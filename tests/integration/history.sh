@@ -8,11 +8,6 @@ PACED="--set run.pace=100 --set snapshot.every_steps=40 --workers 2 --directory 
 MOVES=110
 [ "${WEIR_LONG:-0}" = 1 ] && MOVES=600
 
-passes() # NAME: how often the place was passed, by all processes
-{
-    WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
-        sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
-}
 state_of() # WHAT: a number of the job's
 {
     "$WEIR" status job --json 2>/dev/null | sed -nE "s/.*\"$1\":([0-9]+),.*/\1/p"

@@ -42,11 +42,6 @@ KILLS=${WEIR_KILLS:-50}
 STEPS=600
 TOUGH="--set fault_tolerance.max_restarts=100000 --set fault_tolerance.backoff_seconds=0.01"
 LONGER="$SMALL --steps $STEPS --set run.pace=200 --set snapshot.every_steps=50 $TOUGH"
-draw() # BELOW: the next number
-{
-    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
-    DRAWN=$((SEED / 65536 % $1))
-}
 victim() # a process of the run: a worker, or sometimes the coordinator
 {
     draw 4

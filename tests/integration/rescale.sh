@@ -246,10 +246,14 @@ coordinate() # DIRECTORY ARGUMENTS...
 }
 alone many $many --steps 500
 coordinate again --workers 2
-exits 0 "a long way to 3" "$WEIR" rescale again --workers 3 --budget 1 --detach
+"$WEIR" rescale again --workers 3 --budget 1 >follow.out 2>follow.err & # a long way
+FOLLOW=$!
 is "is begun" wait_for 20 sh -c "'$WEIR' status again | grep -qE 'rescale: moving, ([2-9]|[1-9][0-9]) '"
 kill -9 $RUN
 wait $RUN 2>/dev/null
+wait $FOLLOW
+is "who waited for it" test $? -eq 1
+holds "is told that it is not over" follow.err "the rescale has begun, weir rescales tells what comes of it: "
 coordinate again --workers 2
 is "is gone on with" wait_for 30 sh -c "'$WEIR' rescales again | grep -q ' done .*begun before the coordinator was started again'"
 is "three are members" members_are again 3

@@ -10,27 +10,13 @@ PACED="--set run.pace=40 --set snapshot.every_steps=15"
 SEED=${WEIR_SEED:-$(date +%Y%j)}
 QUARTER=$((SEED % 4))
 echo "seed $SEED"
-draw() # BELOW: the next number
-{
-    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
-    DRAWN=$((SEED / 65536 % $1))
-}
 mine() # INDEX: whether the case is of today's quarter
 {
     [ "${WEIR_LONG:-0}" = 1 ] || [ $(($1 % 4)) -eq $QUARTER ]
 }
-has_step() # N: the job has come so far
-{
-    step=$("$WEIR" status job --json 2>/dev/null | sed -nE 's/.*"step":([0-9]+),"steps":.*/\1/p')
-    [ "${step:-0}" -ge "$1" ]
-}
 runs() # it does, and nothing is being changed
 {
     "$WEIR" status job --json 2>/dev/null | grep -q '"phase":"running",.*"rescale":null,'
-}
-pid_of() # LABEL: the process of a worker
-{
-    "$WEIR" status job --json | sed -nE "s/.*\"label\":\"$1\",[^}]*\"pid\":([0-9]+).*/\1/p"
 }
 members() # labels of those that own key groups
 {
@@ -82,11 +68,6 @@ strike()
     [ $code -eq 0 ] || { echo "not ok $3: gone on with, exited with $code"; tail -n 20 err; return; }
     is "$3: the same fingerprint" sh -c "cat out job/state/finished 2>/dev/null | grep -q '$(print_of one.out)'"
     is "$3: the same file" cmp one/mood.csv job/mood.csv
-}
-passes() # NAME: how often the place was passed, by all processes
-{
-    WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
-        sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
 }
 strike run "" "nothing armed"
 places="log_rescale log_tables rescale_await rescale_begun rescale_moving rescale_left worker_members worker_owners worker_state"
@@ -154,7 +135,7 @@ catch()
 }
 hit() # SIGNAL LABEL: a worker; one that is stopped goes on after it was given up
 {
-    pid=$(pid_of "$2")
+    pid=$(pid_of job "$2")
     [ -n "$pid" ] || return 0
     kill "-$1" "$pid" 2>/dev/null
     [ "$1" = STOP ] || return 0
@@ -167,7 +148,7 @@ for phase in admitting moving settling dismissing; do
     mine $index || continue
     rm -rf job err
     run_on run $FLOCK $PACED --steps 1000000 --workers 3 --fingerprints prints
-    wait_for 60 has_step 10
+    wait_for 60 has_step job 10
     for signal in KILL STOP; do
         for role in SOURCE TARGET BYSTANDER; do
             is "$phase is seen" catch $phase
@@ -193,7 +174,7 @@ for phase in admitting moving settling dismissing; do
     mine $index || continue
     rm -rf job err
     run_on coordinator $FLOCK $PACED --steps $STEPS --workers 3
-    wait_for 60 has_step 10
+    wait_for 60 has_step job 10
     is "$phase is seen" catch $phase
     kill -9 $RUN
     wait $RUN 2>/dev/null

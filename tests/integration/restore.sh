@@ -38,11 +38,7 @@ begin()
 # ends_alike WHAT FOLDER: the run in the background ends, as the undisturbed one has.
 ends_alike()
 {
-    wait $RUNNER
-    is "$1: ends well" test $? -eq 0
-    cp "$2.out" out
-    is "$1: the same fingerprint" same_print "$REFERENCE" "$2/state"
-    is "$1: the same files" same_files one "$2"
+    runner_ends "$1" "$2"
     exits 0 "$1: whole snapshots" "$WEIR" snapshot verify "$2/state"
 }
 # The step falls at a return, so one that is reached again was reached before: generations tell.

@@ -37,6 +37,13 @@ fi
 tail -n 1 out
 is "every rescale was done" grep -q "(\([0-9]*\) done, 0 aborted, 0 voided)" out
 
+# ---- each number of workers from 1 to 8 after each other one, while the job runs ----
+for world in "" --no-faults; do
+    exits 0 "all sizes after all sizes $world" "$WEIR" sim --sizes $world --seeds 1..200 --json
+    is "nearly all of the 64 were done" grep -qE '"sizes":(5[6-9]|6[0-4]),' out
+done
+exits 1 "who leaves too early is noticed there, too" "$WEIR" sim --sizes --mutant earlyleave --seeds 1..200
+
 # ---- a generation that stands still is ended ----
 exits 1 "a rule without which jobs hang" "$WEIR" sim --mutant markrows --seeds 1..500
 is "its generation waits for ever" sh -c '! grep -q "restarts [1-9][0-9]" out'

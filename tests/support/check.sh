@@ -114,6 +114,16 @@ same_files()
     done
 }
 
+# runner_ends WHAT FOLDER: the run in RUNNER ends, with the fingerprint in REFERENCE and the files of the run in `one`.
+runner_ends()
+{
+    wait "$RUNNER"
+    is "$1: ends well" test $? -eq 0
+    cp "$2.out" out
+    is "$1: the same fingerprint" same_print "$REFERENCE" "$2/state"
+    is "$1: the same files" same_files one "$2"
+}
+
 # The next ones ask a coordinator; $IN, if set, is what runs a command where it is.
 
 # pid_of STATE LABEL: the process of a worker.
@@ -139,6 +149,20 @@ phase_is()
 says()
 {
     ${IN:-} "$WEIR" status "$1" --json 2>/dev/null | grep -qE -- "$2"
+}
+
+# draw BELOW: the next number from $SEED, in DRAWN.
+draw()
+{
+    SEED=$(((SEED * 1103515245 + 12345) % 2147483648))
+    DRAWN=$((SEED / 65536 % $1))
+}
+
+# passes NAME: how often the failpoint was passed, by all processes that count in `counts`.
+passes()
+{
+    WEIR_FAILPOINTS_COUNTS=counts "$WEIR" failpoints --json |
+        sed -nE "s/.*\"name\":\"$1\"[^}]*\"passes\":([0-9]+).*/\1/p"
 }
 
 # ---- a coordinator and its workers in the background; COORDINATOR and WORKERS are who is to be killed at the end ----

@@ -4,23 +4,11 @@
 #include "tests/support/crowd.h"
 
 #include "dataflow/df_graph_private.h"
+#include "tests/support/fake_part.h"
 
 #include <semaphore.h>
 
 static sem_t woken;
-
-static void part_send(void *user, const df_parcel *parcel)
-{
-    (void)user;
-    (void)parcel;
-}
-
-static void part_sent(void *user, uint32_t edge, uint64_t tick)
-{
-    (void)user;
-    (void)edge;
-    (void)tick;
-}
 
 static void part_wake(void *user)
 {

@@ -8,6 +8,7 @@
 #include "coordinator/sim_rng.h"
 #include "dataflow/df_error.h"
 #include "tests/support/fake_cluster.h"
+#include "tests/support/idle_worker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -229,21 +230,6 @@ static void fake_part(void *user, uint64_t generation, uint64_t attempt, const p
     ((fake *)user)->parts = attempt;
 }
 
-static void fake_sync(void *user, uint64_t generation, uint64_t attempt)
-{
-    (void)user;
-    (void)generation;
-    (void)attempt;
-}
-
-static void fake_load(void *user, uint64_t generation, uint64_t snapshot, uint32_t group)
-{
-    (void)user;
-    (void)generation;
-    (void)snapshot;
-    (void)group;
-}
-
 static proto_batch *fake_read(void *user, uint64_t attempt, uint64_t offset, uint32_t size)
 {
     fake *f = user;
@@ -269,8 +255,8 @@ static void fake_fetched(void *user, const proto_piece *piece)
 static int set_up(void **state)
 {
     fake *f = calloc(1, sizeof *f);
-    proto_worker_env env = { .user = f, .flow = &proto_flow_model, .send = fake_send, .load = fake_load,
-                             .part = fake_part, .sink_sync = fake_sync, .read = fake_read,
+    proto_worker_env env = { .user = f, .flow = &proto_flow_model, .send = fake_send, .load = idle_load,
+                             .part = fake_part, .sink_sync = idle_sync, .read = fake_read,
                              .fetched = fake_fetched };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = 100, .tries = 1,
@@ -311,13 +297,8 @@ static void say(fake *f, proto_msg msg, uint16_t type, uint64_t generation)
 static void install(fake *f, uint64_t generation, bool loads)
 {
     uint8_t members[16], owners[20] = { 0 };
-    proto_msg msg = { .install = { .window = 8, .snapshot = 5, .members = { members, 16 },
-                                   .owners = { owners, 20 } } };
 
-    proto_put_u64(members, 3);
-    proto_put_u64(members + 8, 2);
-    proto_put_u32(owners, loads);
-    say(f, msg, PROTO_TYPE_install, generation);
+    say(f, install_of_two(members, owners, loads), PROTO_TYPE_install, generation);
 }
 
 /* Up to the moment in which its part of `size` bytes is offered. */

@@ -3,6 +3,7 @@
 #include "coordinator/proto_worker.h"
 #include "coordinator/proto_worker_private.h"
 #include "coordinator/sim_job.h"
+#include "tests/support/idle_worker.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,38 +57,11 @@ static proto_batch *fake_boundary(void *user, uint32_t src, uint32_t dst, proto_
     return sim_job_boundary(state);
 }
 
-static void fake_part(void *user, uint64_t generation, uint64_t attempt,
-                      const proto_captured *captured, uint32_t count)
-{
-    (void)user;
-    (void)generation;
-    (void)attempt;
-    (void)captured;
-    (void)count;
-}
-
 static void fake_open(void *user, uint64_t generation, uint32_t group)
 {
     (void)generation;
     (void)group;
     ((fake *)user)->opens++;
-}
-
-static void fake_write(void *user, uint64_t generation, uint32_t group, uint64_t offset,
-                       const proto_batch *bytes)
-{
-    (void)user;
-    (void)generation;
-    (void)group;
-    (void)offset;
-    (void)bytes;
-}
-
-static void fake_sync(void *user, uint64_t generation, uint64_t attempt)
-{
-    (void)user;
-    (void)generation;
-    (void)attempt;
 }
 
 static void fake_stop(void *user, uint8_t reason)
@@ -124,7 +98,7 @@ static int set_up_frames(void **state, uint32_t frame_size)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
-                             fake_part, fake_open, fake_write, fake_sync, fake_stop, NULL, NULL, fake_left,
+                             idle_part, fake_open, idle_write, idle_sync, fake_stop, NULL, NULL, fake_left,
                              NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = frame_size, .tries = 1,

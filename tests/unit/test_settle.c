@@ -3,6 +3,7 @@
 #include "tests/support/crowd.h"
 
 #include "dataflow/df_part.h"
+#include "tests/support/fake_part.h"
 #include "tests/support/parts.h"
 
 /* ---- the plan ---- */
@@ -212,19 +213,6 @@ static void test_other_rows(void **state)
 }
 
 /* ---- a restore ---- */
-
-static void part_send(void *user, const df_parcel *parcel)
-{
-    (void)user;
-    (void)parcel;
-}
-
-static void part_sent(void *user, uint32_t edge, uint64_t tick)
-{
-    (void)user;
-    (void)edge;
-    (void)tick;
-}
 
 static void part_wake(void *user)
 {
