@@ -361,10 +361,10 @@ static uint32_t advance(graph_thread *t)
 
 /* What was left for other members is fetched when a thread has nothing to do, or after some tasks: who
  * reads it is mostly busy too, and to be woken for each parcel costs the feeder, and the thread that it
- * takes the processor from, more than what it is woken for. But nothing lies for long: where tasks are
- * large, the reader may have run out of others. */
-#define LEFT_TASKS 8u
-#define LEFT_NS    1000000u /* no more than df_task.c counts of a task */
+ * takes the processor from, more than what it is woken for. But where tasks are large, the reader may
+ * have run out of others by then, and a wake costs little beside one. */
+#define LEFT_TASKS   8u
+#define LEFT_TASK_NS 500000u /* as large is told of at once; df_task.c counts a millisecond at most */
 
 void graph_left(df_graph *g)
 {
@@ -373,9 +373,8 @@ void graph_left(df_graph *g)
 
 static bool left_is_due(const graph_thread *t)
 {
-    uint32_t task_ns = atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed);
-
-    return t->left_tasks >= LEFT_TASKS || (uint64_t)t->left_tasks * task_ns >= LEFT_NS;
+    return t->left_tasks >= LEFT_TASKS ||
+           atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed) >= LEFT_TASK_NS;
 }
 
 static void tell_left(graph_thread *t)
