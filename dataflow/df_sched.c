@@ -250,12 +250,20 @@ static uint32_t advance(graph_thread *t)
 
 /* What was left for other members is fetched when a thread has nothing to do, or after some tasks: who
  * reads it is mostly busy too, and to be woken for each parcel costs the feeder, and the thread that it
- * takes the processor from, more than what it is woken for. */
-#define LEFT_TASKS 8u
+ * takes the processor from, more than what it is woken for. But where tasks are large, the reader may
+ * have run out of others by then, and a wake costs little beside one. */
+#define LEFT_TASKS   8u
+#define LEFT_TASK_NS 500000u /* as large is told of at once; df_task.c counts a millisecond at most */
 
 void graph_left(df_graph *g)
 {
     atomic_store(&g->left, true);
+}
+
+static bool left_is_due(const graph_thread *t)
+{
+    return t->left_tasks >= LEFT_TASKS ||
+           atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed) >= LEFT_TASK_NS;
 }
 
 static void tell_left(graph_thread *t)
@@ -407,7 +415,8 @@ static void *thread_main(void *argument)
             continue;
         }
         run_item(t, item);
-        if (++t->left_tasks >= LEFT_TASKS)
+        t->left_tasks++;
+        if (left_is_due(t))
             tell_left(t);
     }
     return NULL;
