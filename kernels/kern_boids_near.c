@@ -42,6 +42,11 @@ typedef struct boids_close {
     uint16_t row, bits; /* the row in its batch; which of the eight */
 } boids_close;
 
+/* The squares of how near others are: to be seen, and too near. */
+typedef struct boids_sight {
+    kern_eight near, close;
+} boids_sight;
+
 /* What kern_near says of all lists of a tile; the code is made for each. */
 typedef struct boids_form {
     bool shifted, wide;
@@ -132,7 +137,7 @@ static void fill_records(const boids_scratch *s, const kern_halo *halo, const ke
 /* ---- neighbours ---- */
 
 /* Where the record of a list's entry is, in bytes. */
-KERN_FN size_t place_of(const kern_near *near, uint32_t entry, bool wide)
+KERN_FN size_t place_of(const kern_near *near, size_t entry, bool wide)
 {
     return KERN_NEAR_UNIT * (size_t)(wide ? ((const uint32_t *)near->list)[entry]
                                           : ((const uint16_t *)near->list)[entry]);
@@ -158,7 +163,7 @@ KERN_FN kern_eight less_shift(const boids_scratch *s, size_t place, kern_eight s
 }
 
 /* The squares of the distances of eight others, four by four in both halves. */
-KERN_FN kern_eight eight_squares(const boids_scratch *s, const kern_near *near, uint32_t first,
+KERN_FN kern_eight eight_squares(const boids_scratch *s, const kern_near *near, size_t first,
                                  boids_form form, const kern_eight other[8], const float own[3])
 {
     kern_eight r[4], way[4], moved[4];
@@ -198,8 +203,8 @@ KERN_FN boids_eye open_eye(const boids_record *own)
 }
 
 /* Adds the eight others of a list from `first` on; returns which of them are too near. */
-KERN_FN uint32_t look_at(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                         uint32_t first, boids_form form, boids_eye *eye)
+KERN_FN uint32_t look_at(boids_sight sight, const boids_scratch *s, const kern_near *near, size_t first,
+                         boids_form form, boids_eye *eye)
 {
     kern_eight other[8], square;
     float weight[8];
@@ -207,7 +212,7 @@ KERN_FN uint32_t look_at(const kern_boids_params *p, const boids_scratch *s, con
     for (uint32_t k = 0; k < 8; k++)
         other[k] = record_at(s, place_of(near, first + k, form.wide));
     square = eight_squares(s, near, first, form, other, eye->own->x);
-    kern_eight_lay(weight, kern_eight_one_if_lt(square, kern_eight_set(p->radius * p->radius)));
+    kern_eight_lay(weight, kern_eight_one_if_lt(square, sight.near));
     for (uint32_t k = 0; k < 8; k++) {
         kern_eight seen = eye->self - other[k];
 
@@ -215,7 +220,7 @@ KERN_FN uint32_t look_at(const kern_boids_params *p, const boids_scratch *s, con
             seen = less_shift(s, place_of(near, first + k, form.wide), seen);
         eye->sum = kern_eight_fma(kern_eight_set(weight[k]), seen, eye->sum);
     }
-    return kern_eight_lt(square, kern_eight_set(p->separation_radius * p->separation_radius));
+    return kern_eight_lt(square, sight.close);
 }
 
 KERN_FN boids_close *note_close(boids_close *close, uint32_t first, uint32_t row, uint32_t bits)
@@ -226,16 +231,15 @@ KERN_FN boids_close *note_close(boids_close *close, uint32_t first, uint32_t row
 
 /* The sums of a pair of rows, the first of which is `at` in its batch. Returns the end of those that
  * hold some too near. */
-KERN_FN boids_close *feel_pair(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
-                               uint32_t row, uint32_t at, boids_form form, boids_close *close,
-                               kern_eight sum[PAIR])
+KERN_FN boids_close *feel_pair(boids_sight sight, const boids_scratch *s, const kern_near *near, uint32_t row,
+                               uint32_t at, boids_form form, boids_close *close, kern_eight sum[PAIR])
 {
     uint32_t end = near->first[row / PAIR + 1];
     boids_eye a = open_eye(&s->records[row]), b = open_eye(&s->records[row + 1]);
 
     for (uint32_t i = near->first[row / PAIR]; i < end; i += PAIR * EIGHT) {
-        uint32_t close_a = look_at(p, s, near, i, form, &a);
-        uint32_t close_b = look_at(p, s, near, i + EIGHT, form, &b);
+        uint32_t close_a = look_at(sight, s, near, i, form, &a);
+        uint32_t close_b = look_at(sight, s, near, i + (size_t)EIGHT, form, &b);
 
         if ((close_a | close_b) == 0)
             continue;
@@ -275,10 +279,12 @@ static void separate(const kern_boids_params *p, const boids_scratch *s, const k
 KERN_FN void feel_batch(const kern_boids_params *p, const boids_scratch *s, const kern_near *near,
                         uint32_t row, uint32_t count, boids_form form, boids_felt *felt)
 {
+    boids_sight sight = { .near = kern_eight_set(p->radius * p->radius),
+                          .close = kern_eight_set(p->separation_radius * p->separation_radius) };
     boids_close *close = s->close;
 
     for (uint32_t i = 0; i < count; i += PAIR)
-        close = feel_pair(p, s, near, row + i, i, form, close, &felt->sum[i]);
+        close = feel_pair(sight, s, near, row + i, i, form, close, &felt->sum[i]);
     for (uint32_t i = count + count % PAIR; i < BATCH; i++)
         felt->sum[i] = kern_eight_set(0);
     memset(felt->separate, 0, sizeof felt->separate);

@@ -52,6 +52,25 @@ KERN_FN kern_eight kern_eight_load_halves(const void *low, const void *high)
 
 #endif
 
+/* Numbers at eight indices. */
+#if defined(__AVX2__)
+
+KERN_FN kern_eight_bits kern_eight_gather(const uint32_t *from, kern_eight_bits at)
+{
+    return (kern_eight_bits)_mm256_i32gather_epi32((const int *)from, (__m256i)at, 4);
+}
+
+#else
+
+KERN_FN kern_eight_bits kern_eight_gather(const uint32_t *from, kern_eight_bits at)
+{
+    for (int i = 0; i < 8; i++)
+        at[i] = (int32_t)from[at[i]];
+    return at;
+}
+
+#endif
+
 /* The first halves of two. */
 KERN_FN kern_eight kern_eight_first_halves(kern_eight a, kern_eight b)
 {

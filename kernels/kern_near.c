@@ -6,6 +6,7 @@
  *  3. Everybody else changes no bit, here as there. */
 #include "kernels/kern_near.h"
 
+#include "kernels/kern_eight.h"
 #include "kernels/kern_lane.h"
 
 #include <assert.h>
@@ -283,8 +284,6 @@ static void number_records(near_search *d, kern_near *near)
     assert(near->row_count + (uint64_t)near->ghost_count < UINT32_MAX / RECORD_UNITS);
     d->records[d->pad.row_count] = (near->row_count + near->ghost_count) * RECORD_UNITS;
     near->wide = is_wide(near);
-    for (uint32_t i = 0; i < d->length; i++)
-        d->found[i] = d->records[d->found[i]];
 }
 
 /* ---- lists of pairs ---- */
@@ -326,7 +325,7 @@ bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, 
         return false;
     *draft = (kern_near_draft){
         .near = { .row_count = halo->tiles[KERN_HALO_SELF].row_count, .shifted = d.shifted, .runs = d.runs },
-        .first = d.first, .found = d.found,
+        .first = d.first, .found = d.found, .records = d.records,
     };
     number_records(&d, &draft->near);
     draft->nobody = d.records[d.pad.row_count];
@@ -375,17 +374,22 @@ static void point(kern_near *near)
     near->runs = (kern_near_run *)(void *)(at + l.runs);
 }
 
-/* Writes eight entries: those that are left of a row's, then nobody. Eight can be read from `found`. */
-static void put_narrow(uint16_t *restrict to, const uint32_t *restrict found, int32_t left, uint32_t nobody)
+/* Eight entries: those that are left of a row's, then nobody. Eight can be read from `found`. */
+KERN_FN kern_eight_bits eight_entries(const kern_near_draft *d, const uint32_t *found, int32_t left)
 {
-    for (int32_t i = 0; i < KERN_NEAR_EIGHT; i++)
-        to[i] = (uint16_t)(i < left ? found[i] : nobody);
+    static const kern_eight_bits number = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    kern_eight_bits places, used = number < left;
+
+    memcpy(&places, found, sizeof places);
+    return (kern_eight_gather(d->records, places & used) & used) | ((int32_t)d->nobody & ~used);
 }
 
-static void put_wide(uint32_t *restrict to, const uint32_t *restrict found, int32_t left, uint32_t nobody)
+static void put_narrow(uint16_t *to, kern_eight_bits entries)
 {
-    for (int32_t i = 0; i < KERN_NEAR_EIGHT; i++)
-        to[i] = i < left ? found[i] : nobody;
+    typedef uint16_t narrow __attribute__((vector_size(KERN_NEAR_EIGHT * sizeof(uint16_t))));
+    narrow cut = __builtin_convertvector(entries, narrow);
+
+    memcpy(to, &cut, sizeof cut);
 }
 
 /* The entries of one row, eight of every PAIR times eight. */
@@ -395,10 +399,12 @@ static void put_row(void *list, uint32_t at, const kern_near_draft *d, uint32_t 
     const uint32_t *found = d->found + (left > 0 ? d->first[row] : 0);
 
     for (uint32_t k = 0; k < eights; k++) {
+        kern_eight_bits entries = eight_entries(d, found, left);
+
         if (d->near.wide)
-            put_wide((uint32_t *)list + at, found, left, d->nobody);
+            memcpy((uint32_t *)list + at, &entries, sizeof entries);
         else
-            put_narrow((uint16_t *)list + at, found, left, d->nobody);
+            put_narrow((uint16_t *)list + at, entries);
         at += KERN_NEAR_PAIR * KERN_NEAR_EIGHT;
         left -= KERN_NEAR_EIGHT;
         found += left > 0 ? KERN_NEAR_EIGHT : 0;

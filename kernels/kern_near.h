@@ -47,10 +47,11 @@ typedef struct kern_near {
 
 /* Lists before it is known how much memory they take: everyone who was found, row by row. */
 typedef struct kern_near_draft {
-    kern_near near;        /* but for its list */
-    uint32_t nobody;       /* where that record is, in units */
-    const uint32_t *first; /* [row_count + 1] */
-    const uint32_t *found; /* [first[row_count] + KERN_NEAR_EIGHT] where a record is, in units */
+    kern_near near;          /* but for its list */
+    uint32_t nobody;         /* where that record is, in units */
+    const uint32_t *first;   /* [row_count + 1] */
+    const uint32_t *found;   /* [first[row_count] + KERN_NEAR_EIGHT] places of the pad */
+    const uint32_t *records; /* of each place: where the record is, in units */
 } kern_near_draft;
 
 /* Bytes of scratch memory for finding at most `room` entries in all. */
