@@ -272,6 +272,72 @@ static void test_restore(void **state)
     clear_logs();
 }
 
+#define MANY 1300u /* more than two blocks of what is checked at a time */
+
+/* Rows of one cell in order, but for one, of which one axis or the key is another. */
+static df_status index_many(df_graph *graph, const df_plan *plan, uint32_t wrong, float x, bool repeated,
+                            df_error *err)
+{
+    const weir_schema *schema = &plan->streams[plan->states[0].stream].schema;
+    df_memory memory = df_graph_memory(graph);
+    df_batch *batch = df_batch_new(memory, schema, 0, 0);
+    df_status status;
+
+    assert_non_null(batch);
+    assert_true(df_batch_alloc_stored(memory, batch, plan->states[0].stored, MANY));
+    for (uint32_t c = 0; c < plan->states[0].stored->column_count; c++)
+        memset(df_batch_stored_column(batch, c), 0,
+               MANY * weir_type_size(plan->states[0].stored->columns[c].type));
+    for (uint32_t i = 0; i < MANY; i++) {
+        batch->view.keys[i] = 4 + i - (repeated && i == wrong);
+        for (uint32_t a = 0; a < 2; a++) {
+            float at = i == wrong && a == 0 ? x : 0.25f;
+
+            ((float *)batch->view.columns[plan->states[0].axis_columns[a]])[i] = at;
+            batch->settled[a][i] = at;
+        }
+    }
+    status = df_graph_index_cells(graph, 0, batch, err);
+    if (status == DF_OK) {
+        assert_int_equal(batch->view.cell_rows[0], 0);
+        assert_int_equal(batch->view.cell_rows[1], MANY);
+    }
+    df_batch_unref(memory, batch);
+    return status;
+}
+
+/* The first row that is wrong is named, at whatever place in a block it is. */
+static void test_restore_checks_each_row(void **state)
+{
+    static const uint32_t rows[] = { 1, 511, 512, 513, 1023, 1024, MANY - 1 };
+    static const float places[] = { -1, 11.5f, 1e30f, NAN };
+    uint32_t owners[16] = { 0 };
+    df_part part = { .member_count = 1, .owners = owners, .first_tick = 6, .send = part_send,
+                     .sent = part_sent, .wake = part_wake };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    df_draft *draft = settling_crowd("crowd", 4, 0.5);
+    df_plan *plan = job_plan(&draft);
+    df_error err = { 0 };
+    df_graph *graph;
+    char text[96];
+
+    (void)state;
+    assert_int_equal(df_graph_new(&graph, plan, &options, &err), DF_OK);
+    assert_int_equal(index_many(graph, plan, MANY, 0, false, &err), DF_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(text, sizeof text, "state \"crowd\", key group 0: row %u is not where it belongs", rows[i]);
+        assert_int_equal(index_many(graph, plan, rows[i], 0.25f, true, &err), DF_ECORRUPT);
+        assert_string_equal(err.text, text);
+        for (size_t k = 0; k < sizeof places / sizeof places[0]; k++) {
+            assert_int_equal(index_many(graph, plan, rows[i], places[k], false, &err), DF_ECORRUPT);
+            assert_string_equal(err.text, text);
+        }
+    }
+    df_graph_free(&graph);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
 /* ---- what is kept ---- */
 
 /* Tiles of four cells along each axis, of which others than the neighbours' owner see one row of cells. */
@@ -309,7 +375,9 @@ int main(void)
         cmocka_unit_test(test_long_enough),       cmocka_unit_test(test_every_step_is_as_ever),
         cmocka_unit_test(test_too_far),           cmocka_unit_test(test_outside),
         cmocka_unit_test(test_not_finite),        cmocka_unit_test(test_other_rows),
-        cmocka_unit_test(test_restore),           cmocka_unit_test(test_keeps_move),
+        cmocka_unit_test(test_restore),
+        cmocka_unit_test(test_restore_checks_each_row),
+        cmocka_unit_test(test_keeps_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
