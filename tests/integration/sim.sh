@@ -107,7 +107,7 @@ twopending 1..500
 keeppart 1..500
 partless 1..500
 bothparts 1..500
-headstays 1001..1500
+headstays 501..1000
 olddropped 1..500
 foldearly 1..500
 halfpart 1..500
