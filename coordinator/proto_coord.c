@@ -331,7 +331,8 @@ static const char *waiting_fenced(const proto_coord *c)
             any = true;
             host |= c->workers[i].host == c->config.sink_host;
         }
-    return any && !host ? "a worker on the coordinator's host that sees its folder: sinks are there" : "workers";
+    return any && !host ? "a worker on the coordinator's host that sees its folder: sinks, and what is gathered, are there"
+                        : "workers";
 }
 
 void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
