@@ -15,7 +15,7 @@ enum {
 
 /* Of rows [at, at + count), at most SIR_AGENTS: change them; the bits of those that are open. */
 #if defined(__AVX512BW__)
-static inline uint64_t sir_some(const kern_sir_columns *c, uint32_t at, uint32_t count, uint8_t catch,
+static inline uint64_t sir_some(const kern_sir_columns *c, uint32_t at, uint32_t count, uint8_t infect,
                                 uint8_t recover)
 {
     __mmask64 rows = UINT64_MAX >> (SIR_AGENTS - count);
@@ -24,7 +24,7 @@ static inline uint64_t sir_some(const kern_sir_columns *c, uint32_t at, uint32_t
     __m512i bytes = _mm512_maskz_loadu_epi8(rows, c->bytes + at), one = _mm512_set1_epi8(1);
     __mmask64 was = _mm512_test_epi8_mask(ill, ill), safe = _mm512_test_epi8_mask(immune, immune);
     __mmask64 may = (was | ~safe) & rows;
-    __m512i high = _mm512_mask_blend_epi8(was, _mm512_set1_epi8((char)catch), _mm512_set1_epi8((char)recover));
+    __m512i high = _mm512_mask_blend_epi8(was, _mm512_set1_epi8((char)infect), _mm512_set1_epi8((char)recover));
     __mmask64 happens = _mm512_mask_cmplt_epu8_mask(may, bytes, high);
 
     _mm512_mask_storeu_epi8(c->next_ill + at, rows, _mm512_maskz_mov_epi8(was ^ happens, one));
@@ -56,12 +56,12 @@ static inline uint64_t sir_bits(const uint8_t *marks)
 #endif
 
 static inline void sir_loop(const uint8_t *restrict ill, const uint8_t *restrict immune,
-                            const uint8_t *restrict bytes, uint32_t count, uint8_t catch, uint8_t recover,
+                            const uint8_t *restrict bytes, uint32_t count, uint8_t infect, uint8_t recover,
                             uint8_t *restrict next_ill, uint8_t *restrict next_immune,
                             uint8_t *restrict marks)
 {
     for (uint32_t i = 0; i < count; i++) {
-        kern_sir_agent next = kern_sir_decide(ill[i], immune[i], bytes[i], catch, recover);
+        kern_sir_agent next = kern_sir_decide(ill[i], immune[i], bytes[i], infect, recover);
 
         next_ill[i] = next.ill;
         next_immune[i] = next.immune;
@@ -69,17 +69,17 @@ static inline void sir_loop(const uint8_t *restrict ill, const uint8_t *restrict
     }
 }
 
-static inline uint64_t sir_some(const kern_sir_columns *c, uint32_t at, uint32_t count, uint8_t catch,
+static inline uint64_t sir_some(const kern_sir_columns *c, uint32_t at, uint32_t count, uint8_t infect,
                                 uint8_t recover)
 {
     uint8_t marks[SIR_AGENTS];
 
     if (count == SIR_AGENTS) { /* a length that the compiler knows */
-        sir_loop(c->ill + at, c->immune + at, c->bytes + at, SIR_AGENTS, catch, recover, c->next_ill + at,
+        sir_loop(c->ill + at, c->immune + at, c->bytes + at, SIR_AGENTS, infect, recover, c->next_ill + at,
                  c->next_immune + at, marks);
     } else {
         memset(marks, 0, sizeof marks);
-        sir_loop(c->ill + at, c->immune + at, c->bytes + at, count, catch, recover, c->next_ill + at,
+        sir_loop(c->ill + at, c->immune + at, c->bytes + at, count, infect, recover, c->next_ill + at,
                  c->next_immune + at, marks);
     }
     return sir_bits(marks);
@@ -95,7 +95,7 @@ static inline uint32_t sir_list(uint64_t bits, uint32_t first, uint32_t *rows, u
     return found;
 }
 
-uint32_t kern_sir_change(const kern_sir_columns *columns, uint32_t count, uint8_t catch, uint8_t recover,
+uint32_t kern_sir_change(const kern_sir_columns *columns, uint32_t count, uint8_t infect, uint8_t recover,
                          uint32_t first, uint32_t *open)
 {
     kern_sir_columns c = *columns;
@@ -106,9 +106,9 @@ uint32_t kern_sir_change(const kern_sir_columns *columns, uint32_t count, uint8_
         __builtin_prefetch(c.immune + i + SIR_AHEAD);
         __builtin_prefetch(c.next_ill + i + SIR_AHEAD, 1);
         __builtin_prefetch(c.next_immune + i + SIR_AHEAD, 1);
-        found = sir_list(sir_some(&c, i, SIR_AGENTS, catch, recover), first + i, open, found);
+        found = sir_list(sir_some(&c, i, SIR_AGENTS, infect, recover), first + i, open, found);
     }
     if (i < count)
-        found = sir_list(sir_some(&c, i, count - i, catch, recover), first + i, open, found);
+        found = sir_list(sir_some(&c, i, count - i, infect, recover), first + i, open, found);
     return found;
 }

@@ -19,9 +19,9 @@ typedef struct agents {
 } agents;
 
 /* What happens to one, in the words of the header. */
-static void check_agent(const agents *a, uint32_t i, uint8_t catch, uint8_t recover, uint32_t *open)
+static void check_agent(const agents *a, uint32_t i, uint8_t infect, uint8_t recover, uint32_t *open)
 {
-    int ill = a->ill[i] != 0, immune = a->immune[i] != 0, limit = ill ? recover : catch;
+    int ill = a->ill[i] != 0, immune = a->immune[i] != 0, limit = ill ? recover : infect;
 
     if ((ill || !immune) && a->bytes[i] < limit) {
         assert_int_equal(a->next_ill[i], !ill);
@@ -35,7 +35,7 @@ static void check_agent(const agents *a, uint32_t i, uint8_t catch, uint8_t reco
 }
 
 /* Rows [begin, begin + count); nothing beside them is written. */
-static void check(agents *a, uint32_t begin, uint32_t count, uint8_t catch, uint8_t recover)
+static void check(agents *a, uint32_t begin, uint32_t count, uint8_t infect, uint8_t recover)
 {
     const kern_sir_columns c = { a->ill + begin, a->immune + begin, a->bytes + begin, a->next_ill + begin,
                                  a->next_immune + begin };
@@ -44,10 +44,10 @@ static void check(agents *a, uint32_t begin, uint32_t count, uint8_t catch, uint
     memset(a->next_ill, MARK, sizeof a->next_ill);
     memset(a->next_immune, MARK, sizeof a->next_immune);
     memset(a->open, MARK, sizeof a->open);
-    found = kern_sir_change(&c, count, catch, recover, 1000 + begin, a->open);
+    found = kern_sir_change(&c, count, infect, recover, 1000 + begin, a->open);
     for (uint32_t i = 0; i < ROWS_MAX + GUARD; i++) {
         if (i >= begin && i < begin + count) {
-            check_agent(a, i, catch, recover, &open);
+            check_agent(a, i, infect, recover, &open);
             continue;
         }
         assert_int_equal(a->next_ill[i], MARK);
@@ -66,7 +66,7 @@ static void test_as_the_words(void **state)
     uint64_t lot = 1;
 
     (void)state;
-    for (uint32_t catch = 0; catch < 6; catch++)
+    for (uint32_t infect = 0; infect < 6; infect++)
         for (uint32_t count = 0; count <= ROWS_MAX; count++) {
             uint8_t recover = limits[ulp_next(&lot) % 6];
 
@@ -75,7 +75,7 @@ static void test_as_the_words(void **state)
                 a.immune[i] = ulp_next(&lot) % 2 == 0 ? (uint8_t)(ulp_next(&lot) >> 20) : 0;
                 a.bytes[i] = limits[ulp_next(&lot) % 6];
             }
-            check(&a, count % 67, count, limits[catch], recover);
+            check(&a, count % 67, count, limits[infect], recover);
         }
 }
 
