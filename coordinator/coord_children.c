@@ -125,21 +125,24 @@ static pid_t child_fork(coord_children *l, child *c, int log, int ends[2], int g
 {
     char program[DF_PATH_MAX], address[COORD_ADDRESS_MAX], id[32];
     char verb[] = "worker", join[] = "--join", number[] = "--id";
-    char insecure[] = "--insecure", keys[DF_PATH_MAX + 8], key[COORD_KEY_SIZE + 16];
-    char *argv[] = { program, verb, join, address, number, id, NULL, NULL, NULL };
+    char insecure[] = "--insecure", keys[DF_PATH_MAX + 8], key[COORD_KEY_SIZE + 16], patience[32];
+    char *argv[10] = { program, verb, join, address, number, id };
+    int count = 6;
     coord_spawn_options spawn = { .argv = argv, .out = ends[1] >= 0 ? ends[1] : log, .err = log,
                                   .tied = !l->options.survive, .gate = gate };
 
     snprintf(program, sizeof program, "%s", l->options.program == NULL ? COORD_SPAWN_SELF : l->options.program);
     snprintf(address, sizeof address, "%s", l->options.address);
     snprintf(id, sizeof id, "%" PRIu64, c->worker);
+    if (l->options.survive && snprintf(patience, sizeof patience, "--patience=%u", COORD_ORPHAN_SECONDS) > 0)
+        argv[count++] = patience;
     if (l->options.insecure) {
-        argv[6] = insecure;
+        argv[count++] = insecure;
     } else if (l->options.key != NULL && l->options.key[0] != '\0') {
         snprintf(keys, sizeof keys, "--keys=%s", l->options.keys);
         snprintf(key, sizeof key, "--server-key=%s", l->options.key);
-        argv[6] = keys;
-        argv[7] = key;
+        argv[count++] = keys;
+        argv[count++] = key;
     }
     return coord_spawn(&spawn);
 }

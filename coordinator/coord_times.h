@@ -19,6 +19,7 @@
 #define COORD_START_US       60000000ull /* for a worker to be there */
 #define COORD_START_TRIES    4u          /* bad starts one after the other, until its place is given up */
 #define COORD_LEAVE_US       5000000ull  /* for workers to leave when the job has ended */
+#define COORD_ORPHAN_SECONDS 600u        /* for a coordinator that has died to be started again; then its workers end */
 
 /* ---- clients ---- */
 #define COORD_ANSWER_US   5000000ull /* for a coordinator to answer a question */

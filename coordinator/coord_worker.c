@@ -12,6 +12,7 @@
 #include "coordinator/coord_plan.h"
 #include "coordinator/coord_scratch.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,8 @@ static const coord_option worker_table[] = {
       .offset = offsetof(worker_options, threads) },
     { .name = "id", .value = "N", .help = "its number, which no other may have (default: random)",
       .type = COORD_NUMBER, .least = 2, .most = UINT64_MAX, .offset = offsetof(worker_options, id) },
+    { .name = "patience", .value = "SECONDS", .help = "end after so long without a coordinator (default: never)",
+      .type = COORD_NUMBER, .least = 1, .most = 1000000000, .offset = offsetof(worker_options, patience) },
     { 0 },
 };
 
@@ -155,6 +158,7 @@ static void tell_refused(worker *w)
 
 static void take_linked(worker *w)
 {
+    w->alone_us = 0;
     worker_say_hello(w);
     if (w->proto != NULL)
         proto_worker_linked(w->proto, worker_now_us(), COORD_WIRE_COORDINATOR);
@@ -166,10 +170,25 @@ static void take_event(worker *w, const coord_net_event *e)
         take_frame(w, e);
     else if (e->kind == COORD_NET_LINKED && e->peer == COORD_WIRE_COORDINATOR)
         take_linked(w);
+    else if (e->kind == COORD_NET_GONE && e->peer == COORD_WIRE_COORDINATOR)
+        w->alone_us = worker_now_us();
     else if (e->kind == COORD_NET_REFUSED && e->peer == COORD_WIRE_COORDINATOR)
         tell_refused(w);
     else if (e->kind == COORD_NET_LINKED && w->proto != NULL)
         proto_worker_linked(w->proto, worker_now_us(), e->peer);
+}
+
+/* A coordinator that is not started again leaves nobody behind for ever. One that stands still is there. (A worker turns
+ * with each heartbeat: this makes no deadline of its own.) */
+static void end_alone(worker *w, uint64_t now)
+{
+    if (!w->options->patience.given || w->alone_us == 0 ||
+        now - w->alone_us < 1000000u * w->options->patience.value)
+        return;
+    fprintf(stderr, "weir worker: %s: no coordinator has been there for %" PRIu64 " s\n", w->options->join,
+            w->options->patience.value);
+    w->stopped = true;
+    w->code = COORD_FAILED;
 }
 
 static uint64_t turn_deadline(const worker *w)
@@ -195,6 +214,7 @@ static void turn(worker *w)
     now = worker_now_us();
     if (w->proto == NULL && now >= w->hello_at_us)
         worker_say_hello(w);
+    end_alone(w, now);
     if (w->proto == NULL || w->stopped)
         return;
     proto_worker_tick(w->proto, now);
@@ -265,6 +285,7 @@ static int worker_run(const coord_args *args, const void *options)
         coord_wire_fini(&w.wire);
         return s == DF_EINVAL ? COORD_USAGE : COORD_FAILED;
     }
+    w.alone_us = worker_now_us();
     coord_usage_take(&w.usage, 1, &first); /* loads are of the time between two looks */
     while (!w.stopped)
         turn(&w);

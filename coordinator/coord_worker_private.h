@@ -18,7 +18,7 @@
 typedef struct worker_options {
     const char *join, *label, *bind, *keys, *server_key, *scratch;
     bool insecure;
-    coord_number id, threads;
+    coord_number id, threads, patience;
 } worker_options;
 
 typedef struct worker {
@@ -39,6 +39,7 @@ typedef struct worker {
     coord_recorder recorder;
     proto_worker *proto;
     bool stopped, refused; /* refused: told that the coordinator does not let us in */
+    uint64_t alone_us;     /* since when there is no connection to the coordinator; 0: there is one */
     proto_index told_of;   /* whose addresses were told since the last install */
     uint32_t told_count;
     bool pooled;           /* it is a service that answered */

@@ -189,6 +189,19 @@ holds "is refused" err "refused: not now"
 exits 0 "cancel" "$WEIR" cancel empty
 wait $runner
 
+# ---- a coordinator that is killed and not started again: its workers do not stay for ever ----
+"$WEIR" coordinator $flock $paced --directory alone >out.alone 2>err.alone &
+runner=$!
+wait_for 10 test -s alone/state/endpoint
+"$WEIR" worker --join "$(head -n 1 alone/state/endpoint)" --patience 1 2>err.orphan &
+orphan=$!
+wait_for 30 has_step alone 5
+kill -9 $runner
+wait $runner 2>/dev/null
+wait $orphan
+is "a worker ends with 1" test $? -eq 1
+is "and says why" grep -q "no coordinator has been there for 1 s" err.orphan
+
 # ---- Ctrl-C ----
 "$WEIR" run $flock $paced --workers 2 --directory stopped >out.stopped 2>err.stopped &
 runner=$!
