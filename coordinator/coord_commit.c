@@ -254,13 +254,13 @@ static void work_drop(const coord_commit *c)
         coord_trail_drop(c->record, oldest - 1);
 }
 
-/* The commit counts even if what follows it fails; the store then refuses the next one. */
 static void tell_unremoved(df_status s, const df_error *err)
 {
     if (s != DF_OK)
         fprintf(stderr, "weir: old snapshots could not be removed: %s\n", err->text);
 }
 
+/* The commit counts even if what follows it fails; the store then refuses the next one. */
 static void work_forget(coord_commit *c)
 {
     df_error err = { 0 };

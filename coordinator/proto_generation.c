@@ -16,8 +16,8 @@ static int member_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Whom a rescale that runs wants; else usable workers that may have key groups, members of before first, then by id; at least one
- * on the sinks' host. Returns how many. */
+/* Whom a rescale that runs wants; else usable workers that may have key groups, members of before first, then by
+ * id; at least one on the sinks' host. Returns how many. */
 static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
 {
     uint32_t count = coord_rescale_choose(c, chosen), most = coord_rescale_size(c);

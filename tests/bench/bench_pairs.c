@@ -8,28 +8,14 @@
  * two whole runs the machine's moods are larger than the thing itself. A stretch begins a few steps early, as lines are seen in
  * small groups and after the step. Stretches must be the same work: PERIOD is twice a multiple of the state's
  * settle_every. SKIP periods warm up (2). */
+#include "bench_lines.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define STEPS_MAX 1000000u
 
 static double seen[STEPS_MAX], cost[STEPS_MAX];
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
 
 /* The last step whose line was read. */
 static unsigned long read_steps(void)
@@ -43,7 +29,7 @@ static unsigned long read_steps(void)
 
         if (end == line || step >= STEPS_MAX)
             continue; /* the head of the table */
-        seen[step] = now();
+        seen[step] = bench_now();
         last = step;
     }
     return last;
@@ -69,7 +55,7 @@ int main(int argc, char **argv)
         return 1;
     }
     seconds = (seen[last] - seen[skip * period]) / (double)(last - skip * period);
-    qsort(cost, count, sizeof cost[0], by_size);
+    qsort(cost, count, sizeof cost[0], bench_by_size);
     for (unsigned long i = count / 4; i < count - count / 4; i++)
         sum += cost[i];
     printf("{\"cost\": %.6f, \"middle\": %.6f, \"quarter\": %.6f, \"three_quarters\": %.6f, \"step\": %.6f, \"snapshots\": %lu}\n",

@@ -5,26 +5,12 @@
  * Steps are shown in small groups, so what is told is the median step (the whole time through the number of
  * steps) and the longest gap between two lines in each second: the median of those. A job that takes
  * a snapshot each second has one in nearly every such second. */
+#include "bench_lines.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define SECONDS_MAX 100000u
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-
-    return (*x > *y) - (*x < *y);
-}
 
 int main(int argc, char **argv)
 {
@@ -37,7 +23,7 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin) != NULL) {
         char *end;
         unsigned long step = strtoul(line, &end, 10);
-        double at = now();
+        double at = bench_now();
         unsigned second;
 
         if (end == line || step < from)
@@ -54,7 +40,7 @@ int main(int argc, char **argv)
         fputs("bench_steps: too few steps\n", stderr);
         return 1;
     }
-    qsort(longest, seconds, sizeof longest[0], by_size); /* the last second is not whole */
+    qsort(longest, seconds, sizeof longest[0], bench_by_size); /* the last second is not whole */
     printf("{\"step\": %.6f, \"longest\": %.6f, \"seconds\": %u}\n", (last - begin) / (double)(steps - 1),
            longest[seconds / 2], seconds);
     return 0;

@@ -29,25 +29,51 @@ static void say_part(coord_commit *commit, uint64_t worker, uint64_t attempt)
     assert_true(coord_commit_has(commit, worker, 1, attempt));
 }
 
+/* A store of its own, of a job without states. */
+typedef struct commit_scene {
+    char folder[32];
+    df_disk disk;
+    sem_t ended;
+    coord_commit *commit;
+} commit_scene;
+
+static void scene_open(commit_scene *s)
+{
+    static const coord_commit_options options = { .retain = 2 };
+    static const coord_shape shape = { .job = "job" };
+    df_error err;
+
+    strcpy(s->folder, "/tmp/test_coord_commit.XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    df_disk_posix_init(&s->disk);
+    sem_init(&s->ended, 0, 0);
+    assert_int_equal(coord_commit_open(&s->commit, &s->disk, s->folder, &shape, &options, wake, &s->ended, &err),
+                     DF_OK);
+}
+
+static void scene_close(commit_scene *s)
+{
+    char command[64];
+
+    coord_commit_close(&s->commit);
+    sem_destroy(&s->ended);
+    snprintf(command, sizeof command, "rm -rf %s", s->folder);
+    assert_int_equal(system(command), 0);
+}
+
 static void test_workers_come_and_go(void **state)
 {
-    const coord_commit_options options = { .retain = 2 };
-    const coord_shape shape = { .job = "job" };
-    char folder[] = "/tmp/test_coord_commit.XXXXXX", command[64];
     const uint64_t stays = 7;
     const uint32_t place = 0;
     uint64_t number;
+    commit_scene s;
     coord_commit *commit;
     coord_commit_end end;
-    df_disk disk;
     df_error err;
-    sem_t ended;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    df_disk_posix_init(&disk);
-    sem_init(&ended, 0, 0);
-    assert_int_equal(coord_commit_open(&commit, &disk, folder, &shape, &options, wake, &ended, &err), DF_OK);
+    scene_open(&s);
+    commit = s.commit;
     for (uint64_t attempt = 2; attempt <= 2 * ATTEMPTS; attempt += 2) {
         proto_commit what = { .attempt = attempt, .generation = 1, .members = &stays, .places = &place,
                               .member_count = 1 };
@@ -57,15 +83,12 @@ static void test_workers_come_and_go(void **state)
         say_part(commit, stays, attempt);
         coord_commit_begin(commit, &what);
         do
-            sem_wait(&ended);
+            sem_wait(&s.ended);
         while (!coord_commit_ended(commit, &number, &end, &err));
         assert_int_equal(number, attempt);
         assert_int_equal(end, COORD_COMMIT_FAILED); /* these parts say nothing */
     }
-    coord_commit_close(&commit);
-    sem_destroy(&ended);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    scene_close(&s);
 }
 
 /* A part of a job without states: whole, and nothing is in it. */
@@ -87,25 +110,19 @@ static void say_whole_part(coord_commit *commit, uint64_t worker, uint64_t attem
 /* The next commit, or a return, may be asked for while what the last one left is still being removed. */
 static void test_one_after_another(void **state)
 {
-    const coord_commit_options options = { .retain = 2 };
-    const coord_shape shape = { .job = "job" };
-    char folder[] = "/tmp/test_coord_commit.XXXXXX", command[64];
     const uint64_t worker = 7;
     const uint32_t place = 0;
     uint64_t number;
+    commit_scene s;
     coord_commit *commit;
     coord_commit_end end;
     uint32_t count;
     bool made;
-    df_disk disk;
     df_error err;
-    sem_t ended;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    df_disk_posix_init(&disk);
-    sem_init(&ended, 0, 0);
-    assert_int_equal(coord_commit_open(&commit, &disk, folder, &shape, &options, wake, &ended, &err), DF_OK);
+    scene_open(&s);
+    commit = s.commit;
     for (uint64_t attempt = 1; attempt <= 20; attempt++) {
         proto_commit what = { .attempt = attempt, .generation = 1, .members = &worker, .places = &place,
                               .member_count = 1 };
@@ -113,7 +130,7 @@ static void test_one_after_another(void **state)
         say_whole_part(commit, worker, attempt);
         coord_commit_begin(commit, &what);
         while (!coord_commit_ended(commit, &number, &end, &err))
-            sem_wait(&ended);
+            sem_wait(&s.ended);
         assert_int_equal(number, attempt);
         assert_int_equal(end, COORD_COMMIT_MADE);
         assert_int_equal(coord_commit_head(commit).attempt, attempt);
@@ -122,13 +139,10 @@ static void test_one_after_another(void **state)
     }
     coord_commit_restore(commit, 19);
     while (!coord_commit_restored(commit, &number, &made, &err))
-        sem_wait(&ended);
+        sem_wait(&s.ended);
     assert_true(made);
     assert_int_equal(coord_commit_head(commit).attempt, 19);
-    coord_commit_close(&commit);
-    sem_destroy(&ended);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    scene_close(&s);
 }
 
 int main(void)

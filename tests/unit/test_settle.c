@@ -245,23 +245,33 @@ static df_status index_two(df_graph *graph, const df_plan *plan, const float now
     return status;
 }
 
+/* The graph of a job of settling rows that begins at tick 6, from what is put into it. */
+static df_graph *restored(df_plan **plan)
+{
+    static uint32_t owners[16];
+    df_part part = { .member_count = 1, .owners = owners, .first_tick = 6, .send = part_send,
+                     .sent = part_sent, .wake = part_wake };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    df_draft *draft = settling_crowd("crowd", 4, 0.5);
+    df_error err = { 0 };
+    df_graph *graph;
+
+    *plan = job_plan(&draft);
+    assert_int_equal(df_graph_new(&graph, *plan, &options, &err), DF_OK);
+    return graph;
+}
+
 static void test_restore(void **state)
 {
     static const float first[2][2] = { { 0.5f, 0.5f }, { 0.25f, 0.5f } };
     static const float gone[2][2] = { { 0.5f, 0.5f }, { 0.25f, 0.8f } };
     static const float elsewhere[2][2] = { { 0.5f, 11.5f }, { 0.25f, 0.5f } };
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 1, .owners = owners, .first_tick = 6, .send = part_send,
-                     .sent = part_sent, .wake = part_wake };
-    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
-    df_draft *draft = settling_crowd("crowd", 4, 0.5);
-    df_plan *plan = job_plan(&draft);
+    df_plan *plan;
     df_error err = { 0 };
-    df_graph *graph;
+    df_graph *graph = restored(&plan);
 
     (void)state;
     assert_int_equal(plan->states[0].stored->column_count, 9);
-    assert_int_equal(df_graph_new(&graph, plan, &options, &err), DF_OK);
     assert_int_equal(index_two(graph, plan, first, first, &err), DF_OK);
     assert_int_equal(index_two(graph, plan, gone, first, &err), DF_ECORRUPT); /* 0.3 is too far */
     assert_string_equal(err.text, "state \"crowd\", key group 0: row 1 is not where it belongs");
@@ -311,18 +321,12 @@ static void test_restore_checks_each_row(void **state)
 {
     static const uint32_t rows[] = { 1, 511, 512, 513, 1023, 1024, MANY - 1 };
     static const float places[] = { -1, 11.5f, 1e30f, NAN };
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 1, .owners = owners, .first_tick = 6, .send = part_send,
-                     .sent = part_sent, .wake = part_wake };
-    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
-    df_draft *draft = settling_crowd("crowd", 4, 0.5);
-    df_plan *plan = job_plan(&draft);
+    df_plan *plan;
     df_error err = { 0 };
-    df_graph *graph;
+    df_graph *graph = restored(&plan);
     char text[96];
 
     (void)state;
-    assert_int_equal(df_graph_new(&graph, plan, &options, &err), DF_OK);
     assert_int_equal(index_many(graph, plan, MANY, 0, false, &err), DF_OK);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snprintf(text, sizeof text, "state \"crowd\", key group 0: row %u is not where it belongs", rows[i]);
