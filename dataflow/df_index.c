@@ -36,8 +36,9 @@ static void add_axis(const float *restrict x, uint32_t n, const index_axis *axis
         double at = (double)(outside ? 0 : x[i]) * a.per_unit;
         int32_t place = (int32_t)(at < a.last ? at : a.last) - a.origin;
 
-        cells[i] = cells[i] * a.cells + place;
-        wrong[i] |= outside | (place < 0) | (place >= a.cells);
+        outside |= (place < 0) | (place >= a.cells);
+        cells[i] = cells[i] * a.cells + (outside ? 0 : place); /* a cell of the tile in any case */
+        wrong[i] |= outside;
     }
 }
 
