@@ -192,8 +192,9 @@ void proto_coord_tick(proto_coord *c, uint64_t now_us)
 
 uint64_t proto_coord_deadline(const proto_coord *c)
 {
-    uint64_t at = c->heard ? c->now_us : c->beat_at_us;
+    uint64_t at = c->heard ? c->now_us : c->beat_at_us, grant = coord_grant_due(c);
 
+    at = grant < at ? grant : at;
     if (c->phase == COORD_FENCED && c->fence_at_us > c->now_us && c->fence_at_us < at)
         at = c->fence_at_us;
     return at;

@@ -321,6 +321,8 @@ void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t stat
 /* ---- proto_grants.c ---- */
 uint64_t coord_low(const proto_coord *c);
 void coord_grants_advance(proto_coord *c);
+/* When the pace lets the next step be granted; UINT64_MAX: something else holds it back. */
+uint64_t coord_grant_due(const proto_coord *c);
 void coord_grants_tick(proto_coord *c);
 /* A generation in which nobody gets on is ended. */
 void coord_stall_tick(proto_coord *c);

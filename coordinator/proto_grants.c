@@ -45,21 +45,35 @@ static uint64_t grant_end(const proto_coord *c)
            (a->index != 0 && a->final && (a->index <= c->order_synced || MUTANT(c, sendfirst)));
 }
 
+/* How far everything but the pace lets the bound go. */
+static uint64_t grant_room(const proto_coord *c)
+{
+    uint64_t room = coord_low(c) + c->config.window;
+
+    room = least(room, grant_end(c));
+    room = least(room, coord_orders_hold(c));
+    if (!MUTANT(c, noceiling))
+        room = least(room, c->ceiling_synced);
+    return c->paused ? least(room, c->bound) : room;
+}
+
 static uint64_t grant_target(const proto_coord *c)
 {
-    uint64_t target = coord_low(c) + c->config.window;
+    uint64_t room = grant_room(c);
 
-    target = least(target, grant_end(c));
-    target = least(target, coord_orders_hold(c));
-    if (!MUTANT(c, noceiling))
-        target = least(target, c->ceiling_synced);
-    if (c->paused)
-        target = least(target, c->bound);
-    if (c->config.steps_per_second > 0)
-        target = least(target, c->pace_base + 1 +
-                                   (uint64_t)((double)(c->now_us - c->pace_since_us) *
-                                              c->config.steps_per_second / 1e6));
-    return target;
+    if (c->config.steps_per_second <= 0)
+        return room;
+    return least(room, c->pace_base + 1 +
+                           (uint64_t)((double)(c->now_us - c->pace_since_us) * c->config.steps_per_second / 1e6));
+}
+
+/* Rounded up, so that the step is granted then and not asked for again. */
+uint64_t coord_grant_due(const proto_coord *c)
+{
+    if (c->phase != COORD_RUNNING || c->config.steps_per_second <= 0 || grant_room(c) <= c->bound)
+        return UINT64_MAX;
+    return c->pace_since_us + 1 +
+           (uint64_t)((double)(c->bound - c->pace_base) * 1e6 / c->config.steps_per_second);
 }
 
 /* About a second of steps, whatever a step takes: a floor far ahead would keep inputs waiting. */

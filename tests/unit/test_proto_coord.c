@@ -143,6 +143,36 @@ static void test_one_advance(void **state)
     fake_cluster_free(c);
 }
 
+/* With a pace steps are granted when they are due, and not when something else happens. */
+static void test_pace(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 2);
+    uint64_t begun = 0;
+
+    (void)state;
+    c->config.steps_per_second = 300;
+    fake_cluster_crash(c);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    for (uint64_t i = 0; i < 20; i++) {
+        uint64_t bound;
+
+        fake_cluster_round(c); /* the members do what was granted, and a millisecond is gone */
+        bound = fake_cluster_stats(c).bound;
+        while (fake_cluster_stats(c).bound == bound) {
+            uint64_t at = proto_coord_deadline(c->coord);
+
+            c->now_us = at > c->now_us ? at : c->now_us;
+            proto_coord_tick(c->coord, c->now_us);
+        }
+        assert_int_equal(fake_cluster_stats(c).bound, bound + 1);
+        begun = begun == 0 ? c->now_us : begun;
+        assert_in_range(c->now_us - begun, i * 10000 / 3, i * 10000 / 3 + 2);
+    }
+    fake_cluster_free(c);
+}
+
 /* The least of all errors is told (rule 21), whoever says it first, and of a member that has not ended the step it
  * is awaited. */
 static void test_least_failure(void **state)
@@ -209,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_restored_while_failing),
         cmocka_unit_test(test_complete_is_of_all),
         cmocka_unit_test(test_one_advance),
+        cmocka_unit_test(test_pace),
         cmocka_unit_test(test_least_failure),
         cmocka_unit_test(test_lost_while_committing),
     };
