@@ -58,6 +58,8 @@ static void status_print(const coord_status *s)
         printf("  %s: %s, %u of %u key groups, longest step %.0f ms\n", s->rescale.what,
                s->rescale.phase[0] == '\0' ? "beginning" : s->rescale.phase, s->rescale.key_groups_done,
                s->rescale.key_groups, s->rescale.longest_ms);
+    if (s->late_steps > 0)
+        printf("  %" PRIu64 " step%s late: longer than the pace\n", s->late_steps, s->late_steps == 1 ? "" : "s");
     if (s->fingerprint[0] != '\0')
         printf("  fingerprint %s\n", s->fingerprint);
     if (s->scaling[0] != '\0')

@@ -93,6 +93,7 @@ char *coord_json_status(const coord_status *s)
     json_object_set_new(object, "step", s->begun ? json_count(s->step) : json_null());
     json_object_set_new(object, "steps", json_count(s->steps));
     json_object_set_new(object, "steps_per_second", json_real(s->steps_per_second));
+    json_object_set_new(object, "late_steps", json_count(s->late_steps));
     status_snapshots(object, s);
     json_object_set_new(object, "degraded",
                         s->degraded[0] == '\0' ? json_null() : json_string(s->degraded));
@@ -231,6 +232,7 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->step = get_count(object, "step");
     s->steps = get_count(object, "steps");
     s->steps_per_second = json_number_value(json_object_get(object, "steps_per_second"));
+    s->late_steps = get_count(object, "late_steps");
     s->snapshot = get_count(object, "snapshot");
     s->snapshot_step = get_count(object, "snapshot_step");
     s->snapshot_runs = get_flag(object, "snapshot_runs");

@@ -76,6 +76,7 @@ json_t *coord_json_row(const coord_rescale_row *r)
     json_object_set_new(object, "bytes", json_count(r->bytes));
     json_object_set_new(object, "seconds", json_real(r->seconds));
     json_object_set_new(object, "longest_step_ms", json_real(r->longest_ms));
+    json_object_set_new(object, "late_steps", json_count(r->late_steps));
     return object;
 }
 
@@ -90,6 +91,7 @@ void coord_json_row_read(coord_rescale_row *r, const json_t *from)
         .bytes = get_count(from, "bytes"),
         .seconds = json_number_value(json_object_get(from, "seconds")),
         .longest_ms = json_number_value(json_object_get(from, "longest_step_ms")),
+        .late_steps = get_count(from, "late_steps"),
     };
     (void)get_text(from, "what", r->what, sizeof r->what);
     (void)get_text(from, "phase", r->phase, sizeof r->phase);

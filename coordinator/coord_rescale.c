@@ -84,6 +84,12 @@ static void print_what(FILE *out, const coord_rescale_row *r)
     fprintf(out, ") in %u step%s", r->waves, r->waves == 1 ? "" : "s");
 }
 
+static void print_late(FILE *out, const coord_rescale_row *r)
+{
+    if (r->late_steps > 0)
+        fprintf(out, ", %" PRIu64 " late", r->late_steps);
+}
+
 static void print_progress(const coord_rescale_row *r, bool terminal)
 {
     if (terminal)
@@ -112,7 +118,9 @@ static int print_end(const char *verb, const coord_rescale_row *r, const rescale
         return COORD_DONE;
     }
     print_what(stdout, r);
-    printf(", %.1f s; the longest step took %.0f ms\n", r->seconds, r->longest_ms);
+    printf(", %.1f s; the longest step took %.0f ms", r->seconds, r->longest_ms);
+    print_late(stdout, r);
+    puts("");
     return COORD_DONE;
 }
 
@@ -395,8 +403,9 @@ static void print_row(FILE *out, const coord_rescale_row *r)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local);
     fprintf(out, "%s  %-12s %-8s ", when, r->what, r->end[0] == '\0' ? "runs" : r->end);
     print_what(out, r);
-    fprintf(out, ", %.1f s, longest step %.0f ms%s%s\n", r->seconds, r->longest_ms,
-            r->why[0] == '\0' ? "" : ": ", r->why);
+    fprintf(out, ", %.1f s, longest step %.0f ms", r->seconds, r->longest_ms);
+    print_late(out, r);
+    fprintf(out, "%s%s\n", r->why[0] == '\0' ? "" : ": ", r->why);
 }
 
 static bool print_rows(FILE *out, const char *reply, size_t size, df_error *err)

@@ -34,7 +34,9 @@ typedef struct coord_rescale_row {
     uint32_t waves, waves_done; /* a wave moves at one step */
     uint64_t bytes;
     double seconds;
-    double longest_ms;          /* between two steps that were complete everywhere, meanwhile */
+    double longest_ms;          /* the longest step meanwhile: since the pace let it begin; without a pace, since the one
+                                 * before it was complete everywhere */
+    uint64_t late_steps;        /* that took longer than the pace, meanwhile */
 } coord_rescale_row;
 
 /* How changes have ended, since the process began. */

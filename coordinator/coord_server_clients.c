@@ -206,6 +206,7 @@ void coord_server_status(coord_server *server, coord_status *status)
     if (status->step > status->steps)
         status->step = status->steps;
     status->steps_per_second = stats.end == PROTO_END_NOT ? status_speed(server) : 0;
+    status->late_steps = stats.late_steps;
     status->snapshot = stats.head.attempt;
     status->snapshot_step = stats.head.step == 0 ? 0 : stats.head.step - 1;
     if (status->snapshot_step > status->steps) /* the final one is behind the last step */

@@ -71,6 +71,7 @@ typedef struct server_change {
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
     uint64_t low, low_us;     /* the lowest step, and since when */
+    uint64_t late_steps;      /* before it, as the state machine counts them */
     uint64_t *leaving;        /* members that leave and whose places are vacated; owned */
     uint32_t leaving_count;
     bool looked;              /* for places that an earlier coordinator has vacated for nothing */

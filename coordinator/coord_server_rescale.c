@@ -68,6 +68,32 @@ static void rows_put(coord_server *s, const coord_rescale_row *row)
     rows_write(s);
 }
 
+/* ---- what steps take meanwhile ---- */
+
+static void steps_from(server_change *c, const proto_coord_stats *stats)
+{
+    c->low = stats->low;
+    c->low_us = server_now_us();
+    c->late_steps = stats->late_steps;
+}
+
+/* As far as the coordinator sees them. */
+static void steps_watch(coord_server *s, uint64_t now_us, const proto_coord_stats *stats)
+{
+    server_change *c = &s->change;
+    uint64_t low = stats->low;
+    double steps = low > c->low ? (double)(low - c->low) : 1;
+    double ms = 1e-3 * (s->job.pace > 0 ? (double)stats->step_us : (double)(now_us - c->low_us) / steps);
+
+    c->row.late_steps = stats->late_steps - c->late_steps;
+    if (ms > c->row.longest_ms && (s->job.pace <= 0 || low > c->low))
+        c->row.longest_ms = ms;
+    if (low <= c->low)
+        return;
+    c->low = low;
+    c->low_us = now_us;
+}
+
 /* ---- carrying out ---- */
 
 static uint32_t member_count(const coord_server *s, uint32_t *spare)
@@ -159,8 +185,6 @@ static df_status change_start(coord_server *s, server_plan *p, df_error *err)
     df_failpoint_pass(DF_FAILPOINT_rescale_begun);
     c->row.id = op.id;
     c->starting = false;
-    c->low = stats.low;
-    c->low_us = server_now_us();
     for (uint32_t i = 0; i < p->dismiss_count; i++)
         change_leaves(s, p->dismiss[i]);
     server_view_reserve(s, &p->view, p->after);
@@ -251,9 +275,12 @@ static df_status change_begin(coord_server *s, const coord_rescale_ask *ask, con
     server_change *c = &s->change;
     uint32_t spare, members = member_count(s, &spare);
     df_status status = ask_check(s, ask, err);
+    proto_coord_stats stats;
 
     if (status != DF_OK)
         return status;
+    proto_coord_stats_get(s->coord, &stats);
+    steps_from(c, &stats);
     c->ask = *ask;
     c->begun_us = server_now_us();
     c->row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members, .to = ask->workers };
@@ -352,21 +379,6 @@ char *server_rescales(const coord_server *server)
 
 /* ---- watching ---- */
 
-/* The time between two steps, as far as the coordinator sees them. */
-static void watch_longest(coord_server *s, uint64_t now_us, uint64_t low)
-{
-    server_change *c = &s->change;
-    double steps = low > c->low ? (double)(low - c->low) : 1;
-    double ms = 1e-3 * (double)(now_us - c->low_us) / steps;
-
-    if (ms > c->row.longest_ms)
-        c->row.longest_ms = ms;
-    if (low <= c->low)
-        return;
-    c->low = low;
-    c->low_us = now_us;
-}
-
 static void watch_starting(coord_server *s, uint64_t now_us)
 {
     uint32_t spare, members = member_count(s, &spare);
@@ -416,16 +428,17 @@ static void watch_vacated(coord_server *s, bool runs)
 }
 
 /* One that an earlier coordinator began, and this one goes on with. */
-static void watch_found(coord_server *s, const proto_rescale_stats *r, uint32_t members)
+static void watch_found(coord_server *s, const proto_coord_stats *stats)
 {
+    const proto_rescale_stats *r = &stats->rescale;
     server_change *c = &s->change;
 
     c->started = r->admit;
     watch_vacated(s, true);
-
+    steps_from(c, stats);
     c->begun_us = server_now_us() - r->since_us;
     c->row = (coord_rescale_row){ .id = r->id, .begun_ms = wall_ms() - r->since_us / 1000,
-                                  .from = members, .to = members + r->admit - r->dismiss };
+                                  .from = stats->members, .to = stats->members + r->admit - r->dismiss };
     snprintf(c->row.what, sizeof c->row.what, "rescale");
     snprintf(c->row.why, sizeof c->row.why, "begun before the coordinator was started again");
 }
@@ -444,7 +457,6 @@ static void watch_running(coord_server *s, uint64_t now_us, const proto_coord_st
             df_failpoint_pass(DF_FAILPOINT_rescale_moving);
         row->waves_done = r->waves_done;
         row->seconds = 1e-6 * (double)(now_us - s->change.begun_us);
-        watch_longest(s, now_us, stats->low);
     } else {
         row->key_groups_done = r->last_end == PROTO_RESCALE_DONE ? row->key_groups : row->key_groups_done;
         row->waves_done = r->last_end == PROTO_RESCALE_DONE ? row->waves : row->waves_done;
@@ -456,12 +468,14 @@ void server_rescale_turn(coord_server *server, uint64_t now_us, const proto_coor
 {
     server_change *c = &server->change;
 
+    if (c->row.what[0] != '\0')
+        steps_watch(server, now_us, stats);
     if (c->starting)
         watch_starting(server, now_us);
     else if (c->row.id != 0)
         watch_running(server, now_us, stats);
     else if (stats->rescale.id != 0)
-        watch_found(server, &stats->rescale, stats->members);
+        watch_found(server, stats);
     else if (!c->looked && stats->running)
         watch_vacated(server, false);
     else

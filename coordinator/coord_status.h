@@ -34,6 +34,7 @@ typedef struct coord_status {
     bool begun;            /* step 0 is done */
     uint64_t step, steps;
     double steps_per_second;
+    uint64_t late_steps;   /* that took longer than the job's pace, since the coordinator began */
     uint64_t snapshot, snapshot_step; /* the newest; 0: none */
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;

@@ -11,13 +11,15 @@ static void watch_say(const coord_watch *w, const char *line)
         coord_progress_say(w->progress, line);
 }
 
-/* "52 ms", and what the pace makes of a step: so it can be seen that none was late. */
-static void step_text(const coord_watch *w, double ms, char text[64])
+/* "52 ms"; of a job with a pace "52 ms (pace: 50 ms), none late". */
+static void step_text(const coord_watch *w, const coord_rescale_row *r, char text[96])
 {
-    if (w->pace > 0)
-        snprintf(text, 64, "%.0f ms (pace: %.0f ms)", ms, 1e3 / w->pace);
+    if (w->pace <= 0)
+        snprintf(text, 96, "%.0f ms", r->longest_ms);
+    else if (r->late_steps == 0)
+        snprintf(text, 96, "%.0f ms (pace: %.0f ms), none late", r->longest_ms, 1e3 / w->pace);
     else
-        snprintf(text, 64, "%.0f ms", ms);
+        snprintf(text, 96, "%.0f ms (pace: %.0f ms), %" PRIu64 " late", r->longest_ms, 1e3 / w->pace, r->late_steps);
 }
 
 /* ---- going back ---- */
@@ -44,12 +46,12 @@ static void watch_returns(coord_watch *w, const coord_status *s)
 
 static void rescale_end(coord_watch *w, const coord_rescale_row *r)
 {
-    char line[WATCH_LINE], step[64];
+    char line[WATCH_LINE], step[96];
 
     w->changed++;
     if (r->longest_ms > w->longest_ms)
         w->longest_ms = r->longest_ms;
-    step_text(w, r->longest_ms, step);
+    step_text(w, r, step);
     if (strcmp(r->end, "done") != 0)
         snprintf(line, sizeof line, "%s %s%s%s", r->what, r->end, r->why[0] == '\0' ? "" : ": ", r->why);
     else if (r->key_groups == 0 && r->from == r->to)
@@ -105,17 +107,21 @@ void coord_watch_take(coord_watch *watch, const coord_status *status)
     watch_returns(watch, status);
     watch_rescales(watch, status);
     watch_note(watch, status);
+    watch->late_steps = status->late_steps;
     watch->ran |= strcmp(status->phase, "running") == 0;
 }
 
 void coord_watch_text(const coord_watch *watch, char text[COORD_WATCH_TEXT])
 {
-    char step[64];
+    int at = 0;
 
     text[0] = '\0';
-    if (watch->changed == 0)
-        return;
-    step_text(watch, watch->longest_ms, step);
-    snprintf(text, COORD_WATCH_TEXT, ", %u change%s of workers with longest step %s", watch->changed,
-             watch->changed == 1 ? "" : "s", step);
+    if (watch->changed > 0)
+        at = snprintf(text, COORD_WATCH_TEXT, ", %u change%s of workers with longest step %.0f ms", watch->changed,
+                      watch->changed == 1 ? "" : "s", watch->longest_ms);
+    if (watch->pace > 0 && watch->late_steps == 0)
+        snprintf(text + at, COORD_WATCH_TEXT - (size_t)at, ", no step late");
+    else if (watch->pace > 0)
+        snprintf(text + at, COORD_WATCH_TEXT - (size_t)at, ", %" PRIu64 " step%s late", watch->late_steps,
+                 watch->late_steps == 1 ? "" : "s");
 }

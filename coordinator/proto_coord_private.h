@@ -167,7 +167,9 @@ struct proto_coord {
     uint64_t complete;          /* steps below it are computed everywhere */
     bool paused;
     uint64_t moved_us;          /* when somebody got on last, or had nothing to do */
-    uint64_t pace_since_us, pace_base;
+    uint64_t pace_since_us, pace_base; /* bound and time where the pace was begun */
+    uint64_t pace_low; /* steps below are done, or began before the pace */
+    bool pace_begun;   /* the generation has done a step */
     /* snapshots */
     proto_head head;
     coord_restoring restoring;
@@ -321,6 +323,7 @@ void coord_answer(proto_coord *c, uint64_t client, uint64_t number, uint8_t stat
 /* ---- proto_grants.c ---- */
 uint64_t coord_low(const proto_coord *c);
 void coord_grants_advance(proto_coord *c);
+void coord_pace_anew(proto_coord *c);
 /* When the pace lets the next step be granted; UINT64_MAX: something else holds it back. */
 uint64_t coord_grant_due(const proto_coord *c);
 void coord_grants_tick(proto_coord *c);

@@ -138,8 +138,7 @@ static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t co
     c->floor = c->ceiling > c->floor ? c->ceiling : c->floor;
     c->bound = c->snapshot_step = c->base_step;
     coord_snapshots_wind(c, c->base_step);
-    c->pace_since_us = c->now_us;
-    c->pace_base = c->bound;
+    c->pace_begun = false;
     c->attempt = (coord_attempt){ 0 };
     c->last_attempt = 0;
     for (uint32_t i = 0; i < c->worker_count; i++)

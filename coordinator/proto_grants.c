@@ -57,24 +57,70 @@ static uint64_t grant_room(const proto_coord *c)
     return c->paused ? least(room, c->bound) : room;
 }
 
-static uint64_t grant_target(const proto_coord *c)
+/* ---- the pace ---- */
+
+/* It is kept from the first step of a generation on, which takes as long as it takes, and anew from where a pause
+ * began and ended. What is late then is made up for. */
+static void pace_begin(proto_coord *c)
+{
+    if (c->pace_begun || coord_low(c) <= c->base_step)
+        return;
+    c->pace_begun = true;
+    coord_pace_anew(c);
+}
+
+void coord_pace_anew(proto_coord *c)
+{
+    c->pace_since_us = c->now_us;
+    c->pace_base = c->pace_low = c->bound;
+}
+
+static uint64_t pace_bound(const proto_coord *c)
+{
+    double steps = (double)(c->now_us - c->pace_since_us) * c->config.steps_per_second / 1e6;
+
+    return c->pace_begun ? c->pace_base + 1 + (uint64_t)steps : c->base_step + 1;
+}
+
+/* Since the pace began, until it lets the bound be above this one; rounded up. */
+static uint64_t pace_us(const proto_coord *c, uint64_t bound)
+{
+    return 1 + (uint64_t)((double)(bound - c->pace_base) * 1e6 / c->config.steps_per_second);
+}
+
+uint64_t coord_grant_due(const proto_coord *c)
+{
+    if (c->phase != COORD_RUNNING || c->config.steps_per_second <= 0 || !c->pace_begun ||
+        grant_room(c) <= c->bound)
+        return UINT64_MAX;
+    return c->pace_since_us + pace_us(c, c->bound);
+}
+
+/* A step is late if it is not done everywhere when the pace lets the next one begin. Of several that are seen to be
+ * done together the first took the longest. */
+static void pace_watch(proto_coord *c)
+{
+    uint64_t low = coord_low(c), late = least(low, pace_bound(c) - 1);
+
+    if (!c->pace_begun || low <= c->pace_low)
+        return;
+    c->stats.late_steps += late > c->pace_low ? late - c->pace_low : 0;
+    c->stats.step_us = c->now_us - c->pace_since_us - pace_us(c, c->pace_low);
+    c->pace_low = low;
+}
+
+static uint64_t grant_target(proto_coord *c)
 {
     uint64_t room = grant_room(c);
 
     if (c->config.steps_per_second <= 0)
         return room;
-    return least(room, c->pace_base + 1 +
-                           (uint64_t)((double)(c->now_us - c->pace_since_us) * c->config.steps_per_second / 1e6));
+    pace_begin(c);
+    pace_watch(c);
+    return least(room, pace_bound(c));
 }
 
-/* Rounded up, so that the step is granted then and not asked for again. */
-uint64_t coord_grant_due(const proto_coord *c)
-{
-    if (c->phase != COORD_RUNNING || c->config.steps_per_second <= 0 || grant_room(c) <= c->bound)
-        return UINT64_MAX;
-    return c->pace_since_us + 1 +
-           (uint64_t)((double)(c->bound - c->pace_base) * 1e6 / c->config.steps_per_second);
-}
+/* ---- */
 
 /* About a second of steps, whatever a step takes: a floor far ahead would keep inputs waiting. */
 static void ceiling_adapt(proto_coord *c)

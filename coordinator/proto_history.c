@@ -360,8 +360,7 @@ static void command_pause(proto_coord *c, bool paused)
     proto_record record = { .kind = PROTO_RECORD_PAUSE, .number = paused };
 
     c->paused = paused;
-    c->pace_since_us = c->now_us;
-    c->pace_base = c->bound;
+    coord_pace_anew(c);
     coord_append(c, &record);
 }
 

@@ -122,8 +122,7 @@ static void attach_end(proto_coord *c)
         all &= c->members[i] == 0 || c->since[i] != 0 || coord_member(c, i)->installed;
     if (all)
         attach_bound(c);
-    c->pace_since_us = c->now_us;
-    c->pace_base = c->bound;
+    c->pace_begun = false;
     for (uint32_t i = 0; i < c->member_count; i++) {
         coord_worker *w = coord_member(c, i);
 

@@ -27,7 +27,7 @@ static void test_changes(void **state)
 {
     const coord_rescale_row row = { .id = 3, .what = "rescale", .phase = "moving", .from = 2, .to = 3,
                                     .key_groups = 80, .key_groups_done = 12, .waves = 33, .waves_done = 5,
-                                    .bytes = 1 << 20, .seconds = 1.5, .longest_ms = 52.5, .begun_ms = 7 };
+                                    .bytes = 1 << 20, .seconds = 1.5, .longest_ms = 52.5, .late_steps = 2, .begun_ms = 7 };
     coord_status *told = calloc(1, sizeof *told), *s = heard(told);
 
     (void)state;
@@ -39,10 +39,12 @@ static void test_changes(void **state)
     told->rescaled.id = 2;
     snprintf(told->rescaled.end, sizeof told->rescaled.end, "aborted");
     told->rescales = 4;
+    told->late_steps = 5;
     s = heard(told);
     assert_memory_equal(&s->rescale, &told->rescale, sizeof row);
     assert_memory_equal(&s->rescaled, &told->rescaled, sizeof row);
     assert_int_equal(s->rescales, 4);
+    assert_int_equal(s->late_steps, 5);
     free(s);
     free(told);
 }

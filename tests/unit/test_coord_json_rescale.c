@@ -14,7 +14,7 @@ static const coord_rescale_row full = {
     .id = 7, .what = "drain-worker", .phase = "going back: moving", .end = "aborted",
     .why = "a \"quoted\" reason\n\xc3\xa4", .begun_ms = 1764154481123, .from = 3, .to = 2, .key_groups = 80,
     .key_groups_done = 12, .waves = 40, .waves_done = 6, .bytes = 1ull << 40, .seconds = 2.5,
-    .longest_ms = 12.25,
+    .longest_ms = 12.25, .late_steps = 3,
 };
 
 static void assert_row(const coord_rescale_row *a, const coord_rescale_row *b)
@@ -28,6 +28,7 @@ static void assert_row(const coord_rescale_row *a, const coord_rescale_row *b)
     assert_true(a->key_groups == b->key_groups && a->key_groups_done == b->key_groups_done);
     assert_true(a->waves == b->waves && a->waves_done == b->waves_done);
     assert_true(a->seconds == b->seconds && a->longest_ms == b->longest_ms);
+    assert_true(a->late_steps == b->late_steps);
 }
 
 static bool read_ask(coord_rescale_ask *ask, const char *text)

@@ -14,7 +14,7 @@ static const coord_rescale_row moving = { .id = 1, .what = "rescale", .phase = "
                                           .longest_ms = 51.6 };
 static const coord_rescale_row moved = { .id = 1, .what = "rescale", .end = "done", .from = 2, .to = 3,
                                          .key_groups = 80, .key_groups_done = 80, .waves = 33, .waves_done = 33,
-                                         .bytes = 22334669, .seconds = 2.14, .longest_ms = 52.4 };
+                                         .bytes = 22334669, .seconds = 2.14, .longest_ms = 42.4 };
 
 /* Standard error of what stands between. */
 static int kept, captured[2];
@@ -75,7 +75,7 @@ static void test_change(void **state)
     (void)state;
     coord_watch_take(&c.watch, c.status);
     coord_watch_text(&c.watch, text);
-    assert_string_equal(text, "");
+    assert_string_equal(text, ", no step late");
     c.status->rescale = moving;
     coord_watch_take(&c.watch, c.status);
     c.status->rescale = (coord_rescale_row){ 0 };
@@ -84,17 +84,26 @@ static void test_change(void **state)
     capture();
     coord_watch_take(&c.watch, c.status);
     coord_watch_take(&c.watch, c.status);
-    assert_string_equal(said(), "rescale: 2 workers -> 3, 80 key groups; longest step 52 ms (pace: 50 ms)\n");
+    assert_string_equal(said(), "rescale: 2 workers -> 3, 80 key groups; longest step 42 ms (pace: 50 ms), none late\n");
     coord_watch_text(&c.watch, text);
-    assert_string_equal(text, ", 1 change of workers with longest step 52 ms (pace: 50 ms)");
+    assert_string_equal(text, ", 1 change of workers with longest step 42 ms, no step late");
     c.status->rescales = 2;
-    snprintf(c.status->rescaled.end, sizeof c.status->rescaled.end, "aborted");
     c.status->rescaled.longest_ms = 61;
+    c.status->rescaled.late_steps = 2;
+    c.status->late_steps = 1;
+    capture();
+    coord_watch_take(&c.watch, c.status);
+    assert_string_equal(said(), "rescale: 2 workers -> 3, 80 key groups; longest step 61 ms (pace: 50 ms), 2 late\n");
+    coord_watch_text(&c.watch, text);
+    assert_string_equal(text, ", 2 changes of workers with longest step 61 ms, 1 step late");
+    c.status->rescales = 3;
+    snprintf(c.status->rescaled.end, sizeof c.status->rescaled.end, "aborted");
+    c.status->late_steps = 3;
     capture();
     coord_watch_take(&c.watch, c.status);
     assert_string_equal(said(), "rescale aborted\n");
     coord_watch_text(&c.watch, text);
-    assert_string_equal(text, ", 2 changes of workers with longest step 61 ms (pace: 50 ms)");
+    assert_string_equal(text, ", 3 changes of workers with longest step 61 ms, 3 steps late");
     scene_free(&c);
 }
 
@@ -125,7 +134,7 @@ static void test_words(void **state)
     c.status->snapshot_step = 30;
     coord_watch_take(&c.watch, c.status);
     assert_string_equal(said(),
-                        "rescale: 2 workers -> 3, 80 key groups; longest step 52 ms\n"
+                        "rescale: 2 workers -> 3, 80 key groups; longest step 42 ms\n"
                         "rebalance: nothing to do: all are evenly busy\n"
                         "rescale failed: 1 of 2 workers have come\n"
                         "its workers are gone; back to the beginning\n"
@@ -174,7 +183,7 @@ static void test_quiet(void **state)
     coord_watch_take(&watch, status);
     assert_string_equal(said(), "");
     coord_watch_text(&watch, text);
-    assert_string_equal(text, ", 1 change of workers with longest step 52 ms");
+    assert_string_equal(text, ", 1 change of workers with longest step 42 ms");
     free(status);
 }
 

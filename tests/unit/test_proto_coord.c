@@ -143,33 +143,76 @@ static void test_one_advance(void **state)
     fake_cluster_free(c);
 }
 
-/* With a pace steps are granted when they are due, and not when something else happens. */
-static void test_pace(void **state)
+static fake_cluster *paced_cluster(double steps_per_second)
 {
     fake_cluster *c = fake_cluster_new(6, 2, 2);
-    uint64_t begun = 0;
 
-    (void)state;
-    c->config.steps_per_second = 300;
+    c->config.steps_per_second = steps_per_second;
     fake_cluster_crash(c);
     for (int i = 0; i < 20; i++)
         fake_cluster_round(c);
     assert_true(fake_cluster_stats(c).running);
+    return c;
+}
+
+/* Nothing happens until the next step is granted. */
+static void next_grant(fake_cluster *c)
+{
+    uint64_t bound = fake_cluster_stats(c).bound;
+
+    while (fake_cluster_stats(c).bound == bound) {
+        uint64_t at = proto_coord_deadline(c->coord);
+
+        c->now_us = at > c->now_us ? at : c->now_us;
+        proto_coord_tick(c->coord, c->now_us);
+    }
+    assert_int_equal(fake_cluster_stats(c).bound, bound + 1);
+}
+
+/* With a pace steps are granted when they are due, and not when something else happens. */
+static void test_pace(void **state)
+{
+    fake_cluster *c = paced_cluster(300);
+    uint64_t begun = 0;
+
+    (void)state;
     for (uint64_t i = 0; i < 20; i++) {
-        uint64_t bound;
-
         fake_cluster_round(c); /* the members do what was granted, and a millisecond is gone */
-        bound = fake_cluster_stats(c).bound;
-        while (fake_cluster_stats(c).bound == bound) {
-            uint64_t at = proto_coord_deadline(c->coord);
-
-            c->now_us = at > c->now_us ? at : c->now_us;
-            proto_coord_tick(c->coord, c->now_us);
-        }
-        assert_int_equal(fake_cluster_stats(c).bound, bound + 1);
+        next_grant(c);
         begun = begun == 0 ? c->now_us : begun;
         assert_in_range(c->now_us - begun, i * 10000 / 3, i * 10000 / 3 + 2);
     }
+    assert_int_equal(fake_cluster_stats(c).late_steps, 0);
+    assert_in_range(fake_cluster_stats(c).step_us, 1, 1100);
+    fake_cluster_free(c);
+}
+
+/* A step that takes longer than the pace is late, and so is what is behind it until that is made up for. A pause is
+ * nobody's delay. */
+static void test_late(void **state)
+{
+    fake_cluster *c = paced_cluster(100);
+
+    (void)state;
+    fake_cluster_round(c);
+    next_grant(c);
+    c->now_us += 25000; /* the members do it, and this is heard so late; then two more are due */
+    fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).late_steps, 1);
+    assert_in_range(fake_cluster_stats(c).step_us, 25000, 26100);
+    fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).late_steps, 2);
+    next_grant(c);
+    fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).late_steps, 2);
+    assert_in_range(fake_cluster_stats(c).step_us, 1, 1100);
+    command(c, CLIENT, 1, PROTO_VERB_PAUSE);
+    for (int i = 0; i < 100; i++)
+        fake_cluster_round(c);
+    command(c, CLIENT, 2, PROTO_VERB_RESUME);
+    for (int i = 0; i < 100; i++)
+        fake_cluster_round(c);
+    assert_int_equal(fake_cluster_stats(c).late_steps, 2);
     fake_cluster_free(c);
 }
 
@@ -240,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_complete_is_of_all),
         cmocka_unit_test(test_one_advance),
         cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_least_failure),
         cmocka_unit_test(test_lost_while_committing),
     };
