@@ -110,7 +110,7 @@ worst() # EXPRESSION FILE: the greatest, of awk's fields
     awk "{ x = $1; if (NR == 1 || x > most) most = x } END { print most }" "$2"
 }
 if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart || chosen rescale.memory ||
-    chosen rescale.bandwidth; then
+    chosen rescale.bandwidth || chosen rescale.late; then
     root=$PWD
     make --no-print-directory build/release/tests/bench/bench_watch >>"$work/build.log" 2>&1 || exit 1
     every=$("$weir" check "$bench/flock.toml" | sed -nE 's/.*they settle every ([0-9]+) steps.*/\1/p')
@@ -164,6 +164,25 @@ if chosen rescale.longest_step || chosen rescale.vs_restart; then
     restart .window1
     end_rescale
     WINDOW=8
+fi
+
+# What a run at a pace shows of it: ten steps a second of a small flock, of which none should be late.
+if chosen rescale.late; then
+    rm -rf "$work/cluster"
+    million=$BIRDS
+    BIRDS=$((BIRDS / 10))
+    job_rescale 2 --set run.pace=10
+    for n in 3 1 2; do
+        sleep 3
+        "$weir" rescale "$work/cluster" --workers $n >>"$work/cluster.err" 2>&1
+    done
+    all=$("$weir" rescales "$work/cluster" --json)
+    late=$(echo "$all" | grep -oE '"late_steps":[0-9]+' | awk -F: '{ n += $2 } END { print n }')
+    longest=$(echo "$all" | grep -oE '"longest_step_ms":[0-9.]+' | awk -F: '$2 > most { most = $2 } END { print most }')
+    end_rescale
+    BIRDS=$million
+    tell rescale.late "$late" "late steps in three rescales" 0 'v + 0 <= t + 0' \
+        "\"longest step in ms\": $longest, \"pace in ms\": 100"
 fi
 
 if chosen rescale.memory; then # a process more has a program and a heap of its own: from 2 to 2 by way of a move
