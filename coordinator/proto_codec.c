@@ -1,10 +1,11 @@
 #include "coordinator/proto_msg.h"
 
+#include "dataflow/df_bytes.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 uint32_t proto_get_u32(const uint8_t *b)
 {
@@ -258,17 +259,7 @@ static bool codec_get_fields(codec_cursor *c, proto_msg *msg)
 /* The head is hashed first and seeds the hash of the fields. */
 static uint64_t codec_checksum(const uint8_t *frame, size_t field_size, proto_bytes tail)
 {
-    uint64_t seed = XXH3_64bits(frame, 56);
-    XXH3_state_t state;
-
-    if (tail.size == 0)
-        return XXH3_64bits_withSeed(frame + PROTO_HEADER_SIZE, field_size, seed);
-    state.seed = 0; /* the two are looked at when it is set up */
-    state.extSecret = NULL;
-    XXH3_64bits_reset_withSeed(&state, seed);
-    XXH3_64bits_update(&state, frame + PROTO_HEADER_SIZE, field_size);
-    XXH3_64bits_update(&state, tail.data, tail.size);
-    return XXH3_64bits_digest(&state);
+    return df_checksum(df_checksum(0, frame, 56, NULL, 0), frame + PROTO_HEADER_SIZE, field_size, tail.data, tail.size);
 }
 
 static size_t codec_encode(const proto_msg *msg, uint8_t *out, size_t capacity, proto_bytes *tail)
