@@ -181,17 +181,24 @@ void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t
     proto_batch_drop(&list);
 }
 
+static uint32_t channel_move_frame(const proto_worker *w)
+{
+    uint32_t most = w->config.move_frame, size = w->config.frame_size;
+
+    return most != 0 && most < size ? most : size;
+}
+
 void channel_send_state(proto_worker *w, uint32_t member, uint32_t group, uint64_t step,
                         proto_batch *state)
 {
-    uint32_t offset = 0;
+    uint32_t offset = 0, most = channel_move_frame(w);
 
     do {
         channel_frame *f = frame_new(state, PROTO_TYPE_state, step, 0);
         uint32_t size = state->size - offset;
 
-        if (size > w->config.frame_size)
-            size = w->config.frame_size;
+        if (size > most)
+            size = most;
         f->cost = size;
         f->msg.state = (proto_state){ .group = group, .step = step, .rows = state->rows,
                                       .offset = offset, .total = state->size, .payload = { .size = size } };
@@ -230,7 +237,7 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
 static void channel_gather(proto_worker *w, channel_frame *f)
 {
     if (w->gathered == NULL)
-        w->gathered = proto_zero(w->config.frame_size, 1);
+        w->gathered = proto_zero(channel_move_frame(w), 1);
     f->batch->copy(f->batch->bytes, f->msg.state.offset, w->gathered, f->cost);
     f->msg.state.payload.data = w->gathered;
 }
