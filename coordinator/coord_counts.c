@@ -101,6 +101,7 @@ static void put_peer(df_writer *w, const coord_counts_peer *p)
     df_put_u64(w, p->frames_resent);
     df_put_u64(w, p->frames_early);
     df_put_u64(w, p->bytes_sent);
+    df_put_u64(w, p->bytes_moved);
     df_put_u64(w, p->buffered);
     df_put_u64(w, p->queued);
 }
@@ -164,6 +165,7 @@ static void get_peers(df_cursor *r, coord_counts *c)
         p->frames_resent = df_get_u64(r);
         p->frames_early = df_get_u64(r);
         p->bytes_sent = df_get_u64(r);
+        p->bytes_moved = df_get_u64(r);
         p->buffered = df_get_u64(r);
         p->queued = df_get_u64(r);
         if (i > 0 && p->id <= p[-1].id)

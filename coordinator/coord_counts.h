@@ -18,7 +18,7 @@
 #include "dataflow/df_limits.h"
 #include "dataflow/weir/operator.h"
 
-#define COORD_COUNTS_VERSION       1u
+#define COORD_COUNTS_VERSION       2u
 #define COORD_COUNTS_OPERATORS_MAX (DF_OPERATORS_MAX + DF_STATES_MAX)
 
 /* Bounds of the buckets, in seconds; a last bucket has what took longer. */
@@ -52,6 +52,7 @@ typedef struct coord_counts_peer {
     uint64_t frames_sent, frames_resent; /* sent: those that were sent again, too */
     uint64_t frames_early;               /* arrived before one that was missing */
     uint64_t bytes_sent;                 /* rows and states, each once */
+    uint64_t bytes_moved;                /* of them: key groups that moved to it, with what their kinds keep */
     uint64_t buffered, queued;           /* now: bytes that wait for their task, frames that wait for credit */
 } coord_counts_peer;
 

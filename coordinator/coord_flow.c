@@ -188,17 +188,14 @@ static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, ui
 
 static bool take_piece(coord_flow *f, uint32_t member, const proto_data *d)
 {
-    coord_piece *whole;
+    const coord_piece *whole;
     coord_piece_end end;
-    bool ok;
 
     if (d->payload.size == d->total)
         return deliver(f, d, d->payload.data, d->total);
     end = coord_piece_put(&f->pieces, member, d, &whole);
-    ok = end == COORD_PIECE_MORE ||
-         (end == COORD_PIECE_WHOLE && deliver(f, d, whole->bytes, whole->size));
-    coord_piece_free(&whole);
-    return ok;
+    return end == COORD_PIECE_MORE ||
+           (end == COORD_PIECE_WHOLE && deliver(f, d, whole->bytes, whole->size));
 }
 
 static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)

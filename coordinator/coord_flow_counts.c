@@ -81,6 +81,7 @@ static void add_channels(coord_counts *c, const proto_worker *w)
         p->frames_resent += from->frames_resent;
         p->frames_early += from->frames_early;
         p->bytes_sent += from->sent + from->moved;
+        p->bytes_moved += from->moved;
         p->buffered = from->buffered;
         p->queued = from->waiting_count;
     }

@@ -51,7 +51,7 @@ struct coord_flow {
     bool failure_told, failure_ended;
     uint64_t *bytes;      /* [places][FLOW_RING]: that arrived for a tick, by the member's place */
     uint32_t places;
-    coord_piece *pieces;  /* parcels of which some are missing */
+    coord_pieces pieces;  /* parcels of which some are missing */
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
     /* what the graph's threads leave */
     pthread_mutex_t lock;

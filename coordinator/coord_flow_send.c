@@ -58,11 +58,19 @@ static void release_parcel(void *graph, uint8_t *bytes)
     df_parcel_release(graph, bytes);
 }
 
+static void release_spread(void *graph, uint8_t *bytes)
+{
+    df_spread_release(graph, bytes);
+}
+
 /* The channel sends the graph's own bytes, and again where that is needed, until they are acknowledged. */
 static void send_parcel(coord_flow *f, proto_worker *w, const df_parcel *p)
 {
-    proto_batch *batch = proto_batch_lend(p->bytes, p->size, p->rows, release_parcel, f->graph);
+    proto_batch *batch = proto_batch_lend(p->bytes, p->size, p->rows, p->spread ? release_spread : release_parcel,
+                                          f->graph);
 
+    if (p->spread)
+        batch->copy = df_spread_copy;
     if (p->edge == DF_PARCEL_MOVE) {
         channel_send_state(w, p->member, p->key_group, p->tick, batch);
         return;

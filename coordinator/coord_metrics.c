@@ -285,8 +285,10 @@ static const told_family channel_families[] = {
       OF(frames_resent) },
     { "weir_channel_frames_parked_total", "Frames from a peer that came before one that was missing.",
       COORD_COUNTER, false, OF(frames_early) },
-    { "weir_channel_sent_bytes_total", "Bytes of rows to a peer, each counted once.", COORD_COUNTER, false,
+    { "weir_channel_sent_bytes_total", "Bytes of rows and states to a peer, each counted once.", COORD_COUNTER, false,
       OF(bytes_sent) },
+    { "weir_channel_moved_bytes_total", "Bytes of key groups that moved to a peer, with what their kinds keep.",
+      COORD_COUNTER, false, OF(bytes_moved) },
     { "weir_channel_buffered_bytes", "Bytes from a peer that wait for their task.", COORD_GAUGE, false,
       OF(buffered) },
     { "weir_channel_queued_frames", "Frames to a peer that wait for credit.", COORD_GAUGE, false,
@@ -383,6 +385,7 @@ static coord_counts_peer peers_sum(const coord_counts *c)
         sum.frames_resent += p->frames_resent;
         sum.frames_early += p->frames_early;
         sum.bytes_sent += p->bytes_sent;
+        sum.bytes_moved += p->bytes_moved;
         sum.buffered += p->buffered;
         sum.queued += p->queued;
     }

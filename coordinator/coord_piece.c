@@ -5,22 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-void coord_piece_free(coord_piece **piece)
+static void piece_free(coord_piece *piece)
 {
-    if (*piece != NULL)
-        free((*piece)->bytes);
-    free(*piece);
-    *piece = NULL;
+    if (piece != NULL)
+        free(piece->bytes);
+    free(piece);
 }
 
-void coord_pieces_free(coord_piece **list)
+void coord_pieces_free(coord_pieces *pieces)
 {
-    while (*list != NULL) {
-        coord_piece *p = *list;
+    while (pieces->first != NULL) {
+        coord_piece *p = pieces->first;
 
-        *list = p->next;
-        coord_piece_free(&p);
+        pieces->first = p->next;
+        piece_free(p);
     }
+    piece_free(pieces->whole);
+    pieces->whole = NULL;
 }
 
 static coord_piece **piece_find(coord_piece **list, uint32_t member, const proto_data *d)
@@ -43,16 +44,31 @@ static void piece_grow(coord_piece *p, uint32_t more)
         abort();
 }
 
-coord_piece_end coord_piece_put(coord_piece **list, uint32_t member, const proto_data *d, coord_piece **whole)
+/* A parcel's first piece, in the memory of the last whole one. */
+static coord_piece *piece_begin(coord_pieces *pieces, uint32_t member, const proto_data *d)
 {
-    coord_piece **at = piece_find(list, member, d), *p = *at;
+    coord_piece *p = pieces->whole;
+
+    pieces->whole = NULL;
+    if (p != NULL && p->room > COORD_PIECE_KEPT_MAX) {
+        piece_free(p);
+        p = NULL;
+    }
+    if (p == NULL)
+        p = proto_zero(1, sizeof *p);
+    *p = (coord_piece){ .member = member, .edge = d->edge, .src = d->src, .tick = d->step, .size = d->total,
+                        .bytes = p->bytes, .room = p->room };
+    return p;
+}
+
+coord_piece_end coord_piece_put(coord_pieces *pieces, uint32_t member, const proto_data *d,
+                                const coord_piece **whole)
+{
+    coord_piece **at = piece_find(&pieces->first, member, d), *p = *at;
 
     *whole = NULL;
-    if (p == NULL && d->offset == 0) {
-        *at = p = proto_zero(1, sizeof *p);
-        *p = (coord_piece){ .member = member, .edge = d->edge, .src = d->src, .tick = d->step,
-                            .size = d->total };
-    }
+    if (p == NULL && d->offset == 0)
+        *at = p = piece_begin(pieces, member, d);
     if (p == NULL || p->have != d->offset || p->size != d->total || d->payload.size > p->size - p->have)
         return COORD_PIECE_WRONG;
     piece_grow(p, d->payload.size);
@@ -61,6 +77,7 @@ coord_piece_end coord_piece_put(coord_piece **list, uint32_t member, const proto
     if (p->have < p->size)
         return COORD_PIECE_MORE;
     *at = p->next;
-    *whole = p;
+    piece_free(pieces->whole);
+    *whole = pieces->whole = p;
     return COORD_PIECE_WHOLE;
 }

@@ -1,5 +1,6 @@
 /* Parcels that come in pieces. What a first piece says of the whole is only believed as far as bytes follow:
- * memory for a parcel is at most twice what has arrived of it. */
+ * memory for a parcel is at most twice what has arrived of it. The memory of the last one that became whole is kept for
+ * the next: where a state moves they come one after the other, and new memory is memory that the kernel must clear. */
 #ifndef COORD_PIECE_H
 #define COORD_PIECE_H
 
@@ -19,12 +20,17 @@ typedef enum coord_piece_end {
     COORD_PIECE_WRONG, /* it does not go on where the last one ended; nothing was changed */
 } coord_piece_end;
 
-/* Add a piece to what has come of its parcel; `list` holds those that are not whole. When it is whole, *whole is taken
- * off the list and the caller's. The process ends when memory is out, as everywhere in the protocol. */
-coord_piece_end coord_piece_put(coord_piece **list, uint32_t member, const proto_data *piece,
-                                coord_piece **whole);
-/* Null is allowed. */
-void coord_piece_free(coord_piece **piece);
-void coord_pieces_free(coord_piece **list);
+typedef struct coord_pieces { /* zeroed: none */
+    coord_piece *first; /* of those that are not whole */
+    coord_piece *whole; /* the last one that has become whole; null: none, or its memory is another's now */
+} coord_pieces;
+
+#define COORD_PIECE_KEPT_MAX (16u << 20) /* memory that is kept for the next one, at most */
+
+/* Add a piece to what has come of its parcel. When it is whole, *whole is lent until the next call; else it is null. The
+ * process ends when memory is out, as everywhere in the protocol. */
+coord_piece_end coord_piece_put(coord_pieces *pieces, uint32_t member, const proto_data *piece,
+                                const coord_piece **whole);
+void coord_pieces_free(coord_pieces *pieces);
 
 #endif

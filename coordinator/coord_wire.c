@@ -5,29 +5,35 @@
 #include <string.h>
 
 #define WIRE_TELL_EVERY 1000u
+#define WIRE_CUT_MIN    (16u << 10) /* a smaller frame is copied: two parts cost the transport more */
 
 bool coord_wire_init(coord_wire *wire)
 {
     wire->out = malloc(PROTO_FRAME_SIZE_MAX);
-    wire->joined = malloc(PROTO_FRAME_SIZE_MAX);
     memset(wire->rejected, 0, sizeof wire->rejected);
     wire->versions_told = 0;
-    return wire->out != NULL && wire->joined != NULL;
+    return wire->out != NULL;
 }
 
 void coord_wire_fini(coord_wire *wire)
 {
     free(wire->out);
-    free(wire->joined);
-    wire->out = wire->joined = NULL;
+    wire->out = NULL;
 }
 
+/* Rows and states go to the transport from where they lie. */
 void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg)
 {
     coord_net_frame frame = { .head = wire->out };
+    proto_bytes tail = { NULL, 0 };
     df_error err;
 
-    frame.head_size = proto_encode(msg, wire->out, PROTO_FRAME_SIZE_MAX);
+    if (coord_wire_between(msg->header.type) && proto_encoded_size(msg) >= WIRE_CUT_MIN)
+        frame.head_size = proto_encode_cut(msg, wire->out, PROTO_FRAME_SIZE_MAX, &tail);
+    else
+        frame.head_size = proto_encode(msg, wire->out, PROTO_FRAME_SIZE_MAX);
+    frame.payload = tail.data;
+    frame.payload_size = tail.size;
     if (frame.head_size == 0)
         wire->rejected[PROTO_REJECT_length]++;
     else if (coord_net_send(net, to, &frame, &err) != DF_OK)
@@ -36,17 +42,10 @@ void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_
 
 proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *e, proto_msg *msg)
 {
-    const uint8_t *bytes = e->bytes;
-    size_t size = e->size + e->payload_size;
     proto_reject reject = PROTO_REJECT_length;
 
-    if (e->payload != NULL && size <= PROTO_FRAME_SIZE_MAX) {
-        memcpy(wire->joined, e->bytes, e->size);
-        memcpy(wire->joined + e->size, e->payload, e->payload_size);
-        bytes = wire->joined;
-    }
-    if (size <= PROTO_FRAME_SIZE_MAX)
-        reject = proto_decode(msg, bytes, size);
+    if (e->size <= PROTO_FRAME_SIZE_MAX && e->payload_size <= PROTO_FRAME_SIZE_MAX)
+        reject = proto_decode_cut(msg, e->bytes, e->size, (proto_bytes){ e->payload, (uint32_t)e->payload_size });
     if (reject != PROTO_REJECT_ok)
         wire->rejected[reject]++;
     return reject;

@@ -8,7 +8,7 @@
 #define COORD_WIRE_COORDINATOR 0u /* the coordinator's number on the net */
 
 typedef struct coord_wire {
-    uint8_t *out, *joined; /* [PROTO_FRAME_SIZE_MAX] each */
+    uint8_t *out; /* [PROTO_FRAME_SIZE_MAX] */
     uint64_t rejected[PROTO_REJECT_COUNT];
     uint64_t versions_told; /* refusals when the last one was told */
 } coord_wire;

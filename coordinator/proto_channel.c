@@ -181,21 +181,29 @@ void channel_send_mark(proto_worker *w, uint32_t member, uint32_t edge, uint64_t
     proto_batch_drop(&list);
 }
 
+static uint32_t channel_move_frame(const proto_worker *w)
+{
+    uint32_t most = w->config.move_frame, size = w->config.frame_size;
+
+    return most != 0 && most < size ? most : size;
+}
+
 void channel_send_state(proto_worker *w, uint32_t member, uint32_t group, uint64_t step,
                         proto_batch *state)
 {
-    uint32_t offset = 0;
+    uint32_t offset = 0, most = channel_move_frame(w);
 
     do {
         channel_frame *f = frame_new(state, PROTO_TYPE_state, step, 0);
         uint32_t size = state->size - offset;
 
-        if (size > w->config.frame_size)
-            size = w->config.frame_size;
+        if (size > most)
+            size = most;
         f->cost = size;
         f->msg.state = (proto_state){ .group = group, .step = step, .rows = state->rows,
-                                      .offset = offset, .total = state->size,
-                                      .payload = { state->bytes + offset, size } };
+                                      .offset = offset, .total = state->size, .payload = { .size = size } };
+        if (state->copy == NULL)
+            f->msg.state.payload.data = state->bytes + offset;
         channel_put(w, member, &w->channels[member].moving, f);
         offset += size;
     } while (offset < state->size);
@@ -225,10 +233,21 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
     return channel_at_mark(c, f) && !MUTANT(w, noexempt);
 }
 
+/* What lies in several places is put together as it leaves, so that a state that waits takes no memory of its own. */
+static void channel_gather(proto_worker *w, channel_frame *f)
+{
+    if (w->gathered == NULL)
+        w->gathered = proto_zero(channel_move_frame(w), 1);
+    f->batch->copy(f->batch->bytes, f->msg.state.offset, w->gathered, f->cost);
+    f->msg.state.payload.data = w->gathered;
+}
+
 static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
 {
     w->stats.frames_sent++;
     w->channels[member].frames_sent++;
+    if (f->msg.header.type == PROTO_TYPE_state && f->batch->copy != NULL)
+        channel_gather(w, f);
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);
 }
 

@@ -1,10 +1,11 @@
 #include "coordinator/proto_msg.h"
 
+#include "dataflow/df_bytes.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
 uint32_t proto_get_u32(const uint8_t *b)
 {
@@ -28,12 +29,14 @@ void proto_put_u64(uint8_t *b, uint64_t v)
     proto_put_u32(b + 4, (uint32_t)(v >> 32));
 }
 
-/* A cursor of bytes with a sticky error, for writing (out) or reading (in). */
+/* A cursor of bytes with a sticky error, for writing (out) or reading (in). The bytes that end a message may lie apart
+ * from what is before them: its tail. */
 typedef struct codec_cursor {
     uint8_t *out;
     const uint8_t *in;
     size_t at, size;
-    bool bad;
+    bool bad, cut;    /* cut, writing: what ends the message is left out, as its tail; reading: the tail was read */
+    proto_bytes tail; /* behind `size`, reading */
 } codec_cursor;
 
 static bool codec_room(codec_cursor *c, size_t count)
@@ -71,7 +74,9 @@ static void codec_put_bytes(codec_cursor *c, proto_bytes bytes, size_t most)
         c->bad = true;
         return;
     }
-    if (bytes.size > 0)
+    if (c->cut && c->at + bytes.size == c->size)
+        c->tail = bytes;
+    else if (bytes.size > 0)
         memcpy(c->out + c->at, bytes.data, bytes.size);
     c->at += bytes.size;
 }
@@ -80,6 +85,10 @@ static proto_bytes codec_get_bytes(codec_cursor *c, size_t most)
 {
     proto_bytes bytes = { .size = (uint32_t)codec_get(c, 4) };
 
+    if (!c->bad && c->at == c->size && !c->cut && bytes.size > 0 && bytes.size == c->tail.size && bytes.size <= most) {
+        c->cut = true;
+        return c->tail;
+    }
     if (bytes.size > most || !codec_room(c, bytes.size)) {
         c->bad = true;
         return (proto_bytes){ 0 };
@@ -247,17 +256,17 @@ static bool codec_get_fields(codec_cursor *c, proto_msg *msg)
     }
 }
 
-/* The head is hashed first and seeds the hash of the fields: no streaming state is needed. */
-static uint64_t codec_checksum(const uint8_t *frame, size_t field_size)
+/* The head is hashed first and seeds the hash of the fields. */
+static uint64_t codec_checksum(const uint8_t *frame, size_t field_size, proto_bytes tail)
 {
-    return XXH3_64bits_withSeed(frame + PROTO_HEADER_SIZE, field_size, XXH3_64bits(frame, 56));
+    return df_checksum(df_checksum(0, frame, 56, NULL, 0), frame + PROTO_HEADER_SIZE, field_size, tail.data, tail.size);
 }
 
-size_t proto_encode(const proto_msg *msg, uint8_t *out, size_t capacity)
+static size_t codec_encode(const proto_msg *msg, uint8_t *out, size_t capacity, proto_bytes *tail)
 {
     const proto_header *h = &msg->header;
     size_t size = proto_encoded_size(msg);
-    codec_cursor c = { .out = out, .size = size };
+    codec_cursor c = { .out = out, .size = size, .cut = tail != NULL };
 
     if (size == 0 || size > capacity || size > PROTO_FRAME_SIZE_MAX)
         return 0;
@@ -275,18 +284,32 @@ size_t proto_encode(const proto_msg *msg, uint8_t *out, size_t capacity)
     codec_put_fields(&c, msg);
     if (c.bad)
         return 0;
-    proto_put_u64(out + 56, codec_checksum(out, size - PROTO_HEADER_SIZE));
+    size -= c.tail.size;
+    proto_put_u64(out + 56, codec_checksum(out, size - PROTO_HEADER_SIZE, c.tail));
+    if (tail != NULL)
+        *tail = c.tail;
     return size;
 }
 
-proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size)
+size_t proto_encode(const proto_msg *msg, uint8_t *out, size_t capacity)
+{
+    return codec_encode(msg, out, capacity, NULL);
+}
+
+size_t proto_encode_cut(const proto_msg *msg, uint8_t *out, size_t capacity, proto_bytes *tail)
+{
+    return codec_encode(msg, out, capacity, tail);
+}
+
+proto_reject proto_decode_cut(proto_msg *msg, const uint8_t *bytes, size_t size, proto_bytes tail)
 {
     proto_header *h = &msg->header;
-    codec_cursor c = { .in = bytes, .size = size };
+    codec_cursor c = { .in = bytes, .size = size, .tail = tail };
+    size_t whole = size + tail.size;
 
     if (size < PROTO_HEADER_SIZE)
         return PROTO_REJECT_short;
-    if (size > PROTO_FRAME_SIZE_MAX)
+    if (whole > PROTO_FRAME_SIZE_MAX)
         return PROTO_REJECT_length;
     if (codec_get(&c, 4) != PROTO_MAGIC)
         return PROTO_REJECT_magic;
@@ -298,13 +321,18 @@ proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size)
     h->incarnation = codec_get(&c, 8);
     h->sender = codec_get(&c, 8);
     h->sequence = codec_get(&c, 8);
-    if (codec_get(&c, 4) != size - PROTO_HEADER_SIZE || codec_get(&c, 4) != 0)
+    if (codec_get(&c, 4) != whole - PROTO_HEADER_SIZE || codec_get(&c, 4) != 0)
         return PROTO_REJECT_length;
-    if (codec_get(&c, 8) != codec_checksum(bytes, size - PROTO_HEADER_SIZE))
+    if (codec_get(&c, 8) != codec_checksum(bytes, size - PROTO_HEADER_SIZE, tail))
         return PROTO_REJECT_checksum;
     if (!codec_get_fields(&c, msg))
         return PROTO_REJECT_type;
-    return c.bad || c.at != c.size ? PROTO_REJECT_field : PROTO_REJECT_ok;
+    return c.bad || c.at != c.size || c.cut != (tail.size > 0) ? PROTO_REJECT_field : PROTO_REJECT_ok;
+}
+
+proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size)
+{
+    return proto_decode_cut(msg, bytes, size, (proto_bytes){ NULL, 0 });
 }
 
 void proto_version_tell(char *text, size_t capacity, const uint8_t *bytes, size_t size)

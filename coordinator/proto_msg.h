@@ -84,8 +84,13 @@ const char *proto_type_name(uint16_t type); /* null: no such type */
 size_t proto_encoded_size(const proto_msg *msg);
 /* Encode into out[capacity]; returns the size, or 0 if it does not fit or breaks a limit. */
 size_t proto_encode(const proto_msg *msg, uint8_t *out, size_t capacity);
+/* The same without the bytes that end the message, if a field of bytes does: they are the frame's tail, not copied, and
+ * out followed by it is the frame. capacity is for the whole. */
+size_t proto_encode_cut(const proto_msg *msg, uint8_t *out, size_t capacity, proto_bytes *tail);
 /* Decode a whole frame. *msg is meaningful only if PROTO_REJECT_ok is returned. */
 proto_reject proto_decode(proto_msg *msg, const uint8_t *bytes, size_t size);
+/* A frame that was cut so, or not at all (a tail of no bytes); cut elsewhere it is refused. */
+proto_reject proto_decode_cut(proto_msg *msg, const uint8_t *bytes, size_t size, proto_bytes tail);
 /* In words, if a frame was refused because it is of another version: which that is. */
 void proto_version_tell(char *text, size_t capacity, const uint8_t *bytes, size_t size);
 /* One line without an end, for a log; returns its length (cut to capacity). */

@@ -49,6 +49,8 @@ typedef struct proto_batch {
     uint8_t *bytes;      /* its own, behind it, or lent */
     void (*release)(void *user, uint8_t *bytes); /* of lent ones; else null */
     void *user;
+    /* Not null: what `bytes` leads to lies in several places, and is only read so. */
+    void (*copy)(const uint8_t *bytes, uint32_t offset, uint8_t *to, uint32_t size);
 } proto_batch;
 
 /* One reference, bytes not set. Aborts when memory is out: a worker cannot go on without it. */

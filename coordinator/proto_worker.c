@@ -500,6 +500,7 @@ void proto_worker_free(proto_worker **worker)
         free(f);
     }
     free(w->events);
+    free(w->gathered);
     free(w);
 }
 

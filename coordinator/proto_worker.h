@@ -96,6 +96,7 @@ typedef struct proto_worker_config {
     uint64_t credit_size;  /* bytes under way to one peer, above its low-water mark */
     uint64_t move_size;    /* bytes under way to one peer of states that move, at most */
     uint32_t frame_size;   /* payload of one frame at most */
+    uint32_t move_frame;   /* the same of a state that moves, if it is less; 0: it is not */
     uint32_t tries;        /* of a task that fails: 1 is none */
     uint64_t beat_us;      /* between two heartbeats */
     uint64_t resend_us;    /* a frame that is not acknowledged is sent again */

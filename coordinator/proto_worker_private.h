@@ -135,6 +135,7 @@ struct proto_worker {
     uint32_t *stirred;     /* [channel_count]: channels at which something is to be done */
     uint32_t stirred_count;
     uint64_t pumped_low;   /* the low-water mark when all channels were looked at */
+    uint8_t *gathered;     /* a frame's bytes of a state that lies in several places; null: none has left yet */
     const proto_plan *plan;
     proto_worker_config config;
     proto_worker_env env;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #define WRITER_SIZE_FIRST 256
 
@@ -185,4 +186,20 @@ uint32_t df_get_count(df_cursor *cursor, uint32_t count_max, size_t size_each)
         return 0;
     }
     return count;
+}
+
+/* ---- a checksum ---- */
+
+uint64_t df_checksum(uint64_t seed, const void *first, size_t first_size, const void *second, size_t second_size)
+{
+    XXH3_state_t state;
+
+    if (second_size == 0)
+        return XXH3_64bits_withSeed(first, first_size, seed);
+    state.seed = 0; /* the two are looked at when it is set up */
+    state.extSecret = NULL;
+    XXH3_64bits_reset_withSeed(&state, seed);
+    XXH3_64bits_update(&state, first, first_size);
+    XXH3_64bits_update(&state, second, second_size);
+    return XXH3_64bits_digest(&state);
 }

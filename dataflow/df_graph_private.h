@@ -82,12 +82,16 @@ typedef struct graph_held {
     bool here;
 } graph_held;
 
+/* A state that has come with its key group, checked, not yet anybody's (df_move_take.c). */
+typedef struct graph_moved graph_moved;
+
 /* What came for such a tick: from the pool, the bytes behind it. */
 typedef struct graph_early {
     struct graph_early *next;
     uint64_t tick;
     uint32_t edge, key_group;
     size_t size;
+    graph_moved *moved; /* null: it is the bytes */
 } graph_early;
 
 /* Where one stream of one input port comes from. */
@@ -394,9 +398,8 @@ void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, 
 void graph_tick_failed(df_graph *graph, uint64_t tick);
 /* How many fingerprints of other members a tick waits for. */
 uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
-/* A state's batch as bytes, and back: its keys and what a snapshot holds of it (df_state.stored). */
+/* A state's batch from bytes, and how many they are: its keys and what a snapshot holds of it (df_state.stored). */
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows);
-void graph_batch_put(uint8_t *to, const df_batch *batch, const weir_schema *stored);
 /* Null: not that many bytes, or out of memory. The feeder. */
 df_batch *graph_batch_take(df_graph *graph, const weir_schema *schema, const weir_schema *stored,
                            uint32_t rows, const uint8_t *bytes, size_t size);
@@ -444,9 +447,10 @@ bool graph_kept_setup(df_graph *graph, uint32_t vertex, df_arena *arena);
  * pool and its size, or null. */
 void *graph_kept_take(graph_thread *thread, uint32_t vertex, uint32_t port, uint32_t key_group,
                       uint64_t settled, size_t *size);
-/* Keep a copy of what another member kept, unless there is something or nothing can be kept. The feeder. */
+/* Keep what another member kept, a reference, which is taken (*memory becomes null), unless there is something already or
+ * nothing can be kept. The feeder. */
 void graph_kept_put(df_graph *graph, uint32_t vertex, uint32_t port, uint32_t key_group, uint64_t settled,
-                    const uint8_t *bytes, size_t size);
+                    void **memory, size_t size);
 /* Whether every row of a state's batch is as near to where it settled as its skin asks, and inside the
  * space; else the first that is not, and how far it is. */
 bool graph_settled_near(const df_plan *plan, uint32_t state, const df_batch *batch, uint32_t *row,

@@ -25,8 +25,8 @@ typedef struct index_axis {
 } index_axis;
 
 /* cells[i] = cells[i] * axis cells + the place on the axis, as df_space_cell; wrong[i] is set where a row is not in
- * the tile. */
-static void add_axis(const float *restrict x, uint32_t n, const index_axis *axis, int32_t *restrict cells,
+ * the tile. Not inlined: in its caller's loop gcc makes no vectors of it. */
+__attribute__((noinline)) static void add_axis(const float *restrict x, uint32_t n, const index_axis *axis, int32_t *restrict cells,
                      int32_t *restrict wrong)
 {
     const index_axis a = *axis;

@@ -1,5 +1,6 @@
-/* Key groups that change owner while the job runs: the old owner's half (df_move_take.c is the new one's,
- * df_move_hold.c what waits until a tick's owners are known).
+/* Key groups that change owner while the job runs: what is known of it beforehand, and what operators carry
+ * (df_move_send.c is the old owner's half of the rest, df_move_take.c the new one's, df_move_hold.c what waits until a
+ * tick's owners are known).
  *
  * At a change at tick T the old owner runs the key group's tasks of the ticks before T, the new one those
  * from T on; nobody else notices. What the new owner needs:
@@ -97,160 +98,13 @@ const graph_owners *graph_move_owners_before(const df_graph *g, uint64_t tick)
     return graph_owners_at(g, tick > 0 ? tick - 1 : 0);
 }
 
-/* ---- sending ---- */
+/* ---- what is carried ---- */
 
 static uint8_t *put_u32(uint8_t *to, uint32_t value)
 {
     memcpy(to, &value, sizeof value);
     return to + sizeof value;
 }
-
-/* Out of memory fails the tick, which is then the same for all. */
-static uint8_t *parcel_bytes(graph_thread *t, df_parcel *parcel, size_t size, uint32_t vertex)
-{
-    parcel->size = (uint32_t)size;
-    parcel->bytes = size > DF_PARCEL_SIZE_MAX ? NULL : df_pool_get(t->graph->pool, t->index, size);
-    if (parcel->bytes == NULL)
-        graph_fail(t->graph, parcel->tick, vertex, parcel->key_group, WEIR_NO_ROW, DF_ENOMEM,
-                   "out of memory, or more than %u bytes to move", DF_PARCEL_SIZE_MAX);
-    return parcel->bytes;
-}
-
-static bool state_is_read(const df_graph *g, uint32_t stage, uint32_t stream, uint32_t key_group,
-                          uint32_t slot, uint32_t member)
-{
-    const df_stage *s = &g->plan->stages[stage];
-
-    for (uint32_t i = 0; i < s->out_count; i++)
-        if (g->plan->edges[s->out_edges[i]].stream == stream &&
-            g->ticks[slot].edges[s->out_edges[i]] &&
-            graph_member_reads(g, s->out_edges[i], key_group, slot, member))
-            return true;
-    return false;
-}
-
-/* What a kind keeps about the rows of a port; the bytes are a reference. */
-typedef struct move_kept {
-    uint32_t vertex, port;
-    size_t size;
-    void *bytes;
-} move_kept;
-
-typedef struct move_keeps {
-    move_kept *list; /* scratch */
-    uint32_t count;
-    size_t size;     /* as it is sent */
-} move_keeps;
-
-/* Takes what is kept about a state's rows in a key group that leaves. Dropped where memory is out, or the parcel
- * would be larger than `most`: it is not needed. */
-static void keeps_take(graph_thread *t, move_keeps *keeps, uint32_t state, uint32_t key_group, uint64_t tick,
-                       size_t most)
-{
-    const df_plan *p = t->graph->plan;
-    uint64_t settled = df_state_settled(&p->states[state], tick - 1);
-
-    keeps->list = graph_scratch_get(t, (size_t)p->vertex_count * WEIR_PORTS_MAX * sizeof *keeps->list);
-    for (uint32_t v = 0; keeps->list != NULL && v < p->vertex_count; v++)
-        for (uint32_t q = 0; q < p->vertices[v].port_count; q++) {
-            move_kept kept = { .vertex = v, .port = q };
-
-            if (p->vertices[v].ports[q].streams[0] == p->states[state].stream)
-                kept.bytes = graph_kept_take(t, v, q, key_group, settled, &kept.size);
-            if (kept.bytes != NULL && keeps->size + MOVE_KEPT_HEAD + kept.size <= most) {
-                keeps->list[keeps->count++] = kept;
-                keeps->size += MOVE_KEPT_HEAD + kept.size;
-            } else {
-                df_pool_unref(t->index, kept.bytes);
-            }
-        }
-}
-
-static uint8_t *keeps_put(uint8_t *to, const move_keeps *keeps)
-{
-    to = put_u32(to, keeps->count);
-    for (uint32_t i = 0; i < keeps->count; i++) {
-        const move_kept *kept = &keeps->list[i];
-
-        to = put_u32(put_u32(put_u32(to, kept->vertex), kept->port), (uint32_t)kept->size);
-        memcpy(to, kept->bytes, kept->size);
-        to += kept->size;
-    }
-    return to;
-}
-
-static void keeps_drop(graph_thread *t, move_keeps *keeps)
-{
-    for (uint32_t i = 0; i < keeps->count; i++) {
-        df_pool_spare(keeps->list[i].bytes, 1);
-        df_pool_unref(t->index, keeps->list[i].bytes);
-    }
-}
-
-/* The batches of a key group that leaves are made here no more: of what changes at each step there are two at a
- * time, of what rests one. */
-static void spare_batch(const df_graph *g, uint32_t state, const df_batch *batch)
-{
-    const df_state *s = &g->plan->states[state];
-    uint32_t rests = s->settle_every > 1 ? 1 : 2;
-
-    df_pool_spare(batch->view.keys, rests);
-    df_pool_spare(batch->view.cell_rows, rests);
-    for (uint32_t c = 0; c < s->stored->column_count; c++)
-        df_pool_spare(df_batch_stored_column(batch, c), c < batch->view.schema->column_count ? 2 : 1);
-}
-
-static void send_state(graph_thread *t, uint32_t vertex, uint32_t key_group, uint64_t tick,
-                       uint32_t member)
-{
-    df_graph *g = t->graph;
-    const df_vertex *v = &g->plan->vertices[vertex];
-    const weir_schema *stored = g->plan->states[v->state].stored;
-    df_batch *batch = t->local[v->outs[0]];
-    uint32_t rows = batch == NULL ? 0 : batch->view.row_count;
-    size_t size = MOVE_HEAD + 2 * sizeof(uint32_t);
-    df_parcel parcel = { .edge = DF_PARCEL_MOVE, .member = member, .tick = tick, .rows = rows,
-                         .key_group = graph_move_unit_of(g, v->stage, key_group) };
-    move_keeps keeps = { 0 };
-    uint8_t *to;
-
-    if (batch != NULL) {
-        size += sizeof(uint32_t) + graph_batch_size(stored, rows);
-        if (size < DF_PARCEL_SIZE_MAX)
-            keeps_take(t, &keeps, v->state, key_group, tick, DF_PARCEL_SIZE_MAX - size);
-    }
-    to = parcel_bytes(t, &parcel, size + keeps.size, vertex);
-    if (to != NULL) {
-        to = put_u32(put_u32(to, batch == NULL ? MOVE_FAILED : MOVE_STATE), rows);
-        to = put_u32(put_u32(to, v->state), key_group);
-        if (batch != NULL)
-            graph_batch_put(keeps_put(to, &keeps), batch, stored);
-        g->part.send(g->part.user, &parcel);
-        graph_left(g);
-    }
-    if (batch != NULL)
-        spare_batch(g, v->state, batch);
-    keeps_drop(t, &keeps);
-}
-
-void graph_hand_over(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_t tick)
-{
-    const df_graph *g = t->graph;
-    const df_stage *s = &g->plan->stages[stage];
-    uint32_t slot = graph_ring_slot(g, tick + 1), to;
-
-    if (s->sink || tick + 1 >= atomic_load_explicit(&g->known, memory_order_acquire))
-        return;
-    to = graph_owner(g, g->ticks[slot].owners, stage, key_group);
-    for (uint32_t i = 0; to != g->part.member && i < s->vertex_count; i++) {
-        const df_vertex *v = &g->plan->vertices[s->vertices[i]];
-
-        if (v->role == DF_COMMIT && state_is_read(g, stage, v->outs[0], key_group, slot, to))
-            send_state(t, s->vertices[i], key_group, tick + 1, to);
-    }
-}
-
-/* ---- what is carried ---- */
 
 uint32_t graph_move_first_group(const df_graph *g, uint32_t stage, uint32_t unit)
 {
@@ -289,16 +143,26 @@ size_t graph_move_put_carried(const df_graph *g, uint32_t unit, uint8_t *to, uin
     return size;
 }
 
+void graph_move_no_memory(df_graph *g, const df_parcel *parcel, uint32_t vertex)
+{
+    graph_fail(g, parcel->tick, vertex, parcel->key_group, WEIR_NO_ROW, DF_ENOMEM,
+               "out of memory, or more than %u bytes to move", DF_PARCEL_SIZE_MAX);
+}
+
 static void send_carried(graph_thread *t, uint32_t unit, uint64_t tick, uint32_t member)
 {
     df_graph *g = t->graph;
     df_parcel parcel = { .edge = DF_PARCEL_MOVE, .member = member, .tick = tick, .key_group = unit };
     uint32_t entries;
-    uint8_t *to = parcel_bytes(t, &parcel, MOVE_HEAD + graph_move_put_carried(g, unit, NULL, &entries), 0);
+    size_t size = MOVE_HEAD + graph_move_put_carried(g, unit, NULL, &entries);
 
-    if (to == NULL)
+    parcel.size = (uint32_t)size;
+    parcel.bytes = size > DF_PARCEL_SIZE_MAX ? NULL : df_pool_get(g->pool, t->index, size);
+    if (parcel.bytes == NULL) {
+        graph_move_no_memory(g, &parcel, 0);
         return;
-    graph_move_put_carried(g, unit, put_u32(put_u32(to, MOVE_CARRIED), entries), &entries);
+    }
+    graph_move_put_carried(g, unit, put_u32(put_u32(parcel.bytes, MOVE_CARRIED), entries), &entries);
     g->part.send(g->part.user, &parcel);
     graph_left(g);
 }

@@ -98,20 +98,36 @@ static void hand_on_held(graph_thread *t, uint64_t tick)
 
 /* ---- what came early ---- */
 
+/* A state is made a batch at once: to keep its bytes would take as much memory, and as long as to copy them again. */
 df_status graph_move_early(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group,
                            const uint8_t *bytes, size_t size, df_error *err)
 {
-    graph_early *e = size > DF_PARCEL_SIZE_MAX
-                         ? NULL : df_pool_get(g->pool, g->thread_count, sizeof *e + size);
+    graph_moved *moved = NULL;
+    df_status s = edge == DF_PARCEL_MOVE ? graph_move_prepare(g, tick, key_group, bytes, size, &moved, err) : DF_OK;
+    size_t kept = moved == NULL ? size : 0;
+    graph_early *e;
 
-    if (e == NULL)
+    if (s != DF_OK)
+        return s;
+    e = kept > DF_PARCEL_SIZE_MAX ? NULL : df_pool_get(g->pool, g->thread_count, sizeof *e + kept);
+    if (e == NULL) {
+        graph_move_drop(g, &moved);
         return df_fail(err, DF_ENOMEM, "a parcel of %zu bytes: out of memory", size);
+    }
     *e = (graph_early){ .next = g->early, .tick = tick, .edge = edge, .key_group = key_group,
-                        .size = size };
-    if (size > 0)
-        memcpy(e + 1, bytes, size);
+                        .size = kept, .moved = moved };
+    if (kept > 0)
+        memcpy(e + 1, bytes, kept);
     g->early = e;
     return DF_OK;
+}
+
+static df_status deliver_moved(df_graph *g, graph_early *e, df_error *err)
+{
+    if (graph_move_awaits(g, e->tick, e->key_group))
+        return graph_move_finish(g, e->tick, e->key_group, &e->moved, err);
+    graph_move_drop(g, &e->moved);
+    return df_fail(err, DF_ECORRUPT, "key group %u does not move here", e->key_group);
 }
 
 static void deliver_early(df_graph *g)
@@ -119,6 +135,7 @@ static void deliver_early(df_graph *g)
     uint64_t known = atomic_load_explicit(&g->known, memory_order_relaxed);
     graph_early **at = &g->early, *e;
     df_error err;
+    df_status s;
 
     while ((e = *at) != NULL) {
         if (e->tick >= known) {
@@ -126,9 +143,12 @@ static void deliver_early(df_graph *g)
             continue;
         }
         *at = e->next;
-        if (df_graph_deliver(g, e->edge, e->tick, e->key_group,
-                             e->size == 0 ? NULL : (const uint8_t *)(e + 1), e->size, &err) != DF_OK)
-            g->refused++;
+        if (e->moved != NULL)
+            s = deliver_moved(g, e, &err);
+        else
+            s = df_graph_deliver(g, e->edge, e->tick, e->key_group,
+                                 e->size == 0 ? NULL : (const uint8_t *)(e + 1), e->size, &err);
+        g->refused += s != DF_OK;
         df_pool_unref(g->thread_count, e);
     }
 }

@@ -1,5 +1,5 @@
-/* What the files of moves share: df_move.c (the old owner, and what is carried), df_move_hold.c (what waits until owners
- * are known), df_move_take.c (the new owner). The bytes are described in df_move.c. */
+/* What the files of moves share: df_move.c (tables, and what is carried), df_move_send.c (the old owner), df_move_hold.c
+ * (what waits until owners are known), df_move_take.c (the new owner). The bytes are described in df_move.c. */
 #ifndef DF_MOVE_PRIVATE_H
 #define DF_MOVE_PRIVATE_H
 
@@ -24,5 +24,15 @@ const graph_owners *graph_move_owners_before(const df_graph *g, uint64_t tick);
 bool graph_move_vertex_carries(const df_graph *g, uint32_t vertex);
 /* What operators carry in a unit as bytes; null: only how many. Returns their size. */
 size_t graph_move_put_carried(const df_graph *g, uint32_t unit, uint8_t *to, uint32_t *entries);
+/* The bytes of a state that moves, made a batch; null: they are another form, and nothing has been done. It changes
+ * nothing here: it may be done before the tick's owners are known. What comes of it is finished or dropped. */
+df_status graph_move_prepare(df_graph *g, uint64_t tick, uint32_t unit, const uint8_t *bytes, size_t size,
+                             graph_moved **out, df_error *err) DF_MUST_CHECK;
+/* The unit is awaited at the tick: what was prepared is this member's from now on. Takes it in any case. */
+df_status graph_move_finish(df_graph *g, uint64_t tick, uint32_t unit, graph_moved **moved, df_error *err)
+    DF_MUST_CHECK;
+void graph_move_drop(df_graph *g, graph_moved **moved);
+/* A parcel cannot be made; it fails the tick, which is then the same for all. */
+void graph_move_no_memory(df_graph *g, const df_parcel *parcel, uint32_t vertex);
 
 #endif

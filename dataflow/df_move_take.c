@@ -3,7 +3,22 @@
 #include "dataflow/df_bytes.h"
 #include "dataflow/df_move_private.h"
 
+#include <assert.h>
 #include <string.h>
+
+/* What a kind keeps. */
+typedef struct moved_kept {
+    uint32_t vertex, port;
+    size_t size;
+    void *memory; /* of the pool */
+} moved_kept;
+
+struct graph_moved { /* from the pool */
+    uint32_t state, key_group;
+    df_batch *batch;
+    uint32_t kept_count;
+    moved_kept kept[];
+};
 
 bool graph_move_awaits(const df_graph *g, uint64_t tick, uint32_t unit)
 {
@@ -16,11 +31,10 @@ static df_status damaged(uint32_t unit, df_error *err)
     return df_fail(err, DF_ECORRUPT, "what came of key group %u's move is damaged", unit);
 }
 
-static bool may_adopt(const df_graph *g, uint64_t tick, uint32_t unit, uint32_t state, uint32_t key_group)
+static bool is_of_unit(const df_graph *g, uint32_t unit, uint32_t state, uint32_t key_group)
 {
     return state < g->plan->state_count && key_group < graph_move_state_groups(g, state) &&
-           graph_move_unit_of(g, g->plan->vertices[g->plan->states[state].vertex].stage, key_group) == unit &&
-           g->adopted[state][key_group] < tick;
+           graph_move_unit_of(g, g->plan->vertices[g->plan->states[state].vertex].stage, key_group) == unit;
 }
 
 /* Hand a state to this member's readers, as if it had been made here. Null: its commit failed. */
@@ -47,53 +61,113 @@ static void adopt(df_graph *g, uint32_t state, uint32_t key_group, uint64_t tick
     graph_scratch_reset(t);
 }
 
-/* What kinds keep about a state's rows in a key group. Looks at each; with `put` it is kept here. */
-static bool keeps_read(df_graph *g, df_cursor *c, uint32_t state, uint32_t key_group, uint64_t tick, bool put)
+/* ---- states ---- */
+
+/* What kinds keep about a state's rows in a key group. Looks at each; not null: copies it there. */
+static bool keeps_read(df_graph *g, df_cursor *c, uint32_t state, graph_moved *to)
 {
     const df_plan *p = g->plan;
 
     for (uint32_t count = df_get_u32(c); !c->failed && count > 0; count--) {
         uint32_t vertex = df_get_u32(c), port = df_get_u32(c), size = df_get_u32(c);
         const uint8_t *bytes = df_get_bytes(c, size);
+        void *memory = NULL;
 
         if (c->failed || vertex >= p->vertex_count || port >= p->vertices[vertex].port_count ||
             p->vertices[vertex].ports[port].streams[0] != p->states[state].stream)
             return false;
-        if (put)
-            graph_kept_put(g, vertex, port, key_group, df_state_settled(&p->states[state], tick - 1), bytes,
-                           size);
+        if (to != NULL)
+            memory = df_pool_get(g->pool, g->thread_count, size);
+        if (memory == NULL) /* only a look, or it will be made anew */
+            continue;
+        memcpy(memory, bytes, size);
+        to->kept[to->kept_count++] = (moved_kept){ vertex, port, size, memory };
     }
     return !c->failed;
 }
 
-static df_status take_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, uint32_t rows,
-                            df_error *err)
+void graph_move_drop(df_graph *g, graph_moved **moved)
 {
-    uint32_t state = df_get_u32(c), key_group = df_get_u32(c);
-    df_cursor keeps = *c;
-    const df_state *s;
-    const uint8_t *bytes;
-    df_batch *batch;
-    df_status status;
-    size_t left;
+    graph_moved *m = *moved;
 
-    if (!may_adopt(g, tick, unit, state, key_group) || !keeps_read(g, c, state, key_group, tick, false))
+    *moved = NULL;
+    if (m == NULL)
+        return;
+    for (uint32_t i = 0; i < m->kept_count; i++)
+        df_pool_unref(g->thread_count, m->kept[i].memory);
+    df_batch_unref(df_graph_memory(g), m->batch);
+    df_pool_unref(g->thread_count, m);
+}
+
+/* The rows: what is left of the bytes. */
+static df_status prepare_batch(df_graph *g, uint64_t tick, uint32_t unit, graph_moved *m, uint32_t rows,
+                               df_cursor *c, df_error *err)
+{
+    const df_state *s = &g->plan->states[m->state];
+    size_t left = df_get_left(c);
+
+    m->batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, df_get_bytes(c, left),
+                                left);
+    if (m->batch == NULL)
         return damaged(unit, err);
-    s = &g->plan->states[state];
-    left = df_get_left(c);
-    bytes = df_get_bytes(c, left);
-    batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, bytes, left);
-    if (batch == NULL)
+    m->batch->view.step = tick - 1;
+    m->batch->view.key_group = m->key_group;
+    return df_graph_index_cells(g, m->state, m->batch, err);
+}
+
+static df_status prepare_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, uint32_t rows,
+                               graph_moved **out, df_error *err)
+{
+    uint32_t state = df_get_u32(c), key_group = df_get_u32(c), count;
+    df_cursor keeps = *c, counted = *c;
+    graph_moved *m;
+    df_status s;
+
+    if (c->failed || !is_of_unit(g, unit, state, key_group) || !keeps_read(g, c, state, NULL))
         return damaged(unit, err);
-    batch->view.step = tick - 1;
-    batch->view.key_group = key_group;
-    status = df_graph_index_cells(g, state, batch, err);
-    if (status != DF_OK) {
-        df_batch_unref(df_graph_memory(g), batch);
-        return status;
+    count = df_get_u32(&counted); /* all of them are there, or there are not so many */
+    m = df_pool_get(g->pool, g->thread_count, sizeof *m + count * sizeof m->kept[0]);
+    if (m == NULL)
+        return df_fail(err, DF_ENOMEM, "out of memory");
+    *m = (graph_moved){ .state = state, .key_group = key_group };
+    s = prepare_batch(g, tick, unit, m, rows, c, err);
+    if (s == DF_OK)
+        keeps_read(g, &keeps, state, m);
+    else
+        graph_move_drop(g, &m);
+    *out = m;
+    return s;
+}
+
+df_status graph_move_prepare(df_graph *g, uint64_t tick, uint32_t unit, const uint8_t *bytes, size_t size,
+                             graph_moved **out, df_error *err)
+{
+    uint32_t form, rows;
+    df_cursor c;
+
+    *out = NULL;
+    df_cursor_init(&c, bytes, size);
+    form = df_get_u32(&c);
+    rows = df_get_u32(&c);
+    return c.failed || form != MOVE_STATE ? DF_OK : prepare_state(g, tick, unit, &c, rows, out, err);
+}
+
+df_status graph_move_finish(df_graph *g, uint64_t tick, uint32_t unit, graph_moved **moved, df_error *err)
+{
+    graph_moved *m = *moved;
+    uint64_t settled = df_state_settled(&g->plan->states[m->state], tick - 1);
+
+    assert(graph_move_awaits(g, tick, unit));
+    if (g->adopted[m->state][m->key_group] >= tick) {
+        graph_move_drop(g, moved);
+        return damaged(unit, err);
     }
-    keeps_read(g, &keeps, state, key_group, tick, true);
-    adopt(g, state, key_group, tick, batch);
+    for (uint32_t i = 0; i < m->kept_count; i++)
+        graph_kept_put(g, m->kept[i].vertex, m->kept[i].port, m->key_group, settled, &m->kept[i].memory,
+                       m->kept[i].size);
+    adopt(g, m->state, m->key_group, tick, m->batch);
+    m->batch = NULL; /* its readers' */
+    graph_move_drop(g, moved);
     return DF_OK;
 }
 
@@ -102,12 +176,15 @@ static df_status take_failed(df_graph *g, uint64_t tick, uint32_t unit, df_curso
 {
     uint32_t state = df_get_u32(c), key_group = df_get_u32(c);
 
-    if (c->failed || rows != 0 || df_get_left(c) != 0 || !may_adopt(g, tick, unit, state, key_group))
+    if (c->failed || rows != 0 || df_get_left(c) != 0 || !is_of_unit(g, unit, state, key_group) ||
+        g->adopted[state][key_group] >= tick)
         return damaged(unit, err);
     graph_tick_failed(g, tick);
     adopt(g, state, key_group, tick, NULL);
     return DF_OK;
 }
+
+/* ---- what is carried ---- */
 
 /* Whether the bytes are those of a unit: each entry once, in order. */
 static bool carried_fit(const df_graph *g, uint32_t unit, uint32_t entries, df_cursor c)
@@ -177,17 +254,21 @@ static df_status take_carried(df_graph *g, uint64_t tick, uint32_t unit, uint32_
 df_status graph_move_take(df_graph *g, uint64_t tick, uint32_t unit, const uint8_t *bytes, size_t size,
                           df_error *err)
 {
-    df_cursor c;
+    graph_moved *moved;
+    df_status s = graph_move_prepare(g, tick, unit, bytes, size, &moved, err);
     uint32_t form, count;
+    df_cursor c;
 
+    if (s != DF_OK)
+        return s;
+    if (moved != NULL)
+        return graph_move_finish(g, tick, unit, &moved, err);
     df_cursor_init(&c, bytes, size);
     form = df_get_u32(&c);
     count = df_get_u32(&c);
-    if (c.failed || form < MOVE_STATE || form > MOVE_CARRIED)
-        return damaged(unit, err);
-    if (form == MOVE_CARRIED)
+    if (!c.failed && form == MOVE_CARRIED)
         return take_carried(g, tick, unit, count, &c, err);
-    if (form == MOVE_FAILED)
+    if (!c.failed && form == MOVE_FAILED)
         return take_failed(g, tick, unit, &c, count, err);
-    return take_state(g, tick, unit, &c, count, err);
+    return damaged(unit, err);
 }

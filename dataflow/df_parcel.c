@@ -607,15 +607,6 @@ size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
     return rows * row_size(stored);
 }
 
-void graph_batch_put(uint8_t *to, const df_batch *batch, const weir_schema *stored)
-{
-    uint32_t rows = batch->view.row_count;
-
-    to = put(to, batch->view.keys, rows * sizeof(uint64_t));
-    for (uint32_t c = 0; c < stored->column_count; c++)
-        to = put(to, df_batch_stored_column(batch, c), rows * weir_type_size(stored->columns[c].type));
-}
-
 df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, const weir_schema *stored,
                            uint32_t rows, const uint8_t *bytes, size_t size)
 {

@@ -28,6 +28,7 @@ typedef struct df_parcel {
     uint32_t rows;
     uint32_t size;
     uint8_t *bytes;     /* null if size is 0, else given back by df_parcel_release */
+    bool spread;        /* bytes only say where the parcel's lie: df_spread_copy, and df_spread_release */
 } df_parcel;
 
 struct df_part {
@@ -50,6 +51,9 @@ struct df_part {
 /* Who owns key group `key_group` of `stage` at first. */
 uint32_t df_part_owner(const df_plan *plan, const df_part *part, uint32_t stage, uint32_t key_group);
 void df_parcel_release(df_graph *graph, uint8_t *bytes);
+/* Copy `size` of the parcel's bytes from `offset` on: no more than it has. Any thread, until it is released. */
+void df_spread_copy(const uint8_t *spread, uint32_t offset, uint8_t *to, uint32_t size);
+void df_spread_release(df_graph *graph, uint8_t *spread);
 
 /* ---- before it starts ---- */
 

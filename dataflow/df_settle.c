@@ -332,7 +332,7 @@ void *graph_kept_take(graph_thread *t, uint32_t vertex, uint32_t port, uint32_t 
 }
 
 void graph_kept_put(df_graph *g, uint32_t vertex, uint32_t port, uint32_t key_group, uint64_t settled,
-                    const uint8_t *bytes, size_t size)
+                    void **memory, size_t size)
 {
     graph_kept *kept = claim(g, vertex, port, key_group);
 
@@ -340,12 +340,11 @@ void graph_kept_put(df_graph *g, uint32_t vertex, uint32_t port, uint32_t key_gr
         return;
     if (kept->memory == NULL || kept->settled != settled) { /* else its own task was faster */
         drop(&g->threads[g->thread_count], kept);
-        kept->memory = df_pool_get(g->pool, g->thread_count, size);
+        kept->memory = *memory;
         kept->size = size;
         kept->settled = settled;
         kept->foreign = true;
-        if (kept->memory != NULL && size > 0)
-            memcpy(kept->memory, bytes, size);
+        *memory = NULL;
     }
     atomic_store_explicit(&kept->busy, 0, memory_order_release);
 }

@@ -4,13 +4,17 @@
  *   make build && gcc -O2 -D_GNU_SOURCE -I. -o build/bench/bench_net tests/bench/bench_net.c \
  *     build/release/app/coordinator/{coord_net*,coord_ring,coord_keys,coord_allowed,proto_codec}.o \
  *     -Lbuild/release/lib -lweir -lzmq -Wl,-rpath,$PWD/build/release/lib &&
- * build/bench/bench_net */
+ * build/bench/bench_net
+ *
+ * bench_net moved BYTES: so many bytes from one process to another as workers of one host send them, that is in frames
+ * of 1 MiB through a ring, and nothing else: from memory that is read once, to where they stay, memory that is new. */
 #include "coordinator/coord_keys.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -56,13 +60,14 @@ static void tell_trips(const char *name, double *seconds, size_t count)
 
 /* ---- the transport ---- */
 
+static bool rings;       /* memory that both see, as workers have it */
 static const char *keys; /* folder of one key, which both sides use; null: no encryption */
 static coord_key key;
 
 static coord_net *open_net(uint64_t self, const char *bind)
 {
     coord_net_options o = { .self = self, .bind = bind, .frame_size_max = 2 * BENCH_SIZE,
-                            .keys = keys, .insecure = keys == NULL };
+                            .keys = keys, .insecure = keys == NULL, .rings = rings };
     df_error err;
     coord_net *net;
 
@@ -154,6 +159,96 @@ static void bench_net(const char *kind, const char *bind)
     printf("{\"bench\": \"net.%s.throughput\", \"unit\": \"GB/s\", \"value\": %.2f, \"frame\": %u}\n", kind,
            1e-9 * BENCH_FRAMES * BENCH_SIZE / (now() - begin), BENCH_SIZE);
     coord_net_close(&net);
+}
+
+/* ---- bytes that stay ---- */
+
+#define MOVED_HEAD   64u
+#define MOVED_SIZE   (BENCH_SIZE - MOVED_HEAD) /* of a frame of 1 MiB */
+#define MOVED_TOUCH  (2u << 20)
+#define MOVED_ROUNDS 9
+
+/* As the engine's pool gets it. */
+static uint8_t *new_memory(size_t size)
+{
+    uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        fatal("out of memory");
+    (void)madvise(memory, size, MADV_HUGEPAGE);
+    return memory;
+}
+
+/* Each round into memory of its own; the last byte is answered. */
+static void keep_moved(const char *bind, size_t size)
+{
+    coord_net *net = open_net(SERVER, bind);
+
+    for (;;) {
+        uint8_t *to = NULL;
+        size_t have = 0, touched = 0;
+
+        while (have < size) {
+            coord_net_event e = next_frame(net);
+
+            if (e.payload == NULL) {
+                put(net, e.peer, &(coord_net_frame){ .head = e.bytes, .head_size = e.size });
+                continue;
+            }
+            if (to == NULL)
+                to = new_memory(size);
+            for (; touched < size && touched < have + e.payload_size; touched += MOVED_TOUCH)
+                (void)madvise(to + touched, size - touched < MOVED_TOUCH ? size - touched : MOVED_TOUCH,
+                              MADV_POPULATE_WRITE);
+            memcpy(to + have, e.payload, e.payload_size);
+            have += e.payload_size;
+        }
+        put(net, CLIENT, &(coord_net_frame){ .head = to, .head_size = MOVED_HEAD });
+        munmap(to, size);
+    }
+}
+
+static double move_once(coord_net *net, const uint8_t *from, size_t size)
+{
+    double begin = now();
+
+    for (size_t sent = 0; sent < size; sent += MOVED_SIZE)
+        put(net, SERVER, &(coord_net_frame){ .head = from, .head_size = MOVED_HEAD, .payload = from + sent,
+                                             .payload_size = size - sent < MOVED_SIZE ? size - sent : MOVED_SIZE,
+                                             .release = keep });
+    next_frame(net);
+    return now() - begin;
+}
+
+static void bench_moved(const char *bind, size_t size)
+{
+    double seconds[MOVED_ROUNDS];
+    uint8_t *from = new_memory(size);
+    coord_net *net;
+    df_error err;
+    pid_t pid = fork();
+
+    rings = true;
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        keep_moved(bind, size);
+    }
+    net = open_net(CLIENT, NULL);
+    if (coord_net_connect(net, SERVER, bind, NULL, &err))
+        fatal(err.text);
+    memset(from, 1, size);
+    for (int i = 0; i < 1000; i++) { /* until the ring is there */
+        put(net, SERVER, &(coord_net_frame){ .head = from, .head_size = MOVED_HEAD });
+        next_frame(net);
+    }
+    for (int i = 0; i < MOVED_ROUNDS; i++)
+        seconds[i] = move_once(net, from, size);
+    qsort(seconds, MOVED_ROUNDS, sizeof *seconds, order);
+    printf("{\"bench\": \"net.moved\", \"unit\": \"GB/s\", \"value\": %.3f, \"bytes\": %zu, \"ms\": %.1f}\n",
+           1e-9 * (double)size / seconds[MOVED_ROUNDS / 2], size, 1e3 * seconds[MOVED_ROUNDS / 2]);
+    coord_net_close(&net);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
 }
 
 /* What a net costs that nobody speaks to: connected, heartbeats going. */
@@ -252,7 +347,7 @@ static void bench_curve(const char *folder)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     char folder[] = "/tmp/weir_bench_XXXXXX", address[64], path[64];
 
@@ -260,6 +355,12 @@ int main(void)
         fatal("no folder");
     snprintf(address, sizeof address, "ipc://%s/s", folder);
     snprintf(path, sizeof path, "%s/s", folder);
+    if (argc == 3 && strcmp(argv[1], "moved") == 0) {
+        bench_moved(address, strtoull(argv[2], NULL, 10));
+        unlink(path);
+        rmdir(folder);
+        return 0;
+    }
     bench_zmq(address);
     unlink(path);
     bench("ipc", address);

@@ -55,7 +55,8 @@ steps_of()
 }
 # excess FROM TO COLUMN: the most, in ms, by which a step between was longer than the median of those of its kind
 # in the calm time before. At every EVERY-th step birds settle, which takes more than twice as long, rescale or
-# not: so steps with the same remainder are compared. And the sum of what all of them were longer.
+# not: so steps with the same remainder are compared. And the sum of what that step, the one before and the one
+# after it were longer.
 excess()
 {
     awk -v from="$1" -v to="$2" -v c="$3" -v calm="$CALM" -v every="$every" '
@@ -78,12 +79,11 @@ excess()
             for (i = 1; i <= steps; i++) {
                 if (count[kind[i]] == 0) # none of its kind was in the calm time
                     continue
-                x = during[i] - usual[kind[i]]
-                sum += x
-                if (most == "" || x > most)
-                    most = x
+                longer[i] = during[i] - usual[kind[i]]
+                if (at == 0 || longer[i] > longer[at])
+                    at = i
             }
-            print most, sum
+            print longer[at], longer[at - 1] + longer[at] + longer[at + 1]
         }' "$work/steps"
 }
 # change WORKERS SHARE: a rescale of that share at least. Lines in rescale.steps and, of the processor's time, in
@@ -202,28 +202,46 @@ if chosen rescale.memory; then # a process more has a program and a heap of its 
     tell rescale.memory "$(awk "BEGIN { print 100 * ($during / $before - 1) }")" "% more" 10 'v + 0 <= t + 0'
 fi
 
-# All that moves, at one step: how much longer do the steps take, together? Beside two processes that do nothing
-# but send and receive, on the one processor, too.
+# Half of all that there is moves, at one step: how much longer do that step and its neighbours take? Beside two
+# processes that do nothing but move as many bytes in the same way, on the one processor, too. The birds are ten times
+# slower than elsewhere, so that none settle meanwhile: each step is like the others.
+moved_bytes() # of all channels, as workers have told last
+{
+    "$work/fetch" "$("$weir" status "$work/cluster" --json | sed -nE 's/.*"metrics" *: *"([^"]+)".*/\1/p')" /metrics |
+        awk '/^weir_channel_moved_bytes_total/ { n += $2 } END { printf "%d", n }'
+}
+rate() # BYTES MS RATE: over another rate, in GB/s
+{
+    awk "BEGIN { e = $2; if (e < 0.1) e = 0.1; print 1e-6 * $1 / e / $3 }"
+}
 if chosen rescale.bandwidth; then
     gcc -O2 -D_GNU_SOURCE -I. -o "$work/bench_net" "$bench/bench_net.c" build/release/app/coordinator/coord_net*.o \
         build/release/app/coordinator/coord_ring.o \
         build/release/app/coordinator/coord_keys.o build/release/app/coordinator/coord_allowed.o \
         build/release/app/coordinator/proto_codec.o -Lbuild/release/lib -lweir -lzmq \
         -Wl,-rpath,"$PWD/build/release/lib" || exit 1
+    gcc -O2 -D_GNU_SOURCE -o "$work/fetch" tests/integration/fetch.c || exit 1
     rm -rf "$work/cluster" "$work/prints"
     BIRDS=$((4 * BIRDS))
     WINDOW=1
-    job_rescale 2 --fingerprints "$work/prints"
+    every=1
+    job_rescale 2 --fingerprints "$work/prints" --metrics 0 --set job.dt=0.00005 --set state.birds.settle_every=190
     watch steps "$work/prints" $runner
-    sleep "$CALM"
-    from=$(date +%s.%N)
-    "$weir" rescale "$work/cluster" --workers 1 --budget 1TiB >>"$work/cluster.err" 2>&1
-    to=$(date +%s.%N)
+    for target in w2 w1; do # one of them has them already
+        sleep "$CALM"
+        from=$(date +%s.%N)
+        "$weir" move "$work/cluster" --key-groups 0-127 --to $target --budget 1TiB >>"$work/cluster.err" 2>&1
+        to=$(date +%s.%N)
+        states=$(last_rescale bytes)
+        [ "${states:-0}" -gt 0 ] && break
+    done
+    sleep 3 # until the workers have told
+    moved=$(moved_bytes)
     set -- $(excess "$from" "$to" 1) $(excess "$from" "$to" 3)
-    moved=$(last_rescale bytes)
     end_rescale
-    bare=$(taskset -c 0 "$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
-    tell rescale.bandwidth "$(awk "BEGIN { e = $2; if (e < 0.1) e = 0.1; print 1e-6 * $moved / e / $bare }")" \
-        "of the bare transport" 0.8 'v + 0 >= t + 0' \
-        "$(awk "BEGIN { printf \"\\\"bytes\\\": %d, \\\"ms\\\": %.4g, \\\"of the processor's time\\\": %.4g, \\\"bare\\\": %.4g\", $moved, $2, $4, $bare }")"
+    bare=$(taskset -c 0 "$work/bench_net" moved "$moved" | member value)
+    hot=$(taskset -c 0 "$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
+    tell rescale.bandwidth "$(rate "$moved" "$2" "$bare")" "of the bare transport" 0.8 'v + 0 >= t + 0' \
+        "$(printf '"of the processor'"'"'s time": %.4g, "bytes": %d, "of them states": %d, "ms": %.4g, "bare": %.4g, "of frames in a cache": %.4g, "their rate": %.4g' \
+            "$(rate "$moved" "$4" "$bare")" "$moved" "$states" "$2" "$bare" "$(rate "$moved" "$2" "$hot")" "$hot")"
 fi

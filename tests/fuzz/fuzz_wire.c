@@ -1,5 +1,5 @@
 /* libFuzzer target: frames. Any bytes are a valid message or a rejection; what is valid is encoded to
- * the same bytes again. Then the bytes behind the header's checksum are taken as the fields of each
+ * the same bytes again, also when it is cut before the bytes that end it, and nowhere else. Then the bytes behind the header's checksum are taken as the fields of each
  * type, with a right header, so that the fuzzer reaches the fields. */
 #include "coordinator/proto_msg.h"
 
@@ -15,11 +15,36 @@ static void require(bool ok)
         abort();
 }
 
+/* The frame cut at each of some places: as a whole, or refused. */
+static void cut(const uint8_t *bytes, size_t size)
+{
+    uint8_t *head = malloc(size);
+    proto_bytes tail = { NULL, 0 };
+    proto_msg msg, apart;
+    size_t at = 0;
+
+    require(head != NULL);
+    if (proto_decode(&msg, bytes, size) == PROTO_REJECT_ok) {
+        at = proto_encode_cut(&msg, head, size, &tail);
+        require(at + tail.size == size && memcmp(head, bytes, at) == 0);
+        require(tail.size == 0 || memcmp(tail.data, bytes + at, tail.size) == 0);
+        require(proto_decode_cut(&apart, head, at, tail) == PROTO_REJECT_ok);
+    }
+    for (size_t end = PROTO_HEADER_SIZE; end < size; end += 1 + size / 16)
+        if (end != at)
+            require(proto_decode_cut(&apart, bytes, end, (proto_bytes){ bytes + end, (uint32_t)(size - end) }) !=
+                    PROTO_REJECT_ok);
+    free(head);
+}
+
 static void take(const uint8_t *bytes, size_t size)
 {
     proto_msg msg;
     char line[700];
     uint8_t *again;
+
+    if (size > PROTO_HEADER_SIZE)
+        cut(bytes, size);
 
     if (proto_decode(&msg, bytes, size) != PROTO_REJECT_ok)
         return;

@@ -386,10 +386,36 @@ static void deliver_damaged(parts *p, df_graph *to, const df_parcel *parcel)
     free(bytes);
 }
 
+/* What lies in several places is put together in pieces of any size, as a channel does it. */
+static uint8_t *gather(parts *p, const df_parcel *parcel)
+{
+    uint8_t *bytes = zeroed(parcel->size, 1);
+    uint32_t offset = 0;
+
+    while (offset < parcel->size) {
+        uint32_t size = 1 + (uint32_t)draw(p, parcel->size - offset);
+
+        df_spread_copy(parcel->bytes, offset, bytes + offset, size);
+        offset += size;
+    }
+    return bytes;
+}
+
+static void deliver_parcel(parts *p, df_graph *to, const df_parcel *parcel)
+{
+    df_error err = { 0 };
+
+    if (parcel->size > 0 && draw(p, 2) == 0)
+        deliver_damaged(p, to, parcel);
+    check(df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, parcel->bytes, parcel->size, &err),
+          &err);
+    if (parcel->size > 0 && draw(p, 4) == 0)
+        refuse(to, parcel, parcel->bytes, parcel->size);
+}
+
 /* Deliver what lies in the queue, in any order. */
 static void deliver(parts *p)
 {
-    df_error err = { 0 };
 
     pthread_mutex_lock(&p->lock);
     while (!p->woken && p->count == 0)
@@ -406,13 +432,17 @@ static void deliver(parts *p)
         pthread_mutex_unlock(&p->lock);
         if (!df_graph_awaits(to, parcel.edge, parcel.tick, parcel.key_group))
             abort();
-        if (parcel.size > 0 && draw(p, 2) == 0)
-            deliver_damaged(p, to, &parcel);
-        check(df_graph_deliver(to, parcel.edge, parcel.tick, parcel.key_group, parcel.bytes,
-                               parcel.size, &err), &err);
-        if (parcel.size > 0 && draw(p, 4) == 0)
-            refuse(to, &parcel, parcel.bytes, parcel.size);
-        df_parcel_release(p->members[from].graph, parcel.bytes);
+        if (parcel.spread) {
+            uint8_t *spread = parcel.bytes;
+
+            parcel.bytes = gather(p, &parcel);
+            df_spread_release(p->members[from].graph, spread);
+            deliver_parcel(p, to, &parcel);
+            free(parcel.bytes);
+        } else {
+            deliver_parcel(p, to, &parcel);
+            df_parcel_release(p->members[from].graph, parcel.bytes);
+        }
         df_graph_help(to);
         pthread_mutex_lock(&p->lock);
     }

@@ -209,7 +209,7 @@ static void counts_fill(coord_counts *c, uint64_t seed)
                                                .kind = "csv", .rows_in = seed };
     c->operators[2] = (coord_counts_operator){ .role = COORD_COUNTS_STATE, .name = "birds",
                                                .kind = "state", .rows_out = seed };
-    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .queued = 3 };
+    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .bytes_moved = 5, .queued = 3 };
     c->peers[1] = (coord_counts_peer){ .id = 11, .frames_resent = seed, .buffered = 4 };
     coord_counts_sort(c);
 }
@@ -379,6 +379,7 @@ static void test_text_many(void **state)
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"all\"}") == 3);
     assert_true(value_of(e, "weir_channel_buffered_bytes{worker=\"w1\",peer=\"all\"}") == 4);
     assert_true(value_of(e, "weir_channel_frames_sent_total{worker=\"w1\",peer=\"all\"}") == 1000);
+    assert_true(value_of(e, "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"all\"}") == 5);
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}") < 0);
     free(e);
     scene_free(s);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <xxhash.h>
 
 static const uint8_t layout[] = {
     0x01, 0x03, 0x02, 0x07, 0x06, 0x05, 0x04, 0x0f, 0x0e, 0x0d, 0x0c, 0x0b, 0x0a, 0x09, 0x08,
@@ -175,11 +176,28 @@ static void test_count(void **state)
     assert_null(df_get_bytes(&c, 1));
 }
 
+/* Cut anywhere, of any size: what the header makes of the whole, without this library's vectors. */
+static void test_checksum(void **state)
+{
+    static uint8_t bytes[3000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * i >> 3);
+    for (size_t size = 0; size <= sizeof bytes; size += 1 + size / 3)
+        for (size_t cut = 0; cut <= size; cut += 1 + size / 7)
+            for (uint64_t seed = 0; seed < 3; seed++)
+                assert_true(df_checksum(seed, bytes, cut, bytes + cut, size - cut) ==
+                            XXH3_64bits_withSeed(bytes, size, seed));
+    assert_true(df_checksum(7, NULL, 0, NULL, 0) == XXH3_64bits_withSeed(bytes, 0, 7));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout), cmocka_unit_test(test_full), cmocka_unit_test(test_growing),
         cmocka_unit_test(test_get),    cmocka_unit_test(test_text), cmocka_unit_test(test_count),
+        cmocka_unit_test(test_checksum),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,37 @@ static void test_layout(void **state)
 }
 
 /* Any one bit that changes, and any other length, is noticed. */
+/* A frame without the bytes that end it, and those: together the frame, apart the same message; with any other bytes
+ * behind the head, or none, a refusal. */
+static void test_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < proto_type_count; i++) {
+        uint8_t whole[1024], head[1024];
+        proto_msg msg, out;
+        proto_bytes tail = { payload, 1 };
+        size_t size, cut;
+
+        fill(&msg, proto_types[i]);
+        size = proto_encode(&msg, whole, sizeof whole);
+        cut = proto_encode_cut(&msg, head, sizeof head, &tail);
+        assert_int_equal(cut + tail.size, size);
+        assert_memory_equal(head, whole, cut);
+        if (tail.size > 0)
+            assert_memory_equal(tail.data, whole + cut, tail.size);
+        assert_int_equal(proto_decode_cut(&out, head, cut, tail), PROTO_REJECT_ok);
+        same(&msg, &out);
+        if (tail.size == 0)
+            continue;
+        assert_true(tail.data == payload); /* not copied */
+        assert_int_equal(proto_decode(&out, head, cut), PROTO_REJECT_length);
+        tail.data = whole + cut - 1;
+        assert_int_equal(proto_decode_cut(&out, head, cut, tail), PROTO_REJECT_checksum);
+        tail.size++; /* the frame, cut a byte too early */
+        assert_int_equal(proto_decode_cut(&out, whole, cut - 1, tail), PROTO_REJECT_field);
+    }
+}
+
 static void test_damage(void **state)
 {
     uint8_t bytes[4096];
@@ -164,7 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_cut), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_limits),
     };
 

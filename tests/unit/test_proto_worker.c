@@ -17,6 +17,8 @@ typedef struct fake {
     proto_worker *worker;
     proto_flow_calls calls; /* the model's, watched */
     uint32_t loads, opens, runs, stops, sent[PROTO_TYPE_END];
+    uint32_t moved; /* bytes of states as they should be: from moved_first on (0: nobody looks) */
+    uint8_t moved_first;
     uint64_t sent_to[8];    /* sequence of the last frame to each, by id */
     uint32_t places[8], place_count, pairs[8], pair_count;
     uint64_t owners_step;
@@ -28,7 +30,11 @@ typedef struct fake {
 
 static void fake_send(void *user, uint64_t to, const proto_msg *msg)
 {
-    ((fake *)user)->sent[msg->header.type]++;
+    fake *f = user;
+
+    f->sent[msg->header.type]++;
+    for (uint32_t i = 0; f->moved_first != 0 && msg->header.type == PROTO_TYPE_state && i < msg->state.payload.size; i++)
+        f->moved += msg->state.payload.data[i] == (uint8_t)(f->moved_first + (msg->state.offset + i) % 251);
     if (msg->header.type == PROTO_TYPE_failed)
         ((fake *)user)->failed = msg->failed;
     if (to < 8 && msg->header.sequence != 0)
@@ -94,15 +100,15 @@ static void fake_owners(struct proto_worker *w, uint64_t step, const uint32_t *p
     memcpy(watched->pairs, pairs, (size_t)count * 8);
 }
 
-static int set_up_frames(void **state, uint32_t frame_size)
+static int set_up_frames(void **state, uint32_t frame_size, uint32_t move_frame)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
                              idle_part, fake_open, idle_write, idle_sync, fake_stop, NULL, NULL, fake_left,
                              NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
-                                   .move_size = 1000, .frame_size = frame_size, .tries = 1,
-                                   .beat_us = 1000, .resend_us = 2000 };
+                                   .move_size = 1000, .frame_size = frame_size, .move_frame = move_frame,
+                                   .tries = 1, .beat_us = 1000, .resend_us = 2000 };
 
     assert_non_null(f);
     watched = f;
@@ -118,13 +124,13 @@ static int set_up_frames(void **state, uint32_t frame_size)
 
 static int set_up(void **state)
 {
-    return set_up_frames(state, 100);
+    return set_up_frames(state, 100, 0);
 }
 
 /* What it sends at step 0 are eight frames of a byte. */
 static int set_up_small(void **state)
 {
-    return set_up_frames(state, 1);
+    return set_up_frames(state, 1, 0);
 }
 
 static int tear_down(void **state)
@@ -677,6 +683,39 @@ static void test_move_is_credited(void **state)
     assert_int_equal(f->sent[PROTO_TYPE_state], 13);
 }
 
+static int set_up_moves(void **state)
+{
+    return set_up_frames(state, 100, 60);
+}
+
+static void put_numbers(const uint8_t *bytes, uint32_t offset, uint8_t *to, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++)
+        to[i] = (uint8_t)(bytes[0] + (offset + i) % 251);
+}
+
+/* A state that lies in several places is put together frame by frame, in frames of its own size, and again when they
+ * are sent again. */
+static void test_move_is_gathered(void **state)
+{
+    static uint8_t first = 3;
+    fake *f = *state;
+    proto_batch *batch;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    batch = proto_batch_lend(&first, 610, 1, NULL, NULL);
+    batch->copy = put_numbers;
+    f->moved_first = first;
+    channel_send_state(f->worker, 1, 0, 3, batch);
+    channel_pump(f->worker);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 11);
+    assert_int_equal(f->moved, 610);
+    proto_worker_linked(f->worker, 1, 3);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 22);
+    assert_int_equal(f->moved, 2 * 610);
+}
+
 static bool fake_state(struct proto_worker *w, uint32_t member, const proto_state *s)
 {
     (void)w;
@@ -707,6 +746,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_move_is_credited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_move_is_gathered, set_up_moves, tear_down),
         cmocka_unit_test_setup_teardown(test_move_is_acknowledged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
