@@ -93,6 +93,15 @@ static void choose_cut(const df_space *space, const order_box *box, uint32_t *ax
     assert(best >= 0);
 }
 
+/* There are at most as many tiles as units, so no two are of one. A unit without a tile follows the one before it. */
+static void lay_tile(order_fill *fill, uint32_t tile)
+{
+    uint32_t tiles = fill->space->tile_count;
+
+    for (uint32_t u = unit_of(fill->plan, tile, tiles); u < unit_of(fill->plan, tile + 1, tiles); u++)
+        fill->order[fill->count++] = u;
+}
+
 /* Calls itself for both halves, which are nearly halves: not deep. */
 static void lay_box(order_fill *fill, const order_box *box)
 {
@@ -103,10 +112,8 @@ static void lay_box(order_fill *fill, const order_box *box)
     for (uint32_t a = 0; a < WEIR_AXES_MAX; a++)
         tiles *= box->high[a] - box->low[a];
     if (tiles == 1) {
-        uint32_t place = (box->low[2] * space->view.tiles[1] + box->low[1]) * space->view.tiles[0] + box->low[0];
-
-        fill->order[fill->count++] =
-            unit_of(fill->plan, space->tile_of_position[place], space->tile_count);
+        lay_tile(fill, space->tile_of_position[(box->low[2] * space->view.tiles[1] + box->low[1]) *
+                                                   space->view.tiles[0] + box->low[0]]);
         return;
     }
     choose_cut(space, box, &axis, &at);
@@ -126,19 +133,6 @@ static const df_space *finest_space(const df_plan *plan)
     return finest;
 }
 
-/* No two tiles are one unit, for there are at most as many; units without a tile come last. */
-static void append_rest(const df_plan *plan, const df_space *space, order_fill *fill)
-{
-    uint32_t tile = 0;
-
-    for (uint32_t u = 0; u < plan->key_groups; u++)
-        if (tile < space->tile_count && unit_of(plan, tile, space->tile_count) == u)
-            tile++;
-        else
-            fill->order[fill->count++] = u;
-    assert(fill->count == plan->key_groups);
-}
-
 bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights)
 {
     order_fill fill = { .plan = plan, .space = finest_space(plan), .order = order };
@@ -149,6 +143,6 @@ bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights)
     memcpy(all.high, fill.space->view.tiles, sizeof all.high);
     weigh(plan, weights);
     lay_box(&fill, &all);
-    append_rest(plan, fill.space, &fill);
+    assert(fill.count == plan->key_groups);
     return true;
 }
