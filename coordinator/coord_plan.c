@@ -1,12 +1,16 @@
 #include "coordinator/coord_plan.h"
 
+#include "coordinator/coord_order.h"
+
 #include <stdlib.h>
 
-/* The plan and its tables, one allocation each, behind the public part. */
+/* The plan and its tables, one allocation, behind the public part. */
 typedef struct coord_plan {
     proto_plan plan; /* first */
     proto_stage stages[PROTO_STAGES_MAX];
     proto_edge edges[PROTO_EDGES_MAX];
+    uint32_t order[PROTO_GROUPS_MAX];
+    uint64_t weights[PROTO_GROUPS_MAX];
 } coord_plan;
 
 static void describe_stages(coord_plan *c, const df_plan *plan)
@@ -55,6 +59,10 @@ df_status coord_plan_make(proto_plan **out, const df_plan *plan, df_error *err)
                             .edge_count = edges, .stages = c->stages, .edges = c->edges };
     describe_stages(c, plan);
     describe_edges(c, plan);
+    if (coord_order_units(plan, c->order, c->weights)) {
+        c->plan.order = c->order;
+        c->plan.weights = c->weights;
+    }
     *out = &c->plan;
     return DF_OK;
 }

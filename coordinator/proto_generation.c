@@ -53,6 +53,13 @@ static uint32_t member_on_host(const proto_coord *c, uint32_t host, uint32_t bef
     return 0;
 }
 
+static bool nobody_owns(const uint32_t *before, uint32_t count)
+{
+    while (count > 0 && before[count - 1] == PROTO_NONE)
+        count--;
+    return count == 0;
+}
+
 /* As few key groups as possible change hands; sinks stay on their host. owners: ids, or 0; whole: every
  * one of them is a member now, and stays what it is. */
 static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
@@ -66,6 +73,8 @@ static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
         before[g] = coord_place_of(c, owners[g]);
     if (whole)
         memcpy(after, before, (groups - sinks) * sizeof *after);
+    else if (c->plan->order != NULL && nobody_owns(before, groups - sinks))
+        proto_owners_lay(after, c->plan->order, c->plan->weights, groups - sinks, c->member_count);
     else
         proto_owners_spread(after, before, 0, groups - sinks, c->member_count);
     for (uint32_t g = 0; g < groups; g++) {

@@ -94,3 +94,20 @@ void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first
         after[g] = next;
     }
 }
+
+void proto_owners_lay(uint32_t *after, const uint32_t *order, const uint64_t *weights, uint32_t count,
+                      uint32_t member_count)
+{
+    uint64_t total = 0, before = 0;
+
+    for (uint32_t g = 0; g < count; g++)
+        total += weights[g];
+    assert(total > 0 && total < UINT64_MAX / 2 / member_count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t twice_middle = 2 * before + weights[order[i]]; /* of the group, on the scale of all of them */
+        uint64_t member = twice_middle * member_count / (2 * total);
+
+        after[order[i]] = member < member_count ? (uint32_t)member : member_count - 1; /* behind all weight */
+        before += weights[order[i]];
+    }
+}

@@ -33,5 +33,9 @@ uint64_t proto_owners_newest(const proto_owners *owners, uint32_t group);
  * share allows, so the fewest move. Shares differ by at most one. */
 void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first, uint32_t count,
                          uint32_t member_count);
+/* Lay `count` groups out over members at first: pieces of `order`, one for each, as heavy as each other but for half
+ * a group at either end. weights by group, not all 0, twice their sum times the members below 2^64. */
+void proto_owners_lay(uint32_t *after, const uint32_t *order, const uint64_t *weights, uint32_t count,
+                      uint32_t member_count);
 
 #endif

@@ -40,6 +40,10 @@ typedef struct proto_plan {
     const proto_edge *edges;
     const uint32_t *near_first; /* [group_count + 1]: places in `near` */
     const uint32_t *near;       /* the neighbours of each key group; symmetric */
+    /* How key groups other than the sinks' are laid out over members at first: in pieces of this order, as heavy as
+     * each other. Null: as they are numbered, in equal numbers. */
+    const uint32_t *order;
+    const uint64_t *weights;    /* by key group; some is not 0 */
 } proto_plan;
 
 /* A block of rows. References are counted; one thread. */

@@ -251,9 +251,12 @@ static uint32_t advance(graph_thread *t)
 /* What was left for other members is fetched when a thread has nothing to do, or after some tasks: who
  * reads it is mostly busy too, and to be woken for each parcel costs the feeder, and the thread that it
  * takes the processor from, more than what it is woken for. But where tasks are large, the reader may
- * have run out of others by then, and a wake costs little beside one. */
-#define LEFT_TASKS   8u
-#define LEFT_TASK_NS 500000u /* as large is told of at once; df_task.c counts a millisecond at most */
+ * have run out of others by then, and a wake costs little beside one. So small tasks are as many as take
+ * two milliseconds together, and are told of at both ends of the way: the reader's feeder wakes for it, too. */
+#define LEFT_TASKS     8u       /* at least */
+#define LEFT_TASKS_MAX 64u
+#define LEFT_NS        2000000u /* of all of them */
+#define LEFT_TASK_NS   500000u  /* as large is told of at once; df_task.c counts a millisecond at most */
 
 void graph_left(df_graph *g)
 {
@@ -262,8 +265,10 @@ void graph_left(df_graph *g)
 
 static bool left_is_due(const graph_thread *t)
 {
-    return t->left_tasks >= LEFT_TASKS ||
-           atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed) >= LEFT_TASK_NS;
+    uint32_t task_ns = atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed);
+
+    return task_ns >= LEFT_TASK_NS || t->left_tasks >= LEFT_TASKS_MAX ||
+           (t->left_tasks >= LEFT_TASKS && t->left_tasks * task_ns >= LEFT_NS);
 }
 
 static void tell_left(graph_thread *t)

@@ -42,7 +42,12 @@ full=w1 empty=w2 # who is there first owns the first half
 is "nearly all are at one" test "$(figure $full rows)" -gt 2700
 is "that one does more" test "$(figure $full cost_ns)" -gt "$(figure $empty cost_ns)"
 is "what a rebalance would do" wait_for 60 would_move
-is "each owns half of the key groups" test "$(figure w1 key_groups)" -eq "$(figure w2 key_groups)"
+halves() # of the 60 tiles; 4 of the 64 key groups have none
+{
+    [ "$(figure w1 key_groups)" -ge 30 ] && [ "$(figure w2 key_groups)" -ge 30 ] &&
+        [ $(($(figure w1 key_groups) + $(figure w2 key_groups))) -eq 64 ]
+}
+is "each owns half of the key groups" halves
 is "a priority" test "$(figure w2 priority)" -eq 3
 is "a host" test "$(figure w1 host)" = "$(uname -n | cut -c 1-63)"
 is "free memory" test "$(figure w1 free_bytes)" -gt 0

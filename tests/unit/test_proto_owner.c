@@ -84,11 +84,45 @@ static void test_spread(void **state)
     }
 }
 
+/* Pieces of the order, nobody's heavier or lighter than its share but for a group. */
+static void test_lay(void **state)
+{
+    uint32_t order[97], after[97];
+    uint64_t weights[97];
+
+    (void)state;
+    srand(6);
+    for (int round = 0; round < 500; round++) {
+        uint32_t groups = 1 + (uint32_t)rand() % 97, members = 1 + (uint32_t)rand() % 8, last = 0;
+        uint64_t had[8] = { 0 }, all = 0, most = 0;
+
+        for (uint32_t g = 0; g < groups; g++) {
+            uint32_t other = (uint32_t)rand() % (g + 1);
+
+            order[g] = order[other];
+            order[other] = g;
+            weights[g] = rand() % 3 == 0 ? 0 : (uint64_t)rand() % 1000;
+            weights[0] += g == 0;
+            all += weights[g];
+            most = weights[g] > most ? weights[g] : most;
+        }
+        proto_owners_lay(after, order, weights, groups, members);
+        for (uint32_t i = 0; i < groups; i++) {
+            assert_true(after[order[i]] >= last && after[order[i]] < members);
+            last = after[order[i]];
+            had[last] += weights[order[i]];
+        }
+        for (uint32_t m = 0; m < members; m++)
+            assert_true(had[m] * members <= all + most * members && (had[m] + most) * members >= all);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_lay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
