@@ -19,7 +19,6 @@ struct snap_coder {
     ZSTD_DCtx *expand;
     void *lz4;         /* LZ4_sizeofState() */
     uint8_t *shuffled; /* [SNAP_CHUNK_RAW_MAX] */
-    uint8_t *out;      /* [SNAP_CHUNK_SIZE_MAX] */
 };
 
 typedef struct chunk_head {
@@ -63,9 +62,7 @@ snap_coder *snap_coder_new(void)
     c->expand = ZSTD_createDCtx();
     c->lz4 = malloc((size_t)LZ4_sizeofState());
     c->shuffled = malloc(SNAP_CHUNK_RAW_MAX);
-    c->out = malloc(SNAP_CHUNK_SIZE_MAX);
-    if (c->compress == NULL || c->expand == NULL || c->lz4 == NULL || c->shuffled == NULL ||
-        c->out == NULL)
+    if (c->compress == NULL || c->expand == NULL || c->lz4 == NULL || c->shuffled == NULL)
         snap_coder_free(&c);
     return c;
 }
@@ -81,7 +78,6 @@ void snap_coder_free(snap_coder **coder)
     ZSTD_freeDCtx(c->expand);
     free(c->lz4);
     free(c->shuffled);
-    free(c->out);
     free(c);
 }
 
@@ -103,11 +99,11 @@ static size_t chunk_compress(snap_coder *c, snap_codec codec, uint8_t *to, const
 }
 
 df_status snap_chunk_encode(snap_coder *coder, const snap_slice *slice, const void *raw,
-                            snap_codec codec, const uint8_t **out, size_t *size, df_error *err)
+                            snap_codec codec, uint8_t *to, size_t *size, df_error *err)
 {
     size_t width = weir_type_size(slice->type), raw_size = slice->rows * width, stored = 0;
     const uint8_t *from = raw;
-    uint8_t *payload = coder->out + SNAP_CHUNK_HEAD;
+    uint8_t *payload = to + SNAP_CHUNK_HEAD;
     df_writer w;
 
     if (raw_size > SNAP_CHUNK_RAW_MAX)
@@ -125,7 +121,7 @@ df_status snap_chunk_encode(snap_coder *coder, const snap_slice *slice, const vo
         if (raw_size > 0)
             memcpy(payload, raw, raw_size);
     }
-    df_writer_init(&w, coder->out, SNAP_CHUNK_HEAD);
+    df_writer_init(&w, to, SNAP_CHUNK_HEAD);
     df_put_u32(&w, CHUNK_MAGIC);
     df_put_u8(&w, (uint8_t)codec);
     df_put_u8(&w, (uint8_t)slice->type);
@@ -135,7 +131,6 @@ df_status snap_chunk_encode(snap_coder *coder, const snap_slice *slice, const vo
     df_put_u32(&w, (uint32_t)stored);
     snap_put_hash(&w, slice->hash);
     assert(df_writer_ok(&w) && w.size == SNAP_CHUNK_HEAD);
-    *out = coder->out;
     *size = SNAP_CHUNK_HEAD + stored;
     return DF_OK;
 }

@@ -33,7 +33,7 @@ typedef struct snap_slice {
     df_hash hash; /* of the raw bytes */
 } snap_slice;
 
-/* The memory of one thread that encodes or decodes: a little more than two chunks. */
+/* The memory of one thread that encodes or decodes: a little more than a chunk. */
 typedef struct snap_coder snap_coder;
 
 /* Null: out of memory. */
@@ -46,11 +46,10 @@ uint32_t snap_chunk_rows(uint32_t chunk_size, weir_type type);
 uint32_t snap_chunk_count(uint32_t chunk_size, weir_type type, uint32_t rows);
 bool snap_type_is(unsigned number);
 
-/* The stored form of slice->rows values. *out is borrowed from the coder until its next use. The hash
- * is the caller's, who has compared it before; it must be that of the values. */
+/* The stored form of slice->rows values, at `to` [SNAP_CHUNK_SIZE_MAX]. The hash is the caller's, who has compared it
+ * before; it must be that of the values. */
 df_status snap_chunk_encode(snap_coder *coder, const snap_slice *slice, const void *raw,
-                            snap_codec codec, const uint8_t **out, size_t *size, df_error *err)
-    DF_MUST_CHECK;
+                            snap_codec codec, uint8_t *to, size_t *size, df_error *err) DF_MUST_CHECK;
 /* The values of a stored chunk into `raw` [rows * size of the type]. Stored bytes are hostile: any
  * that do not give a slice with exactly that type, rows and hash are DF_ECORRUPT, and then `raw` is
  * zero. No memory is allocated. */
