@@ -3,12 +3,14 @@
  *   0  u32  magic "WCH1"           16  u32  bytes of the payload
  *   4  u8   codec                  20  u128 XXH3-128 of the raw bytes
  *   5  u8   type of the values     36  payload
- *   6  u16  zero
+ *   6  u8   planes as they are
+ *   7  u8   zero
  *   8  u32  rows
  *  12  u32  raw bytes: rows * size of the type
  *
  * The payload is the values as they lie in memory (none), or byte-shuffled, where a value has several
- * bytes, and compressed. What does not get smaller is stored as it is. The raw hash is the chunk's
+ * bytes, and compressed. The lowest planes of bytes may stand before that as they are (lz4), if a sample says that they
+ * do not compress. What does not get smaller is stored as it is, not shuffled. The raw hash is the chunk's
  * fingerprint: a slice whose hash is that of the last snapshot's chunk is not written again. The same
  * values, codec and version of the libraries give the same bytes. */
 #ifndef SNAP_CHUNK_H

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <lz4.h>
 
 static df_error error;
 static snap_coder *coder;
@@ -149,12 +150,10 @@ static void refuse(const snap_slice *slice, const uint8_t *raw, const uint8_t *b
     free(back);
 }
 
-static void test_hostile(void **state)
+static void hostile(weir_type type, uint32_t rows)
 {
-    enum { ROWS = 200 };
-    uint8_t raw[ROWS * 8];
+    static uint8_t raw[2048 * 4];
 
-    (void)state;
     for (int codec = 0; codec < SNAP_CODECS; codec++) {
         const uint8_t *bytes = stored_bytes;
         uint8_t *copy;
@@ -162,8 +161,8 @@ static void test_hostile(void **state)
         size_t size;
         uint32_t accepted = 0;
 
-        fill(raw, WEIR_F64, ROWS, false);
-        slice = slice_of(raw, WEIR_F64, ROWS);
+        fill(raw, type, rows, false);
+        slice = slice_of(raw, type, rows);
         assert_int_equal(snap_chunk_encode(coder, &slice, raw, (snap_codec)codec, stored_bytes, &size, &error),
                          DF_OK);
         copy = malloc(size + 16);
@@ -186,6 +185,73 @@ static void test_hostile(void **state)
         }
         free(copy);
     }
+}
+
+static void test_hostile(void **state)
+{
+    (void)state;
+    hostile(WEIR_F64, 200);
+    hostile(WEIR_F32, 1100); /* with planes as they are */
+    assert_true(stored_bytes[4] == SNAP_ZSTD);
+}
+
+/* Planes that do not compress stand first, as they are; which they are, a sample of the middle says. */
+static void test_planes(void **state)
+{
+    enum { ROWS = 5000 };
+    static uint32_t raw[ROWS], back[ROWS];
+    static uint8_t planes[ROWS * 4];
+
+    (void)state;
+    for (unsigned plain = 0; plain <= 4; plain++) {
+        uint32_t random = plain == 0 ? 0 : UINT32_MAX >> (32 - 8 * plain);
+        snap_slice slice;
+        size_t size;
+
+        for (uint32_t i = 0; i < ROWS; i++)
+            raw[i] = ((uint32_t)draw() & random) | (0x01020304u * (i / 100) & ~random);
+        slice = slice_of(raw, WEIR_U32, ROWS);
+        assert_int_equal(snap_chunk_encode(coder, &slice, raw, SNAP_LZ4, stored_bytes, &size, &error), DF_OK);
+        assert_int_equal(stored_bytes[4], plain == 4 ? SNAP_NONE : SNAP_LZ4);
+        assert_int_equal(stored_bytes[6], plain % 4);
+        assert_int_equal(stored_bytes[7], 0);
+        assert_true(size <= SNAP_CHUNK_HEAD + plain * ROWS + (4 - plain) * ROWS / 8);
+        snap_shuffle(planes, (const uint8_t *)raw, ROWS, 4);
+        if (plain < 4)
+            assert_memory_equal(stored_bytes + SNAP_CHUNK_HEAD, planes, plain * ROWS);
+        assert_int_equal(snap_chunk_decode(coder, &slice, stored_bytes, size, back, &error), DF_OK);
+        assert_memory_equal(back, raw, sizeof raw);
+    }
+}
+
+/* The stored form of earlier versions: all planes compressed. */
+static void test_all_planes(void **state)
+{
+    enum { ROWS = 3000 };
+    static uint32_t raw[ROWS], back[ROWS];
+    static uint8_t planes[ROWS * 4], bytes[SNAP_CHUNK_HEAD + ROWS * 4];
+    snap_slice slice;
+    df_writer w;
+    int size;
+
+    (void)state;
+    for (uint32_t i = 0; i < ROWS; i++)
+        raw[i] = (uint32_t)(draw() & 0xffff) | i << 20;
+    slice = slice_of(raw, WEIR_U32, ROWS);
+    snap_shuffle(planes, (const uint8_t *)raw, ROWS, 4);
+    size = LZ4_compress_default((const char *)planes, (char *)bytes + SNAP_CHUNK_HEAD, sizeof planes, sizeof planes - 1);
+    assert_true(size > 0);
+    df_writer_init(&w, bytes, SNAP_CHUNK_HEAD);
+    df_put_bytes(&w, "WCH1", 4);
+    df_put_u8(&w, SNAP_LZ4);
+    df_put_u8(&w, WEIR_U32);
+    df_put_u16(&w, 0);
+    df_put_u32(&w, ROWS);
+    df_put_u32(&w, sizeof raw);
+    df_put_u32(&w, (uint32_t)size);
+    snap_put_hash(&w, slice.hash);
+    assert_int_equal(snap_chunk_decode(coder, &slice, bytes, SNAP_CHUNK_HEAD + (size_t)size, back, &error), DF_OK);
+    assert_memory_equal(back, raw, sizeof raw);
 }
 
 /* A right chunk in the wrong place. */
@@ -230,7 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shuffle), cmocka_unit_test(test_through), cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_other),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_planes),  cmocka_unit_test(test_all_planes),
+        cmocka_unit_test(test_other),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
