@@ -22,6 +22,11 @@ void snap_part_verify(snap_part *part)
     part->verify = true;
 }
 
+uint8_t *snap_part_room(snap_part *part)
+{
+    return part->calls->room(part);
+}
+
 df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                         df_error *err)
 {
@@ -34,6 +39,8 @@ df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t 
     if (info->chunk_count > 0 && snap_place_compare(&info->last, place) >= 0)
         return df_fail(err, DF_EINVAL, "part %" PRIu64 "-%u-%u: chunks are not in order",
                        info->id.snapshot, info->id.attempt, info->id.part);
+    if (part->verify) /* before: what lay in the room is gone afterwards */
+        part->sum = part_sum(part->sum, place, bytes, size);
     s = part->calls->put(part, place, bytes, size, err);
     if (s != DF_OK)
         return s;
@@ -42,8 +49,6 @@ df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t 
     info->last = *place;
     info->chunk_count++;
     info->stored_size += size;
-    if (part->verify)
-        part->sum = part_sum(part->sum, place, bytes, size);
     return DF_OK;
 }
 

@@ -18,6 +18,9 @@ typedef struct snap_part snap_part;
 typedef void snap_part_each(void *user, const snap_place *place, const uint8_t *bytes, size_t size);
 
 typedef struct snap_part_calls {
+    /* Where the next chunk may be made, to be put without being copied: SNAP_CHUNK_SIZE_MAX bytes, borrowed until the next
+     * call. */
+    uint8_t *(*room)(snap_part *part);
     df_status (*put)(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                      df_error *err);
     df_status (*finish)(snap_part *part, df_error *err); /* make it durable */
@@ -34,7 +37,9 @@ struct snap_part {
     df_hash sum; /* of places and chunks, if it is verified */
 };
 
-/* Add a chunk; places ascend strictly, else DF_EINVAL. */
+/* Where the next chunk may be made: SNAP_CHUNK_SIZE_MAX bytes, borrowed until it is put. */
+uint8_t *snap_part_room(snap_part *part);
+/* Add a chunk, which may lie in that room; places ascend strictly, else DF_EINVAL. */
 df_status snap_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes, size_t size,
                         df_error *err) DF_MUST_CHECK;
 /* Before the first chunk: when it is finished, read it back and compare. */

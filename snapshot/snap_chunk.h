@@ -3,12 +3,14 @@
  *   0  u32  magic "WCH1"           16  u32  bytes of the payload
  *   4  u8   codec                  20  u128 XXH3-128 of the raw bytes
  *   5  u8   type of the values     36  payload
- *   6  u16  zero
+ *   6  u8   planes as they are
+ *   7  u8   zero
  *   8  u32  rows
  *  12  u32  raw bytes: rows * size of the type
  *
  * The payload is the values as they lie in memory (none), or byte-shuffled, where a value has several
- * bytes, and compressed. What does not get smaller is stored as it is. The raw hash is the chunk's
+ * bytes, and compressed. The lowest planes of bytes may stand before that as they are (lz4), if a sample says that they
+ * do not compress. What does not get smaller is stored as it is, not shuffled. The raw hash is the chunk's
  * fingerprint: a slice whose hash is that of the last snapshot's chunk is not written again. The same
  * values, codec and version of the libraries give the same bytes. */
 #ifndef SNAP_CHUNK_H
@@ -33,7 +35,7 @@ typedef struct snap_slice {
     df_hash hash; /* of the raw bytes */
 } snap_slice;
 
-/* The memory of one thread that encodes or decodes: a little more than two chunks. */
+/* The memory of one thread that encodes or decodes: a little more than a chunk. */
 typedef struct snap_coder snap_coder;
 
 /* Null: out of memory. */
@@ -46,11 +48,10 @@ uint32_t snap_chunk_rows(uint32_t chunk_size, weir_type type);
 uint32_t snap_chunk_count(uint32_t chunk_size, weir_type type, uint32_t rows);
 bool snap_type_is(unsigned number);
 
-/* The stored form of slice->rows values. *out is borrowed from the coder until its next use. The hash
- * is the caller's, who has compared it before; it must be that of the values. */
+/* The stored form of slice->rows values, at `to` [SNAP_CHUNK_SIZE_MAX]. The hash is the caller's, who has compared it
+ * before; it must be that of the values. */
 df_status snap_chunk_encode(snap_coder *coder, const snap_slice *slice, const void *raw,
-                            snap_codec codec, const uint8_t **out, size_t *size, df_error *err)
-    DF_MUST_CHECK;
+                            snap_codec codec, uint8_t *to, size_t *size, df_error *err) DF_MUST_CHECK;
 /* The values of a stored chunk into `raw` [rows * size of the type]. Stored bytes are hostile: any
  * that do not give a slice with exactly that type, rows and hash are DF_ECORRUPT, and then `raw` is
  * zero. No memory is allocated. */

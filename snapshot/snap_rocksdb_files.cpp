@@ -4,13 +4,11 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
 #include <mutex>
 #include <new>
-#include <pthread.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
@@ -27,10 +25,6 @@ using rocksdb::IOStatus;
 using rocksdb::Slice;
 
 namespace {
-
-constexpr size_t ALIGNMENT = 4096;    /* of memory, place and size; no disk asks for more */
-constexpr size_t PIECE = 1u << 20;    /* bytes of one write */
-constexpr size_t THEIR_BUFFER = 4096; /* RocksDB's own: blocks are larger and go past it */
 
 bool is_full(int code)
 {
@@ -191,234 +185,6 @@ private:
     }
 };
 
-/* ---- parts ---- */
-
-struct Release {
-    void operator()(void *bytes) const { free(bytes); }
-};
-
-using Buffer = std::unique_ptr<char, Release>;
-
-/* The file of a part; it only grows, at its end. While one piece is filled, a thread of the file's own writes the one
- * before: who fills would otherwise wait for the disk at each, and then for a processor. */
-class PartFile : public FSWritableFile {
-public:
-    PartFile(std::string path, int fd, bool direct, Buffer one, Buffer other)
-        : path_(std::move(path)), fd_(fd), direct_(direct), filled_(std::move(one)), written_(std::move(other))
-    {
-        threaded_ = pthread_create(&thread_, nullptr, thread_main, this) == 0;
-    }
-
-    ~PartFile() override
-    {
-        end_thread();
-        if (fd_ >= 0)
-            close(fd_);
-    }
-
-    using FSWritableFile::Append;
-
-    IOStatus Append(const Slice &data, const IOOptions &, IODebugContext *) override
-    {
-        const char *from = data.data();
-        size_t left = data.size();
-
-        while (left > 0) {
-            size_t part = left < PIECE - used_ ? left : PIECE - used_;
-
-            memcpy(filled_.get() + used_, from, part);
-            used_ += part;
-            from += part;
-            left -= part;
-            if (used_ == PIECE && !hand_over())
-                return failure("writing", path_, lost_);
-        }
-        size_ += data.size();
-        return IOStatus::OK();
-    }
-
-    IOStatus Flush(const IOOptions &, IODebugContext *) override { return IOStatus::OK(); }
-
-    IOStatus Sync(const IOOptions &, IODebugContext *) override
-    {
-        if (!write_rest())
-            return failure("writing", path_, lost_);
-        return fdatasync(fd_) == 0 ? IOStatus::OK() : failure("syncing", path_, errno);
-    }
-
-    IOStatus Fsync(const IOOptions &options, IODebugContext *debug) override { return Sync(options, debug); }
-
-    IOStatus Close(const IOOptions &, IODebugContext *) override
-    {
-        int fd = fd_;
-
-        if (!write_rest())
-            return failure("writing", path_, lost_);
-        fd_ = -1;
-        return close(fd) == 0 ? IOStatus::OK() : failure("closing", path_, errno);
-    }
-
-    uint64_t GetFileSize(const IOOptions &, IODebugContext *) override { return size_; }
-
-private:
-    bool go_indirect()
-    {
-        int flags = fcntl(fd_, F_GETFL);
-
-        if (flags < 0 || fcntl(fd_, F_SETFL, flags & ~O_DIRECT) != 0)
-            return false;
-        direct_ = false;
-        return true;
-    }
-
-    /* 0, or what went wrong. A file system may refuse only now what it has allowed when the file was made. */
-    int write_piece(const char *bytes, size_t size)
-    {
-        size_t done = 0;
-
-        while (done < size) {
-            ssize_t n = write(fd_, bytes + done, size - done);
-
-            if (n > 0)
-                done += static_cast<size_t>(n);
-            else if (n == 0)
-                return ENOSPC;
-            else if (errno != EINTR && !(errno == EINVAL && direct_ && go_indirect()))
-                return errno;
-        }
-        return 0;
-    }
-
-    static void *thread_main(void *user)
-    {
-        PartFile *f = static_cast<PartFile *>(user);
-        std::unique_lock<std::mutex> hold(f->lock_);
-
-        for (;;) {
-            f->changed_.wait(hold, [f] { return f->handed_ > 0 || f->ending_; });
-            if (f->handed_ == 0)
-                return nullptr;
-            hold.unlock();
-            int code = f->write_piece(f->written_.get(), f->handed_);
-            hold.lock();
-            f->handed_ = 0;
-            f->lost_ = code;
-            f->changed_.notify_all();
-            if (code != 0)
-                return nullptr;
-        }
-    }
-
-    /* Once the piece before is written: after a write that failed nothing is tried again. */
-    bool hand_over()
-    {
-        std::unique_lock<std::mutex> hold(lock_);
-
-        changed_.wait(hold, [this] { return handed_ == 0; });
-        if (lost_ != 0)
-            return false;
-        if (threaded_) {
-            std::swap(filled_, written_);
-            handed_ = used_;
-            changed_.notify_all();
-        } else {
-            lost_ = write_piece(filled_.get(), used_);
-        }
-        used_ = 0;
-        return lost_ == 0;
-    }
-
-    void end_thread()
-    {
-        if (!threaded_)
-            return;
-        {
-            std::unique_lock<std::mutex> hold(lock_);
-
-            ending_ = true;
-            changed_.notify_all();
-        }
-        pthread_join(thread_, nullptr);
-        threaded_ = false;
-    }
-
-    /* The end of a file is not aligned. */
-    bool write_rest()
-    {
-        end_thread();
-        if (lost_ == 0 && direct_ && !go_indirect())
-            lost_ = errno;
-        if (lost_ == 0)
-            lost_ = write_piece(filled_.get(), used_);
-        used_ = 0;
-        return lost_ == 0;
-    }
-
-    std::string path_;
-    int fd_;
-    bool direct_;    /* the thread's, while there is one; so is fd_ */
-    Buffer filled_;
-    size_t used_ = 0; /* of filled_ */
-    uint64_t size_ = 0;
-    pthread_t thread_;
-    bool threaded_;
-    std::mutex lock_; /* of what follows */
-    std::condition_variable changed_;
-    Buffer written_;
-    size_t handed_ = 0; /* of written_; 0: it is written */
-    bool ending_ = false;
-    int lost_ = 0;      /* errno of the write that failed */
-};
-
-class PartFiles : public rocksdb::FileSystemWrapper {
-public:
-    PartFiles() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
-
-    const char *Name() const override { return "weir parts"; }
-
-    IOStatus NewWritableFile(const std::string &path, const FileOptions &, std::unique_ptr<FSWritableFile> *out,
-                             IODebugContext *) override
-    {
-        Buffer one(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
-        Buffer other(static_cast<char *>(aligned_alloc(ALIGNMENT, PIECE)));
-        bool direct = true;
-        int fd;
-
-        out->reset();
-        if (one == nullptr || other == nullptr)
-            return failure("making", path, ENOMEM);
-        fd = make(path, O_DIRECT);
-        if (fd < 0 && errno == EINVAL) {
-            direct = false;
-            fd = make(path, 0);
-        }
-        if (fd < 0)
-            return failure("making", path, errno);
-        out->reset(new PartFile(path, fd, direct, std::move(one), std::move(other)));
-        return IOStatus::OK();
-    }
-
-private:
-    static int make(const std::string &path, int how)
-    {
-        int fd;
-
-        do
-            fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | how, 0644);
-        while (fd < 0 && errno == EINTR);
-        return fd;
-    }
-};
-
-/* RocksDB may still ask for it while the process ends, so it is never released. */
-rocksdb::Env *part_env()
-{
-    static std::unique_ptr<rocksdb::Env> *env =
-        new std::unique_ptr<rocksdb::Env>(rocksdb::NewCompositeEnv(std::make_shared<PartFiles>()));
-
-    return env->get();
-}
-
 } // namespace
 
 struct snap_rocksdb_files {
@@ -437,12 +203,6 @@ snap_rocksdb_files *snap_rocksdb_files_new(rocksdb_options_t *options)
     made->env = rocksdb::NewCompositeEnv(made->files);
     reinterpret_cast<rocksdb::Options *>(options)->env = made->env.get();
     return made;
-}
-
-void snap_rocksdb_part_files(rocksdb_options_t *options, rocksdb_envoptions_t *env)
-{
-    reinterpret_cast<rocksdb::Options *>(options)->env = part_env();
-    reinterpret_cast<rocksdb::EnvOptions *>(env)->writable_file_max_buffer_size = THEIR_BUFFER;
 }
 
 void snap_rocksdb_files_free(snap_rocksdb_files **files)

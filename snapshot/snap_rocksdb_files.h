@@ -5,18 +5,13 @@
  * it had half written would name files that it has removed. So it is not told: the thread that writes waits here until
  * there is room. Making, naming and linking a file wait in the same way; each happens or does not.
  *
- * A sync that fails, and every other error, is RocksDB's to hear, and the process ends (snap_rocksdb_watch.h).
- *
- * The file of a part is nobody's database yet: there a write that fails is told. It goes past the system's memory (O_DIRECT)
- * where the file system can: to copy it there, to write it from there and to forget it again takes four times the
- * processor's time, and the processor is what a snapshot shares with the job. */
+ * A sync that fails, and every other error, is RocksDB's to hear, and the process ends (snap_rocksdb_watch.h). */
 #ifndef SNAP_ROCKSDB_FILES_H
 #define SNAP_ROCKSDB_FILES_H
 
 #include <stdbool.h>
 
 typedef struct rocksdb_options_t rocksdb_options_t; /* rocksdb/c.h */
-typedef struct rocksdb_envoptions_t rocksdb_envoptions_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,9 +27,6 @@ void snap_rocksdb_files_free(snap_rocksdb_files **files);
 void snap_rocksdb_files_patient(snap_rocksdb_files *files, bool patient);
 /* Whether somebody waits. Any thread. */
 bool snap_rocksdb_files_waiting(const snap_rocksdb_files *files);
-
-/* A writer of tables with these options writes the file of a part. Nothing is to be released. */
-void snap_rocksdb_part_files(rocksdb_options_t *options, rocksdb_envoptions_t *env);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,7 @@ typedef struct memory_part {
     snap_part part; /* first */
     snap_memory *memory;
     memory_file file;
+    uint8_t room[SNAP_CHUNK_SIZE_MAX];
 } memory_part;
 
 typedef struct memory_backend {
@@ -80,6 +81,11 @@ static void file_remove(snap_memory *m, memory_file *file)
 }
 
 /* ---- parts ---- */
+
+static uint8_t *memory_part_room(snap_part *part)
+{
+    return ((memory_part *)part)->room;
+}
 
 static df_status memory_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes,
                                  size_t size, df_error *err)
@@ -139,7 +145,7 @@ static void memory_part_free(snap_part *part, bool keep)
     free(part);
 }
 
-static const snap_part_calls memory_part_calls = { memory_part_put, memory_part_finish,
+static const snap_part_calls memory_part_calls = { memory_part_room, memory_part_put, memory_part_finish,
                                                    memory_part_read, memory_part_free };
 
 /* ---- the table ---- */

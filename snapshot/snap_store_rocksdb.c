@@ -15,6 +15,7 @@
 #include "snapshot/snap_rocksdb_files.h"
 #include "snapshot/snap_rocksdb_watch.h"
 #include "snapshot/snap_table.h"
+#include "snapshot/snap_table_write.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define KEY_SIZE        28
+#define KEY_SIZE        SNAP_TABLE_KEY_SIZE
 #define RECORD_KEY_SIZE 8
 #define BLOCK_SIZE      4096       /* bytes; so a chunk has a block of its own, and is read alone */
 #define WRITE_BUFFER    (16u << 20)
@@ -49,10 +50,8 @@ typedef struct rocks_backend {
 typedef struct rocks_part {
     snap_part part; /* first */
     char folder[DF_PATH_MAX - 128], path[DF_PATH_MAX];
-    rocksdb_options_t *options;
-    rocksdb_block_based_table_options_t *table;
-    rocksdb_envoptions_t *env;
-    rocksdb_sstfilewriter_t *writer;
+    snap_part_file *file;
+    snap_table_writer writer;
 } rocks_part;
 
 /* ---- errors, keys, options ---- */
@@ -159,27 +158,31 @@ void snap_rocksdb_part_path(char path[DF_PATH_MAX], const char *folder, const sn
              id->part);
 }
 
+static uint8_t *rocks_part_room(snap_part *part)
+{
+    return snap_table_room(&((rocks_part *)part)->writer);
+}
+
 static df_status rocks_part_put(snap_part *part, const snap_place *place, const uint8_t *bytes,
                                 size_t size, df_error *err)
 {
     rocks_part *p = (rocks_part *)part;
-    char key[KEY_SIZE], *text = NULL;
+    char key[KEY_SIZE];
 
     key_put(key, &part->info.id, place);
-    rocksdb_sstfilewriter_put(p->writer, key, sizeof key, (const char *)bytes, size, &text);
-    return rocks_result(text, "write", p->path, err);
+    return snap_table_put(&p->writer, key, bytes, size, err);
 }
 
-/* The writer syncs the file when it finishes; its folder is ours to sync. */
 static df_status rocks_part_finish(snap_part *part, df_error *err)
 {
     rocks_part *p = (rocks_part *)part;
-    char incoming[DF_PATH_MAX], *text = NULL;
+    char incoming[DF_PATH_MAX];
     df_disk disk;
-    df_status s;
+    df_status s = snap_table_end(&p->writer, err);
 
-    rocksdb_sstfilewriter_finish(p->writer, &text);
-    s = rocks_result(text, "finish", p->path, err);
+    if (s == DF_OK)
+        s = snap_part_file_sync(p->file, err);
+    snap_part_file_close(&p->file);
     if (s != DF_OK)
         return s;
     df_disk_posix_init(&disk);
@@ -214,9 +217,10 @@ static void reading_key(void *user, const char *key, size_t key_size, const char
     r->each(r->user, &place, (const uint8_t *)value, value_size);
 }
 
-static df_status part_file_read(const rocksdb_options_t *options, const char *path, rocks_reading *r,
-                                df_error *err)
+static df_status part_file_read(const char *path, rocks_reading *r, df_error *err)
 {
+    rocksdb_block_based_table_options_t *table = rocks_table();
+    rocksdb_options_t *options = rocks_options(table, true);
     df_disk disk;
     df_status s;
 
@@ -226,6 +230,8 @@ static df_status part_file_read(const rocksdb_options_t *options, const char *pa
         s = rocks_result(snap_rocksdb_read(options, path, reading_key, r), "read", path, err);
     if (s == DF_OK && r->wrong)
         s = df_fail(err, DF_ECORRUPT, "%s: it holds another part's chunks", path);
+    rocksdb_options_destroy(options);
+    rocksdb_block_based_options_destroy(table);
     return s;
 }
 
@@ -240,7 +246,7 @@ static df_status rocks_part_read(snap_part *part, snap_part_each *each, void *us
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         close(fd);
     }
-    return part_file_read(p->options, p->path, &r, err);
+    return part_file_read(p->path, &r, err);
 }
 
 static void reading_nothing(void *user, const snap_place *place, const uint8_t *bytes, size_t size)
@@ -253,40 +259,31 @@ static void reading_nothing(void *user, const snap_place *place, const uint8_t *
 
 df_status snap_rocksdb_part_check(const char *folder, const snap_part_id *id, df_error *err)
 {
-    rocksdb_block_based_table_options_t *table = rocks_table();
-    rocksdb_options_t *options = rocks_options(table, true);
     rocks_reading r = { reading_nothing, NULL, id, false };
     char path[DF_PATH_MAX];
-    df_status s;
 
     snap_rocksdb_part_path(path, folder, id);
-    s = part_file_read(options, path, &r, err);
-    rocksdb_options_destroy(options);
-    rocksdb_block_based_options_destroy(table);
-    return s;
+    return part_file_read(path, &r, err);
 }
 
 static void rocks_part_free(snap_part *part, bool keep)
 {
     rocks_part *p = (rocks_part *)part;
 
-    rocksdb_sstfilewriter_destroy(p->writer);
-    rocksdb_envoptions_destroy(p->env);
-    rocksdb_options_destroy(p->options);
-    rocksdb_block_based_options_destroy(p->table);
+    snap_table_writer_fini(&p->writer);
+    snap_part_file_close(&p->file);
     if (!keep)
         unlink(p->path);
     free(p);
 }
 
-static const snap_part_calls rocks_part_calls = { rocks_part_put, rocks_part_finish, rocks_part_read,
-                                                  rocks_part_free };
+static const snap_part_calls rocks_part_calls = { rocks_part_room, rocks_part_put, rocks_part_finish,
+                                                  rocks_part_read, rocks_part_free };
 
 df_status snap_rocksdb_part_open(snap_part **out, const char *folder, const snap_part_id *id,
                                  df_error *err)
 {
     rocks_part *p = calloc(1, sizeof *p);
-    char *text = NULL;
     df_status s;
 
     *out = NULL;
@@ -295,13 +292,8 @@ df_status snap_rocksdb_part_open(snap_part **out, const char *folder, const snap
     p->part = (snap_part){ .calls = &rocks_part_calls, .info = { .id = *id } };
     snprintf(p->folder, sizeof p->folder, "%s", folder);
     snap_rocksdb_part_path(p->path, p->folder, id);
-    p->table = rocks_table();
-    p->options = rocks_options(p->table, true);
-    p->env = rocksdb_envoptions_create();
-    snap_rocksdb_part_files(p->options, p->env);
-    p->writer = rocksdb_sstfilewriter_create(p->env, p->options);
-    rocksdb_sstfilewriter_open(p->writer, p->path, &text);
-    s = rocks_result(text, "create", p->path, err);
+    s = snap_part_file_open(&p->file, p->path, err);
+    snap_table_writer_init(&p->writer, p->file);
     if (s == DF_OK)
         *out = &p->part;
     else

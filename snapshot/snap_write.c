@@ -52,9 +52,9 @@ static bool base_holds(const snap_writer *w, const snap_ref *ref, df_hash hash)
 static df_status write_chunk(snap_writer *w, const snap_place *place, const snap_slice *slice,
                              const uint8_t *raw, snap_written *out, df_error *err)
 {
-    const uint8_t *bytes;
+    uint8_t *bytes = snap_part_room(w->part);
     size_t size;
-    df_status s = snap_chunk_encode(w->coder, slice, raw, w->codec, &bytes, &size, err);
+    df_status s = snap_chunk_encode(w->coder, slice, raw, w->codec, bytes, &size, err);
 
     if (s == DF_OK)
         s = snap_part_put(w->part, place, bytes, size, err);

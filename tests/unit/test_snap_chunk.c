@@ -8,9 +8,11 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <lz4.h>
 
 static df_error error;
 static snap_coder *coder;
+static uint8_t stored_bytes[SNAP_CHUNK_SIZE_MAX];
 
 static uint64_t lot = 1;
 
@@ -73,12 +75,12 @@ static void through(weir_type type, uint32_t rows, bool random, snap_codec codec
 {
     size_t size = rows * weir_type_size(type), stored;
     uint8_t *raw = malloc(size + 1), *back = malloc(size + 1);
-    const uint8_t *bytes;
+    const uint8_t *bytes = stored_bytes;
     snap_slice slice;
 
     fill(raw, type, rows, random);
     slice = slice_of(raw, type, rows);
-    assert_int_equal(snap_chunk_encode(coder, &slice, raw, codec, &bytes, &stored, &error), DF_OK);
+    assert_int_equal(snap_chunk_encode(coder, &slice, raw, codec, stored_bytes, &stored, &error), DF_OK);
     assert_true(stored <= SNAP_CHUNK_HEAD + size);
     if (rows >= 1000 && !random && codec != SNAP_NONE)
         assert_true(stored < size * 9 / 10);
@@ -111,18 +113,18 @@ static void test_layout(void **state)
     };
     static const uint32_t values[2] = { 0x04030201, 0x08070605 };
     snap_slice slice = { WEIR_U32, 2, { 0x0102030405060708, 0x1112131415161718 } };
-    const uint8_t *bytes;
+    const uint8_t *bytes = stored_bytes;
     size_t size;
 
     (void)state;
-    assert_int_equal(snap_chunk_encode(coder, &slice, values, SNAP_ZSTD, &bytes, &size, &error), DF_OK);
+    assert_int_equal(snap_chunk_encode(coder, &slice, values, SNAP_ZSTD, stored_bytes, &size, &error), DF_OK);
     assert_int_equal(size, sizeof head + 8); /* eight bytes do not get smaller */
     assert_memory_equal(bytes, head, sizeof head);
     for (uint8_t i = 0; i < 8; i++)
         assert_int_equal(bytes[sizeof head + i], i + 1);
     assert_int_equal(snap_chunk_rows(SNAP_CHUNK_RAW_MAX, WEIR_F64), 131072);
     slice.rows = SNAP_CHUNK_RAW_MAX / 4 + 1;
-    assert_int_equal(snap_chunk_encode(coder, &slice, values, SNAP_NONE, &bytes, &size, &error),
+    assert_int_equal(snap_chunk_encode(coder, &slice, values, SNAP_NONE, stored_bytes, &size, &error),
                      DF_ELIMIT);
 }
 
@@ -148,22 +150,20 @@ static void refuse(const snap_slice *slice, const uint8_t *raw, const uint8_t *b
     free(back);
 }
 
-static void test_hostile(void **state)
+static void hostile(weir_type type, uint32_t rows)
 {
-    enum { ROWS = 200 };
-    uint8_t raw[ROWS * 8];
+    static uint8_t raw[2048 * 4];
 
-    (void)state;
     for (int codec = 0; codec < SNAP_CODECS; codec++) {
-        const uint8_t *bytes;
+        const uint8_t *bytes = stored_bytes;
         uint8_t *copy;
         snap_slice slice;
         size_t size;
         uint32_t accepted = 0;
 
-        fill(raw, WEIR_F64, ROWS, false);
-        slice = slice_of(raw, WEIR_F64, ROWS);
-        assert_int_equal(snap_chunk_encode(coder, &slice, raw, (snap_codec)codec, &bytes, &size, &error),
+        fill(raw, type, rows, false);
+        slice = slice_of(raw, type, rows);
+        assert_int_equal(snap_chunk_encode(coder, &slice, raw, (snap_codec)codec, stored_bytes, &size, &error),
                          DF_OK);
         copy = malloc(size + 16);
         memset(copy, 0, size + 16);
@@ -187,18 +187,85 @@ static void test_hostile(void **state)
     }
 }
 
+static void test_hostile(void **state)
+{
+    (void)state;
+    hostile(WEIR_F64, 200);
+    hostile(WEIR_F32, 1100); /* with planes as they are */
+    assert_true(stored_bytes[4] == SNAP_ZSTD);
+}
+
+/* Planes that do not compress stand first, as they are; which they are, a sample of the middle says. */
+static void test_planes(void **state)
+{
+    enum { ROWS = 5000 };
+    static uint32_t raw[ROWS], back[ROWS];
+    static uint8_t planes[ROWS * 4];
+
+    (void)state;
+    for (unsigned plain = 0; plain <= 4; plain++) {
+        uint32_t random = plain == 0 ? 0 : UINT32_MAX >> (32 - 8 * plain);
+        snap_slice slice;
+        size_t size;
+
+        for (uint32_t i = 0; i < ROWS; i++)
+            raw[i] = ((uint32_t)draw() & random) | (0x01020304u * (i / 100) & ~random);
+        slice = slice_of(raw, WEIR_U32, ROWS);
+        assert_int_equal(snap_chunk_encode(coder, &slice, raw, SNAP_LZ4, stored_bytes, &size, &error), DF_OK);
+        assert_int_equal(stored_bytes[4], plain == 4 ? SNAP_NONE : SNAP_LZ4);
+        assert_int_equal(stored_bytes[6], plain % 4);
+        assert_int_equal(stored_bytes[7], 0);
+        assert_true(size <= SNAP_CHUNK_HEAD + plain * ROWS + (4 - plain) * ROWS / 8);
+        snap_shuffle(planes, (const uint8_t *)raw, ROWS, 4);
+        if (plain < 4)
+            assert_memory_equal(stored_bytes + SNAP_CHUNK_HEAD, planes, plain * ROWS);
+        assert_int_equal(snap_chunk_decode(coder, &slice, stored_bytes, size, back, &error), DF_OK);
+        assert_memory_equal(back, raw, sizeof raw);
+    }
+}
+
+/* The stored form of earlier versions: all planes compressed. */
+static void test_all_planes(void **state)
+{
+    enum { ROWS = 3000 };
+    static uint32_t raw[ROWS], back[ROWS];
+    static uint8_t planes[ROWS * 4], bytes[SNAP_CHUNK_HEAD + ROWS * 4];
+    snap_slice slice;
+    df_writer w;
+    int size;
+
+    (void)state;
+    for (uint32_t i = 0; i < ROWS; i++)
+        raw[i] = (uint32_t)(draw() & 0xffff) | i << 20;
+    slice = slice_of(raw, WEIR_U32, ROWS);
+    snap_shuffle(planes, (const uint8_t *)raw, ROWS, 4);
+    size = LZ4_compress_default((const char *)planes, (char *)bytes + SNAP_CHUNK_HEAD, sizeof planes, sizeof planes - 1);
+    assert_true(size > 0);
+    df_writer_init(&w, bytes, SNAP_CHUNK_HEAD);
+    df_put_bytes(&w, "WCH1", 4);
+    df_put_u8(&w, SNAP_LZ4);
+    df_put_u8(&w, WEIR_U32);
+    df_put_u16(&w, 0);
+    df_put_u32(&w, ROWS);
+    df_put_u32(&w, sizeof raw);
+    df_put_u32(&w, (uint32_t)size);
+    snap_put_hash(&w, slice.hash);
+    assert_int_equal(snap_chunk_decode(coder, &slice, bytes, SNAP_CHUNK_HEAD + (size_t)size, back, &error), DF_OK);
+    assert_memory_equal(back, raw, sizeof raw);
+}
+
 /* A right chunk in the wrong place. */
 static void test_other(void **state)
 {
     uint32_t raw[64], back[64];
     snap_slice slice, other;
-    const uint8_t *bytes;
+    const uint8_t *bytes = stored_bytes;
     size_t size;
 
     (void)state;
     fill((uint8_t *)raw, WEIR_U32, 64, false);
     slice = slice_of(raw, WEIR_U32, 64);
-    assert_int_equal(snap_chunk_encode(coder, &slice, raw, SNAP_LZ4, &bytes, &size, &error), DF_OK);
+    assert_int_equal(snap_chunk_encode(coder, &slice, raw, SNAP_LZ4, stored_bytes, &size, &error), DF_OK);
     other = slice;
     other.type = WEIR_F32;
     assert_int_equal(snap_chunk_decode(coder, &other, bytes, size, back, &error), DF_ECORRUPT);
@@ -229,7 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shuffle), cmocka_unit_test(test_through), cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_other),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_planes),  cmocka_unit_test(test_all_planes),
+        cmocka_unit_test(test_other),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
