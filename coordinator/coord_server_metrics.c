@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define METRICS_FRESH_S 0.2
+
 static void metrics_wake(void *user)
 {
     coord_server_wake(user);
@@ -14,8 +16,9 @@ static void metrics_wake(void *user)
 
 df_status server_metrics_open(coord_server *server, df_error *err)
 {
-    coord_http_options options = { .address = server->options.metrics, .wake = metrics_wake,
-                                   .user = server };
+    static const coord_http_page page = { "/metrics", METRICS_FRESH_S };
+    coord_http_options options = { .address = server->options.metrics, .pages = &page,
+                                   .page_count = 1, .wake = metrics_wake, .user = server };
     df_status s;
 
     server->seen.last_seconds = -1;
@@ -119,14 +122,14 @@ void server_metrics_turn(coord_server *server)
     size_t size = 0;
     char *text = NULL;
 
-    if (server->http == NULL || !coord_http_wants(server->http))
+    if (server->http == NULL || !coord_http_wants(server->http, 0))
         return;
     status = malloc(sizeof *status);
     counts = calloc(PROTO_WORKERS_MAX, sizeof *counts);
     rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
     if (status != NULL && counts != NULL && rows != NULL)
         text = metrics_text(server, status, counts, rows, &size);
-    coord_http_put(server->http, text, size);
+    coord_http_put(server->http, 0, text, size);
     free(status);
     free(counts);
     free(rows);
