@@ -62,6 +62,7 @@ void graph_unit_ran(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_
         return;
     unit = unit_of(g->plan, &s->partition, key_group);
     graph_count(&t->unit_ns[unit], nanoseconds);
+    graph_count_span(&t->task_spans, nanoseconds);
     atomic_store_explicit(&unit_at(g, unit)->tick, tick, memory_order_relaxed);
 }
 
