@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 
-#define COUNTS_OPERATOR_SIZE (2 * 4 + 2 + 1 + 4 * 8) /* of the smallest */
-#define COUNTS_PEER_SIZE     (7 * 8)
+#define COUNTS_SPANS_SIZE    (4 + 8) /* of the smallest, as the next two */
+#define COUNTS_OPERATOR_SIZE (2 * 4 + 2 + 1 + 4 * 8 + COUNTS_SPANS_SIZE)
+#define COUNTS_PEER_SIZE     (9 * 8 + COUNTS_SPANS_SIZE)
 #define COUNTS_BUCKET_MAX    (1ull << 48) /* so that their sum is a number */
 
 const double coord_bucket_bounds[COORD_BUCKETS - 1] = { 0.001, 0.003, 0.01, 0.03, 0.1, 0.3,
@@ -83,15 +84,29 @@ static void put_histogram(df_writer *w, const coord_histogram *h)
     df_put_u64(w, h->nanoseconds);
 }
 
+static void put_spans(df_writer *w, const df_spans *spans)
+{
+    uint32_t mask = 0;
+
+    for (uint32_t i = 0; i < DF_SPANS_BUCKETS; i++)
+        mask |= (uint32_t)(spans->buckets[i] != 0) << i;
+    df_put_u32(w, mask);
+    for (uint32_t i = 0; i < DF_SPANS_BUCKETS; i++)
+        if (spans->buckets[i] != 0)
+            df_put_u64(w, spans->buckets[i]);
+    df_put_u64(w, spans->nanoseconds);
+}
+
 static void put_operator(df_writer *w, const coord_counts_operator *o)
 {
     df_put_text(w, o->name);
     df_put_u8(w, (uint8_t)o->role);
     df_put_text(w, o->kind);
-    df_put_u64(w, o->calls);
     df_put_u64(w, o->rows_in);
     df_put_u64(w, o->rows_out);
-    df_put_u64(w, o->nanoseconds);
+    df_put_u64(w, o->bytes_in);
+    df_put_u64(w, o->bytes_out);
+    put_spans(w, &o->calls);
 }
 
 static void put_peer(df_writer *w, const coord_counts_peer *p)
@@ -100,10 +115,13 @@ static void put_peer(df_writer *w, const coord_counts_peer *p)
     df_put_u64(w, p->frames_sent);
     df_put_u64(w, p->frames_resent);
     df_put_u64(w, p->frames_early);
+    df_put_u64(w, p->frames_received);
     df_put_u64(w, p->bytes_sent);
     df_put_u64(w, p->bytes_moved);
+    df_put_u64(w, p->bytes_received);
     df_put_u64(w, p->buffered);
     df_put_u64(w, p->queued);
+    put_spans(w, &p->waits);
 }
 
 void coord_counts_encode(df_writer *w, const coord_counts *c)
@@ -116,6 +134,7 @@ void coord_counts_encode(df_writer *w, const coord_counts *c)
         df_put_u64(w, c->rejected[i]);
     put_histogram(w, &c->parts);
     put_histogram(w, &c->loads);
+    put_spans(w, &c->group_tasks);
     df_put_u32(w, c->operator_count);
     for (uint32_t i = 0; i < c->operator_count; i++)
         put_operator(w, &c->operators[i]);
@@ -136,6 +155,22 @@ static void get_histogram(df_cursor *r, coord_histogram *h)
     h->nanoseconds = df_get_u64(r);
 }
 
+/* Only what put_spans makes: a bucket that is told is not empty. */
+static void get_spans(df_cursor *r, df_spans *spans)
+{
+    uint32_t mask = df_get_u32(r);
+
+    if (mask >> DF_SPANS_BUCKETS != 0)
+        df_get_refuse(r);
+    for (uint32_t i = 0; i < DF_SPANS_BUCKETS && !r->failed; i++)
+        if ((mask >> i & 1) != 0) {
+            spans->buckets[i] = df_get_u64(r);
+            if (spans->buckets[i] == 0 || spans->buckets[i] > COUNTS_BUCKET_MAX)
+                df_get_refuse(r);
+        }
+    spans->nanoseconds = df_get_u64(r);
+}
+
 static void get_operators(df_cursor *r, coord_counts *c)
 {
     for (uint32_t i = 0; i < c->operator_count && !r->failed; i++) {
@@ -146,10 +181,11 @@ static void get_operators(df_cursor *r, coord_counts *c)
         role = df_get_u8(r);
         o->role = role < COORD_COUNTS_ROLES ? (coord_counts_role)role : COORD_COUNTS_OPERATOR;
         df_get_name(r, o->kind, WEIR_NAME_MAX);
-        o->calls = df_get_u64(r);
         o->rows_in = df_get_u64(r);
         o->rows_out = df_get_u64(r);
-        o->nanoseconds = df_get_u64(r);
+        o->bytes_in = df_get_u64(r);
+        o->bytes_out = df_get_u64(r);
+        get_spans(r, &o->calls);
         if (role >= COORD_COUNTS_ROLES || (i > 0 && operator_compare(o - 1, o) >= 0))
             df_get_refuse(r);
     }
@@ -164,10 +200,13 @@ static void get_peers(df_cursor *r, coord_counts *c)
         p->frames_sent = df_get_u64(r);
         p->frames_resent = df_get_u64(r);
         p->frames_early = df_get_u64(r);
+        p->frames_received = df_get_u64(r);
         p->bytes_sent = df_get_u64(r);
         p->bytes_moved = df_get_u64(r);
+        p->bytes_received = df_get_u64(r);
         p->buffered = df_get_u64(r);
         p->queued = df_get_u64(r);
+        get_spans(r, &p->waits);
         if (i > 0 && p->id <= p[-1].id)
             df_get_refuse(r);
     }
@@ -206,6 +245,7 @@ df_status coord_counts_decode(coord_counts *c, const uint8_t *bytes, size_t size
         c->rejected[i] = df_get_u64(&r);
     get_histogram(&r, &c->parts);
     get_histogram(&r, &c->loads);
+    get_spans(&r, &c->group_tasks);
     if (!get_lists(&r, c))
         s = df_fail(err, DF_ENOMEM, "metrics: out of memory");
     else if (!df_get_end(&r))

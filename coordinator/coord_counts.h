@@ -5,8 +5,12 @@
  *   u64 each: the numbers of coord_counts in the order of the struct, up to `rejected`
  *   u32 count, then u64 each: rejected messages by reason
  *   two histograms (parts, loads): COORD_BUCKETS times u64, u64 nanoseconds
- *   u32 count, then each operator: text name, u8 role, text kind, 4 u64; (name, role) ascends
- *   u32 count, then each peer: 7 u64; numbers ascend
+ *   spans (tasks)
+ *   u32 count, then each operator: text name, u8 role, text kind, 4 u64, spans; (name, role) ascends
+ *   u32 count, then each peer: 9 u64, spans; numbers ascend
+ *
+ * Spans (df_spans.h): u32 mask of the buckets that are not empty, u64 each of those, u64 nanoseconds. Mostly a
+ * few are not.
  *
  * Everything but what is said to be of now is a counter: it begins at 0 with the worker's process and
  * only grows, through all generations. */
@@ -16,6 +20,7 @@
 #include "coordinator/proto_msg.h"
 #include "dataflow/df_bytes.h"
 #include "dataflow/df_limits.h"
+#include "dataflow/df_spans.h"
 #include "dataflow/weir/operator.h"
 
 #define COORD_COUNTS_VERSION       2u
@@ -43,7 +48,8 @@ typedef enum coord_counts_role {
 typedef struct coord_counts_operator {
     coord_counts_role role;
     char name[WEIR_NAME_MAX], kind[WEIR_NAME_MAX]; /* printable ASCII, not empty */
-    uint64_t calls, rows_in, rows_out, nanoseconds;
+    uint64_t rows_in, rows_out, bytes_in, bytes_out;
+    df_spans calls;
 } coord_counts_operator;
 
 /* The channel to and from another member of the generation. */
@@ -51,9 +57,11 @@ typedef struct coord_counts_peer {
     uint64_t id;
     uint64_t frames_sent, frames_resent; /* sent: those that were sent again, too */
     uint64_t frames_early;               /* arrived before one that was missing */
-    uint64_t bytes_sent;                 /* rows and states, each once */
-    uint64_t bytes_moved;                /* of them: key groups that moved to it, with what their kinds keep */
+    uint64_t frames_received;            /* in their turn: each once */
+    uint64_t bytes_sent, bytes_received; /* rows and states, each once */
+    uint64_t bytes_moved;                /* of those sent: key groups that moved to it, with what their kinds keep */
     uint64_t buffered, queued;           /* now: bytes that wait for their task, frames that wait for credit */
+    df_spans waits;                      /* of frames for their credit, until each was sent first */
 } coord_counts_peer;
 
 typedef struct coord_counts {
@@ -64,6 +72,7 @@ typedef struct coord_counts {
     uint64_t parts_failed, loads_failed;
     uint64_t rejected[PROTO_REJECT_COUNT];
     coord_histogram parts, loads;        /* seconds of those that ended well */
+    df_spans group_tasks;                /* of one key group each, sinks' not counted */
     uint32_t operator_count, peer_count;
     coord_counts_operator *operators;    /* owned; ascending by name and role */
     coord_counts_peer *peers;            /* owned; ascending by id */

@@ -89,8 +89,10 @@ void coord_expose_nanoseconds(df_writer *out, const char *name, const coord_labe
     put_nanoseconds(out, name, "", labels, value);
 }
 
-void coord_expose_histogram(df_writer *out, const char *name, const coord_label *labels,
-                            const coord_histogram *h)
+/* bounds: of all buckets but the last, in seconds. */
+static void put_histogram(df_writer *out, const char *name, const coord_label *labels,
+                          const uint64_t *buckets, const double *bounds, uint32_t bucket_count,
+                          uint64_t nanoseconds)
 {
     coord_label all[COORD_LABELS_MAX + 2] = { { 0 } };
     size_t count = 0;
@@ -102,14 +104,30 @@ void coord_expose_histogram(df_writer *out, const char *name, const coord_label 
         all[count] = labels[count];
     }
     all[count] = (coord_label){ "le", bound };
-    for (uint32_t i = 0; i < COORD_BUCKETS; i++) {
-        if (i + 1 < COORD_BUCKETS)
-            snprintf(bound, sizeof bound, "%g", coord_bucket_bounds[i]);
+    for (uint32_t i = 0; i < bucket_count; i++) {
+        if (i + 1 < bucket_count)
+            snprintf(bound, sizeof bound, "%.10g", bounds[i]);
         else
             strcpy(bound, "+Inf");
-        sum += h->buckets[i];
+        sum += buckets[i];
         put_count(out, name, "_bucket", all, sum);
     }
-    put_nanoseconds(out, name, "_sum", labels, h->nanoseconds);
+    put_nanoseconds(out, name, "_sum", labels, nanoseconds);
     put_count(out, name, "_count", labels, sum);
+}
+
+void coord_expose_histogram(df_writer *out, const char *name, const coord_label *labels,
+                            const coord_histogram *h)
+{
+    put_histogram(out, name, labels, h->buckets, coord_bucket_bounds, COORD_BUCKETS, h->nanoseconds);
+}
+
+void coord_expose_spans(df_writer *out, const char *name, const coord_label *labels,
+                        const df_spans *spans)
+{
+    double bounds[DF_SPANS_BUCKETS - 1];
+
+    for (uint32_t i = 0; i + 1 < DF_SPANS_BUCKETS; i++)
+        bounds[i] = 1e-9 * (double)df_spans_bound(i);
+    put_histogram(out, name, labels, spans->buckets, bounds, DF_SPANS_BUCKETS, spans->nanoseconds);
 }

@@ -22,5 +22,7 @@ void coord_expose_nanoseconds(df_writer *out, const char *name, const coord_labe
 #define COORD_LABELS_MAX 4
 void coord_expose_histogram(df_writer *out, const char *name, const coord_label *labels,
                             const coord_histogram *histogram);
+void coord_expose_spans(df_writer *out, const char *name, const coord_label *labels,
+                        const df_spans *spans);
 
 #endif

@@ -46,15 +46,17 @@ static void add_graph(coord_counts *c, const df_graph *graph)
     c->sleeps += stats.sleeps;
     c->allocations += stats.allocations;
     c->pool_bytes = stats.pool_bytes;
+    df_spans_add(&c->group_tasks, &stats.task_spans);
     for (uint32_t v = 0; v < c->operator_count; v++) {
         coord_counts_operator *o = &c->operators[v];
         df_vertex_stats vertex;
 
         df_graph_vertex_stats_get(graph, v, &vertex);
-        o->calls += vertex.calls;
         o->rows_in += vertex.rows_in;
         o->rows_out += vertex.rows_out;
-        o->nanoseconds += vertex.nanoseconds;
+        o->bytes_in += vertex.bytes_in;
+        o->bytes_out += vertex.bytes_out;
+        df_spans_add(&o->calls, &vertex.calls);
     }
 }
 
@@ -80,8 +82,11 @@ static void add_channels(coord_counts *c, const proto_worker *w)
         p->frames_sent += from->frames_sent;
         p->frames_resent += from->frames_resent;
         p->frames_early += from->frames_early;
+        p->frames_received += from->received;
         p->bytes_sent += from->sent + from->moved;
         p->bytes_moved += from->moved;
+        p->bytes_received += from->consumed + from->buffered + from->taken;
+        df_spans_add(&p->waits, &from->waits);
         p->buffered = from->buffered;
         p->queued = from->waiting_count;
     }

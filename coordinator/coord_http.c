@@ -1,6 +1,7 @@
 #include "coordinator/coord_http.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <civetweb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,9 +13,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HTTP_FRESH_S 0.2 /* how long a text is good for */
-#define HTTP_WAIT_S  2   /* for the owner to make one */
+#define HTTP_WAIT_S   2       /* for the owner to make a text */
 #define HTTP_KNOCK_NS 2000000 /* between two connections that end the library's wait for one */
+
+/* Under the lock but for its options. */
+typedef struct http_page {
+    coord_http_page options;
+    bool wanted;
+    uint64_t version;      /* of the text; raised by each put */
+    double made;           /* when */
+    char *text;
+    size_t size;
+} http_page;
 
 struct coord_http {
     coord_http_options options;
@@ -26,11 +36,9 @@ struct coord_http {
     pthread_cond_t put;
     struct sockaddr_in bound;
     _Atomic bool stopped;  /* the library is */
-    bool wanted, closing;
-    uint64_t version;      /* of the text; raised by each put */
-    double made;           /* when */
-    char *text;
-    size_t size;
+    bool closing;
+    uint32_t page_count;
+    http_page pages[COORD_HTTP_PAGES_MAX];
 };
 
 static double seconds_now(void)
@@ -85,51 +93,60 @@ df_status coord_http_check(const char *address, df_error *err)
 /* ---- a request, on a thread of the library ---- */
 
 /* Wait, holding the lock, until there is a text that is fresh; false: there will be none. */
-static bool text_await(coord_http *h)
+static bool text_await(coord_http *h, http_page *page)
 {
-    uint64_t before = h->version;
+    uint64_t before = page->version;
     struct timespec end;
 
-    if (h->version > 0 && seconds_now() - h->made < HTTP_FRESH_S)
-        return h->text != NULL;
+    if (page->version > 0 && seconds_now() - page->made < page->options.fresh_s)
+        return page->text != NULL;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += HTTP_WAIT_S;
-    h->wanted = true;
+    page->wanted = true;
     h->options.wake(h->options.user);
-    while (h->version == before && !h->closing)
+    while (page->version == before && !h->closing)
         if (pthread_cond_clockwait(&h->put, &h->lock, CLOCK_MONOTONIC, &end) != 0)
             break;
-    return h->version != before && !h->closing && h->text != NULL;
+    return page->version != before && !h->closing && page->text != NULL;
 }
 
 /* A copy, so that a slow reader holds up nobody; null: there is none. */
-static char *text_copy(coord_http *h, size_t *size)
+static char *text_copy(coord_http *h, http_page *page, size_t *size)
 {
     char *copy = NULL;
 
     pthread_mutex_lock(&h->lock);
-    if (text_await(h))
-        copy = malloc(h->size + 1);
-    *size = h->size;
+    if (text_await(h, page))
+        copy = malloc(page->size + 1);
+    *size = page->size;
     if (copy != NULL)
-        memcpy(copy, h->text, h->size);
+        memcpy(copy, page->text, page->size);
     pthread_mutex_unlock(&h->lock);
     return copy;
+}
+
+/* Null: there is none of that path. */
+static http_page *page_of(coord_http *h, const char *path)
+{
+    for (uint32_t i = 0; path != NULL && i < h->page_count; i++)
+        if (strcmp(h->pages[i].options.path, path) == 0)
+            return &h->pages[i];
+    return NULL;
 }
 
 static int http_request(struct mg_connection *connection)
 {
     const struct mg_request_info *request = mg_get_request_info(connection);
     coord_http *h = mg_get_user_context_data(connection);
+    http_page *page = page_of(h, request->local_uri);
     size_t size;
     char *text;
 
-    if (strcmp(request->request_method, "GET") != 0 || request->local_uri == NULL ||
-        strcmp(request->local_uri, "/metrics") != 0) {
-        mg_send_http_error(connection, 404, "%s", "only /metrics is here");
+    if (strcmp(request->request_method, "GET") != 0 || page == NULL) {
+        mg_send_http_error(connection, 404, "%s", "nothing is here; ask for /metrics");
         return 404;
     }
-    text = text_copy(h, &size);
+    text = text_copy(h, page, &size);
     if (text == NULL) {
         mg_send_http_error(connection, 503, "%s", "not now");
         return 503;
@@ -187,7 +204,11 @@ df_status coord_http_open(coord_http **out, const coord_http_options *options, d
         free(h);
         return s;
     }
+    assert(options->page_count <= COORD_HTTP_PAGES_MAX);
     h->options = *options;
+    h->page_count = options->page_count;
+    for (uint32_t i = 0; i < h->page_count; i++)
+        h->pages[i].options = options->pages[i];
     h->opener = pthread_self();
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->put, NULL);
@@ -253,7 +274,8 @@ void coord_http_close(coord_http **http)
     mg_exit_library();
     pthread_cond_destroy(&h->put);
     pthread_mutex_destroy(&h->lock);
-    free(h->text);
+    for (uint32_t i = 0; i < h->page_count; i++)
+        free(h->pages[i].text);
     free(h);
 }
 
@@ -264,25 +286,29 @@ const char *coord_http_address(const coord_http *http)
     return http->address;
 }
 
-bool coord_http_wants(coord_http *http)
+bool coord_http_wants(coord_http *http, uint32_t page)
 {
     bool wanted;
 
+    assert(page < http->page_count);
     pthread_mutex_lock(&http->lock);
-    wanted = http->wanted;
+    wanted = http->pages[page].wanted;
     pthread_mutex_unlock(&http->lock);
     return wanted;
 }
 
-void coord_http_put(coord_http *http, char *text, size_t size)
+void coord_http_put(coord_http *http, uint32_t page, char *text, size_t size)
 {
+    http_page *p = &http->pages[page];
+
+    assert(page < http->page_count);
     pthread_mutex_lock(&http->lock);
-    free(http->text);
-    http->text = text;
-    http->size = size;
-    http->made = seconds_now();
-    http->version++;
-    http->wanted = false;
+    free(p->text);
+    p->text = text;
+    p->size = size;
+    p->made = seconds_now();
+    p->version++;
+    p->wanted = false;
     pthread_cond_broadcast(&http->put);
     pthread_mutex_unlock(&http->lock);
 }

@@ -26,8 +26,9 @@ static json_t *run_operators(const coord_run_result *r)
         json_array_append_new(
             list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:f}", "name", v->name, "kind",
                             v->kind == NULL ? "state" : v->kind->name, "calls",
-                            json_count(stats.calls), "rows_in", json_count(stats.rows_in), "rows_out",
-                            json_count(stats.rows_out), "seconds", 1e-9 * (double)stats.nanoseconds));
+                            json_count(df_spans_count(&stats.calls)), "rows_in",
+                            json_count(stats.rows_in), "rows_out", json_count(stats.rows_out),
+                            "seconds", 1e-9 * (double)stats.calls.nanoseconds));
     }
     return list;
 }

@@ -77,7 +77,7 @@ static void env_commit(void *user, const proto_commit *commit)
 {
     coord_server *s = user;
 
-    s->seen.commit_us = server_now_us();
+    server_metrics_commits(s, server_now_us(), commit->attempt);
     coord_commit_begin(s->commit, commit);
 }
 
@@ -352,7 +352,7 @@ static void server_watch(coord_server *s, uint64_t now_us)
     }
     proto_coord_stats_get(s->coord, &stats);
     if (stats.attempt != 0)
-        server_metrics_watch(s, now_us, stats.attempt);
+        server_metrics_watch(s, now_us, stats.attempt, stats.low >= stats.attempt_step);
     server_disk_turn(s, now_us, &stats);
     server_tell_stall(s, now_us, &stats);
     if (s->ended_us == 0 && stats.end != PROTO_END_NOT)

@@ -263,6 +263,18 @@ static void row_of(const coord_server *s, const server_view *view, uint32_t i, c
     row->age_us = view->input.now_us - peer->load_us;
 }
 
+coord_metrics_group *server_groups(const coord_server *s, uint32_t *count)
+{
+    coord_metrics_group *groups;
+
+    *count = unit_count(s);
+    groups = calloc((size_t)*count + 1, sizeof *groups);
+    for (uint32_t u = 0; groups != NULL && s->units != NULL && u < *count; u++)
+        groups[u] = (coord_metrics_group){ s->units[u].from, s->units[u].cost_ns, s->units[u].rows,
+                                           s->units[u].bytes };
+    return groups;
+}
+
 uint32_t server_workers(coord_server *s, coord_workers_row *rows)
 {
     server_view view;

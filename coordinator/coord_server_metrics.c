@@ -1,11 +1,14 @@
 /* The job's numbers over HTTP: gathered when somebody asks for them, in the server's thread. */
 #include "coordinator/coord_server_private.h"
 
-#include "coordinator/coord_metrics.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Key groups are told once a second, and to write many thousands takes a while. */
+enum { PAGE_JOB, PAGE_GROUPS, PAGES };
+static const coord_http_page metrics_pages[PAGES] = { [PAGE_JOB] = { "/metrics", 0.2 },
+                                                      [PAGE_GROUPS] = { "/metrics/key-groups", 1 } };
 
 static void metrics_wake(void *user)
 {
@@ -14,8 +17,8 @@ static void metrics_wake(void *user)
 
 df_status server_metrics_open(coord_server *server, df_error *err)
 {
-    coord_http_options options = { .address = server->options.metrics, .wake = metrics_wake,
-                                   .user = server };
+    coord_http_options options = { .address = server->options.metrics, .pages = metrics_pages,
+                                   .page_count = PAGES, .wake = metrics_wake, .user = server };
     df_status s;
 
     server->seen.last_seconds = -1;
@@ -27,12 +30,21 @@ df_status server_metrics_open(coord_server *server, df_error *err)
 
 /* ---- what is noted ---- */
 
-void server_metrics_watch(coord_server *server, uint64_t now_us, uint64_t attempt)
+void server_metrics_watch(coord_server *server, uint64_t now_us, uint64_t attempt, bool reached)
 {
-    if (attempt == server->seen.attempt)
-        return;
-    server->seen.attempt = attempt;
-    server->seen.attempt_us = now_us;
+    if (attempt != server->seen.attempt) {
+        server->seen.attempt = attempt;
+        server->seen.attempt_us = now_us;
+        server->seen.reach_us = 0;
+    }
+    if (reached && server->seen.reach_us == 0)
+        server->seen.reach_us = now_us;
+}
+
+void server_metrics_commits(coord_server *server, uint64_t now_us, uint64_t attempt)
+{
+    server_metrics_watch(server, now_us, attempt, true); /* its parts may come before it is seen */
+    server->seen.commit_us = now_us;
 }
 
 void server_metrics_committed(coord_server *server, uint64_t now_us, uint64_t attempt)
@@ -42,6 +54,11 @@ void server_metrics_committed(coord_server *server, uint64_t now_us, uint64_t at
     server->seen.last_seconds = 1e-6 * (double)(now_us - server->seen.attempt_us);
     server->seen.commit_seconds = 1e-6 * (double)(now_us - server->seen.commit_us);
     coord_histogram_put(&server->seen.snapshots, server->seen.last_seconds);
+    coord_histogram_put(&server->seen.phases[COORD_SNAPSHOT_REACH],
+                        1e-6 * (double)(server->seen.reach_us - server->seen.attempt_us));
+    coord_histogram_put(&server->seen.phases[COORD_SNAPSHOT_WRITE],
+                        1e-6 * (double)(server->seen.commit_us - server->seen.reach_us));
+    coord_histogram_put(&server->seen.phases[COORD_SNAPSHOT_COMMIT], server->seen.commit_seconds);
 }
 
 void server_take_metrics(coord_server *server, const proto_msg *msg)
@@ -92,7 +109,8 @@ static char *metrics_text(coord_server *s, coord_status *status, const coord_cou
                           coord_workers_row *rows, size_t *size)
 {
     coord_metrics metrics = { .status = status, .last = newest(s), .counts = counts,
-                              .snapshots = &s->seen.snapshots, .rescales = &s->seen.rescales,
+                              .snapshots = &s->seen.snapshots, .phases = s->seen.phases,
+                              .rescales = &s->seen.rescales,
                               .last_seconds = s->seen.last_seconds,
                               .commit_seconds = s->seen.commit_seconds };
     proto_coord_stats stats;
@@ -111,23 +129,45 @@ static char *metrics_text(coord_server *s, coord_status *status, const coord_cou
     return coord_metrics_text(&metrics, size);
 }
 
-void server_metrics_turn(coord_server *server)
+static void put_job(coord_server *server)
 {
-    coord_status *status;
-    const coord_counts **counts;
-    coord_workers_row *rows;
+    coord_status *status = malloc(sizeof *status);
+    const coord_counts **counts = calloc(PROTO_WORKERS_MAX, sizeof *counts);
+    coord_workers_row *rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
     size_t size = 0;
     char *text = NULL;
 
-    if (server->http == NULL || !coord_http_wants(server->http))
-        return;
-    status = malloc(sizeof *status);
-    counts = calloc(PROTO_WORKERS_MAX, sizeof *counts);
-    rows = calloc(PROTO_WORKERS_MAX, sizeof *rows);
     if (status != NULL && counts != NULL && rows != NULL)
         text = metrics_text(server, status, counts, rows, &size);
-    coord_http_put(server->http, text, size);
+    coord_http_put(server->http, PAGE_JOB, text, size);
     free(status);
     free(counts);
     free(rows);
+}
+
+static void put_groups(coord_server *server)
+{
+    coord_status *status = malloc(sizeof *status);
+    uint32_t count;
+    coord_metrics_group *groups = server_groups(server, &count);
+    size_t size = 0;
+    char *text = NULL;
+
+    if (status != NULL && groups != NULL) {
+        coord_server_status(server, status);
+        text = coord_metrics_groups_text(status, groups, count, &size);
+    }
+    coord_http_put(server->http, PAGE_GROUPS, text, size);
+    free(status);
+    free(groups);
+}
+
+void server_metrics_turn(coord_server *server)
+{
+    if (server->http == NULL)
+        return;
+    if (coord_http_wants(server->http, PAGE_JOB))
+        put_job(server);
+    if (coord_http_wants(server->http, PAGE_GROUPS))
+        put_groups(server);
 }

@@ -7,10 +7,10 @@
 
 #include "coordinator/coord_children.h"
 #include "coordinator/coord_commit.h"
-#include "coordinator/coord_counts.h"
 #include "coordinator/coord_http.h"
 #include "coordinator/coord_intake.h"
 #include "coordinator/coord_log.h"
+#include "coordinator/coord_metrics.h"
 #include "coordinator/coord_load.h"
 #include "coordinator/coord_net.h"
 #include "coordinator/coord_outlet.h"
@@ -21,7 +21,6 @@
 #include "coordinator/coord_server.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_wire.h"
-#include "coordinator/coord_workers.h"
 #include "coordinator/proto_index.h"
 
 #define SERVER_SELF    1u /* who we are on the net; commands of our own come from here */
@@ -141,10 +140,11 @@ struct coord_server {
     coord_http *http;        /* null: nobody wants to see numbers */
     struct {
         uint64_t attempt, attempt_us; /* the newest that was under way, and since when */
-        uint64_t commit_us;           /* when the newest began to be committed */
+        uint64_t reach_us;            /* when all workers were seen to have come to its step; 0: not yet */
+        uint64_t commit_us;           /* when it began to be committed */
         double last_seconds;          /* of the newest snapshot; below 0: not known */
         double commit_seconds;        /* of these, since all parts were written */
-        coord_histogram snapshots;
+        coord_histogram snapshots, phases[COORD_SNAPSHOT_PHASES];
         coord_rescale_totals rescales;
     } seen;
     df_status status;        /* not DF_OK: the log or the store failed */
@@ -191,16 +191,19 @@ void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_
 
 /* ---- coord_server_metrics.c ---- */
 df_status server_metrics_open(coord_server *server, df_error *err) DF_MUST_CHECK;
-/* Which attempt is under way; which one was committed. */
-void server_metrics_watch(coord_server *server, uint64_t now_us, uint64_t attempt);
+/* Which attempt is under way, and whether all workers have come to its step; which one is committed; which one was. */
+void server_metrics_watch(coord_server *server, uint64_t now_us, uint64_t attempt, bool reached);
+void server_metrics_commits(coord_server *server, uint64_t now_us, uint64_t attempt);
 void server_metrics_committed(coord_server *server, uint64_t now_us, uint64_t attempt);
 void server_take_metrics(coord_server *server, const proto_msg *msg);
 void server_peer_uncount(server_peer *peer);
-/* Show the numbers to whoever waits for them. */
+/* Show the numbers of the job, and those of its key groups, to whoever waits for them. */
 void server_metrics_turn(coord_server *server);
 
 /* ---- coord_server_load.c ---- */
 void server_take_load(coord_server *server, const proto_msg *msg);
+/* What was told of each key group, freed by the caller; null: out of memory. */
+coord_metrics_group *server_groups(const coord_server *server, uint32_t *count);
 /* False: out of memory, or no worker is known. */
 bool server_view_make(coord_server *server, server_view *view);
 void server_view_free(server_view *view);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SERVICE_METRICS_FRESH_S 0.2
+
 static void metrics_wake(void *user)
 {
     coord_service *s = user;
@@ -15,8 +17,9 @@ static void metrics_wake(void *user)
 
 df_status service_metrics_open(coord_service *service, df_error *err)
 {
-    coord_http_options options = { .address = service->config.metrics.text, .wake = metrics_wake,
-                                   .user = service };
+    static const coord_http_page page = { "/metrics", SERVICE_METRICS_FRESH_S };
+    coord_http_options options = { .address = service->config.metrics.text, .pages = &page,
+                                   .page_count = 1, .wake = metrics_wake, .user = service };
     df_status s;
 
     if (options.address == NULL)
@@ -74,7 +77,7 @@ void service_metrics_turn(coord_service *service)
     size_t size = 0;
     char *text;
 
-    if (service->http == NULL || !coord_http_wants(service->http))
+    if (service->http == NULL || !coord_http_wants(service->http, 0))
         return;
     df_writer_init_growing(&out, 1u << 20);
     put_phases(&out, service);
@@ -89,5 +92,5 @@ void service_metrics_turn(coord_service *service)
     put_rejected(&out, service);
     text = (char *)df_writer_take(&out, &size);
     df_writer_fini(&out);
-    coord_http_put(service->http, text, size);
+    coord_http_put(service->http, 0, text, size);
 }

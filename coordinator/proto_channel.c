@@ -142,6 +142,7 @@ static void channel_put(proto_worker *w, uint32_t member, channel_queue *queue, 
 
     c->used = true;
     channel_stir(w, member);
+    frame->put_us = w->now_us;
     queue_insert(queue, frame, MUTANT(w, markfirst) && frame->msg.header.type == PROTO_TYPE_mark);
     if (++c->waiting_count > w->stats.queued_max)
         w->stats.queued_max = c->waiting_count;
@@ -263,6 +264,7 @@ static void channel_pump_queue(proto_worker *w, uint32_t member, channel_queue *
             c->moved += f->cost;
         else
             c->sent += f->cost;
+        df_spans_put(&c->waits, 1000 * (w->now_us - f->put_us));
         f->msg.header.sequence = c->next++;
         f->next = NULL;
         if (c->unacked.last == NULL) {

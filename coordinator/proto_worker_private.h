@@ -8,6 +8,7 @@
 #include "coordinator/proto_flow.h"
 #include "coordinator/proto_owner.h"
 #include "coordinator/proto_worker.h"
+#include "dataflow/df_spans.h"
 
 #define MUTANT(w, name) proto_mutant_on((w)->config.mutants, PROTO_MUTANT_##name)
 
@@ -66,6 +67,7 @@ typedef struct channel_frame {
     uint64_t step;
     uint32_t stage;        /* what it is an input of */
     uint32_t cost;         /* bytes of credit */
+    uint64_t put_us;       /* when it began to wait for it */
 } channel_frame;
 
 typedef struct channel_queue {
@@ -106,6 +108,7 @@ typedef struct channel {
     struct parked_frame *ahead; /* arrived before the one that is missing; by sequence */
     uint32_t ahead_count;
     uint64_t frames_sent, frames_resent, frames_early; /* early: put into `ahead` */
+    df_spans waits;        /* of frames until they were sent first */
 } channel;
 
 /* The snapshot under way. */

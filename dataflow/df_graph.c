@@ -395,6 +395,13 @@ void df_graph_free(df_graph **graph)
 
 /* ---- what others may ask ---- */
 
+static void add_spans(df_spans *to, const graph_spans *more)
+{
+    to->nanoseconds += atomic_load_explicit(&more->nanoseconds, memory_order_relaxed);
+    for (uint32_t i = 0; i < DF_SPANS_BUCKETS; i++)
+        to->buckets[i] += atomic_load_explicit(&more->buckets[i], memory_order_relaxed);
+}
+
 void df_graph_stats_get(const df_graph *g, df_graph_stats *stats)
 {
     uint64_t done = atomic_load(&g->done);
@@ -408,19 +415,41 @@ void df_graph_stats_get(const df_graph *g, df_graph_stats *stats)
         stats->tasks += atomic_load_explicit(&t->tasks, memory_order_relaxed);
         stats->steals += atomic_load_explicit(&t->steals, memory_order_relaxed);
         stats->sleeps += atomic_load_explicit(&t->sleeps, memory_order_relaxed);
+        add_spans(&stats->task_spans, &t->task_spans);
     }
+}
+
+/* What one row of a vertex's first input takes. */
+static uint64_t row_size_in(const df_plan *p, const df_vertex *v)
+{
+    if (v->port_count == 0)
+        return 0;
+    return df_schema_row_size(v->partial != NULL ? v->partial : &p->streams[v->ports[0].streams[0]].schema);
+}
+
+/* What a commit makes has, beside its stream's columns, where each row was when it settled. */
+static uint64_t row_size_out(const df_plan *p, const df_vertex *v, uint32_t out)
+{
+    return df_schema_row_size(v->role == DF_COMMIT ? p->states[v->state].stored
+                                                   : &p->streams[v->outs[out]].schema);
 }
 
 void df_graph_vertex_stats_get(const df_graph *g, uint32_t vertex, df_vertex_stats *stats)
 {
+    const df_vertex *v = &g->plan->vertices[vertex];
+
     *stats = (df_vertex_stats){ 0 };
     for (uint32_t i = 0; i <= g->thread_count; i++) { /* the feeder runs tasks, too */
         const graph_vertex_count *c = &g->threads[i].vertices[vertex];
-        stats->calls += atomic_load_explicit(&c->calls, memory_order_relaxed);
         stats->rows_in += atomic_load_explicit(&c->rows_in, memory_order_relaxed);
-        stats->rows_out += atomic_load_explicit(&c->rows_out, memory_order_relaxed);
-        stats->nanoseconds += atomic_load_explicit(&c->nanoseconds, memory_order_relaxed);
+        for (uint32_t o = 0; o < v->out_count; o++) {
+            uint64_t rows = atomic_load_explicit(&c->rows_out[o], memory_order_relaxed);
+            stats->rows_out += rows;
+            stats->bytes_out += rows * row_size_out(g->plan, v, o);
+        }
+        add_spans(&stats->calls, &c->calls);
     }
+    stats->bytes_in = stats->rows_in * row_size_in(g->plan, v);
 }
 
 bool df_graph_fingerprint(const df_graph *g, uint64_t *step, df_hash *total)

@@ -8,6 +8,7 @@
 #define DF_GRAPH_H
 
 #include "dataflow/df_plan.h"
+#include "dataflow/df_spans.h"
 
 typedef struct df_graph df_graph;
 
@@ -62,10 +63,13 @@ typedef struct df_graph_stats {
     uint64_t allocations;      /* times that the pool had to ask the system for memory */
     uint64_t pool_bytes;       /* mapped by the pool */
     uint64_t steals, sleeps;
+    df_spans task_spans;       /* of each task, sinks' not counted; only in a part */
 } df_graph_stats;
 
 typedef struct df_vertex_stats {
-    uint64_t calls, rows_in, rows_out, nanoseconds;
+    uint64_t rows_in, bytes_in;   /* of its first input */
+    uint64_t rows_out, bytes_out; /* of all its streams; bytes are those of columns and keys */
+    df_spans calls;               /* each key group at each step; a call that failed and is made again counts, too */
 } df_vertex_stats;
 
 /* Borrows the plan for its whole life. Opens the sinks. */

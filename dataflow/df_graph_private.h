@@ -144,8 +144,13 @@ typedef struct graph_print {
 } graph_print;
 
 /* Written by one thread, read by any. */
+typedef struct graph_spans {
+    _Atomic uint64_t nanoseconds, buckets[DF_SPANS_BUCKETS];
+} graph_spans;
+
 typedef struct graph_vertex_count {
-    _Atomic uint64_t calls, rows_in, rows_out, nanoseconds;
+    _Atomic uint64_t rows_in, rows_out[WEIR_PORTS_MAX];
+    graph_spans calls;
 } graph_vertex_count;
 
 typedef struct graph_scratch {
@@ -167,6 +172,7 @@ typedef struct graph_thread {
     uint64_t clock;             /* nanoseconds when the running task's vertex began; 0: look when the next one does */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
+    graph_spans task_spans;     /* sinks' tasks not counted; in a part */
     graph_vertex_count *vertices;
     _Atomic uint64_t *unit_ns;  /* [key_groups]: time of its tasks; null unless in a part */
     pthread_t handle;
@@ -498,6 +504,12 @@ static inline void graph_count(_Atomic uint64_t *counter, uint64_t more)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
                           memory_order_relaxed);
+}
+
+static inline void graph_count_span(graph_spans *spans, uint64_t nanoseconds)
+{
+    graph_count(&spans->buckets[df_spans_bucket(nanoseconds)], 1);
+    graph_count(&spans->nanoseconds, nanoseconds);
 }
 
 /* One less is waited for: was it the last? A locked instruction takes as long as twenty others, and a task without

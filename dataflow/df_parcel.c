@@ -41,15 +41,6 @@ static const weir_schema *edge_schema(const df_graph *g, uint32_t edge)
     return v->partial != NULL && e->port == 0 ? v->partial : &g->plan->streams[e->stream].schema;
 }
 
-static size_t row_size(const weir_schema *schema)
-{
-    size_t size = sizeof(uint64_t);
-
-    for (uint32_t c = 0; c < schema->column_count; c++)
-        size += weir_type_size(schema->columns[c].type);
-    return size;
-}
-
 static bool edge_is_halo(const df_graph *g, uint32_t edge)
 {
     const df_edge *e = &g->plan->edges[edge];
@@ -306,7 +297,7 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
     parcel->rows = plan.row_count;
     if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
         return ok;
-    size = PARCEL_HEAD + plan.row_count * row_size(batch->view.schema);
+    size = PARCEL_HEAD + plan.row_count * df_schema_row_size(batch->view.schema);
     size += plan.pairs == NULL ? 0 : sizeof(uint32_t) + plan.pair_count * sizeof *plan.pairs;
     size += plan.cells == NULL ? 0 : plan.row_count * sizeof(uint32_t);
     if (get_bytes(t, parcel, size) == NULL)
@@ -604,13 +595,13 @@ static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
 
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
 {
-    return rows * row_size(stored);
+    return rows * df_schema_row_size(stored);
 }
 
 df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, const weir_schema *stored,
                            uint32_t rows, const uint8_t *bytes, size_t size)
 {
-    df_batch *out = rows != size / row_size(stored) || size % row_size(stored) != 0
+    df_batch *out = rows != size / df_schema_row_size(stored) || size % df_schema_row_size(stored) != 0
                         ? NULL : df_batch_new(df_graph_memory(g), schema, 0, 0);
 
     if (out != NULL && !df_batch_alloc_stored(df_graph_memory(g), out, stored, rows)) {
@@ -638,7 +629,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
     uint32_t wanted = edge_is_halo(g, edge)            ? PARCEL_CELLS
                       : g->plan->edges[edge].routed ? PARCEL_LISTS
                                                     : PARCEL_PLAIN;
-    bool ok = form == wanted && rows <= r->left / row_size(schema);
+    bool ok = form == wanted && rows <= r->left / df_schema_row_size(schema);
     df_batch *out = ok ? df_batch_new(df_graph_memory(g), schema, step, key_group) : NULL;
 
     if (out == NULL)

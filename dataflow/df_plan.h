@@ -40,6 +40,9 @@ typedef struct df_partition {
     uint64_t rows, run;  /* DF_PART_RANGE */
 } df_partition;
 
+/* Bytes of a row, its key included. */
+size_t df_schema_row_size(const weir_schema *schema);
+
 /* The key group that a key belongs to (not for DF_PART_SPACE). */
 uint32_t df_partition_of(const df_partition *partition, uint64_t key);
 /* The first key of a key group's dense range; key_groups gives the end (DF_PART_RANGE). */

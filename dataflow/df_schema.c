@@ -32,6 +32,15 @@ int weir_schema_find(const weir_schema *schema, const char *name)
     return -1;
 }
 
+size_t df_schema_row_size(const weir_schema *schema)
+{
+    size_t size = sizeof(uint64_t);
+
+    for (uint32_t c = 0; c < schema->column_count; c++)
+        size += weir_type_size(schema->columns[c].type);
+    return size;
+}
+
 /* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection, so that no two keys are
  * forced together. */
 static uint64_t key_hash(uint64_t key)

@@ -107,11 +107,11 @@ static uint64_t rows_in(const task_frame *f)
 
 /* A vertex has run; what follows begins now. Asking for the time costs as much as a small batch, so a task begins when
  * the one before has ended, if nothing lies between: its first vertex pays for what handing on took. */
-static void count_time(graph_thread *t, graph_vertex_count *count)
+static inline void count_call(graph_thread *t, graph_vertex_count *count)
 {
     uint64_t now = nanoseconds();
 
-    graph_count(&count->nanoseconds, now - t->clock);
+    graph_count_span(&count->calls, now - t->clock);
     t->clock = now;
 }
 
@@ -142,7 +142,6 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         ok = v->kind->process(&f.task) == WEIR_OK && !f.failed && task_complete_outputs(&f, v->out_count);
         if (ok && v->carried != NULL)
             store_carried(&f, gv);
-        graph_count(&count->calls, 1);
         graph_count(&count->rows_in, rows_in(&f));
     }
     graph_kept_release(&f, ok);
@@ -151,13 +150,14 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         task_drop_outputs(&f);
         if (gv->births != NULL)
             gv->births[key_group] = births;
+        count_call(t, count);
         if (f.again && tries < g->options.retries)
             return TASK_AGAIN;
         task_fail_finally(&f, tries + 1);
         return TASK_FAILED;
     }
     for (uint32_t o = 0; o < v->out_count; o++) {
-        graph_count(&count->rows_out, f.outputs[o]->view.row_count);
+        graph_count(&count->rows_out[o], f.outputs[o]->view.row_count);
         if (gv->print != DF_NONE && g->ticks[slot].print_streams) {
             graph_print_batch(g, gv->print + o, slot, &f.outputs[o]->view);
             if (g->parted)
@@ -165,7 +165,7 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
         }
         t->local[v->outs[o]] = f.outputs[o];
     }
-    count_time(t, count);
+    count_call(t, count);
     return TASK_DONE;
 }
 
@@ -215,9 +215,8 @@ static bool run_commit(graph_thread *t, uint32_t vertex, uint32_t key_group, uin
         keep(t, &g->kept[v->state][key_group], batch);
     t->local[v->outs[0]] = batch;
     graph_count(&t->rows, batch->view.row_count);
-    graph_count(&count->calls, 1);
-    graph_count(&count->rows_out, batch->view.row_count);
-    count_time(t, count);
+    graph_count(&count->rows_out[0], batch->view.row_count);
+    count_call(t, count);
     return true;
 }
 

@@ -62,6 +62,7 @@ void graph_unit_ran(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_
         return;
     unit = unit_of(g->plan, &s->partition, key_group);
     graph_count(&t->unit_ns[unit], nanoseconds);
+    graph_count_span(&t->task_spans, nanoseconds);
     atomic_store_explicit(&unit_at(g, unit)->tick, tick, memory_order_relaxed);
 }
 
@@ -71,16 +72,6 @@ void graph_unit_holds(df_graph *g, uint32_t state, uint32_t key_group, uint32_t 
     uint32_t unit = unit_of(g->plan, &v->partition, key_group);
 
     atomic_store_explicit(&unit_at(g, unit)->rows[state], rows, memory_order_relaxed);
-}
-
-static uint64_t row_size(const df_plan *plan, uint32_t state)
-{
-    const weir_schema *schema = plan->states[state].stored;
-    uint64_t size = sizeof(uint64_t); /* the key */
-
-    for (uint32_t c = 0; c < schema->column_count; c++)
-        size += weir_type_size(schema->columns[c].type);
-    return size;
 }
 
 void df_graph_unit_costs(const df_graph *g, df_unit_cost *units)
@@ -96,7 +87,7 @@ void df_graph_unit_costs(const df_graph *g, df_unit_cost *units)
                 atomic_load_explicit(&g->threads[i].unit_ns[u], memory_order_relaxed);
     }
     for (uint32_t s = 0; s < p->state_count; s++) {
-        uint64_t size = row_size(p, s);
+        uint64_t size = df_schema_row_size(p->states[s].stored);
 
         for (uint32_t u = 0; u < p->key_groups; u++) {
             uint64_t rows = atomic_load_explicit(&unit_at(g, u)->rows[s], memory_order_relaxed);

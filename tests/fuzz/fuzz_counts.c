@@ -20,9 +20,10 @@ static void tell_again(const coord_counts *c, const uint8_t *data, size_t size)
 static void show(const coord_counts *c)
 {
     static coord_status status = { .worker_count = 1 };
-    static const coord_histogram none;
+    static const coord_histogram none, phases[COORD_SNAPSHOT_PHASES];
     static const coord_rescale_totals totals;
-    coord_metrics metrics = { .status = &status, .snapshots = &none, .rescales = &totals, .counts = &c };
+    coord_metrics metrics = { .status = &status, .snapshots = &none, .phases = phases,
+                              .rescales = &totals, .counts = &c };
     size_t size;
     char *text;
 

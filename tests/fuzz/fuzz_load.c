@@ -1,6 +1,7 @@
 /* What a worker tells of its load is bytes from outside, and so are the files of its machine. What is
  * accepted is the same when it is told again, and can be shown. */
 #include "coordinator/coord_json_cluster.h"
+#include "coordinator/coord_metrics.h"
 #include "coordinator/coord_usage.h"
 
 #include <stdlib.h>
@@ -38,6 +39,28 @@ static void show(const coord_load *load)
     free(text);
 }
 
+/* On the page of key groups each is told of three times. */
+static void show_groups(const coord_load *load)
+{
+    static const coord_status status = { .worker_count = 1, .workers = { { .id = 7 } } };
+    static coord_metrics_group groups[PROTO_GROUPS_MAX];
+    size_t size, samples = 0;
+    char *text;
+
+    memset(groups, 0, sizeof groups);
+    for (uint32_t i = 0; i < load->unit_count; i++) {
+        const coord_load_unit *u = &load->units[i];
+
+        groups[u->unit] = (coord_metrics_group){ 7, u->cost_ns, u->rows, u->bytes };
+    }
+    text = coord_metrics_groups_text(&status, groups, PROTO_GROUPS_MAX, &size);
+    for (size_t i = 0; text != NULL && i < size; i++)
+        samples += text[i] == '\n' && i + 1 < size && text[i + 1] == 'w';
+    if (samples != 3 * (size_t)load->unit_count)
+        abort();
+    free(text);
+}
+
 static void read_files(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -58,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (coord_load_decode(&load, data, size, &err) == DF_OK) {
         tell_again(&load, data, size);
         show(&load);
+        show_groups(&load);
     }
     coord_load_fini(&load);
     read_files(data, size);

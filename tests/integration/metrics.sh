@@ -26,6 +26,27 @@ reaches()
             END { exit !found }' page
 }
 
+# fetch_both: the job's page and that of its key groups, one behind the other, into `both`.
+fetch_both()
+{
+    ./fetch "$address" /metrics >page 2>/dev/null && ./fetch "$address" /metrics/key-groups >groups 2>/dev/null &&
+        cat page groups >both
+}
+
+# Of a sample in $1: its family in `name`, its labels in `label`.
+sample='function sample(  parts, n, i, pair) {
+    split("", label)
+    name = $0; sub(/[{ ].*/, "", name)
+    if (index($0, "{") == 0)
+        return
+    n = split(substr($0, index($0, "{") + 1, length($0) - index($0, "{") - length($NF) - 2), parts, ",")
+    for (i = 1; i <= n; i++) {
+        split(parts[i], pair, "=")
+        gsub(/"/, "", pair[2])
+        label[pair[1]] = pair[2]
+    }
+}'
+
 # ---- what is refused ----
 exits 2 "--metrics without workers" "$WEIR" run $flock --metrics 0
 holds "is said so" err "go with --workers"
@@ -54,13 +75,16 @@ is "their size, too" reaches weir_snapshot_last_size_bytes 1000
 is "two workers are here" test "$(value 'weir_workers{state="here"}')" = 2
 is "nothing was refused as damaged" test "$(value 'weir_rejected_messages_total{reason="field"}')" = 0
 exits 2 "another path" ./fetch "$address" /
+exits 2 "and one below it" ./fetch "$address" /metrics/key-group
 exits 0 "status" "$WEIR" status flock
 holds "says where" out "http://$address/metrics"
 exits 0 "status as JSON" "$WEIR" status flock --json
 holds "says where, too" out "\"metrics\":\"$address\""
 exits 1 "a second run at the same port" "$WEIR" run $flock --workers 1 --directory other --metrics "$address"
 holds "is refused" err "cannot listen at $address"
-sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' page >names
+is "key groups have a page" fetch_both
+is "and are on no other" sh -c '! grep -q "key_group=" page'
+sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' both >names
 is "each is described" awk 'NR == FNR { text = text $0; next }
     !index(text, "`" $1 "`") && !index(text, "`" $1 "{") { print $1; missing = 1 }
     END { exit missing }' "$TOP/coordinator/README.md" names
@@ -79,9 +103,118 @@ rows_are_whole()
 }
 is "suspend" "$WEIR" suspend flock
 is "no row is missing" wait_for 30 rows_are_whole
+
+# calls_are_whole TILES: each tile's birds flew once at each step and entered it once, before step 0 each of 32
+# sources ran, and each call was a task of its own. A bird is 8 bytes of key and 6 columns of 4.
+calls_are_whole()
+{
+    ./fetch "$address" /metrics >page 2>/dev/null &&
+        awk -v tiles="$1" "$sample"'
+            /^#/ { next }
+            { sample(); total[name "," label["operator"]] += $NF }
+            name == "weir_operator_duration_seconds_count" && label["role"] != "sink" { tasks += $NF }
+            END {
+                steps = total["weir_step,"] + 1
+                exit !(total["weir_restarts_total,"] > 0 ||
+                    total["weir_operator_calls_total,fly"] == tiles * steps &&
+                    total["weir_operator_duration_seconds_count,fly"] == tiles * steps &&
+                    total["weir_operator_duration_seconds_count,birds"] == tiles * (steps + 1) &&
+                    total["weir_operator_duration_seconds_count,hatch"] == 32 &&
+                    total["weir_operator_bytes_in_total,fly"] == 32 * 3000 * steps &&
+                    total["weir_operator_bytes_out_total,fly"] == 32 * 3000 * steps &&
+                    total["weir_key_group_task_duration_seconds_count,"] == tasks)
+            }' page
+}
+tiles=$("$WEIR" check ${flock% --steps *} | sed -nE 's/^ *([0-9]+) key groups: the tiles of sky.*/\1/p')
+is "no call is missing" wait_for 30 calls_are_whole "$tiles"
+
+# groups_are_whole: each of 32 key groups once on each line, all of the birds in them (with where they settled, 12
+# bytes more), and what its worker says to have.
+groups_are_whole()
+{
+    fetch_both &&
+        awk "$sample"'
+            /^#/ { next }
+            { sample() }
+            name == "weir_key_group_rows" { rows += $NF; of[label["worker"]] += $NF; seen[label["key_group"]]++ }
+            name == "weir_key_group_bytes" { bytes += $NF }
+            name == "weir_key_group_step_cost_seconds" { costs++; cost += $NF }
+            name == "weir_worker_state_rows" { told[label["worker"]] = $NF }
+            END {
+                for (group in seen) {
+                    groups++
+                    if (group + 0 > 31 || seen[group] != 1)
+                        exit 1
+                }
+                for (worker in told)
+                    if (told[worker] != of[worker])
+                        exit 1
+                exit !(groups == 32 && costs == 32 && cost > 0 && rows == 3000 && bytes == 44 * 3000)
+            }' both
+}
+is "no key group is missing" wait_for 30 groups_are_whole
+
+# channels_are_whole: what one has sent the other one has received, and each frame has waited once.
+channels_are_whole()
+{
+    ./fetch "$address" /metrics >page 2>/dev/null &&
+        awk "$sample"'
+            /^#/ { next }
+            { sample(); at = name "," label["worker"] "," label["peer"]; value[at] = $NF; pairs[label["worker"] "," label["peer"]] = 1 }
+            name == "weir_channel_sent_bytes_total" { channels++ }
+            function of(name, from, to) { return value["weir_channel_" name "," from "," to] }
+            END {
+                for (k = 1; k <= 2; k++) {
+                    from = "w" k; to = "w" 3 - k
+                    frames = of("frames_sent_total", from, to) - of("frames_resent_total", from, to)
+                    if (frames <= 0 || frames != of("frames_received_total", to, from) ||
+                        frames != of("wait_seconds_count", from, to) ||
+                        of("sent_bytes_total", from, to) <= 0 ||
+                        of("sent_bytes_total", from, to) != of("received_bytes_total", to, from))
+                        exit value["weir_restarts_total,,"] == 0
+                }
+                exit channels != 2
+            }' page
+}
+is "no frame is missing" wait_for 30 channels_are_whole
+
+# histograms_are_right: buckets ascend and do not shrink, the last is the count, and the sum is what so many of such
+# lengths can add up to; a snapshot's phases are all of its time.
+histograms_are_right()
+{
+    fetch_both &&
+        awk "$sample"'
+            /^#/ { next }
+            { sample(); series = $0; sub(/ [^ ]*$/, "", series); sub(/,le="[^"]*"/, "", series); sub(/[{]le="[^"]*"}/, "", series) }
+            name == "weir_snapshot_phase_duration_seconds_sum" { phases += $NF }
+            name == "weir_snapshot_duration_seconds_sum" { snapshots = $NF }
+            sub(/_bucket/, "", series) {
+                infinite = label["le"] == "+Inf"
+                if (series in count && ($NF < count[series] || !infinite && label["le"] + 0 <= bound[series]))
+                    exit wrong = 1
+                least[series] += ($NF - count[series]) * bound[series]
+                most[series] += $NF == count[series] + 0 ? 0 : infinite ? 1e300 : ($NF - count[series]) * label["le"]
+                count[series] = $NF
+                bound[series] = label["le"] + 0
+                ended[series] = infinite
+                next
+            }
+            sub(/_count/, "", series) && series in count { counts++; if (!ended[series] || $NF != count[series]) exit wrong = 1 }
+            sub(/_sum/, "", series) && series in count {
+                sums++
+                if ($NF > most[series] * (1 + 1e-9) || $NF < least[series] * (1 - 1e-9))
+                    exit wrong = 1
+            }
+            END {
+                difference = phases - snapshots
+                exit !(!wrong && counts > 20 && counts == sums && snapshots > 0 && difference < 1e-6 && difference > -1e-6)
+            }' both
+}
+is "histograms add up" histograms_are_right
 is "resume" "$WEIR" resume flock
 if command -v promtool >/dev/null 2>&1; then
-    is "promtool finds nothing" sh -c './fetch '"$address"' /metrics | promtool check metrics'
+    is "promtool finds nothing" promtool check metrics <page
+    is "nor of key groups" promtool check metrics <groups
 else
     echo "skip promtool is not here"
 fi

@@ -26,12 +26,19 @@ typedef struct owner {
     pthread_t thread;
     sem_t woken;
     _Atomic bool stop, silent, empty;
-    _Atomic int made;
+    _Atomic int made, others_made; /* texts of the first page, of the second */
 } owner;
 
 static void owner_wake(void *user)
 {
     sem_post(&((owner *)user)->woken);
+}
+
+static void owner_put(owner *o, uint32_t page, const char *format, int made)
+{
+    char *text = o->empty ? NULL : malloc(64);
+
+    coord_http_put(o->http, page, text, text == NULL ? 0 : (size_t)snprintf(text, 64, format, made));
 }
 
 static void *owner_main(void *user)
@@ -40,20 +47,22 @@ static void *owner_main(void *user)
 
     while (!o->stop) {
         sem_wait(&o->woken);
-        if (!o->stop && !o->silent && coord_http_wants(o->http)) {
-            char *text = o->empty ? NULL : malloc(64);
-            int made = atomic_fetch_add(&o->made, 1) + 1;
-
-            coord_http_put(o->http, text, text == NULL ? 0 : (size_t)snprintf(text, 64, "made %d\n", made));
-        }
+        if (!o->stop && !o->silent && coord_http_wants(o->http, 0))
+            owner_put(o, 0, "made %d\n", atomic_fetch_add(&o->made, 1) + 1);
+        if (!o->stop && !o->silent && coord_http_wants(o->http, 1))
+            owner_put(o, 1, "another %d\n", atomic_fetch_add(&o->others_made, 1) + 1);
     }
     return NULL;
 }
 
+/* A text of the second page never grows old. */
+static const coord_http_page owner_pages[] = { { "/metrics", 0.2 }, { "/metrics/more", 1e9 } };
+
 static owner *owner_new(void)
 {
     owner *o = calloc(1, sizeof *o);
-    coord_http_options options = { .address = "0", .wake = owner_wake, .user = o };
+    coord_http_options options = { .address = "0", .pages = owner_pages, .page_count = 2,
+                                   .wake = owner_wake, .user = o };
 
     sem_init(&o->woken, 0, 0);
     assert_int_equal(coord_http_open(&o->http, &options, &error), DF_OK);
@@ -117,7 +126,8 @@ static int status_of(const char *answer)
     return status;
 }
 
-#define GET "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
+#define GET      "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
+#define GET_MORE "GET /metrics/more HTTP/1.1\r\nHost: here\r\n\r\n"
 
 /* ---- the tests ---- */
 
@@ -127,7 +137,7 @@ static void test_get(void **state)
     char answer[4096];
 
     (void)state;
-    assert_false(coord_http_wants(o->http));
+    assert_false(coord_http_wants(o->http, 0));
     ask(o, GET, answer);
     assert_int_equal(status_of(answer), 200);
     assert_non_null(strstr(answer, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
@@ -140,12 +150,35 @@ static void test_get(void **state)
     owner_free(o);
 }
 
+/* Each page has its own text, which is made only when that page is asked for. */
+static void test_pages(void **state)
+{
+    owner *o = owner_new();
+    char answer[4096];
+
+    (void)state;
+    ask(o, GET, answer);
+    assert_int_equal(o->others_made, 0);
+    ask(o, GET_MORE, answer);
+    assert_int_equal(status_of(answer), 200);
+    assert_non_null(strstr(answer, "\r\n\r\nanother 1\n"));
+    while (o->made < 3) { /* the first one's grow old meanwhile */
+        ask(o, GET, answer);
+        assert_non_null(strstr(answer, "\r\n\r\nmade "));
+        ask(o, GET_MORE, answer);
+        assert_non_null(strstr(answer, "\r\n\r\nanother 1\n"));
+    }
+    assert_int_equal(o->others_made, 1);
+    owner_free(o);
+}
+
 static void test_refused(void **state)
 {
     static const struct { const char *request; int status; } asked[] = {
         { "GET / HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
         { "GET /metrics/ HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
         { "GET /metricsx HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
+        { "GET /metrics/mor HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
         { "GET /../../etc/passwd HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
         { "HEAD /metrics HTTP/1.1\r\nHost: here\r\n\r\n", 404 },
         { "POST /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\nhi", 404 },
@@ -224,7 +257,7 @@ static void test_no_text(void **state)
 
         ask(o, GET, answer);
         assert_int_equal(status_of(answer), 503);
-        if (o->made == before && coord_http_wants(o->http))
+        if (o->made == before && coord_http_wants(o->http, 0))
             break; /* this one had waited in vain */
     }
     o->empty = o->silent = false;
@@ -251,7 +284,7 @@ static void test_close(void **state)
     (void)state;
     o->silent = true;
     assert_int_equal(pthread_create(&asker, NULL, asker_main, o), 0);
-    while (!coord_http_wants(o->http))
+    while (!coord_http_wants(o->http, 0))
         sched_yield();
     owner_free(o);
     pthread_join(asker, &status);
@@ -265,7 +298,8 @@ static void test_address(void **state)
                                          "[::1]:80",  "there:9464", "1.2.3.4.5:1", ":80",
                                          "127.0.0.1", "+80",        "1270.0.0.1:1" };
     owner *o = owner_new();
-    coord_http_options options = { .address = coord_http_address(o->http), .wake = owner_wake };
+    coord_http_options options = { .address = coord_http_address(o->http), .pages = owner_pages,
+                                   .page_count = 2, .wake = owner_wake };
     coord_http *http;
 
     (void)state;
@@ -287,7 +321,8 @@ static void test_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get),     cmocka_unit_test(test_refused), cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_get),     cmocka_unit_test(test_pages),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_silent),  cmocka_unit_test(test_no_text), cmocka_unit_test(test_close),
         cmocka_unit_test(test_address),
     };

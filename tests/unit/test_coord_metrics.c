@@ -16,7 +16,7 @@ static df_error error;
 
 /* ---- the parser ---- */
 
-#define SAMPLES_MAX  4000
+#define SAMPLES_MAX  8000
 #define FAMILIES_MAX 200
 
 typedef struct sample {
@@ -184,7 +184,7 @@ static double value_of(const exposition *e, const char *key)
 
 typedef struct scene {
     coord_status status;
-    coord_histogram snapshots;
+    coord_histogram snapshots, phases[COORD_SNAPSHOT_PHASES];
     coord_rescale_totals rescales;
     snap_entry last;
     coord_counts counts[3];
@@ -203,14 +203,20 @@ static void counts_fill(coord_counts *c, uint64_t seed)
     c->rejected[PROTO_REJECT_stale] = seed + 5;
     coord_histogram_put(&c->parts, 0.002);
     coord_histogram_put(&c->parts, 1000);
-    c->operators[0] = (coord_counts_operator){ .name = "fly", .kind = "boids", .calls = seed,
-                                               .nanoseconds = 1500000000 };
+    df_spans_put(&c->group_tasks, 5000000000); /* the last bucket */
+    c->operators[0] = (coord_counts_operator){ .name = "fly", .kind = "boids", .bytes_out = 24 * seed };
+    df_spans_put(&c->operators[0].calls, 1024);
+    df_spans_put(&c->operators[0].calls, 1025);
+    df_spans_put(&c->operators[0].calls, 1500000000);
     c->operators[1] = (coord_counts_operator){ .role = COORD_COUNTS_SINK, .name = "birds",
-                                               .kind = "csv", .rows_in = seed };
+                                               .kind = "csv", .rows_in = seed, .bytes_in = 8 * seed };
     c->operators[2] = (coord_counts_operator){ .role = COORD_COUNTS_STATE, .name = "birds",
                                                .kind = "state", .rows_out = seed };
-    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .bytes_moved = 5, .queued = 3 };
-    c->peers[1] = (coord_counts_peer){ .id = 11, .frames_resent = seed, .buffered = 4 };
+    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .queued = 3, .bytes_received = 5,
+                                       .bytes_moved = 7 };
+    c->peers[1] = (coord_counts_peer){ .id = 11, .frames_resent = seed, .buffered = 4, .frames_received = 6 };
+    df_spans_put(&c->peers[0].waits, 0);
+    df_spans_put(&c->peers[1].waits, 3000);
     coord_counts_sort(c);
 }
 
@@ -227,6 +233,7 @@ static scene *scene_new(void)
     s->status.begun = true;
     s->status.step = 17;
     s->status.steps = 100;
+    s->status.late_steps = 9;
     s->status.restarts = 2;
     s->status.restores = 3;
     strcpy(s->status.degraded, "no room");
@@ -247,6 +254,7 @@ static scene *scene_new(void)
     }
     coord_histogram_put(&s->snapshots, 0.25);
     coord_histogram_put(&s->snapshots, 0.001);
+    coord_histogram_put(&s->phases[COORD_SNAPSHOT_WRITE], 0.125);
     coord_rescale_totals_put(&s->rescales, &drained);
     coord_rescale_totals_put(&s->rescales, &drained);
     coord_rescale_totals_put(&s->rescales, &aborted);
@@ -255,7 +263,7 @@ static scene *scene_new(void)
     s->last = (snap_entry){ .snapshot = 4, .size = 1000, .created_ms = 1700000000123 };
     s->metrics = (coord_metrics){ .status = &s->status, .bound = 20, .ceiling = 30, .last = &s->last,
                                   .last_seconds = 0.25, .commit_seconds = 0.125, .snapshots = &s->snapshots,
-                                  .rescales = &s->rescales, .counts = s->told };
+                                  .phases = s->phases, .rescales = &s->rescales, .counts = s->told };
     return s;
 }
 
@@ -277,6 +285,8 @@ static exposition *scene_parse(const scene *s)
 
 /* ---- the text ---- */
 
+#define FLY "{worker=\"w1\",operator=\"fly\",role=\"operator\",kind=\"boids\""
+
 static void test_text(void **state)
 {
     static const struct { const char *key; double value; } expected[] = {
@@ -284,6 +294,7 @@ static void test_text(void **state)
         { "weir_phase{phase=\"running\"}", 1 },
         { "weir_phase{phase=\"paused\"}", 0 },
         { "weir_step", 17 },
+        { "weir_late_steps_total", 9 },
         { "weir_steps", 100 },
         { "weir_bound", 19 },
         { "weir_ceiling", 29 },
@@ -317,11 +328,28 @@ static void test_text(void **state)
         { "weir_worker_snapshot_duration_seconds_bucket{worker=\"w1\",le=\"300\"}", 1 },
         { "weir_worker_snapshot_duration_seconds_count{worker=\"w1\"}", 2 },
         { "weir_worker_rejected_messages_total{worker=\"w1\",reason=\"stale\"}", 1005 },
-        { "weir_operator_seconds_total{worker=\"w1\",operator=\"fly\",role=\"operator\","
-          "kind=\"boids\"}", 1.5 },
+        { "weir_snapshot_phase_duration_seconds_bucket{phase=\"write\",le=\"0.1\"}", 0 },
+        { "weir_snapshot_phase_duration_seconds_sum{phase=\"write\"}", 0.125 },
+        { "weir_snapshot_phase_duration_seconds_count{phase=\"commit\"}", 0 },
+        { "weir_key_group_task_duration_seconds_bucket{worker=\"w1\",le=\"4.294967296\"}", 0 },
+        { "weir_key_group_task_duration_seconds_count{worker=\"w1\"}", 1 },
+        { "weir_operator_calls_total" FLY "}", 3 },
+        { "weir_operator_bytes_out_total" FLY "}", 24000 },
+        { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.024e-06\"}", 1 },
+        { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.048e-06\"}", 2 },
+        { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.073741824\"}", 2 },
+        { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.147483648\"}", 3 },
+        { "weir_operator_duration_seconds_bucket" FLY ",le=\"+Inf\"}", 3 },
+        { "weir_operator_duration_seconds_sum" FLY "}", 1.500002049 },
+        { "weir_operator_duration_seconds_count" FLY "}", 3 },
+        { "weir_operator_bytes_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
+          8000 },
         { "weir_operator_rows_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
           1000 },
         { "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}", 3 },
+        { "weir_channel_received_bytes_total{worker=\"w1\",peer=\"w3\"}", 5 },
+        { "weir_channel_wait_seconds_bucket{worker=\"w1\",peer=\"w3\",le=\"1.024e-06\"}", 1 },
+        { "weir_channel_wait_seconds_sum{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 0.000003 },
         { "weir_channel_frames_resent_total{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 1000 },
     };
     scene *s = scene_new();
@@ -363,25 +391,143 @@ static void test_text_empty(void **state)
     scene_free(s);
 }
 
-/* Pairs of a thousand workers would be a page of a million lines: with many only sums are shown. */
+static void scene_extend(scene *s, uint32_t workers)
+{
+    s->status.worker_count = workers;
+    for (uint32_t i = 3; i < workers; i++) {
+        s->status.workers[i].id = 100 + i;
+        snprintf(s->status.workers[i].label, sizeof s->status.workers[i].label, "w%u", i + 1);
+    }
+}
+
+/* Pairs of a thousand workers would be a page of a million lines: with many only sums are shown, of histograms
+ * sooner than of numbers. */
 static void test_text_many(void **state)
 {
     scene *s = scene_new();
     exposition *e;
 
     (void)state;
-    s->status.worker_count = COORD_METRICS_PEERS_MAX + 1;
-    for (uint32_t i = 3; i < s->status.worker_count; i++) {
-        s->status.workers[i].id = 100 + i;
-        snprintf(s->status.workers[i].label, sizeof s->status.workers[i].label, "w%u", i + 1);
-    }
+    scene_extend(s, COORD_METRICS_WAITS_MAX + 1);
+    e = scene_parse(s);
+    assert_true(value_of(e, "weir_channel_wait_seconds_count{worker=\"w1\",peer=\"all\"}") == 2);
+    assert_true(value_of(e, "weir_channel_wait_seconds_count{worker=\"w1\",peer=\"w3\"}") < 0);
+    assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}") == 3);
+    free(e);
+    scene_extend(s, COORD_METRICS_PEERS_MAX + 1);
     e = scene_parse(s);
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"all\"}") == 3);
     assert_true(value_of(e, "weir_channel_buffered_bytes{worker=\"w1\",peer=\"all\"}") == 4);
     assert_true(value_of(e, "weir_channel_frames_sent_total{worker=\"w1\",peer=\"all\"}") == 1000);
-    assert_true(value_of(e, "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"all\"}") == 5);
+    assert_true(value_of(e, "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"all\"}") == 7);
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}") < 0);
+    assert_true(value_of(e, "weir_channel_received_bytes_total{worker=\"w1\",peer=\"all\"}") == 5);
+    assert_true(value_of(e, "weir_channel_frames_received_total{worker=\"w1\",peer=\"all\"}") == 6);
     free(e);
+    scene_free(s);
+}
+
+/* The last operator's calls, one of each worker, as each worker's or as the sum. */
+static void shows(const char *text, const char *name, uint32_t operators, uint32_t workers, uint32_t most)
+{
+    bool many = (uint64_t)workers * operators > most;
+    char line[400];
+
+    snprintf(line, sizeof line, "\n%s{worker=\"%s\",operator=\"%063u\",role=\"operator\",kind=\"%063u\"} %u\n", name,
+             many ? "all" : "w1", operators - 1, 0, many ? workers : 1);
+    assert_non_null(strstr(text, line));
+    snprintf(line, sizeof line, "\n%s{worker=\"%s\"", name, many ? "w1" : "all");
+    assert_null(strstr(text, line));
+}
+
+/* So many workers and operators, of the longest names, with a channel to everybody. */
+static size_t size_of_page(uint32_t workers, uint32_t operators)
+{
+    scene *s = scene_new();
+    const coord_counts *told[PROTO_WORKERS_MAX];
+    coord_counts counts;
+    size_t size;
+    char *text;
+
+    scene_extend(s, workers);
+    assert_true(coord_counts_init(&counts, operators, workers));
+    for (uint32_t i = 0; i < operators; i++) {
+        snprintf(counts.operators[i].name, WEIR_NAME_MAX, "%063u", i);
+        snprintf(counts.operators[i].kind, WEIR_NAME_MAX, "%063u", 0);
+        df_spans_put(&counts.operators[i].calls, 1);
+    }
+    for (uint32_t i = 0; i < workers; i++) {
+        counts.peers[i].id = s->status.workers[i].id;
+        told[i] = &counts;
+    }
+    s->metrics.counts = told;
+    text = coord_metrics_text(&s->metrics, &size);
+    assert_non_null(text);
+    shows(text, "weir_operator_calls_total", operators, workers, COORD_METRICS_OPERATORS_MAX);
+    shows(text, "weir_operator_duration_seconds_count", operators, workers, COORD_METRICS_CALLS_MAX);
+    free(text);
+    coord_counts_fini(&counts);
+    scene_free(s);
+    return size;
+}
+
+/* The page can always be made, and a cluster of common size has one of common size. */
+static void test_text_bounded(void **state)
+{
+    (void)state;
+    assert_true(size_of_page(4, 20) < 1 << 20);
+    assert_true(size_of_page(16, 20) < 4 << 20);
+    assert_true(size_of_page(64, 16) < 16 << 20);
+    assert_true(size_of_page(64, 128) < 32 << 20);
+    assert_true(size_of_page(PROTO_WORKERS_MAX, COORD_COUNTS_OPERATORS_MAX) < 32 << 20);
+}
+
+/* The page of key groups: each that was told of by somebody who is known, once, with that worker's label. */
+static void test_groups(void **state)
+{
+    static const coord_metrics_group groups[] = {
+        { .worker = 11, .cost_ns = 1500000000, .rows = 7, .bytes = 168 }, /* its label is to be escaped */
+        { .worker = 0, .rows = 1000 },
+        { .worker = 10 },
+        { .worker = 99, .rows = 1000 },
+    };
+    scene *s = scene_new();
+    size_t size;
+    char *text = coord_metrics_groups_text(&s->status, groups, 4, &size);
+    exposition *e = parse(text, size);
+
+    (void)state;
+    assert_int_equal(e->sample_count, 2 * 3);
+    assert_true(value_of(e, "weir_key_group_rows{key_group=\"0\",worker=\"a \\\"b\\\\\\n\"}") == 7);
+    assert_true(value_of(e, "weir_key_group_bytes{key_group=\"0\",worker=\"a \\\"b\\\\\\n\"}") == 168);
+    assert_true(value_of(e, "weir_key_group_step_cost_seconds{key_group=\"0\",worker=\"a \\\"b\\\\\\n\"}") == 1.5);
+    assert_true(value_of(e, "weir_key_group_rows{key_group=\"2\",worker=\"w1\"}") == 0);
+    free(e);
+    text = coord_metrics_groups_text(&s->status, groups, 0, &size);
+    e = parse(text, size);
+    assert_int_equal(e->sample_count, 0);
+    assert_int_equal(e->family_count, 3);
+    free(e);
+    scene_free(s);
+}
+
+/* The most key groups there can be, with long numbers and a long label, are a page that can be made. */
+static void test_groups_bounded(void **state)
+{
+    scene *s = scene_new();
+    coord_metrics_group *groups = calloc(PROTO_GROUPS_MAX, sizeof *groups);
+    size_t size;
+    char *text;
+
+    (void)state;
+    memset(s->status.workers[0].label, '"', WEIR_NAME_MAX - 1);
+    for (uint32_t i = 0; i < PROTO_GROUPS_MAX; i++)
+        groups[i] = (coord_metrics_group){ 10, UINT64_MAX, UINT64_MAX, UINT64_MAX };
+    text = coord_metrics_groups_text(&s->status, groups, PROTO_GROUPS_MAX, &size);
+    assert_non_null(text);
+    assert_true(size < COORD_METRICS_SIZE_MAX / 2);
+    free(text);
+    free(groups);
     scene_free(s);
 }
 
@@ -433,6 +579,29 @@ static void test_histogram(void **state)
     }
 }
 
+/* A bucket has what took as long as its bound, and what is above goes into the next one. */
+static void test_spans(void **state)
+{
+    df_spans sum = { 0 };
+
+    (void)state;
+    assert_int_equal(df_spans_bucket(0), 0);
+    assert_int_equal(df_spans_bucket(1), 0);
+    for (uint32_t i = 0; i + 1 < DF_SPANS_BUCKETS; i++) {
+        df_spans one = { 0 };
+
+        assert_int_equal(df_spans_bound(i), 1024ull << i);
+        assert_int_equal(df_spans_bucket(1024ull << i), i);
+        assert_int_equal(df_spans_bucket((1024ull << i) + 1), i + 1);
+        df_spans_put(&one, 1024ull << i);
+        df_spans_add(&sum, &one);
+        assert_int_equal(sum.buckets[i], 1);
+    }
+    assert_int_equal(df_spans_bucket(UINT64_MAX), DF_SPANS_BUCKETS - 1);
+    assert_int_equal(df_spans_count(&sum), DF_SPANS_BUCKETS - 1);
+    assert_int_equal(sum.nanoseconds, 1024ull * ((1ull << (DF_SPANS_BUCKETS - 1)) - 1));
+}
+
 /* ---- the bytes ---- */
 
 static void bytes_make(df_writer *b, const coord_counts *c)
@@ -470,7 +639,13 @@ static void test_bytes(void **state)
     assert_string_equal(again.operators[0].name, "birds");
     assert_int_equal(again.operators[0].role, COORD_COUNTS_STATE);
     assert_int_equal(again.operators[1].role, COORD_COUNTS_SINK);
-    assert_int_equal(again.operators[2].nanoseconds, 1500000000);
+    assert_int_equal(again.operators[2].calls.nanoseconds, 1500002049);
+    assert_int_equal(df_spans_count(&again.operators[2].calls), 3);
+    assert_int_equal(again.operators[2].bytes_out, 24 * 77);
+    assert_int_equal(again.group_tasks.buckets[DF_SPANS_BUCKETS - 1], 1);
+    assert_int_equal(again.peers[0].frames_received, 6);
+    assert_int_equal(again.peers[1].bytes_received, 5);
+    assert_int_equal(again.peers[0].waits.nanoseconds, 3000);
     assert_int_equal(again.peers[0].id, 11);
     assert_int_equal(again.rejected[PROTO_REJECT_stale], 82);
     assert_int_equal(again.loads_failed, 81);
@@ -484,7 +659,13 @@ static void test_bytes(void **state)
     coord_counts_fini(&again);
 }
 
-/* What the largest job can have fits into a message. */
+static void spans_fill(df_spans *spans)
+{
+    for (uint32_t i = 0; i < DF_SPANS_BUCKETS; i++)
+        spans->buckets[i] = 1 + i;
+}
+
+/* What the largest job can have fits into a message, with something in every bucket. */
 static void test_bytes_most(void **state)
 {
     coord_counts c, again;
@@ -495,9 +676,12 @@ static void test_bytes_most(void **state)
     for (uint32_t i = 0; i < c.operator_count; i++) {
         snprintf(c.operators[i].name, WEIR_NAME_MAX, "%063u", i);
         snprintf(c.operators[i].kind, WEIR_NAME_MAX, "%063u", 0);
+        spans_fill(&c.operators[i].calls);
     }
-    for (uint32_t i = 0; i < c.peer_count; i++)
+    for (uint32_t i = 0; i < c.peer_count; i++) {
         c.peers[i].id = i;
+        spans_fill(&c.peers[i].waits);
+    }
     bytes_make(&b, &c);
     assert_true(b.size <= PROTO_PAYLOAD_SIZE_MAX);
     assert_int_equal(coord_counts_decode(&again, b.data, b.size, &error), DF_OK);
@@ -547,14 +731,33 @@ static void wrong_bucket(df_writer *b)
     memset(b->data + 2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT, 0xff, 8);
 }
 
+/* Of the tasks: a mask with the last bucket's bit, what is in it, and the sum. */
+#define SPANS_AT (2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT + 2 * 8 * (COORD_BUCKETS + 1))
+
+static void wrong_mask(df_writer *b)
+{
+    b->data[SPANS_AT + 3] = 1;
+}
+
+static void wrong_empty(df_writer *b)
+{
+    memset(b->data + SPANS_AT + 4, 0, 8);
+}
+
+static void wrong_span(df_writer *b)
+{
+    memset(b->data + SPANS_AT + 4, 0xff, 8);
+}
+
 static void wrong_count(df_writer *b)
 {
-    memset(b->data + 2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT + 2 * 8 * (COORD_BUCKETS + 1), 0xff, 4);
+    memset(b->data + SPANS_AT + 4 + 8 + 8, 0xff, 4);
 }
 
 static void test_bytes_wrong(void **state)
 {
-    void (*const wrongs[])(df_writer *) = { wrong_version, wrong_reasons, wrong_bucket, wrong_count };
+    void (*const wrongs[])(df_writer *) = { wrong_version, wrong_reasons, wrong_bucket, wrong_mask,
+                                            wrong_empty,   wrong_span,    wrong_count };
     coord_counts c;
     df_writer b;
 
@@ -619,7 +822,8 @@ int main(void)
         cmocka_unit_test(test_bytes_most),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_text_empty),
         cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_many), cmocka_unit_test(test_text_too_long),
-        cmocka_unit_test(test_histogram),    cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_text_bounded), cmocka_unit_test(test_groups), cmocka_unit_test(test_groups_bounded),
+        cmocka_unit_test(test_histogram),    cmocka_unit_test(test_spans), cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bytes_cut),    cmocka_unit_test(test_bytes_wrong),
         cmocka_unit_test(test_bytes_lists),
     };

@@ -30,6 +30,8 @@ static const char job_text[] =
     "place = \"school\"\ninfection = 1.8\nrecovery = 0.5\n"
     "[run]\nkey_groups = 64\n";
 
+static const uint64_t row_size[] = { 8 + 4 * 4, 8 + 4 + 1 + 1 }; /* of the states */
+
 typedef struct expected {
     const df_plan *plan;
     const df_graph *whole;
@@ -63,8 +65,6 @@ static uint32_t unit_of(const df_plan *plan, uint32_t state, uint32_t key_group)
 /* Rows and bytes of a unit as the kept states have them. */
 static void held(const expected *e, uint32_t unit, uint64_t *rows, uint64_t *bytes)
 {
-    static const uint64_t row_size[] = { 8 + 4 * 4, 8 + 4 + 1 + 1 };
-
     *rows = *bytes = 0;
     for (uint32_t s = 0; s < e->plan->state_count; s++) {
         uint32_t groups = e->plan->vertices[e->plan->states[s].vertex].partition.key_groups;
@@ -77,11 +77,25 @@ static void held(const expected *e, uint32_t unit, uint64_t *rows, uint64_t *byt
     }
 }
 
+/* A bird is as large wherever it is; what is read is counted of the first input. */
+static void check_bytes(const df_vertex *v, const df_vertex_stats *s)
+{
+    if (v->role == DF_COMMIT)
+        assert_int_equal(s->bytes_out, s->rows_out * row_size[v->state]);
+    else if (strcmp(v->name, "fly") == 0)
+        assert_int_equal(s->bytes_in + s->bytes_out, (s->rows_in + s->rows_out) * row_size[0]);
+    else if (strcmp(v->name, "catch") == 0)
+        assert_int_equal(s->bytes_in, s->rows_in * row_size[1]);
+    else if (v->port_count == 0)
+        assert_true(s->rows_in == 0 && s->bytes_in == 0);
+}
+
 static void check_member(void *user, const df_graph *graph, const df_part *part)
 {
     static df_unit_cost costs[DF_KEY_GROUPS_MAX];
     expected *e = user;
     uint64_t sum = 0, vertices = 0, tasks_ns, had_ns;
+    df_graph_stats all;
 
     df_graph_unit_costs(graph, costs);
     for (uint32_t u = 0; u < e->plan->key_groups; u++) {
@@ -109,9 +123,14 @@ static void check_member(void *user, const df_graph *graph, const df_part *part)
         df_vertex_stats stats;
 
         df_graph_vertex_stats_get(graph, v, &stats);
-        vertices += stats.nanoseconds;
+        vertices += stats.calls.nanoseconds;
+        check_bytes(&e->plan->vertices[v], &stats);
     }
     assert_true(sum >= vertices);
+    /* The same tasks one by one; this job has no sinks, whose tasks would not count. */
+    df_graph_stats_get(graph, &all);
+    assert_int_equal(all.task_spans.nanoseconds, sum);
+    assert_int_equal(df_spans_count(&all.task_spans), all.tasks);
     /* Threads run nothing but tasks, and what is between them; the feeder runs the rest. */
     df_graph_had(graph, &tasks_ns, &had_ns);
     assert_true(tasks_ns <= sum);

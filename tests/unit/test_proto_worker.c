@@ -670,17 +670,25 @@ static void test_move_is_credited(void **state)
 {
     fake *f = *state;
     proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 10, .step = 9 } };
+    const df_spans *waits;
 
     install(f, 1, 1);
     finish_install(f, 1);
     channel_send_state(f->worker, 1, 0, 3, proto_batch_new(3000, 1));
     channel_pump(f->worker);
     assert_int_equal(f->sent[PROTO_TYPE_state], 10); /* of 100 bytes each; the credit is 1,000 */
+    waits = &f->worker->channels[1].waits;
+    assert_int_equal(df_spans_count(waits), 10);
+    assert_int_equal(waits->nanoseconds, 0); /* those have not waited */
+    f->now += 50;
     say(f, ack, PROTO_TYPE_ack, 1, 1); /* past the step that it enters, and nothing taken */
     assert_int_equal(f->sent[PROTO_TYPE_state], 10);
     ack.ack.moved = 300;
     say(f, ack, PROTO_TYPE_ack, 1, 1);
     assert_int_equal(f->sent[PROTO_TYPE_state], 13);
+    assert_int_equal(df_spans_count(waits), 13);
+    assert_int_equal(waits->nanoseconds, 3 * 52000); /* two messages have come meanwhile, a microsecond each */
+    assert_int_equal(waits->buckets[df_spans_bucket(52000)], 3);
 }
 
 static int set_up_moves(void **state)
