@@ -218,6 +218,8 @@ void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
 
 /* ---- proto_generation.c ---- */
 bool coord_is_usable(const proto_coord *c, const coord_worker *w);
+/* By the hints: it may have no key groups; member: not even keep those that it has. */
+bool coord_refuses(const proto_coord *c, uint64_t worker, bool member);
 void coord_recover_generation(proto_coord *c, const proto_record *record);
 /* Begin the next one, if its workers are there. */
 void coord_generation_try(proto_coord *c);

@@ -394,7 +394,8 @@ uint32_t coord_rescale_choose(proto_coord *c, uint64_t *chosen)
     for (uint32_t i = 0; i < r->target_count; i++) {
         const coord_worker *w = coord_worker_find(c, r->target[i]);
 
-        if (w == NULL || !coord_is_usable(c, w))
+        if (w == NULL || !coord_is_usable(c, w) ||
+            (coord_refuses(c, w->id, coord_is_member(c, w->id)) && !MUTANT(c, refusedtarget)))
             return 0;
         chosen[i] = r->target[i];
     }
