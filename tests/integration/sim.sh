@@ -101,7 +101,7 @@ noceiling 1..500
 noclient 1..500
 noadmit 1..500
 earlyleave 1..500
-oldchannel 1..500
+oldchannel 1501..2000
 withdraw 1..500
 forget 1..500
 twopending 1..500
