@@ -67,6 +67,7 @@ typedef struct server_change {
     coord_rescale_ask ask;
     coord_rescale_row row;    /* id 0: the state machine does not have it yet */
     uint32_t started;         /* places for local workers that were added for it */
+    uint32_t refused;         /* spare workers that were there, and may have no key groups */
     bool starting;            /* workers are awaited, */
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
@@ -187,6 +188,8 @@ void server_tell_order(coord_server *server, uint64_t to, proto_bytes pairs);
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place);
 /* "w2", or what the worker calls itself. */
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
+/* The same of one that may have been lost. */
+void server_lost_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
 
 /* ---- coord_server_metrics.c ---- */
 df_status server_metrics_open(coord_server *server, df_error *err) DF_MUST_CHECK;

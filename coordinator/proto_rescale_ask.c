@@ -260,7 +260,7 @@ void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *s)
     const coord_rescale *r = &c->rescale;
 
     *s = (proto_rescale_stats){ .id = r->id, .phase = "", .last_id = r->last_id,
-                                .last_end = r->last_end, .size = r->size,
+                                .last_end = r->last_end, .last_lost = r->last_lost, .size = r->size,
                                 .next_id = (r->id > r->last_id ? r->id : r->last_id) + 1 };
     if (r->id == 0)
         return;

@@ -335,12 +335,14 @@ static void test_lost_while_it_comes(void **state)
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 3);
     assert_int_equal(fake_cluster_stats(c).generation, 1);
     owners_are(c, six_before);
     op = (proto_rescale){ .id = 2, .admit = &four, .admit_count = 1, .moves = moves, .move_count = 1 };
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 2);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 0);
     assert_int_equal(fake_cluster_stats(c).members, 3);
     assert_int_equal(fake_cluster_stats(c).rescale.size, 3);
     for (uint32_t i = 0; i < c->log_count; i++) /* always place 2, the lowest that is vacant */
@@ -429,6 +431,7 @@ static void test_generation_old(void **state)
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_VOIDED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 3);
     rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     owners_are(c, six_before);
