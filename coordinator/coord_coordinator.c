@@ -163,7 +163,7 @@ static int coordinator_job(const char *job, const coordinator_options *o)
 {
     char directory[DF_PATH_MAX], steps[48];
     coord_texts sets;
-    df_error err;
+    df_report devices;
     df_plan *plan = NULL;
     int code = coordinator_load(&plan, &sets, steps, job, o);
     coord_cluster_options cluster = {
@@ -176,8 +176,8 @@ static int coordinator_job(const char *job, const coordinator_options *o)
         .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
-    if (code == COORD_DONE && coord_job_devices(plan, &err) != DF_OK) {
-        fprintf(stderr, "%s: %s\n", cluster.file, err.text);
+    if (code == COORD_DONE && coord_job_devices(plan, &devices) != DF_OK) {
+        df_report_print(&devices, stderr);
         code = COORD_USAGE;
     }
     if (code == COORD_DONE && !name_is_right(o, plan))

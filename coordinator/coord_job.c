@@ -143,16 +143,17 @@ df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df
     return s;
 }
 
-df_status coord_job_devices(const df_plan *plan, df_error *err)
+df_status coord_job_devices(const df_plan *plan, df_report *report)
 {
     const df_draft *draft = plan->draft;
 
+    df_report_init(report, draft->file);
     for (uint32_t i = 0; i < draft->worker_count; i++) {
         const df_draft_worker *w = &draft->workers[i];
 
         if (w->backend.text != NULL && strncmp(w->backend.text, "cuda:", 5) == 0)
-            return df_fail(err, DF_ENOTSUP, "worker \"%.64s\": backend = \"%s\": this build has no CUDA back "
-                           "end", w->label.text, w->backend.text);
+            (void)df_report_add(report, w->backend.place, "worker \"%.64s\": backend = \"%s\": this build has no "
+                                "CUDA back end", w->label.text, w->backend.text);
     }
-    return DF_OK;
+    return report->count == 0 ? DF_OK : DF_ENOTSUP;
 }

@@ -428,11 +428,11 @@ static bool run_has_workers(const run *r)
 
 static int run_check_devices(const run *r)
 {
-    df_error err;
+    df_report report;
 
-    if (coord_job_devices(r->plan, &err) == DF_OK)
+    if (coord_job_devices(r->plan, &report) == DF_OK)
         return COORD_DONE;
-    fprintf(stderr, "%s: %s\n", r->job, err.text);
+    df_report_print(&report, stderr);
     return COORD_USAGE;
 }
 
