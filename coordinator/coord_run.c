@@ -436,6 +436,16 @@ static int run_check_devices(const run *r)
     return COORD_USAGE;
 }
 
+static int run_check_outputs(const run *r)
+{
+    df_report report;
+
+    if (coord_job_outputs(r->plan, r->directory, &report) == DF_OK)
+        return COORD_DONE;
+    df_report_print(&report, stderr);
+    return COORD_USAGE;
+}
+
 static int run_check_workers(const run *r)
 {
     const run_options *o = r->options;
@@ -510,14 +520,16 @@ static int run_run(const coord_args *args, const void *options)
     code = run_check_devices(&r);
     if (code == COORD_DONE)
         code = run_check_workers(&r);
-    if (code != COORD_DONE) {
-        df_plan_free(&r.plan);
-        return code;
-    }
     if (r.options->directory != NULL)
         strcpy(r.directory, r.options->directory);
     else
         snprintf(r.directory, sizeof r.directory, "runs/%s", r.plan->job.name);
+    if (code == COORD_DONE)
+        code = run_check_outputs(&r);
+    if (code != COORD_DONE) {
+        df_plan_free(&r.plan);
+        return code;
+    }
     return run_has_workers(&r) ? run_workers(&r, &sets) : run_job(&r);
 }
 
