@@ -133,6 +133,19 @@ for call in open write; do
     exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
 done
 
+# ---- a disk that is too small for a history, which is reserved whole ----
+for copy in a b; do
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    exits 1 "no room for history.$copy: the run fails" env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" \
+        SHIM_DISK_FAIL=1 SHIM_DISK_ERROR=ENOSPC SHIM_DISK_FILE=history.$copy.new SHIM_DISK_CALL=posix_fallocate \
+        LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
+    is "it struck" test "$(count_of 1)" -eq 1
+    is "it says why" said_why
+    is "and nothing of it lies about" test -z "$(find runs -name 'history.*.new')"
+done
+
 # ---- a disk that is found full when all parts are written ----
 rm -rf runs counts
 mkdir runs
