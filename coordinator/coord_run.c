@@ -314,15 +314,18 @@ static void run_print_head(const run *r)
             r->result.threads == 1 ? "" : "s");
 }
 
+/* If nothing was measured, because step 0 or the warm-up was all, how long all took. */
 static void run_print_speed(const run *r)
 {
-    char rate[32];
+    char text[96];
 
-    if (r->result.seconds <= 0 || r->result.steps == 0)
+    if (r->result.steps == 0) {
+        fprintf(stderr, "step %" PRIu64 " was done after %.1f s\n", r->plan->job.steps,
+                r->result.seconds_setup + r->result.seconds);
         return;
-    coord_line_count(rate, sizeof rate, (double)r->result.row_steps / r->result.seconds);
-    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %s row-steps/s\n", r->result.steps,
-            r->result.seconds, rate);
+    }
+    coord_line_closing(text, sizeof text, r->result.steps, r->result.seconds, r->result.row_steps);
+    fprintf(stderr, "%s\n", text);
 }
 
 static void run_print_done(const run *r)
