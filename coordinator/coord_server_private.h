@@ -136,6 +136,7 @@ struct coord_server {
     coord_status *ended;     /* how it had ended before this process began; owned; null: it had not, or
                                 nobody knows more than the log */
     bool told_to_leave;
+    struct { bool is; uint64_t step, snapshot; } kept; /* what was written of our own end */
     struct { uint64_t us, low; } samples[SERVER_SAMPLES]; /* of the speed */
     uint32_t sample_count;
     coord_http *http;        /* null: nobody wants to see numbers */
@@ -167,6 +168,8 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
 /* The job ends, as its status says already: in words, before the end is in the log. So whoever opens the state
  * later tells the same, however soon the process is killed. */
 void server_keep_end(coord_server *server);
+/* Workers have left: a step or a snapshot that was under way when the job ended may have been done since then. */
+void server_keep_end_again(coord_server *server);
 /* How the job had ended means nothing any more. */
 void server_forget_end(coord_server *server);
 
