@@ -34,18 +34,29 @@ static void check_print(const df_plan *p, const char *path)
     df_plan_print_layout(p, stdout);
 }
 
+static void check_warn(const df_report *warnings)
+{
+    fflush(stdout);
+    fputs("warning: weir run refuses this job here:\n", stderr);
+    df_report_print(warnings, stderr);
+}
+
 static int check_run(const coord_args *args, const void *options)
 {
     const check_options *o = options;
-    df_report report;
+    df_report report, warnings;
     df_plan *plan = NULL;
     df_status s = coord_job_load(&plan, args->items[0], &o->set, &report);
     int code = s == DF_OK ? COORD_DONE : s == DF_ENOMEM ? COORD_FAILED : COORD_USAGE;
 
-    if (o->json && !coord_json_check(stdout, plan, &report))
+    bool runs = s == DF_OK && coord_job_devices(plan, &warnings) == DF_OK;
+
+    if (o->json && !coord_json_check(stdout, plan, &report, s == DF_OK ? &warnings : NULL))
         code = COORD_FAILED;
     if (!o->json && s == DF_OK)
         check_print(plan, args->items[0]);
+    if (!o->json && s == DF_OK && !runs)
+        check_warn(&warnings);
     if (!o->json && s != DF_OK)
         df_report_print(&report, stderr);
     df_plan_free(&plan);
@@ -56,7 +67,8 @@ const coord_verb coord_verb_check = {
     .name = "check",
     .arguments = "JOB",
     .help = "check a job file; show its tiling",
-    .more = "Exits 0 if the job can run, 2 if it is wrong, with every error placed.\n",
+    .more = "Exits 0 if the job is right, 2 if it is wrong, with every error placed. A device that it asks for\n"
+            "and cannot have here is a warning: the job may be for another machine. weir run refuses it.\n",
     .options = check_table,
     .options_size = sizeof(check_options),
     .argument_min = 1,

@@ -229,13 +229,13 @@ static df_status cluster_open(cluster *c, df_error *err)
 static void cluster_print_done(const cluster *c)
 {
     const coord_status *s = c->status;
-    char files[1024], changes[COORD_WATCH_TEXT];
+    char files[1024], changes[COORD_WATCH_TEXT], line[96];
 
     if (c->options->quiet)
         return;
     coord_watch_text(&c->watch, changes);
-    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %" PRIu64 " snapshot%s, %" PRIu64 " restart%s%s\n",
-            s->step, coord_machine_seconds() - c->begin, s->snapshots_taken,
+    coord_line_closing(line, sizeof line, s->step, coord_machine_seconds() - c->begin, 0);
+    fprintf(stderr, "%s, %" PRIu64 " snapshot%s, %" PRIu64 " restart%s%s\n", line, s->snapshots_taken,
             s->snapshots_taken == 1 ? "" : "s", s->restarts, s->restarts == 1 ? "" : "s", changes);
     if (strcmp(s->phase, "drained") == 0)
         printf("drained after step %" PRIu64 " of %" PRIu64 "; snapshot %" PRIu64 "\n", s->step, s->steps,

@@ -163,7 +163,7 @@ static int coordinator_job(const char *job, const coordinator_options *o)
 {
     char directory[DF_PATH_MAX], steps[48];
     coord_texts sets;
-    df_error err;
+    df_report report;
     df_plan *plan = NULL;
     int code = coordinator_load(&plan, &sets, steps, job, o);
     coord_cluster_options cluster = {
@@ -176,20 +176,21 @@ static int coordinator_job(const char *job, const coordinator_options *o)
         .signals = &coordinator_signals, .metrics = o->metrics,
     };
 
-    if (code == COORD_DONE && coord_job_devices(plan, &err) != DF_OK) {
-        fprintf(stderr, "%s: %s\n", cluster.file, err.text);
-        code = COORD_USAGE;
-    }
     if (code == COORD_DONE && !name_is_right(o, plan))
         code = COORD_USAGE;
+    if (code == COORD_DONE && o->directory != NULL)
+        snprintf(directory, sizeof directory, "%s", o->directory);
+    else if (code == COORD_DONE)
+        snprintf(directory, sizeof directory, "runs/%s", plan->job.name);
+    if (code == COORD_DONE && (coord_job_devices(plan, &report) != DF_OK ||
+                               coord_job_outputs(plan, directory, &report) != DF_OK)) {
+        df_report_print(&report, stderr);
+        code = COORD_USAGE;
+    }
     if (code != COORD_DONE) {
         df_plan_free(&plan);
         return code;
     }
-    if (o->directory != NULL)
-        snprintf(directory, sizeof directory, "%s", o->directory);
-    else
-        snprintf(directory, sizeof directory, "runs/%s", plan->job.name);
     cluster.begin = coordinator_begin(o, directory);
     cluster.plan = plan;
     coordinator_signals_catch();

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 df_status coord_job_load(df_plan **out, const char *path, const coord_texts *sets,
                          df_report *report)
@@ -143,16 +145,69 @@ df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df
     return s;
 }
 
-df_status coord_job_devices(const df_plan *plan, df_error *err)
+/* ---- what it writes ---- */
+
+static df_place output_place(const df_draft_operator *draft, const char *key)
+{
+    for (uint32_t i = 0; i < draft->key_count; i++)
+        if (strcmp(draft->keys[i].path, key) == 0)
+            return draft->keys[i].place;
+    return draft->name.place;
+}
+
+/* What is there already where the file, or a folder for it, is to be. */
+static void output_check(const df_draft_operator *draft, const char *key, const char *directory, const char *file,
+                         df_report *report)
+{
+    const char *what = draft->sink ? "sink" : "operator", *name = draft->name.text;
+    char path[2 * PATH_MAX];
+    struct stat about;
+    size_t base = strlen(directory) + 1;
+
+    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path)
+        return; /* who opens it says so */
+    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        (void)df_report_add(report, output_place(draft, key), "%s \"%s\": %s: %.200s is a folder", what, name, key, path);
+    for (char *slash = path + base; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode))
+            (void)df_report_add(report, output_place(draft, key), "%s \"%s\": %s: %.200s is no folder", what, name, key,
+                                path);
+        *slash = '/';
+    }
+}
+
+df_status coord_job_outputs(const df_plan *plan, const char *directory, df_report *report)
 {
     const df_draft *draft = plan->draft;
 
+    df_report_init(report, draft->file);
+    for (uint32_t i = 0; i < draft->operator_count; i++) {
+        const df_draft_operator *op = &draft->operators[i];
+
+        for (const weir_option *o = op->kind->options; o != NULL && o->name != NULL; o++) {
+            const char *const *file = (const void *)((const char *)op->options + o->offset);
+
+            if (o->type == WEIR_FILE_OUT && *file != NULL)
+                output_check(op, o->name, directory, *file, report);
+        }
+    }
+    return report->count == 0 ? DF_OK : DF_EINVAL;
+}
+
+/* ---- what it asks for ---- */
+
+df_status coord_job_devices(const df_plan *plan, df_report *report)
+{
+    const df_draft *draft = plan->draft;
+
+    df_report_init(report, draft->file);
     for (uint32_t i = 0; i < draft->worker_count; i++) {
         const df_draft_worker *w = &draft->workers[i];
 
         if (w->backend.text != NULL && strncmp(w->backend.text, "cuda:", 5) == 0)
-            return df_fail(err, DF_ENOTSUP, "worker \"%.64s\": backend = \"%s\": this build has no CUDA back "
-                           "end", w->label.text, w->backend.text);
+            (void)df_report_add(report, w->backend.place, "worker \"%.64s\": backend = \"%s\": this build has no "
+                                "CUDA back end", w->label.text, w->backend.text);
     }
-    return DF_OK;
+    return report->count == 0 ? DF_OK : DF_ENOTSUP;
 }

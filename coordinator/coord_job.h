@@ -22,7 +22,11 @@ void coord_job_files(const df_plan *plan, char *text, size_t size);
  * hexadecimal; "": there are none. Whoever runs key groups of the job must have the same, or the bits were others. */
 df_status coord_job_inputs(const df_plan *plan, char hash[COORD_INPUTS_TEXT], df_error *err) DF_MUST_CHECK;
 
-/* Whether this build has the devices that the job's workers want. DF_ENOTSUP: it has not, the text says which. */
-df_status coord_job_devices(const df_plan *plan, df_error *err) DF_MUST_CHECK;
+/* Whether the job's files can be where it wants them, below `directory`: DF_EINVAL if there is a folder in the place
+ * of one, or a file in that of a folder for it; each is in the report. Makes nothing. */
+df_status coord_job_outputs(const df_plan *plan, const char *directory, df_report *report) DF_MUST_CHECK;
+/* Whether this build has the devices that the job's workers want. DF_ENOTSUP: it has not, the report says which,
+ * and where the job asks for them. */
+df_status coord_job_devices(const df_plan *plan, df_report *report) DF_MUST_CHECK;
 
 #endif

@@ -82,11 +82,11 @@ bool coord_json_run(FILE *out, const coord_run_result *r)
 
 /* ---- check ---- */
 
-static json_t *check_errors(const df_report *report)
+static json_t *check_list(const df_report *report)
 {
     json_t *list = json_array();
 
-    for (uint32_t i = 0; i < report->count && i < DF_REPORT_MAX; i++) {
+    for (uint32_t i = 0; report != NULL && i < report->count && i < DF_REPORT_MAX; i++) {
         const df_report_entry *e = &report->entries[i];
 
         json_array_append_new(list, json_pack("{s:i, s:i, s:s}", "line", (int)e->place.line, "column",
@@ -95,11 +95,11 @@ static json_t *check_errors(const df_report *report)
     return list;
 }
 
-bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report)
+bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report, const df_report *warnings)
 {
-    json_t *object = json_pack("{s:s, s:b, s:o, s:o}", "file", report->file, "ok", plan != NULL,
-                               "error_count", json_count(report->count), "errors",
-                               check_errors(report));
+    json_t *object = json_pack("{s:s, s:b, s:o, s:o, s:o}", "file", report->file, "ok", plan != NULL,
+                               "error_count", json_count(report->count), "errors", check_list(report),
+                               "warnings", check_list(warnings));
 
     if (plan != NULL) {
         json_object_set_new(object, "job", json_string(plan->job.name));

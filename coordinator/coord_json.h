@@ -13,7 +13,8 @@
 /* Each prints to `out`; false: out of memory, or it could not be written. */
 bool coord_json_run(FILE *out, const coord_run_result *result);
 /* A job that was read: its errors, or (plan not null) what it is. */
-bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report);
+/* warnings: null if the job is wrong. */
+bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report, const df_report *warnings);
 bool coord_json_replay(FILE *out, const coord_replay_result *result);
 bool coord_json_version(FILE *out, const char *version, const char *commit);
 bool coord_json_graph(FILE *out, const df_plan *plan);

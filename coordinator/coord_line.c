@@ -1,5 +1,6 @@
 #include "coordinator/coord_line.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -121,4 +122,14 @@ size_t coord_line_format(char line[COORD_LINE_MAX], const coord_samples *samples
         used = style.width - 1;
     line[used] = '\0';
     return used;
+}
+
+void coord_line_closing(char *text, size_t size, uint64_t steps, double seconds, uint64_t row_steps)
+{
+    char rate[32] = "";
+
+    if (row_steps > 0 && seconds > 0)
+        coord_line_count(rate, sizeof rate, (double)row_steps / seconds);
+    snprintf(text, size, "%" PRIu64 " step%s in %.1f s%s%s%s", steps, steps == 1 ? "" : "s", seconds,
+             rate[0] == '\0' ? "" : ", ", rate, rate[0] == '\0' ? "" : " row-steps/s");
 }

@@ -220,12 +220,13 @@ static void replay_print_head(const replay *r)
 static df_status replay_do(replay *r, df_error *err)
 {
     const replay_options *o = r->options;
+    df_report devices;
     df_status s = coord_replay_job_read(&r->job, r->result.name, err);
 
     if (s == DF_OK)
         s = check_directory(r, err);
-    if (s == DF_OK)
-        s = coord_job_devices(r->job.plan, err) == DF_OK ? DF_OK : DF_EINVAL;
+    if (s == DF_OK && coord_job_devices(r->job.plan, &devices) != DF_OK)
+        s = df_fail(err, DF_EINVAL, "%s", devices.entries[0].text);
     if (s == DF_OK)
         s = coord_replay_folder(r->folder, &r->lock, r->job.state, err);
     r->span = (coord_replay_span){ .from = o->from, .to = o->to, .snapshot = o->snapshot };

@@ -314,15 +314,18 @@ static void run_print_head(const run *r)
             r->result.threads == 1 ? "" : "s");
 }
 
+/* If nothing was measured, because step 0 or the warm-up was all, how long all took. */
 static void run_print_speed(const run *r)
 {
-    char rate[32];
+    char text[96];
 
-    if (r->result.seconds <= 0 || r->result.steps == 0)
+    if (r->result.steps == 0) {
+        fprintf(stderr, "step %" PRIu64 " was done after %.1f s\n", r->plan->job.steps,
+                r->result.seconds_setup + r->result.seconds);
         return;
-    coord_line_count(rate, sizeof rate, (double)r->result.row_steps / r->result.seconds);
-    fprintf(stderr, "%" PRIu64 " steps in %.1f s, %s row-steps/s\n", r->result.steps,
-            r->result.seconds, rate);
+    }
+    coord_line_closing(text, sizeof text, r->result.steps, r->result.seconds, r->result.row_steps);
+    fprintf(stderr, "%s\n", text);
 }
 
 static void run_print_done(const run *r)
@@ -428,11 +431,21 @@ static bool run_has_workers(const run *r)
 
 static int run_check_devices(const run *r)
 {
-    df_error err;
+    df_report report;
 
-    if (coord_job_devices(r->plan, &err) == DF_OK)
+    if (coord_job_devices(r->plan, &report) == DF_OK)
         return COORD_DONE;
-    fprintf(stderr, "%s: %s\n", r->job, err.text);
+    df_report_print(&report, stderr);
+    return COORD_USAGE;
+}
+
+static int run_check_outputs(const run *r)
+{
+    df_report report;
+
+    if (coord_job_outputs(r->plan, r->directory, &report) == DF_OK)
+        return COORD_DONE;
+    df_report_print(&report, stderr);
     return COORD_USAGE;
 }
 
@@ -510,14 +523,16 @@ static int run_run(const coord_args *args, const void *options)
     code = run_check_devices(&r);
     if (code == COORD_DONE)
         code = run_check_workers(&r);
-    if (code != COORD_DONE) {
-        df_plan_free(&r.plan);
-        return code;
-    }
     if (r.options->directory != NULL)
         strcpy(r.directory, r.options->directory);
     else
         snprintf(r.directory, sizeof r.directory, "runs/%s", r.plan->job.name);
+    if (code == COORD_DONE)
+        code = run_check_outputs(&r);
+    if (code != COORD_DONE) {
+        df_plan_free(&r.plan);
+        return code;
+    }
     return run_has_workers(&r) ? run_workers(&r, &sets) : run_job(&r);
 }
 

@@ -424,7 +424,10 @@ df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *er
             *err = server->error;
         return server->status;
     }
-    return server->ended_us != 0 && server_leave(server, now) ? DF_END : DF_OK;
+    if (server->ended_us == 0 || !server_leave(server, now))
+        return DF_OK;
+    server_keep_end_again(server);
+    return DF_END;
 }
 
 void coord_server_wake(coord_server *server)

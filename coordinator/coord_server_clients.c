@@ -119,12 +119,9 @@ static void status_lost(const coord_server *s, const proto_coord_stats *stats, c
     char label[WEIR_NAME_MAX], why[96] = "", where[DF_PATH_MAX] = "";
     uint32_t log = s->lost.log, slot;
 
-    if (stats->missing == s->lost.id) {
-        snprintf(label, sizeof label, "%s", s->lost.label);
-    } else {
-        server_label(s, stats->missing, label);
+    server_lost_label(s, stats->missing, label);
+    if (stats->missing != s->lost.id)
         log = coord_children_has(s->children, stats->missing, &slot) ? slot + 1 : 0;
-    }
     if (p->fault_mode == DF_FAULT_NONE)
         snprintf(why, sizeof why, "the job has mode = \"none\"");
     else

@@ -229,6 +229,14 @@ void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_
         snprintf(label, WEIR_NAME_MAX, "worker %llx", (unsigned long long)id);
 }
 
+void server_lost_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX])
+{
+    if (id == server->lost.id)
+        snprintf(label, WEIR_NAME_MAX, "%s", server->lost.label);
+    else
+        server_label(server, id, label);
+}
+
 static void take_behind(coord_server *s, const proto_msg *msg)
 {
     server_peer *peer = server_peer_find(s, msg->header.sender);

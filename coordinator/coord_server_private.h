@@ -66,6 +66,7 @@ typedef struct server_change {
     coord_rescale_ask ask;
     coord_rescale_row row;    /* id 0: the state machine does not have it yet */
     uint32_t started;         /* places for local workers that were added for it */
+    uint32_t refused;         /* spare workers that were there, and may have no key groups */
     bool starting;            /* workers are awaited, */
     uint64_t until_us;        /* so long */
     uint64_t begun_us;
@@ -135,6 +136,7 @@ struct coord_server {
     coord_status *ended;     /* how it had ended before this process began; owned; null: it had not, or
                                 nobody knows more than the log */
     bool told_to_leave;
+    struct { bool is; uint64_t step, snapshot; } kept; /* what was written of our own end */
     struct { uint64_t us, low; } samples[SERVER_SAMPLES]; /* of the speed */
     uint32_t sample_count;
     coord_http *http;        /* null: nobody wants to see numbers */
@@ -167,6 +169,8 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
 /* The job ends, as its status says already: in words, before the end is in the log. So whoever opens the state
  * later tells the same, however soon the process is killed. */
 void server_keep_end(coord_server *server);
+/* Workers have left: a step or a snapshot that was under way when the job ended may have been done since then. */
+void server_keep_end_again(coord_server *server);
 /* How the job had ended means nothing any more. */
 void server_forget_end(coord_server *server);
 
@@ -188,6 +192,8 @@ void server_tell_order(coord_server *server, uint64_t to, proto_bytes pairs);
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place);
 /* "w2", or what the worker calls itself. */
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
+/* The same of one that may have been lost. */
+void server_lost_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
 
 /* ---- coord_server_metrics.c ---- */
 df_status server_metrics_open(coord_server *server, df_error *err) DF_MUST_CHECK;

@@ -96,19 +96,31 @@ static void steps_watch(coord_server *s, uint64_t now_us, const proto_coord_stat
 
 /* ---- carrying out ---- */
 
-static uint32_t member_count(const coord_server *s, uint32_t *spare)
+/* Who is there. Spare ones count once they have told their load: then it is known whether hints refuse them. */
+typedef struct server_crowd {
+    uint32_t members, spare, refused;
+} server_crowd;
+
+static server_crowd crowd_count(const coord_server *s)
 {
-    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX), members = 0;
+    uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX);
+    server_crowd crowd = { 0 };
+    char why[160];
 
-    *spare = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const server_peer *peer = server_peer_find(s, s->workers[i].id);
-        bool told = peer != NULL && peer->here && peer->load_us != 0;
+        const proto_coord_worker *w = &s->workers[i];
+        const server_peer *peer = server_peer_find(s, w->id);
 
-        members += s->workers[i].member && !s->workers[i].leaving;
-        *spare += !s->workers[i].member && !s->workers[i].leaving && told;
+        if (w->leaving)
+            continue;
+        if (w->member)
+            crowd.members++;
+        else if (peer != NULL && peer->here && peer->load_us != 0 && server_refuses(s, w->id, false, why))
+            crowd.refused++;
+        else if (peer != NULL && peer->here && peer->load_us != 0)
+            crowd.spare++;
     }
-    return members;
+    return crowd;
 }
 
 /* It has come to nothing: who was to leave stays, and who was started for it and is not needed, leaves. */
@@ -195,7 +207,8 @@ static df_status change_start(coord_server *s, server_plan *p, df_error *err)
 static void change_phase(coord_server *s)
 {
     server_change *c = &s->change;
-    uint32_t spare, members = member_count(s, &spare), there = members + spare;
+    server_crowd crowd = crowd_count(s);
+    uint32_t there = crowd.members + crowd.spare;
 
     if (server_ask_is(&c->ask, "rescale") && there < c->ask.workers)
         snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s", c->ask.workers - there,
@@ -224,11 +237,26 @@ static df_status change_await(coord_server *s)
     return DF_OK;
 }
 
+/* If some are there and refused, the plan says why of each. */
+static df_status fail_missing(coord_server *s, uint32_t missing, uint32_t refused, df_error *err)
+{
+    server_plan p;
+    df_status status = DF_OK;
+
+    if (refused > 0) {
+        status = server_plan_make(&p, s, &s->change.ask, 0, err);
+        server_plan_free(&p);
+    }
+    return status != DF_OK ? status
+                           : df_fail(err, DF_EINVAL, "%u worker%s missing, and this coordinator starts none: weir "
+                                     "worker --join", missing, missing == 1 ? " is" : "s are");
+}
+
 /* How many workers are missing for it; those that this machine can start are. */
-static df_status change_workers(coord_server *s, uint32_t members, uint32_t spare, df_error *err)
+static df_status change_workers(coord_server *s, const server_crowd *crowd, df_error *err)
 {
     server_change *c = &s->change;
-    uint32_t wanted = c->ask.workers, there = members + spare, missing, more;
+    uint32_t wanted = c->ask.workers, there = crowd->members + crowd->spare, missing, more;
 
     if (!server_ask_is(&c->ask, "rescale") || wanted <= there) {
         if (server_units_known(s))
@@ -237,8 +265,8 @@ static df_status change_workers(coord_server *s, uint32_t members, uint32_t spar
     }
     missing = wanted - there;
     if (s->options.workers == 0)
-        return df_fail(err, DF_EINVAL, "%u worker%s missing, and this coordinator starts none: weir worker "
-                       "--join", missing, missing == 1 ? " is" : "s are");
+        return fail_missing(s, missing, crowd->refused, err);
+    c->refused = crowd->refused;
     more = coord_children_more(s->children, missing);
     c->started = more;
     if (more < missing) {
@@ -273,7 +301,7 @@ static df_status change_begin(coord_server *s, const coord_rescale_ask *ask, con
                               coord_rescale_row *row, df_error *err)
 {
     server_change *c = &s->change;
-    uint32_t spare, members = member_count(s, &spare);
+    server_crowd crowd = crowd_count(s);
     df_status status = ask_check(s, ask, err);
     proto_coord_stats stats;
 
@@ -283,10 +311,10 @@ static df_status change_begin(coord_server *s, const coord_rescale_ask *ask, con
     steps_from(c, &stats);
     c->ask = *ask;
     c->begun_us = server_now_us();
-    c->row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members, .to = ask->workers };
+    c->row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = crowd.members, .to = ask->workers };
     snprintf(c->row.what, sizeof c->row.what, "%s", ask->what);
     snprintf(c->row.why, sizeof c->row.why, "%s", why);
-    status = change_workers(s, members, spare, err);
+    status = change_workers(s, &crowd, err);
     *row = c->row;
     if (status == DF_OK)
         return DF_OK;
@@ -298,13 +326,13 @@ static df_status change_begin(coord_server *s, const coord_rescale_ask *ask, con
 static df_status dry_run(coord_server *s, const coord_rescale_ask *ask, coord_rescale_row *row,
                          df_error *err)
 {
-    uint32_t spare, members = member_count(s, &spare);
-    uint32_t more = server_ask_is(ask, "rescale") && ask->workers > members + spare ? ask->workers - members - spare
-                                                                        : 0;
+    server_crowd crowd = crowd_count(s);
+    uint32_t there = crowd.members + crowd.spare;
+    uint32_t more = server_ask_is(ask, "rescale") && ask->workers > there ? ask->workers - there : 0;
     server_plan p = { 0 };
     df_status status = ask_check(s, ask, err);
 
-    *row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = members };
+    *row = (coord_rescale_row){ .begun_ms = wall_ms(), .from = crowd.members };
     snprintf(row->what, sizeof row->what, "%s", ask->what);
     if (status == DF_OK && !server_units_known(s))
         status = df_fail(err, DF_EIO, "workers have not yet told what key groups hold: they do each second");
@@ -381,20 +409,22 @@ char *server_rescales(const coord_server *server)
 
 static void watch_starting(coord_server *s, uint64_t now_us)
 {
-    uint32_t spare, members = member_count(s, &spare);
+    server_crowd crowd = crowd_count(s);
+    uint32_t there = crowd.members + crowd.spare, wanted = s->change.ask.workers;
+    bool come = !server_ask_is(&s->change.ask, "rescale") || there >= wanted;
     df_error err = { 0 };
     df_status status = DF_OK;
 
-    bool come = !server_ask_is(&s->change.ask, "rescale") || members + spare >= s->change.ask.workers;
-
     change_phase(s);
-    if (come && server_units_known(s))
+    if (!come && there + crowd.refused >= wanted + s->change.refused)
+        status = fail_missing(s, wanted - there, crowd.refused, &err); /* nobody else is to come */
+    else if (come && server_units_known(s))
         status = change_plan_and_start(s, &err);
     else if (now_us >= s->change.until_us && come)
         status = df_fail(&err, DF_EIO, "workers do not tell what their key groups hold");
     else if (now_us >= s->change.until_us)
         status = df_fail(&err, DF_EIO, "%u of %u workers have come; %s/worker-N.log says why",
-                         members + spare, s->change.ask.workers, s->options.state);
+                         there, s->change.ask.workers, s->options.state);
     if (status == DF_END)
         change_end(s, "done");
     else if (status != DF_OK)
@@ -443,6 +473,19 @@ static void watch_found(coord_server *s, const proto_coord_stats *stats)
     snprintf(c->row.why, sizeof c->row.why, "begun before the coordinator was started again");
 }
 
+/* Why it is not done comes first. */
+static void watch_lost(coord_server *s, const proto_coord_stats *stats)
+{
+    coord_rescale_row *row = &s->change.row;
+    char label[WEIR_NAME_MAX], why[sizeof row->why];
+
+    if (stats->rescale.last_lost == 0)
+        return;
+    server_lost_label(s, stats->rescale.last_lost, label);
+    memcpy(why, row->why, sizeof why);
+    snprintf(row->why, sizeof row->why, "worker %s was lost%s%.160s", label, why[0] == '\0' ? "" : "; ", why);
+}
+
 static void watch_running(coord_server *s, uint64_t now_us, const proto_coord_stats *stats)
 {
     const proto_rescale_stats *r = &stats->rescale;
@@ -460,6 +503,7 @@ static void watch_running(coord_server *s, uint64_t now_us, const proto_coord_st
     } else {
         row->key_groups_done = r->last_end == PROTO_RESCALE_DONE ? row->key_groups : row->key_groups_done;
         row->waves_done = r->last_end == PROTO_RESCALE_DONE ? row->waves : row->waves_done;
+        watch_lost(s, stats);
         change_end(s, end_text(r->last_end));
     }
 }

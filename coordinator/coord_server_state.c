@@ -170,12 +170,27 @@ void server_keep_end(coord_server *server)
     if (status != NULL) {
         coord_server_status(server, status);
         text = coord_json_status(status);
+        server->kept.is = true;
+        server->kept.step = status->step;
+        server->kept.snapshot = status->snapshot;
     }
     if (text == NULL || coord_state_write(server->options.state, "ended", text, strlen(text), &err) != DF_OK) {
         coord_state_remove(server->options.state, "ended");
         fprintf(stderr, "weir: %s/ended cannot be written: %s\n", server->options.state, err.text);
     }
     free(text);
+    free(status);
+}
+
+void server_keep_end_again(coord_server *server)
+{
+    coord_status *status = server->kept.is ? malloc(sizeof *status) : NULL;
+
+    if (status == NULL)
+        return; /* there is nothing of ours, or what was kept stands */
+    coord_server_status(server, status);
+    if (status->step != server->kept.step || status->snapshot != server->kept.snapshot)
+        server_keep_end(server);
     free(status);
 }
 

@@ -96,7 +96,7 @@ static void sim_print_one(const sim_verb_options *o, const sim_result *r)
 
 typedef struct sim_totals {
     uint64_t schedules, violations, events, faults, commits, generations, frames, rejected;
-    uint64_t rescales, done, aborted, voided, sizes, folds, shortened;
+    uint64_t rescales, done, aborted, voided, refused, sizes, folds, shortened;
     uint64_t steps, installs, install_bytes, coord_ns, coord_frames;
 } sim_totals;
 
@@ -107,10 +107,10 @@ static void sim_print_totals(const sim_totals *t, bool json, double seconds)
                ",\"faults\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"generations\":%" PRIu64
                ",\"frames\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"rescales\":%" PRIu64
                ",\"rescales_done\":%" PRIu64 ",\"rescales_aborted\":%" PRIu64
-               ",\"rescales_voided\":%" PRIu64 ",\"sizes\":%d,\"folds\":%" PRIu64 ",\"shortened\":%" PRIu64
+               ",\"rescales_voided\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"sizes\":%d,\"folds\":%" PRIu64 ",\"shortened\":%" PRIu64
                ",\"seconds\":%.3f}\n",
                t->schedules, t->violations, t->events, t->faults, t->commits, t->generations,
-               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided,
+               t->frames, t->rejected, t->rescales, t->done, t->aborted, t->voided, t->refused,
                __builtin_popcountll(t->sizes), t->folds,
                t->shortened, seconds);
     else
@@ -154,6 +154,7 @@ static void sim_add(sim_totals *t, const sim_result *r)
     t->done += r->rescales_ended[PROTO_RESCALE_DONE];
     t->aborted += r->rescales_ended[PROTO_RESCALE_ABORTED];
     t->voided += r->rescales_ended[PROTO_RESCALE_VOIDED];
+    t->refused += r->refused;
     t->sizes |= r->sizes;
     t->folds += r->folds;
     t->shortened += r->shortened;

@@ -115,7 +115,7 @@ static int submit_read(submit *s, const char *job)
     }
     status = coord_job_load(&s->plan, job, &s->sets, &report);
     if (status != DF_OK) {
-        if (o->json && !coord_json_check(stdout, NULL, &report))
+        if (o->json && !coord_json_check(stdout, NULL, &report, NULL))
             return COORD_FAILED;
         if (!o->json)
             df_report_print(&report, stderr);

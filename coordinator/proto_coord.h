@@ -198,6 +198,7 @@ typedef struct proto_rescale_stats {
     uint32_t moves, moves_ordered, moves_done;
     uint64_t last_id;         /* the last that ended; 0: none */
     proto_rescale_end last_end;
+    uint64_t last_lost;       /* the first of its workers that was lost meanwhile, if it was not done; 0: none */
     uint32_t size;            /* members of the last that was done; 0: none changed their number */
 } proto_rescale_stats;
 

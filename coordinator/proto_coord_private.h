@@ -93,8 +93,9 @@ typedef struct coord_rescale {
     uint64_t need;          /* bytes of the log that it takes at most, with an abort */
     uint64_t spent_before;  /* the tables' `cost` when it began */
     uint64_t wave_step;     /* of the newest wave */
+    uint64_t lost;          /* the first of its workers that was lost meanwhile; 0: none was */
     /* of the last one */
-    uint64_t last_id;
+    uint64_t last_id, last_lost;
     proto_rescale_end last_end;
     uint32_t size;          /* members that generations have since; 0: as configured */
 } coord_rescale;
@@ -220,6 +221,8 @@ void coord_take_locked(proto_coord *c, coord_worker *w, const proto_msg *msg);
 
 /* ---- proto_generation.c ---- */
 bool coord_is_usable(const proto_coord *c, const coord_worker *w);
+/* By the hints: it may have no key groups; member: not even keep those that it has. */
+bool coord_refuses(const proto_coord *c, uint64_t worker, bool member);
 void coord_recover_generation(proto_coord *c, const proto_record *record);
 /* Begin the next one, if its workers are there. */
 void coord_generation_try(proto_coord *c);
@@ -256,6 +259,8 @@ void coord_admit_tick(proto_coord *c);
 /* ---- proto_rescale.c, proto_rescale_ask.c ---- */
 proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op, const char **why);
 void coord_rescale_advance(proto_coord *c);
+/* A worker is lost; if one runs that has to do with it, that is remembered. */
+void coord_rescale_lost(proto_coord *c, uint64_t worker);
 /* Takes `target`, ascending, and `moves`, whose `from` is filled in. */
 void coord_rescale_open(proto_coord *c, uint64_t id, uint64_t deadline_us, uint64_t *target,
                         uint32_t target_count, coord_move *moves, uint32_t move_count);

@@ -9,6 +9,11 @@ bool coord_is_usable(const proto_coord *c, const coord_worker *w)
     return !w->gone && w->known && c->now_us - w->seen_us < c->config.silence_us && !w->stop_told;
 }
 
+bool coord_refuses(const proto_coord *c, uint64_t worker, bool member)
+{
+    return c->env.refuses != NULL && c->env.refuses(c->env.user, worker, member);
+}
+
 static int member_compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -31,7 +36,7 @@ static uint32_t members_choose(proto_coord *c, uint64_t *chosen)
                 const coord_worker *w = &c->workers[i];
 
                 if (!coord_is_usable(c, w) || coord_is_member(c, w->id) != (old == 1) ||
-                    (c->env.refuses != NULL && c->env.refuses(c->env.user, w->id, old == 1)) ||
+                    (coord_refuses(c, w->id, old == 1) && !MUTANT(c, refusedspare)) ||
                     (w->host == c->config.sink_host) != (pinned == 1) ||
                     (!host && !pinned && count + 1 == most))
                     continue;

@@ -87,6 +87,7 @@ void coord_attach_begin(proto_coord *c)
     for (uint32_t i = 0; i < c->member_count; i++)
         if (c->members[i] != 0 && coord_member(c, i)->gone && c->owned[i]) { /* before it reported */
             c->stats.missing = c->members[i];
+            coord_rescale_lost(c, c->members[i]);
             coord_fence(c);
             return;
         }
@@ -348,6 +349,7 @@ void proto_coord_gone(proto_coord *c, uint64_t now_us, uint64_t worker)
     if (w == NULL || w->gone)
         return;
     w->gone = true;
+    coord_rescale_lost(c, worker);
     if (coord_is_member(c, worker) && c->generation > 0 && c->phase != COORD_ENDED &&
         !coord_drop(c, worker)) {
         c->stats.missing = worker;
@@ -369,6 +371,7 @@ static void members_forgive(proto_coord *c)
 static void member_lost(proto_coord *c, const coord_worker *w)
 {
     c->stats.missing = w->id;
+    coord_rescale_lost(c, w->id);
     if (w->process != 0)
         c->env.kill(c->env.user, w->process);
 }

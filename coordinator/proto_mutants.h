@@ -52,7 +52,10 @@
     X(42, olddropped, "inputs behind the snapshot that is returned to stay (rule 16)") \
     X(43, foldearly, "changes of members and owners are folded before all members have applied them (rule 2)") \
     X(44, halfpart, "a part counts when its last piece has come, before it is durable (rule 15)") \
-    X(45, noagain, "a piece that was lost is not asked for again (rule 15)")
+    X(45, noagain, "a piece that was lost is not asked for again (rule 15)") \
+    X(46, refusedspare, "a generation takes workers that may not have key groups (hints)") \
+    X(47, refusedtarget, "a generation takes a rescale's newcomer that was refused meanwhile (hints)") \
+    X(48, refusedmove, "a rescale gives key groups to a worker that may not have more (hints)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

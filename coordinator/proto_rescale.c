@@ -86,7 +86,8 @@ static void rescale_clear(coord_rescale *r)
     free(r->before);
     free(r->target);
     free(r->moves);
-    *r = (coord_rescale){ .last_id = r->last_id, .last_end = r->last_end, .size = r->size };
+    *r = (coord_rescale){ .last_id = r->last_id, .last_lost = r->last_lost, .last_end = r->last_end,
+                          .size = r->size };
 }
 
 void coord_rescale_free(proto_coord *c)
@@ -156,8 +157,18 @@ static void rescale_close(proto_coord *c, proto_rescale_end end)
     if (end == PROTO_RESCALE_DONE)
         rescale_settle(c);
     r->last_id = r->id;
+    r->last_lost = end == PROTO_RESCALE_DONE ? 0 : r->lost;
     r->last_end = end;
     rescale_clear(r);
+}
+
+void coord_rescale_lost(proto_coord *c, uint64_t worker)
+{
+    coord_rescale *r = &c->rescale;
+
+    if (r->id != 0 && r->lost == 0 &&
+        (coord_id_in(r->before, r->before_count, worker) || coord_id_in(r->target, r->target_count, worker)))
+        r->lost = worker;
 }
 
 static void rescale_note(proto_coord *c, proto_rescale_phase phase)
@@ -250,6 +261,7 @@ static bool rescale_admit(proto_coord *c)
         if ((w == NULL || !(w->gone || coord_is_dismissed(c, w->id))) &&
             c->now_us - r->begun_us < c->config.silence_us)
             return false; /* it may still join a coordinator that has just started */
+        coord_rescale_lost(c, wanted[i]);
         rescale_abort(c);
         return false;
     }
@@ -394,7 +406,8 @@ uint32_t coord_rescale_choose(proto_coord *c, uint64_t *chosen)
     for (uint32_t i = 0; i < r->target_count; i++) {
         const coord_worker *w = coord_worker_find(c, r->target[i]);
 
-        if (w == NULL || !coord_is_usable(c, w))
+        if (w == NULL || !coord_is_usable(c, w) ||
+            (coord_refuses(c, w->id, coord_is_member(c, w->id)) && !MUTANT(c, refusedtarget)))
             return 0;
         chosen[i] = r->target[i];
     }

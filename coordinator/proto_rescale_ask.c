@@ -45,6 +45,8 @@ static const char *refuse_members(proto_coord *c, const proto_rescale *op, resca
 
         if (w == NULL || !coord_is_usable(c, w) || w->leaving || coord_is_dismissed(c, w->id))
             return "a worker that is to be admitted is not there";
+        if (coord_refuses(c, w->id, false) && !MUTANT(c, refusedmove))
+            return "a worker that is to be admitted may not have key groups";
         plan->target[count++] = op->admit[i];
     }
     qsort(plan->target, count, sizeof *plan->target, coord_id_compare);
@@ -60,6 +62,24 @@ static const char *refuse_members(proto_coord *c, const proto_rescale *op, resca
     }
     plan->target_count = count;
     return NULL;
+}
+
+/* Each target is asked for once: there may be thousands of moves. */
+static const char *refuse_targets(const proto_coord *c, const rescale_plan *plan, uint32_t move_count)
+{
+    uint8_t *gains = proto_zero(plan->target_count, 1);
+    const char *why = NULL;
+
+    for (uint32_t i = 0; i < move_count; i++) {
+        const uint64_t *at = bsearch(&plan->moves[i].to, plan->target, plan->target_count, sizeof *at, coord_id_compare);
+
+        gains[at - plan->target] = 1;
+    }
+    for (uint32_t i = 0; i < plan->target_count && why == NULL; i++)
+        if (gains[i] && coord_refuses(c, plan->target[i], false) && !MUTANT(c, refusedmove))
+            why = "a key group is to move to a worker that may not have more";
+    free(gains);
+    return why;
 }
 
 static const char *refuse_moves(const proto_coord *c, const proto_rescale *op, rescale_plan *plan)
@@ -174,6 +194,8 @@ proto_answer_status coord_rescale_begin(proto_coord *c, const proto_rescale *op,
     if (*why == NULL)
         *why = refuse_moves(c, op, &plan);
     if (*why == NULL)
+        *why = refuse_targets(c, &plan, op->move_count);
+    if (*why == NULL)
         *why = refuse_room(c, &plan, op->move_count);
     free(plan.moved);
     if (*why != NULL) {
@@ -238,7 +260,7 @@ void coord_rescale_stats(const proto_coord *c, proto_rescale_stats *s)
     const coord_rescale *r = &c->rescale;
 
     *s = (proto_rescale_stats){ .id = r->id, .phase = "", .last_id = r->last_id,
-                                .last_end = r->last_end, .size = r->size,
+                                .last_end = r->last_end, .last_lost = r->last_lost, .size = r->size,
                                 .next_id = (r->id > r->last_id ? r->id : r->last_id) + 1 };
     if (r->id == 0)
         return;

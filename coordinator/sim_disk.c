@@ -36,6 +36,7 @@ void sim_log_append(sim_world *w, sim_process *p, const proto_record *record)
     if (p->revoked)
         return;
     sim_rescale_append(w, p, record);
+    sim_hints_append(w, record);
     w->result->folds += record->kind == PROTO_RECORD_TABLES;
     if (w->log_count == w->log_room) {
         w->log_room = w->log_room * 2 + 64;

@@ -127,6 +127,7 @@ void sim_config_draw(sim_world *w)
     config_log(w);
     config_turn(w);
     sim_stream_draw(w);
+    sim_hints_draw(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
                  sim_chance(r, 500000) ? 0 : (uint32_t)sim_range(r, 0, 300));
     w->file = proto_zero(steps * 16 * groups, 1);

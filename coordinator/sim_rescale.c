@@ -60,10 +60,11 @@ typedef struct wish_plan {
     uint64_t from[SIM_MEMBERS_MAX], to[SIM_MEMBERS_MAX], admit[SIM_MEMBERS_MAX],
         dismiss[SIM_MEMBERS_MAX];
     uint32_t from_count, to_count, admit_count, dismiss_count, move_count;
+    bool careful; /* nobody is wanted whom hints refuse */
     proto_move moves[SIM_GROUPS_MAX];
 } wish_plan;
 
-static void plan_read(const proto_coord *c, wish_plan *p, uint64_t *spare,
+static void plan_read(const sim_world *w, const proto_coord *c, wish_plan *p, uint64_t *spare,
                       uint32_t *spare_count)
 {
     proto_coord_worker list[SIM_PROCESSES_MAX];
@@ -73,7 +74,8 @@ static void plan_read(const proto_coord *c, wish_plan *p, uint64_t *spare,
     for (uint32_t i = 0; i < count; i++) {
         if (list[i].member && p->from_count < SIM_MEMBERS_MAX)
             p->from[p->from_count++] = list[i].id;
-        else if (!list[i].member && !list[i].leaving && *spare_count < SIM_MEMBERS_MAX / 2)
+        else if (!list[i].member && !list[i].leaving && *spare_count < SIM_MEMBERS_MAX / 2 &&
+                 !(p->careful && sim_refuses(w, list[i].id, false)))
             spare[(*spare_count)++] = list[i].id;
     }
     proto_coord_owners_get(c, p->owners);
@@ -135,7 +137,7 @@ static void plan_moves(sim_world *w, wish_plan *p, uint64_t empty)
         uint64_t to = p->to[sim_range(&w->rng, 0, p->to_count - 1)];
         bool must = p->owners[g] == empty || !plan_has(p->to, p->to_count, p->owners[g]);
 
-        if (to == empty || (!must && !sim_chance(&w->rng, more)))
+        if (to == empty || (!must && !sim_chance(&w->rng, more)) || (p->careful && sim_refuses(w, to, false)))
             continue;
         if (p->move_count > 0 && sim_chance(&w->rng, 600000))
             wave++;
@@ -180,7 +182,8 @@ void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)
         proto_coord_rescale_abort(process->coord, sim_local(process), &why);
         return;
     }
-    plan_read(process->coord, &p, spare, &spare_count);
+    p.careful = w->hints.are && sim_chance(&w->rng, 700000);
+    plan_read(w, process->coord, &p, spare, &spare_count);
     if (p.from_count == 0 || p.owners[0] == 0)
         return;
     if (wish == SIM_WISH_SIZE) {

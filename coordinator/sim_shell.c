@@ -202,6 +202,15 @@ static void shell_serve(void *user, uint64_t worker, const proto_fetch *what)
     sim_stream_serve(user, worker, what);
 }
 
+static bool shell_refuses(void *user, uint64_t worker, bool member)
+{
+    sim_process *p = user;
+    bool refused = sim_refuses(p->world, worker, member);
+
+    p->world->result->refused += refused;
+    return refused;
+}
+
 static void shell_coord_stop(void *user)
 {
     shell_later(user, SIM_KILLED, 0, 0, 0);
@@ -211,7 +220,8 @@ void sim_coord_start(sim_world *w)
 {
     sim_process *p = sim_process_new(w, SIM_COORD, 0, 0);
     proto_coord_env env = { p, shell_send, shell_append, shell_sync, shell_commit, shell_find,
-                            shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve, NULL };
+                            shell_restore, shell_kill, shell_coord_stop, shell_collect, shell_serve,
+                            shell_refuses };
     sim_rng draw = { .state = w->options.seed ^ 0x7654321 };
     proto_coord_config config = {
         .job = SIM_JOB_ID, .member_min = w->config.member_min, .member_max = w->config.member_max,

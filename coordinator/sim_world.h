@@ -39,6 +39,7 @@ typedef struct sim_result {
     uint64_t generations, incarnations, commits, frames, frame_bytes, faults, rejected;
     uint64_t steps;
     uint64_t sizes;            /* bit SIM_SIZES * (a - 1) + b - 1: a rescale from a to b workers is done */
+    uint64_t refused;          /* times that hints have refused a worker */
     uint64_t folds, shortened; /* records of tables; times that the log was made shorter */
     uint64_t installs, install_bytes; /* messages that begin generations, or admit members, and their bytes */
     uint64_t coord_ns, coord_frames; /* what coordinators took, their checks too; frames that they heard */
@@ -200,6 +201,11 @@ struct sim_world {
     bool worker_apart[SIM_WORKERS_MAX];    /* those of this slot do not see the store */
     bool apart;                            /* there are such slots */
     proto_stream_limits stream;
+    struct {
+        bool are;
+        uint64_t never_from_us[SIM_WORKERS_DRAWN]; /* by slot: it may not have key groups from then on */
+        uint64_t full_from_us[SIM_WORKERS_DRAWN], full_until_us[SIM_WORKERS_DRAWN]; /* nor more than it has */
+    } hints;
     /* the network: links between places (slots; coordinators are one place, clients another) */
     uint32_t epoch[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
     uint64_t cut_until_us[SIM_WORKERS_MAX + 2][SIM_WORKERS_MAX + 2];
@@ -300,6 +306,13 @@ void sim_file_write(sim_world *w, const sim_process *p, uint64_t generation, uin
 uint64_t sim_file_open(sim_world *w, const sim_process *p, uint64_t generation);
 void sim_file_power_loss(sim_world *w);
 void sim_disk_fini(sim_world *w);
+
+/* ---- sim_hints.c: workers that may not have key groups ---- */
+void sim_hints_draw(sim_world *w);
+/* What the state machine asks. member: whether it may keep what it has. */
+bool sim_refuses(const sim_world *w, uint64_t worker, bool member);
+/* Before a record is in the log: nobody is given anything who may not have it now. */
+void sim_hints_append(sim_world *w, const proto_record *record);
 
 /* ---- sim_fault.c ---- */
 void sim_config_draw(sim_world *w);

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PICTURE_STEP_MARK "{step}"
@@ -344,6 +345,7 @@ static weir_status picture_prepare(picture_state *picture, weir_sink *sink)
 {
     const picture_options *o = sink->options;
     char folder[OP_SINK_PATH_MAX];
+    struct stat about;
     df_error err;
 
     if (op_sink_path(sink, o->file, picture->path) != WEIR_OK)
@@ -355,6 +357,8 @@ static weir_status picture_prepare(picture_state *picture, weir_sink *sink)
     *strrchr(folder, '/') = '\0';
     if (access(folder, W_OK | X_OK) != 0)
         return weir_sink_fail(sink, "%s: %s", folder, strerror(errno));
+    if (stat(picture->path, &about) == 0 && S_ISDIR(about.st_mode)) /* a picture could not have its name */
+        return weir_sink_fail(sink, "%s: %s", picture->path, strerror(EISDIR));
     if (op_file_lock_beside(picture->path, &picture->lock, &err) != DF_OK)
         return weir_sink_fail(sink, "%s", err.text);
     picture->plot = op_plot_new(o->width, o->height);

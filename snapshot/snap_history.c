@@ -28,6 +28,17 @@ static void history_path(char path[DF_PATH_MAX], const char *folder, const char 
 
 static const char *const history_fresh[2] = { "history.a.new", "history.b.new" };
 
+/* What a failure has left takes no room: 16 MiB are much on a disk that is full. If that fails, too, it only stays. */
+static void copy_drop(df_disk *disk, const char *folder, int copy)
+{
+    char fresh[DF_PATH_MAX];
+    df_status s;
+
+    history_path(fresh, folder, history_fresh[copy]);
+    s = df_disk_remove(disk, fresh, NULL);
+    (void)s;
+}
+
 /* Make a copy under another name, durable. */
 static df_status copy_write(df_disk *disk, const char *folder, int copy, const uint8_t *bytes, uint64_t size,
                             df_error *err)
@@ -64,7 +75,11 @@ static df_status copy_make(df_disk *disk, const char *folder, int copy, const ui
 {
     df_status s = copy_write(disk, folder, copy, bytes, size, err);
 
-    return s == DF_OK ? copy_name(disk, folder, copy, err) : s;
+    if (s == DF_OK)
+        s = copy_name(disk, folder, copy, err);
+    if (s != DF_OK)
+        copy_drop(disk, folder, copy);
+    return s;
 }
 
 /* DF_END: neither copy is there. */
@@ -395,6 +410,8 @@ df_status snap_history_replace(snap_history *history, const snap_record *records
         history->image = image;
     } else {
         history_image_fini(&image);
+        for (int i = 0; i < 2; i++)
+            copy_drop(history->disk, history->folder, i);
     }
     return s;
 }

@@ -74,6 +74,28 @@ exits 2 "an unknown --set" "$WEIR" run "$flock" --set birbs=3
 holds "is an error" err birbs
 exits 2 "a binary file as a job" "$WEIR" check "$WEIR"
 
+# ---- a folder where a sink's file is to be, or a file where its folder is: said before anything begins ----
+mkdir -p placed/there
+: >placed/file
+short="--set birds=500 --steps 3 --directory placed"
+for kind in csv hdf5 png; do
+    case $kind in
+    csv) sed 's/"mood.csv"/"there"/' "$flock" ;;
+    hdf5) sed 's/"mood.csv"/"there"/; s/"csv"/"hdf5"/' "$flock" ;;
+    png) sed 's/"flock.png"/"there"/' "$flock" ;;
+    esac >placed.toml
+    for how in "run placed.toml" "run placed.toml --workers 2" "coordinator placed.toml --workers 1"; do
+        # shellcheck disable=SC2086
+        exits 2 "a folder for a file of $kind: weir $how" "$WEIR" $how $short
+        is "is told with its place" grep -qE '^placed\.toml:[0-9]+:1: sink "[a-z]*": file: placed/there is a folder$' err
+    done
+done
+# shellcheck disable=SC2086
+exits 2 "a file for a folder" "$WEIR" run "$flock" $short --set 'sink.mood.file="file/x/y"'
+holds "is told" err 'flock.toml: sink "mood": file: placed/file is no folder'
+is "nothing was begun" test "$(find placed | wc -l)" -eq 3
+rm -r placed
+
 # ---- a machine that flushes denormals is refused ----
 printf '__attribute__((constructor)) static void flush(void)\n{ __builtin_ia32_ldmxcsr(0x9fc0); }\n' >flush.c
 if ! nm -D "$WEIR" | grep -q __asan && gcc -shared -fPIC -o flush.so flush.c; then

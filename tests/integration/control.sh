@@ -129,9 +129,18 @@ is "a worker that is started again has the same name" wait_for 30 says named '"g
 exits 0 "cancel" "$WEIR" cancel named
 wait $runner
 exits 2 "a device that is not there" "$WEIR" run named.toml --set 'worker.right.backend="cuda:0"' --workers 2 --directory none
-holds "is refused" err 'worker "right": backend = "cuda:0": this build has no CUDA back end'
+holds "is refused" err 'named.toml: worker "right": backend = "cuda:0": this build has no CUDA back end'
 is "and nothing was begun" test ! -e none
 exits 2 "in one process, too" "$WEIR" run named.toml --set 'worker.right.backend="cuda:0"'
+{ cat named.toml; printf '\n[worker.gpu]\nbackend = "cuda:1"\n'; } >gpu.toml
+exits 2 "one that the file asks for" "$WEIR" run gpu.toml
+is "is refused with its place" grep -qE '^gpu\.toml:[0-9]+:1: worker "gpu": backend = "cuda:1": this build' err
+cp err err2
+exits 0 "check says that the file is right" "$WEIR" check gpu.toml
+is "and warns, word for word" sh -c 'sed 1d err | cmp - err2'
+holds "that it is refused" err "warning: weir run refuses this job here:"
+exits 0 "in JSON, too" "$WEIR" check gpu.toml --json
+holds "as a warning" out '"ok":true,"error_count":0,"errors":[],"warnings":[{"line":'
 
 # ---- a worker is killed ----
 "$WEIR" run $flock $paced --workers 2 --directory killed >out.killed 2>err.killed &

@@ -118,6 +118,34 @@ is "the worker says so" sh -c "cat $STATE/worker-*.log | grep -q 'read back'"
 exits 0 "and all snapshots are whole" "$WEIR" snapshot verify $STATE/store
 is "with the same fingerprint" same_print "$REFERENCE" $STATE
 
+# ---- a file system that does not write past its memory (O_DIRECT): refused when a part is made, or when it is written ----
+LARGE="--set birds=200000 --steps 8 --set snapshot.every_steps=4" # parts of several pieces
+"$WEIR" run "$FLOCK" $LARGE --set snapshot.verify=true --directory large >large.out 2>err
+for call in open write; do
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    exits 0 "no direct $call: the run ends well" env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" \
+        SHIM_DISK_INDIRECT=$call LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $LARGE --workers 2
+    is "it was refused, in each part" test "$(count_of 1)" -ge 4
+    is "with the same fingerprint" same_print "$(print_of large.out)" $STATE
+    is "two snapshots were taken" test "$("$WEIR" snapshots $STATE --json | grep -o '"step":' | wc -l)" -ge 2
+    exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
+done
+
+# ---- a disk that is too small for a history, which is reserved whole ----
+for copy in a b; do
+    rm -rf runs counts
+    mkdir runs
+    : >counts
+    exits 1 "no room for history.$copy: the run fails" env SHIM_DISK_FOLDER="$PWD/runs" SHIM_DISK_COUNTS="$PWD/counts" \
+        SHIM_DISK_FAIL=1 SHIM_DISK_ERROR=ENOSPC SHIM_DISK_FILE=history.$copy.new SHIM_DISK_CALL=posix_fallocate \
+        LD_PRELOAD="$SHIM" timeout 60 "$WEIR" run "$FLOCK" $JOB --workers 2
+    is "it struck" test "$(count_of 1)" -eq 1
+    is "it says why" said_why
+    is "and nothing of it lies about" test -z "$(find runs -name 'history.*.new')"
+done
+
 # ---- a disk that is found full when all parts are written ----
 rm -rf runs counts
 mkdir runs

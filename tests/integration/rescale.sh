@@ -115,6 +115,73 @@ exits 0 "outbreak, 2 -> 3" "$WEIR" rescale outbreak --workers 3 --budget 4KiB
 exits 0 "outbreak, 3 -> 1" "$WEIR" rescale outbreak --workers 1
 ends_alike outbreak outbreak outbreak.one
 
+# ---- nothing but aggregates: no key group has neighbours, and rows meet in others' ----
+cat >counts.toml <<'JOB'
+[job]
+name  = "counts"
+seed  = 7
+steps = 300
+[state.boys]
+columns.u32 = ["school"]
+columns.u8  = ["ill", "immune"]
+first       = "term"
+next        = "boys"
+[operator.term]
+kind   = "population"
+places = 300
+size   = 20
+place  = "school"
+ill    = 3
+[operator.schools]
+kind = "aggregate"
+in   = "boys"
+by   = "school"
+compute.boys = "count()"
+compute.ill  = "sum(ill)"
+[operator.all]
+kind = "aggregate"
+in   = "schools"
+compute.boys = "sum(boys)"
+compute.most = "max(ill)"
+[sink.schools]
+kind = "csv"
+in   = "schools"
+every_steps = 50
+file = "schools.csv"
+[sink.all]
+kind = "csv"
+in   = "all"
+file = "all.csv"
+[run]
+key_groups = 16
+JOB
+alone counts.one counts.toml
+begin counts counts.toml --set run.pace=40 --set snapshot.every_steps=10 --workers 2
+for workers in 7 1 3; do
+    exits 0 "$workers workers for aggregates alone" "$WEIR" rescale counts --workers $workers --budget 4KiB
+    is "are members" members_are counts $workers
+done
+ends_alike "aggregates alone" counts counts.one
+
+# ---- suspended: a change begins, is done when the job goes on, and can be taken back before ----
+begin still $flock $paced --workers 2
+wait_for 20 "$WEIR" rescale still --workers 3 --dry-run # what key groups hold is told
+exits 0 "suspended" "$WEIR" suspend still
+exits 0 "2 -> 3 meanwhile" "$WEIR" rescale still --workers 3 --detach
+is "is begun" wait_for 30 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
+exits 0 "taken back" "$WEIR" rescale still --abort --detach
+exits 0 "resumed" "$WEIR" resume still
+is "two are left" wait_for 30 workers_are still 2
+is "it says so" wait_for 30 sh -c "'$WEIR' rescales still | grep -q ' aborted '"
+exits 0 "suspended again" "$WEIR" suspend still
+exits 0 "2 -> 3 again" "$WEIR" rescale still --workers 3 --detach
+is "is begun" wait_for 30 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
+exits 0 "resumed again" "$WEIR" resume still
+is "is done" wait_for 60 sh -c "'$WEIR' rescales still | grep -q ' rescale  *done '"
+is "three are members" members_are still 3
+is "nobody was lost" status_has still '"restarts":0'
+ends_alike "suspended" still one
+
 # ---- a job without sinks: who gathers the fingerprints stays ----
 alone bare "$TOP/tests/bench/tiny.toml" --steps 400 --fingerprints bare.one.prints
 begin bare.two "$TOP/tests/bench/tiny.toml" --steps 400 --set run.pace=40 --workers 2 --fingerprints bare.prints

@@ -25,8 +25,10 @@ is "prints its object alone with --json" test "$(wc -l <out)" -eq 1
 exits 0 "and without" "$WEIR" run "$jobs/outbreak.toml" --set schools=5 --quiet
 is "prints its sink's table" test "$(wc -l <out)" -ge 2
 exits 0 "step 0 alone" "$WEIR" run $flock --steps 0
+is "says how long it took" grep -qE '^step 0 was done after [0-9]+\.[0-9] s$' err
 sed -n 's/^done. fingerprint //p' out >zero
 exits 0 "step 1" "$WEIR" run $flock --steps 1
+is "one step has no rate" grep -qE '^1 step in [0-9]+\.[0-9] s$' err
 sed -n 's/^done. fingerprint //p' out >one
 is "other steps have other fingerprints" sh -c '! cmp -s zero one'
 
@@ -38,6 +40,11 @@ if script -qec true typescript >/dev/null 2>&1; then
     is "a sink's table is not mixed with it" sh -c \
         'tr "\r" "\n" <typescript | sed "s/^.\[K//" | grep -qE "^ +300 +[0-9.]+ "'
     is "it is wiped at the end" sh -c 'tail -n 5 typescript | grep -q "row-steps/s"'
+    TERM=xterm script -qec "$WEIR run $flock --steps 200 --set run.pace=100 --workers 2 --directory tty" typescript \
+        >/dev/null 2>&1
+    is "the run with workers on a terminal ended well" grep -q "done. fingerprint" typescript
+    is "its line is redrawn, too" sh -c 'tr "\r" "\n" <typescript | grep -cE "^.\[Kstep +[0-9]+/200" | grep -qE "^([3-9]|[1-9][0-9])"'
+    is "and wiped at the end" sh -c 'tail -n 5 typescript | grep -qE "200 steps in [0-9.]+ s, "'
 else
     echo "skip a terminal: none can be had here"
 fi

@@ -23,7 +23,8 @@ if [ "${WEIR_LONG:-0}" = 1 ]; then
     exits 0 "200,000 schedules" "$WEIR" sim --seeds 1..200000
     exits 0 "200,000 schedules nobody has seen" "$WEIR" sim --seeds $first..$((first + 199999))
 else
-    exits 0 "2,000 schedules" "$WEIR" sim --seeds 1..2000
+    exits 0 "2,000 schedules" "$WEIR" sim --seeds 1..2000 --json
+    is "in some of them hints refuse workers" grep -qE '"refused":[1-9][0-9]{3}' out
 fi
 
 # ---- a thousand workers: start, steps, a snapshot, kills, 1,000 -> 900 -> 1,000, a coordinator that is killed ----
@@ -100,7 +101,7 @@ noceiling 1..500
 noclient 1..500
 noadmit 1..500
 earlyleave 1..500
-oldchannel 1..500
+oldchannel 1501..2000
 withdraw 1..500
 forget 1..500
 twopending 1..500
@@ -113,6 +114,9 @@ foldearly 1..500
 halfpart 1..500
 noagain 1..500
 stalegrant 6001..6500
+refusedspare 1..500
+refusedtarget 501..1000
+refusedmove 1..500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all
 sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9.]+$/\1/p' | sort >listed

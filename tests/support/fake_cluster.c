@@ -133,6 +133,13 @@ static void cluster_serve(void *user, uint64_t worker, const proto_fetch *what)
     c->serves++;
 }
 
+static bool cluster_refuses(void *user, uint64_t worker, bool member)
+{
+    const fake_member *w = &((const fake_cluster *)user)->members[worker - 1];
+
+    return w->unfit || (w->full && !member);
+}
+
 static void cluster_stop(void *user)
 {
     (void)user;
@@ -290,7 +297,8 @@ static void coord_begin(fake_cluster *c)
     proto_coord_env env = { .user = c, .send = cluster_send, .append = cluster_append,
                             .sync = cluster_sync, .commit = cluster_commit, .find = cluster_find,
                             .restore = cluster_restore, .kill = cluster_kill, .stop = cluster_stop,
-                            .collect = cluster_collect, .serve = cluster_serve };
+                            .collect = cluster_collect, .serve = cluster_serve,
+                            .refuses = cluster_refuses };
 
     c->coord = proto_coord_new(&c->plan, &c->config, &env);
     c->base = c->log_count;

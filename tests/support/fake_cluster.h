@@ -16,6 +16,7 @@ typedef struct fake_member {
     uint64_t id, generation, incarnation, applied, bound, released, attempt, attempt_step;
     uint32_t installs, orders, stopped; /* stopped: the reason + 1 */
     bool there, deaf, running;
+    bool unfit, full;             /* hints refuse it: it may have no key groups; no more than it has */
     uint64_t file_size;           /* of the part that it offers to the coordinator; 0: it has none */
     uint64_t wanted, want_size;   /* what the coordinator asked for last */
     uint32_t wants;

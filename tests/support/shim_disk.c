@@ -11,6 +11,8 @@
  *   SHIM_DISK_FLIP     a text: the first write of 512 bytes and more to a file whose path holds it writes
  *                      one byte wrong, and succeeds; it counts as the failure
  *
+ *   SHIM_DISK_INDIRECT open or write: what goes past the system's memory (O_DIRECT) is refused there, with EINVAL; each
+ *                      time counts as a failure
  *   SHIM_DISK_ROOM     N: the N-th time that somebody asks what is free, nothing is; it counts as the failure
  *
  * Counted are write, pwrite, fwrite, fclose (of what stdio holds back), fsync, fdatasync,
@@ -57,6 +59,8 @@ static uint64_t shim_times = 1;
 static const char *shim_file, *shim_call;
 static const char *shim_flip;
 static uint64_t shim_room_at;
+static const char *shim_indirect;
+static _Atomic bool shim_direct[SHIM_FDS_MAX]; /* as if it were: the file system cannot, and its first write is refused */
 static _Atomic bool shim_sync_failed[SHIM_FDS_MAX];
 
 #define SHIM_REAL(type, name, ...)                                                                 \
@@ -67,6 +71,7 @@ SHIM_REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
 SHIM_REAL(size_t, fwrite, const void *, size_t, size_t, FILE *);
 SHIM_REAL(int, fclose, FILE *);
 SHIM_REAL(int, close, int);
+SHIM_REAL(int, open, const char *, int, ...);
 SHIM_REAL(int, fsync, int);
 SHIM_REAL(int, fdatasync, int);
 SHIM_REAL(int, ftruncate, int, off_t);
@@ -86,6 +91,7 @@ static void shim_find(void)
     SHIM_FIND(fwrite);
     SHIM_FIND(fclose);
     SHIM_FIND(close);
+    SHIM_FIND(open);
     SHIM_FIND(fsync);
     SHIM_FIND(fdatasync);
     SHIM_FIND(ftruncate);
@@ -121,6 +127,7 @@ __attribute__((constructor)) static void shim_start(void)
     shim_error = error != NULL && strcmp(error, "ENOSPC") == 0 ? ENOSPC : EIO;
     shim_onward = getenv("SHIM_DISK_ONWARD") != NULL;
     shim_flip = getenv("SHIM_DISK_FLIP");
+    shim_indirect = getenv("SHIM_DISK_INDIRECT");
     shim_file = getenv("SHIM_DISK_FILE");
     shim_call = getenv("SHIM_DISK_CALL");
     if (times != NULL)
@@ -235,12 +242,81 @@ static ssize_t write_flipped(int fd, const uint8_t *bytes, size_t size)
     return written;
 }
 
+/* ---- past the system's memory ---- */
+
+static int open_direct(const char *path, int flags, mode_t mode)
+{
+    char absolute[PATH_MAX];
+    int fd;
+
+    if (path[0] != '/' && getcwd(absolute, sizeof absolute - strlen(path) - 1) != NULL)
+        path = strcat(strcat(absolute, "/"), path);
+    if (shim_indirect == NULL || !path_counts(path))
+        return real_open(path, flags, mode);
+    if (strcmp(shim_indirect, "open") == 0) {
+        atomic_fetch_add(&shim_shared->failures, 1);
+        errno = EINVAL;
+        return -1;
+    }
+    fd = real_open(path, flags, mode);
+    if (fd < 0 && errno == EINVAL) {
+        fd = real_open(path, flags & ~O_DIRECT, mode);
+        if (fd >= 0 && fd < SHIM_FDS_MAX)
+            atomic_store(&shim_direct[fd], true);
+    }
+    return fd;
+}
+
+static bool write_refused(int fd)
+{
+    int flags, saved = errno;
+    char path[PATH_MAX];
+    bool pretended;
+
+    if (shim_indirect == NULL || strcmp(shim_indirect, "write") != 0 || fd < 0 || fd >= SHIM_FDS_MAX)
+        return false;
+    flags = fcntl(fd, F_GETFL);
+    pretended = atomic_exchange(&shim_direct[fd], false);
+    errno = saved;
+    if (!pretended && (flags < 0 || (flags & O_DIRECT) == 0 || !fd_counts(fd, path)))
+        return false;
+    atomic_fetch_add(&shim_shared->failures, 1);
+    errno = EINVAL;
+    return true;
+}
+
 /* ---- the calls ---- */
+
+int open(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    if (real_open == NULL)
+        shim_find();
+    return (flags & O_DIRECT) != 0 ? open_direct(path, flags, mode) : real_open(path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return open(path, flags, mode);
+}
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
     if (real_write == NULL)
         shim_find();
+    if (write_refused(fd))
+        return -1;
     if (shim_flips(fd, size))
         return write_flipped(fd, bytes, size);
     if (!shim_fd_fails("write", fd))
@@ -289,7 +365,7 @@ int close(int fd)
     if (real_close == NULL)
         shim_find();
     if (fd >= 0 && fd < SHIM_FDS_MAX)
-        atomic_store(&shim_sync_failed[fd], false);
+        shim_sync_failed[fd] = shim_direct[fd] = false;
     return real_close(fd);
 }
 

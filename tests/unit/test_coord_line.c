@@ -161,12 +161,25 @@ static void test_window(void **state)
     assert_string_equal(line_of(&s, 200, 0, false), "step 100/200  50.0 row-steps/s  3 min left");
 }
 
+static void test_closing(void **state)
+{
+    char text[96];
+
+    (void)state;
+    coord_line_closing(text, sizeof text, 600, 12.63, 600000000);
+    assert_string_equal(text, "600 steps in 12.6 s, 47.5 M row-steps/s");
+    coord_line_closing(text, sizeof text, 1, 0.14, 0); /* one step makes no state that is measured */
+    assert_string_equal(text, "1 step in 0.1 s");
+    coord_line_closing(text, sizeof text, 2, 0, 5);
+    assert_string_equal(text, "2 steps in 0.0 s");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_line), cmocka_unit_test(test_widths),
         cmocka_unit_test(test_left),    cmocka_unit_test(test_window),
-        cmocka_unit_test(test_note),    cmocka_unit_test(test_back),
+        cmocka_unit_test(test_note),    cmocka_unit_test(test_back), cmocka_unit_test(test_closing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

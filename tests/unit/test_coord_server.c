@@ -1,6 +1,7 @@
 /* The coordinator as a process has it, with real workers of the simulator's model job: sockets, the
  * log, the store. Whatever is killed, the sink's bytes and the last snapshot are those of an
  * interpreter that runs straight through. */
+#include "coordinator/coord_server_private.h"
 #include "tests/support/server_scene.h"
 
 #include "coordinator/coord_client.h"
@@ -398,6 +399,37 @@ static void test_failed_again(void **state)
     server_scene_free(s);
 }
 
+static bool so_failed(const coord_status *s)
+{
+    return strcmp(s->phase, "failed") == 0;
+}
+
+/* What was under way when the job failed, and was done before all had left, is told later, too. */
+static void test_failed_later(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_server *server;
+    coord_status *first = malloc(sizeof *first), *again = malloc(sizeof *again);
+
+    (void)state;
+    s->policy.fault_mode = DF_FAULT_NONE;
+    s->job.pace = 20;
+    server = server_scene_open(s);
+    assert_int_equal(server_scene_turn_until(s, server, server_scene_so_snapshot), DF_OK);
+    assert_int_equal(kill((pid_t)s->status->workers[0].pid, SIGKILL), 0);
+    assert_int_equal(server_scene_turn_until(s, server, so_failed), DF_OK);
+    coord_state_remove(s->state, "ended"); /* as if it had been written a snapshot earlier */
+    server->kept.snapshot--;
+    assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+    coord_server_close(&server);
+    *first = *s->status;
+    told_again(s, again);
+    same_end(first, again);
+    free(first);
+    free(again);
+    server_scene_free(s);
+}
+
 /* Workers that never come to anything are given up, and it is said where to look. */
 static void test_no_worker(void **state)
 {
@@ -424,7 +456,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_no_worker),
         cmocka_unit_test(test_done_again), cmocka_unit_test(test_cancelled_again),
-        cmocka_unit_test(test_failed_again), cmocka_unit_test(test_done_unwritten),
+        cmocka_unit_test(test_failed_again), cmocka_unit_test(test_failed_later),
+        cmocka_unit_test(test_done_unwritten),
     };
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)

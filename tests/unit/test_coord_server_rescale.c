@@ -4,9 +4,11 @@
 #include "tests/support/server_scene.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,14 +17,19 @@
 
 static df_error error;
 
-static coord_server *open_running(server_scene *s)
+static coord_server *open_paced(server_scene *s, double pace)
 {
     coord_server *server;
 
-    s->job.pace = 30; /* two seconds in all */
+    s->job.pace = pace;
     server = server_scene_open(s);
     assert_int_equal(server_scene_turn_until(s, server, server_scene_so_running), DF_OK);
     return server;
+}
+
+static coord_server *open_running(server_scene *s)
+{
+    return open_paced(s, 30); /* two seconds in all */
 }
 
 /* As a client asks; the reply's row. A number that the server took before does nothing. */
@@ -187,12 +194,83 @@ static void test_awaited(void **state)
     server_scene_free(s);
 }
 
-/* ---- members that leave ---- */
+static bool so_four(const coord_status *s)
+{
+    return s->worker_count == 4;
+}
 
 static bool so_no_change(const coord_status *s)
 {
     return s->rescale.what[0] == '\0';
 }
+
+/* A spare one that hints refuse is none that has come: another one is started, awaited and taken. If that is refused,
+ * too, the change fails at once, and says why of each. */
+static void test_refused_spare(void **state)
+{
+    const df_text labels[] = { { .text = "w1" }, { .text = "w2" }, { .text = "w4" } };
+    coord_rescale_ask ask = { .what = "rescale", .workers = 3 };
+    server_scene *s = server_scene_new();
+    coord_server *server = open_paced(s, 5);
+
+    (void)state;
+    assert_int_equal(coord_children_more(server->children, 1), 1);
+    assert_int_equal(server_scene_turn_until(s, server, so_three), DF_OK);
+    s->policy.placement = (df_placement){ .labels = labels, .label_count = 2, .sample_seconds = 60 };
+    know(server);
+    assert_string_equal(operate(server, 1, &ask).phase, "waiting for 1 worker");
+    assert_int_equal(server_scene_turn_until(s, server, so_four), DF_OK);
+    know(server);
+    assert_int_equal(server_scene_turn_until(s, server, so_three), DF_OK);
+    assert_string_equal(server->rescales[0].end, "failed");
+    assert_non_null(strstr(server->rescales[0].why, "3 workers are asked for, 2 may have key groups: w3: its label"));
+    assert_non_null(strstr(server->rescales[0].why, "; w4: its label"));
+    s->policy.placement.label_count = 3;
+    assert_string_equal(operate(server, 2, &ask).phase, "waiting for 1 worker");
+    assert_int_equal(server_scene_turn_until(s, server, so_four), DF_OK);
+    know(server);
+    assert_int_equal(server_scene_turn_until(s, server, so_no_change), DF_OK);
+    assert_string_equal(server->rescales[1].end, "done");
+    for (uint32_t i = 0; i < s->status->worker_count; i++)
+        assert_true(s->status->workers[i].member == (strcmp(s->status->workers[i].label, "w3") != 0));
+    coord_server_close(&server);
+    server_scene_free(s);
+}
+
+/* ---- workers that are lost ---- */
+
+static bool so_begun(const coord_status *s)
+{
+    return s->rescale.id != 0;
+}
+
+/* The list says whose loss has ended a change. */
+static void test_lost(void **state)
+{
+    coord_rescale_ask ask = { .what = "rescale", .workers = 3 };
+    server_scene *s = server_scene_new();
+    coord_server *server = open_paced(s, 5);
+    char wanted[96];
+    siginfo_t info;
+
+    (void)state;
+    know(server);
+    assert_string_equal(operate(server, 1, &ask).phase, "waiting for 1 worker");
+    assert_int_equal(server_scene_turn_until(s, server, so_three), DF_OK);
+    know(server);
+    assert_int_equal(server_scene_turn_until(s, server, so_begun), DF_OK);
+    snprintf(wanted, sizeof wanted, "worker %s was lost; ", s->status->workers[1].label);
+    assert_int_equal(kill((pid_t)s->status->workers[1].pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)s->status->workers[1].pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(server_scene_turn_until(s, server, so_no_change), DF_OK);
+    assert_string_equal(server->rescales[0].end, "voided");
+    assert_int_equal(strncmp(server->rescales[0].why, wanted, strlen(wanted)), 0);
+    assert_true(strlen(server->rescales[0].why) > strlen(wanted));
+    coord_server_close(&server);
+    server_scene_free(s);
+}
+
+/* ---- members that leave ---- */
 
 /* A change that was taken back: the place of a worker that was to leave is filled again when it ends, also if it
  * ended before; and one that an earlier coordinator vacated for nothing is, too. */
@@ -276,6 +354,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_dry_run), cmocka_unit_test(test_awaited),
+        cmocka_unit_test(test_refused_spare), cmocka_unit_test(test_lost),
         cmocka_unit_test(test_stays),    cmocka_unit_test(test_too_late), cmocka_unit_test(test_list),
     };
 

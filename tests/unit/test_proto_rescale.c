@@ -200,6 +200,12 @@ static void test_refused(void **state)
     refused(c, (proto_rescale){ .id = 1, .moves = twice, .move_count = 2 }, "named twice");
     refused(c, (proto_rescale){ .id = 1, .moves = gap, .move_count = 2 }, "not in turn");
     refused(c, (proto_rescale){ .id = 1, .moves = back, .move_count = 3 }, "not in turn");
+    c->members[2].full = true;
+    refused(c, six_op(1), "admitted may not have key groups");
+    c->members[2].full = false;
+    c->members[0].full = true;
+    refused(c, six_op(1), "a worker that may not have more");
+    c->members[0].full = false;
     assert_int_equal(proto_coord_rescale_abort(c->coord, c->now_us, &why), PROTO_ANSWER_REFUSED);
     assert_string_equal(why, "no rescale runs");
     proto_coord_room(c->coord, PROTO_ROOM_NO_ORDERS, 0);
@@ -329,12 +335,14 @@ static void test_lost_while_it_comes(void **state)
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_ABORTED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 3);
     assert_int_equal(fake_cluster_stats(c).generation, 1);
     owners_are(c, six_before);
     op = (proto_rescale){ .id = 2, .admit = &four, .admit_count = 1, .moves = moves, .move_count = 1 };
     assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
     run_until_ended(c, 2);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_DONE);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 0);
     assert_int_equal(fake_cluster_stats(c).members, 3);
     assert_int_equal(fake_cluster_stats(c).rescale.size, 3);
     for (uint32_t i = 0; i < c->log_count; i++) /* always place 2, the lowest that is vacant */
@@ -423,9 +431,68 @@ static void test_generation_old(void **state)
     proto_coord_gone(c->coord, c->now_us, 3);
     run_until_ended(c, 1);
     assert_int_equal(fake_cluster_stats(c).rescale.last_end, PROTO_RESCALE_VOIDED);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_lost, 3);
     rounds(c, 20);
     assert_int_equal(fake_cluster_stats(c).generation, 2);
     owners_are(c, six_before);
+    fake_cluster_free(c);
+}
+
+/* The newcomer is refused, and then a generation begins. admitted: it was a member by then; else a coordinator
+ * that starts again finds only the rescale's beginning in its log. */
+static void unfit(bool admitted, bool for_good, proto_rescale_end end)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 4);
+    proto_rescale op = six_op(1);
+
+    c->crash_at = admitted ? 0 : c->log_count + 1;
+    assert_int_equal(begin(c, &op), PROTO_ANSWER_OK);
+    if (admitted)
+        run_until_ordered(c, PROTO_ORDER_OWNERS, 1);
+    while (!admitted && !fake_cluster_crashed(c))
+        fake_cluster_round(c);
+    if (!admitted)
+        fake_cluster_crash(c);
+    c->members[2].unfit = for_good;
+    c->members[2].full = true;
+    c->members[1].there = false;
+    proto_coord_gone(c->coord, c->now_us, 2);
+    run_until_ended(c, 1);
+    assert_int_equal(fake_cluster_stats(c).rescale.last_end, end);
+    rounds(c, 20);
+    assert_int_equal(fake_cluster_stats(c).generation, 2);
+    assert_true(proto_coord_has_member(c->coord, 3) == (end == PROTO_RESCALE_DONE));
+    fake_cluster_free(c);
+}
+
+/* Who is to come may have nothing any more: the old owners, as far as they are there. Once it is a member it
+ * keeps what it has, unless it may not have that either. */
+static void test_generation_unfit(void **state)
+{
+    (void)state;
+    unfit(false, false, PROTO_RESCALE_VOIDED);
+    unfit(false, true, PROTO_RESCALE_VOIDED);
+    unfit(true, false, PROTO_RESCALE_DONE);
+    unfit(true, true, PROTO_RESCALE_VOIDED);
+}
+
+/* Nobody is left who may have key groups: the job waits, and goes on when somebody may again. */
+static void test_nobody_is_fit(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        c->members[i].unfit = true;
+    fake_cluster_say(c, &c->members[0], (proto_msg){ .failed = { .step = 3 } }, PROTO_TYPE_failed);
+    rounds(c, 200);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
+    assert_false(fake_cluster_stats(c).running);
+    assert_string_equal(fake_cluster_stats(c).waiting, "workers");
+    c->members[0].unfit = c->members[2].unfit = false;
+    rounds(c, 20);
+    assert_true(fake_cluster_stats(c).running);
+    assert_true(proto_coord_has_member(c->coord, 3) && !proto_coord_has_member(c->coord, 2));
     fake_cluster_free(c);
 }
 
@@ -722,6 +789,7 @@ int main(void)
         cmocka_unit_test(test_snapshots),      cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_all_sizes),      cmocka_unit_test(test_thousand),
         cmocka_unit_test(test_large_wave),
+        cmocka_unit_test(test_generation_unfit), cmocka_unit_test(test_nobody_is_fit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

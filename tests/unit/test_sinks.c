@@ -130,6 +130,9 @@ static void csv_says_which_file_cannot_be_opened(void **unused)
     set_text(&op_csv_sink, &o, "file", "full");
     assert_int_equal(run_open(&r, "/dev", NULL), WEIR_FAILED);
     assert_string_equal(r.sink.error, "/dev/full: No space left on device");
+    set_text(&op_csv_sink, &o, "file", "pts"); /* it is a folder */
+    assert_int_equal(run_open(&r, "/dev", NULL), WEIR_FAILED);
+    assert_string_equal(r.sink.error, "/dev/pts: Is a directory");
     char name[2000];
     memset(name, 'a', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';

@@ -112,6 +112,9 @@ static void hdf5_says_why_it_cannot_open(void **unused)
     hdf5_options(&o, "full", 1);
     assert_int_equal(run_open(&r, "/dev", NULL), WEIR_FAILED);
     assert_string_equal(r.sink.error, "/dev/full: No space left on device");
+    hdf5_options(&o, "pts", 1); /* it is a folder */
+    assert_int_equal(run_open(&r, "/dev", NULL), WEIR_FAILED);
+    assert_string_equal(r.sink.error, "/dev/pts: Is a directory");
     assert_int_equal(run_plan(&r, &op_hdf5, &o, &indexed), WEIR_FAILED);
     assert_non_null(strstr(r.plan.errors, "an index of its own"));
 }
@@ -442,6 +445,11 @@ static void png_places_its_errors(void **unused)
     assert_int_equal(run_plan(&r, &op_png, &o, &points_schema), WEIR_OK);
     assert_int_equal(run_open(&r, "/nowhere", NULL), WEIR_FAILED);
     assert_string_equal(r.sink.error, "/nowhere: No such file or directory");
+    png_options(&o, "pts", ""); /* it is a folder */
+    assert_int_equal(run_open(&r, "/dev", NULL), WEIR_FAILED);
+    assert_string_equal(r.sink.error, "/dev/pts: Is a directory");
+    png_options(&o, "full.png", "");
+    assert_int_equal(run_plan(&r, &op_png, &o, &points_schema), WEIR_OK);
     /* A full disk: the old picture stays, nothing else is left. */
     assert_int_equal(run_open(&r, folder, NULL), WEIR_OK);
     assert_int_equal(run_step(&r, 1, 1, &batch), WEIR_OK);

@@ -320,6 +320,14 @@ static void test_power_twice(void **state)
     assert_true(tried > 1000);
 }
 
+static void check_nothing_lies_about(fake_disk *fake)
+{
+    uint64_t size;
+
+    assert_null(fake_disk_bytes(fake, "job/history.a.new", &size));
+    assert_null(fake_disk_bytes(fake, "job/history.b.new", &size));
+}
+
 /* A call fails; the process ends, begins again without a power loss, and goes on; later the power is
  * lost. A sync that failed has dropped its bytes, although they can be read until then. */
 static void test_failures(void **state)
@@ -336,6 +344,8 @@ static void test_failures(void **state)
             fake_disk_fail(fake, fake_disk_calls(fake) + call, faults[f], false);
             script(fake, &t);
             fake_disk_fail(fake, 0, 0, false);
+            if (faults[f] == FAKE_FULL)
+                check_nothing_lies_about(fake);
             check_told(fake, &t);
             fake_disk_restart(fake, FAKE_LOSE, call);
             h = reopen(fake);
@@ -480,6 +490,8 @@ static void test_replace_failures(void **state)
             fake_disk_fail(fake, fake_disk_calls(fake) + call, faults[f], false);
             replace_script(fake, &r);
             fake_disk_fail(fake, 0, 0, false);
+            if (faults[f] == FAKE_FULL)
+                check_nothing_lies_about(fake);
             check_replaced(fake, &r);
             fake_disk_restart(fake, FAKE_LOSE, call);
             h = reopen(fake);
