@@ -360,6 +360,11 @@ void coord_flow_poll(coord_flow *f, proto_worker *w, uint64_t now_us)
         worker_flush(w);
 }
 
+bool coord_flow_busy(coord_flow *f, const proto_worker *w)
+{
+    return w->phase == WORKER_RUNNING && f->graph != NULL && df_graph_busy(f->graph);
+}
+
 bool coord_flow_behind(coord_flow *f, const proto_worker *w, uint64_t now_us, uint64_t *step, uint32_t *member,
                        char text[PROTO_TEXT_SIZE_MAX])
 {

@@ -50,6 +50,8 @@ void coord_flow_free(coord_flow **flow);
 
 /* Carry on what the threads have left: send, load, tell. After every event of the worker. */
 void coord_flow_poll(coord_flow *flow, proto_worker *worker, uint64_t now_us);
+/* Before the worker sleeps: see df_graph_busy. */
+bool coord_flow_busy(coord_flow *flow, const proto_worker *worker);
 
 /* The worker's actions that concern snapshots; see proto_worker_env. */
 void coord_flow_part(coord_flow *flow, uint64_t generation, uint64_t attempt);

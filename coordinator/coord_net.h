@@ -132,6 +132,9 @@ bool coord_net_next(coord_net *net, coord_net_event *event);
  * return for nothing. DF_AGAIN: the time was over. */
 df_status coord_net_wait(coord_net *net, int64_t timeout_us, const int *fds, size_t count,
                          uint64_t *ready);
+/* From now on a wait need not end for what processes of this host send; it is there when the wait ends for something
+ * else. Or, again, it ends at once: as at the beginning. */
+void coord_net_doze(coord_net *net, bool dozes);
 /* End the wait that is under way, or the next one. Any thread; a system call only if somebody
  * sleeps. */
 void coord_net_wake(coord_net *net);

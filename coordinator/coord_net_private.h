@@ -227,6 +227,7 @@ struct coord_net {
     int epoll;          /* of what we wait for, but for the caller's descriptors */
     int wake_fd;        /* also the bell of all rings; never read, for each write is an event */
     uint32_t unpolled;  /* waits since the descriptors were looked at */
+    bool dozes;         /* no bell is asked for: see coord_net_doze */
     _Atomic bool woken, asleep;
 };
 

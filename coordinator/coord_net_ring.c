@@ -400,7 +400,7 @@ bool net_rings_sleep(coord_net *net)
 
     for (net_ring *r = net->rings.first; r != NULL; r = r->next)
         if (r->up) {
-            nothing &= !r->put && !r->ended && coord_ring_reader_sleep(&r->in);
+            nothing &= !r->put && !r->ended && (net->dozes || coord_ring_reader_sleep(&r->in));
             nothing &= r->waiting == NULL || coord_ring_writer_sleep(&r->out);
         }
     return nothing;

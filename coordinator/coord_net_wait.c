@@ -127,6 +127,11 @@ df_status coord_net_wait(coord_net *net, int64_t timeout_us, const int *fds, siz
     return s == DF_AGAIN && pending ? DF_OK : s;
 }
 
+void coord_net_doze(coord_net *net, bool dozes)
+{
+    net->dozes = dozes;
+}
+
 void coord_net_wake(coord_net *net)
 {
     uint64_t one = 1;

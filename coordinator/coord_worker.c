@@ -19,6 +19,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define DOZE_US 4000u /* so long at most; threads mostly have something to tell before */
+
 static const coord_option worker_table[] = {
     { .name = "join", .value = "ADDRESS", .help = "where the coordinator listens",
       .type = COORD_TEXT, .offset = offsetof(worker_options, join) },
@@ -201,11 +203,22 @@ static uint64_t turn_deadline(const worker *w)
     return w->load_at_us < deadline ? w->load_at_us : deadline;
 }
 
+/* While its threads have enough to do, it is not woken for each parcel that arrives. */
+static bool doze(worker *w)
+{
+    bool dozes = w->proto != NULL && coord_flow_busy(w->flow, w->proto);
+
+    coord_net_doze(w->net, dozes);
+    return dozes;
+}
+
 static void turn(worker *w)
 {
     uint64_t now = worker_now_us(), deadline = turn_deadline(w), ready;
     coord_net_event e;
 
+    if (doze(w) && deadline > now + DOZE_US)
+        deadline = now + DOZE_US;
     if (coord_net_wait(w->net, deadline > now ? (int64_t)(deadline - now) : 0, NULL, 0, &ready) ==
         DF_EIO)
         w->stopped = true;

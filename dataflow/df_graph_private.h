@@ -237,6 +237,7 @@ struct df_graph {
     char *units;                   /* what each unit holds (df_unit.c) */
     _Atomic uint32_t task_ns;      /* about how long a task takes */
     _Atomic bool left;             /* something was left for other members since that was told */
+    _Atomic bool naps;             /* the feeder sleeps until threads have little to do (df_graph_busy) */
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;

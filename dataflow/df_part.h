@@ -82,6 +82,9 @@ void df_graph_halt(df_graph *graph);
 /* Run what the calls above and below made ready, or wake threads that do. To be called after some of
  * them, before the feeder sleeps. */
 void df_graph_help(df_graph *graph);
+/* Whether threads have enough to do for a while, so that what arrives meanwhile need not be taken in at once. If so,
+ * wake is called before they run out of it. To be asked each time before the feeder sleeps. */
+bool df_graph_busy(df_graph *graph);
 /* From `tick` on each units[i][0] belongs to member units[i][1]; the sinks stay. To be called before the
  * bound passes the tick, in the order of ticks, alike at all members. A unit may change once in window + 1
  * ticks. Changes behind the job's last step are none. DF_EINVAL: not such a change. */

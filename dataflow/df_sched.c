@@ -271,6 +271,41 @@ static bool left_is_due(const graph_thread *t)
            (t->left_tasks >= LEFT_TASKS && t->left_tasks * task_ns >= LEFT_NS);
 }
 
+/* The feeder, too, is woken for several parcels that have come, not for each: while so much is ready for every thread,
+ * nobody waits for what they bring. */
+#define BUSY_NS 1000000u
+
+static bool enough_ready(const df_graph *g)
+{
+    uint64_t ready = 0;
+
+    for (uint32_t i = 0; i <= g->thread_count; i++) {
+        int64_t count = df_deque_count(&g->threads[i].deque);
+        ready += count > 0 ? (uint64_t)count : 0;
+    }
+    return ready * atomic_load_explicit(&g->task_ns, memory_order_relaxed) >= (uint64_t)BUSY_NS * g->thread_count;
+}
+
+/* A thread takes a task and then looks whether the feeder naps; the feeder says so and then looks how many there are:
+ * one of the two sees the other. */
+bool df_graph_busy(df_graph *g)
+{
+    bool busy;
+
+    atomic_store(&g->naps, true);
+    atomic_thread_fence(memory_order_seq_cst);
+    busy = enough_ready(g);
+    if (!busy)
+        atomic_store(&g->naps, false);
+    return busy;
+}
+
+static void end_nap(df_graph *g)
+{
+    if (atomic_load(&g->naps) && !enough_ready(g) && atomic_exchange(&g->naps, false))
+        g->part.wake(g->part.user);
+}
+
 static void tell_left(graph_thread *t)
 {
     df_graph *g = t->graph;
@@ -415,10 +450,12 @@ static void *thread_main(void *argument)
         }
         if (!take(t, &item)) {
             tell_left(t);
+            end_nap(g);
             sleep_until_work(t);
             t->clock = 0;
             continue;
         }
+        end_nap(g);
         run_item(t, item);
         t->left_tasks++;
         if (left_is_due(t))

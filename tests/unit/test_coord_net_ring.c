@@ -1,9 +1,12 @@
 /* The transport's rings: that frames go through them, what ends them, and peers that lie. */
+#include "coordinator/coord_net_private.h"
 #include "coordinator/coord_ring.h"
 #include "coordinator/proto_msg.h"
 #include "tests/support/net.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,6 +80,40 @@ static void test_at_once(void **state)
         assert_memory_equal(e.bytes, &i, sizeof i);
     }
     assert_true(switches() - before < 1000);
+    coord_net_close(&w);
+    coord_net_close(&c);
+}
+
+static void *wait_long(void *net)
+{
+    uint64_t ready;
+
+    assert_int_equal(coord_net_wait(net, -1, NULL, 0, &ready), DF_OK);
+    return NULL;
+}
+
+/* Who dozes is not woken by what comes, and finds it when somebody else wakes it. */
+static void test_dozes(void **state)
+{
+    coord_net *c, *w;
+    uint64_t rung, ready;
+    pthread_t sleeper;
+
+    (void)state;
+    pair_open(&c, &w);
+    coord_net_doze(c, true);
+    while (read(c->wake_fd, &rung, sizeof rung) > 0)
+        ;
+    assert_int_equal(pthread_create(&sleeper, NULL, wait_long, c), 0);
+    while (!atomic_load(&c->asleep))
+        sched_yield();
+    assert_int_equal(net_test_send(w, COORDINATOR, "x", 1), DF_OK);
+    assert_int_equal(coord_net_wait(w, 0, NULL, 0, &ready), DF_AGAIN); /* a bell would be rung here */
+    assert_int_equal(read(c->wake_fd, &rung, sizeof rung), -1);
+    assert_true(atomic_load(&c->asleep));
+    coord_net_wake(c);
+    assert_int_equal(pthread_join(sleeper, NULL), 0);
+    net_test_expect(c, COORD_NET_FRAME, WORKER);
     coord_net_close(&w);
     coord_net_close(&c);
 }
@@ -337,7 +374,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_once),     cmocka_unit_test(test_waits_for_room),
+        cmocka_unit_test(test_at_once),     cmocka_unit_test(test_dozes),
+        cmocka_unit_test(test_waits_for_room),
         cmocka_unit_test(test_wrong_hello), cmocka_unit_test(test_silent),
         cmocka_unit_test(test_wrong_counters), cmocka_unit_test(test_another),
     };

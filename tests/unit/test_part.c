@@ -99,6 +99,34 @@ static void test_sinks_wait_for_all(void **state)
     clear_logs();
 }
 
+/* The feeder may sleep while much is ready, and is woken before it is all done. */
+static void test_nap(void **state)
+{
+    df_draft *draft = crowd("crowd");
+    uint32_t owners[16] = { 0 };
+    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
+                     .wake = part_wake, .user = &woken };
+    df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
+    df_error err = { 0 };
+    df_graph *g;
+    df_plan *plan = job_plan(&draft);
+
+    (void)state;
+    assert_int_equal(df_graph_new(&g, plan, &options, &err), DF_OK);
+    assert_false(df_graph_busy(g));
+    assert_false(atomic_load(&g->naps));
+    df_graph_grant(g, 2); /* the first tick's tasks are ready, and nobody runs them yet */
+    assert_false(df_graph_busy(g)); /* they are thought to take no time */
+    atomic_store(&g->task_ns, 1000000);
+    assert_true(df_graph_busy(g));
+    assert_int_equal(df_graph_start(g, &err), DF_OK);
+    while (atomic_load(&g->naps))
+        sem_wait(&woken);
+    df_graph_free(&g);
+    df_plan_free(&plan);
+    clear_logs();
+}
+
 /* Nobody is woken by what the feeder does itself. */
 static void run_to(df_graph *g, uint64_t tick)
 {
@@ -215,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_sinks_wait_for_all),
+        cmocka_unit_test(test_nap),
         cmocka_unit_test(test_owners_of_a_long_snapshot),
         cmocka_unit_test(test_memory_of_a_long_snapshot),
     };
