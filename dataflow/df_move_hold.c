@@ -124,7 +124,7 @@ df_status graph_move_early(df_graph *g, uint32_t edge, uint64_t tick, uint32_t k
 
 static df_status deliver_moved(df_graph *g, graph_early *e, df_error *err)
 {
-    if (graph_move_awaits(g, e->tick, e->key_group))
+    if (df_graph_awaits(g, DF_PARCEL_MOVE, e->tick, e->key_group))
         return graph_move_finish(g, e->tick, e->key_group, &e->moved, err);
     graph_move_drop(g, &e->moved);
     return df_fail(err, DF_ECORRUPT, "key group %u does not move here", e->key_group);
