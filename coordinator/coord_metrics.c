@@ -63,7 +63,8 @@ static void expose_job(metrics_page *page, const coord_metrics *m)
     one(page, "weir_history_orders", COORD_GAUGE, "Orders in the history.", s->orders);
     one(page, "weir_history_full", COORD_GAUGE, "1 if the history takes no more orders, snapshots' among them.",
         s->history_full);
-    one(page, "weir_history_left_bytes", COORD_GAUGE, "Bytes that orders may still take before the history is made shorter.",
+    one(page, "weir_history_left_bytes", COORD_GAUGE,
+        "Bytes that orders may still take before the history is made shorter.",
         s->history_left);
 }
 

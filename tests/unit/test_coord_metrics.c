@@ -1,7 +1,7 @@
-/* The text that Prometheus reads, checked by a small parser that knows the format and nothing of weir;
- * and the bytes in which workers tell their numbers. */
+/* The text that Prometheus reads, checked by a small parser that knows the format and nothing of weir. */
 #include "coordinator/coord_expose.h"
 #include "coordinator/coord_metrics.h"
+#include "tests/support/fake_counts.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -11,8 +11,6 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-static df_error error;
 
 /* ---- the parser ---- */
 
@@ -192,34 +190,6 @@ typedef struct scene {
     coord_metrics metrics;
 } scene;
 
-static void counts_fill(coord_counts *c, uint64_t seed)
-{
-    assert_true(coord_counts_init(c, 3, 2));
-    c->row_steps = seed;
-    c->tasks = seed + 1;
-    c->pool_bytes = seed + 2;
-    c->part_bytes_raw = seed + 3;
-    c->loads_failed = seed + 4;
-    c->rejected[PROTO_REJECT_stale] = seed + 5;
-    coord_histogram_put(&c->parts, 0.002);
-    coord_histogram_put(&c->parts, 1000);
-    df_spans_put(&c->group_tasks, 5000000000); /* the last bucket */
-    c->operators[0] = (coord_counts_operator){ .name = "fly", .kind = "boids", .bytes_out = 24 * seed };
-    df_spans_put(&c->operators[0].calls, 1024);
-    df_spans_put(&c->operators[0].calls, 1025);
-    df_spans_put(&c->operators[0].calls, 1500000000);
-    c->operators[1] = (coord_counts_operator){ .role = COORD_COUNTS_SINK, .name = "birds",
-                                               .kind = "csv", .rows_in = seed, .bytes_in = 8 * seed };
-    c->operators[2] = (coord_counts_operator){ .role = COORD_COUNTS_STATE, .name = "birds",
-                                               .kind = "state", .rows_out = seed };
-    c->peers[0] = (coord_counts_peer){ .id = 12, .frames_sent = seed, .queued = 3, .bytes_received = 5,
-                                       .bytes_moved = 7 };
-    c->peers[1] = (coord_counts_peer){ .id = 11, .frames_resent = seed, .buffered = 4, .frames_received = 6 };
-    df_spans_put(&c->peers[0].waits, 0);
-    df_spans_put(&c->peers[1].waits, 3000);
-    coord_counts_sort(c);
-}
-
 static scene *scene_new(void)
 {
     static const char *const labels[] = { "w1", "a \"b\\\n", "w3" };
@@ -249,7 +219,7 @@ static scene *scene_new(void)
         snprintf(w->label, sizeof w->label, "%s", labels[i]);
     }
     for (uint32_t i = 0; i < 2; i++) {
-        counts_fill(&s->counts[i], 1000 * (i + 1));
+        fake_counts_fill(&s->counts[i], 1000 * (i + 1));
         s->told[i] = &s->counts[i];
     }
     coord_histogram_put(&s->snapshots, 0.25);
@@ -287,78 +257,80 @@ static exposition *scene_parse(const scene *s)
 
 #define FLY "{worker=\"w1\",operator=\"fly\",role=\"operator\",kind=\"boids\""
 
+static const struct { const char *key; double value; } text_expected[] = {
+    { "weir_info{name=\"flock\"}", 1 },
+    { "weir_phase{phase=\"running\"}", 1 },
+    { "weir_phase{phase=\"paused\"}", 0 },
+    { "weir_step", 17 },
+    { "weir_late_steps_total", 9 },
+    { "weir_steps", 100 },
+    { "weir_bound", 19 },
+    { "weir_ceiling", 29 },
+    { "weir_restarts_total", 2 },
+    { "weir_restores_total", 3 },
+    { "weir_degraded", 1 },
+    { "weir_history_left_bytes", 4096 },
+    { "weir_snapshot_last_id", 4 },
+    { "weir_snapshot_last_size_bytes", 1000 },
+    { "weir_snapshot_last_duration_seconds", 0.25 },
+    { "weir_snapshot_last_commit_seconds", 0.125 },
+    { "weir_snapshot_last_timestamp_seconds", 1700000000.123 },
+    { "weir_snapshot_duration_seconds_bucket{le=\"0.001\"}", 1 },
+    { "weir_snapshot_duration_seconds_bucket{le=\"0.1\"}", 1 },
+    { "weir_snapshot_duration_seconds_bucket{le=\"0.3\"}", 2 },
+    { "weir_snapshot_duration_seconds_count", 2 },
+    { "weir_rescales_total{what=\"drain-worker\",end=\"done\"}", 2 },
+    { "weir_rescales_total{what=\"rescale\",end=\"aborted\"}", 1 },
+    { "weir_rescales_total{what=\"move\",end=\"voided\"}", 0 },
+    { "weir_rescale_running", 1 },
+    { "weir_rescale_key_groups_moved_total", 14 },
+    { "weir_rescale_bytes_moved_total", 6000 },
+    { "weir_rejected_messages_total{reason=\"gap\"}", 5 },
+    { "weir_workers{state=\"here\"}", 1 },
+    { "weir_workers{state=\"missing\"}", 1 },
+    { "weir_workers{state=\"spare\"}", 1 },
+    { "weir_worker_step{worker=\"w1\"}", 18 },
+    { "weir_worker_silent_seconds{worker=\"w3\"}", 1.5 },
+    { "weir_worker_row_steps_total{worker=\"w1\"}", 1000 },
+    { "weir_worker_tasks_total{worker=\"a \\\"b\\\\\\n\"}", 2001 },
+    { "weir_worker_snapshot_duration_seconds_bucket{worker=\"w1\",le=\"300\"}", 1 },
+    { "weir_worker_snapshot_duration_seconds_count{worker=\"w1\"}", 2 },
+    { "weir_worker_rejected_messages_total{worker=\"w1\",reason=\"stale\"}", 1005 },
+    { "weir_snapshot_phase_duration_seconds_bucket{phase=\"write\",le=\"0.1\"}", 0 },
+    { "weir_snapshot_phase_duration_seconds_sum{phase=\"write\"}", 0.125 },
+    { "weir_snapshot_phase_duration_seconds_count{phase=\"commit\"}", 0 },
+    { "weir_key_group_task_duration_seconds_bucket{worker=\"w1\",le=\"4.294967296\"}", 0 },
+    { "weir_key_group_task_duration_seconds_count{worker=\"w1\"}", 1 },
+    { "weir_operator_calls_total" FLY "}", 3 },
+    { "weir_operator_bytes_out_total" FLY "}", 24000 },
+    { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.024e-06\"}", 1 },
+    { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.048e-06\"}", 2 },
+    { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.073741824\"}", 2 },
+    { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.147483648\"}", 3 },
+    { "weir_operator_duration_seconds_bucket" FLY ",le=\"+Inf\"}", 3 },
+    { "weir_operator_duration_seconds_sum" FLY "}", 1.500002049 },
+    { "weir_operator_duration_seconds_count" FLY "}", 3 },
+    { "weir_operator_bytes_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
+      8000 },
+    { "weir_operator_rows_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
+      1000 },
+    { "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}", 3 },
+    { "weir_channel_received_bytes_total{worker=\"w1\",peer=\"w3\"}", 5 },
+    { "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"w3\"}", 7 },
+    { "weir_channel_wait_seconds_bucket{worker=\"w1\",peer=\"w3\",le=\"1.024e-06\"}", 1 },
+    { "weir_channel_wait_seconds_sum{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 0.000003 },
+    { "weir_channel_frames_resent_total{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 1000 },
+};
+
 static void test_text(void **state)
 {
-    static const struct { const char *key; double value; } expected[] = {
-        { "weir_info{name=\"flock\"}", 1 },
-        { "weir_phase{phase=\"running\"}", 1 },
-        { "weir_phase{phase=\"paused\"}", 0 },
-        { "weir_step", 17 },
-        { "weir_late_steps_total", 9 },
-        { "weir_steps", 100 },
-        { "weir_bound", 19 },
-        { "weir_ceiling", 29 },
-        { "weir_restarts_total", 2 },
-        { "weir_restores_total", 3 },
-        { "weir_degraded", 1 },
-        { "weir_history_left_bytes", 4096 },
-        { "weir_snapshot_last_id", 4 },
-        { "weir_snapshot_last_size_bytes", 1000 },
-        { "weir_snapshot_last_duration_seconds", 0.25 },
-        { "weir_snapshot_last_commit_seconds", 0.125 },
-        { "weir_snapshot_last_timestamp_seconds", 1700000000.123 },
-        { "weir_snapshot_duration_seconds_bucket{le=\"0.001\"}", 1 },
-        { "weir_snapshot_duration_seconds_bucket{le=\"0.1\"}", 1 },
-        { "weir_snapshot_duration_seconds_bucket{le=\"0.3\"}", 2 },
-        { "weir_snapshot_duration_seconds_count", 2 },
-        { "weir_rescales_total{what=\"drain-worker\",end=\"done\"}", 2 },
-        { "weir_rescales_total{what=\"rescale\",end=\"aborted\"}", 1 },
-        { "weir_rescales_total{what=\"move\",end=\"voided\"}", 0 },
-        { "weir_rescale_running", 1 },
-        { "weir_rescale_key_groups_moved_total", 14 },
-        { "weir_rescale_bytes_moved_total", 6000 },
-        { "weir_rejected_messages_total{reason=\"gap\"}", 5 },
-        { "weir_workers{state=\"here\"}", 1 },
-        { "weir_workers{state=\"missing\"}", 1 },
-        { "weir_workers{state=\"spare\"}", 1 },
-        { "weir_worker_step{worker=\"w1\"}", 18 },
-        { "weir_worker_silent_seconds{worker=\"w3\"}", 1.5 },
-        { "weir_worker_row_steps_total{worker=\"w1\"}", 1000 },
-        { "weir_worker_tasks_total{worker=\"a \\\"b\\\\\\n\"}", 2001 },
-        { "weir_worker_snapshot_duration_seconds_bucket{worker=\"w1\",le=\"300\"}", 1 },
-        { "weir_worker_snapshot_duration_seconds_count{worker=\"w1\"}", 2 },
-        { "weir_worker_rejected_messages_total{worker=\"w1\",reason=\"stale\"}", 1005 },
-        { "weir_snapshot_phase_duration_seconds_bucket{phase=\"write\",le=\"0.1\"}", 0 },
-        { "weir_snapshot_phase_duration_seconds_sum{phase=\"write\"}", 0.125 },
-        { "weir_snapshot_phase_duration_seconds_count{phase=\"commit\"}", 0 },
-        { "weir_key_group_task_duration_seconds_bucket{worker=\"w1\",le=\"4.294967296\"}", 0 },
-        { "weir_key_group_task_duration_seconds_count{worker=\"w1\"}", 1 },
-        { "weir_operator_calls_total" FLY "}", 3 },
-        { "weir_operator_bytes_out_total" FLY "}", 24000 },
-        { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.024e-06\"}", 1 },
-        { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.048e-06\"}", 2 },
-        { "weir_operator_duration_seconds_bucket" FLY ",le=\"1.073741824\"}", 2 },
-        { "weir_operator_duration_seconds_bucket" FLY ",le=\"2.147483648\"}", 3 },
-        { "weir_operator_duration_seconds_bucket" FLY ",le=\"+Inf\"}", 3 },
-        { "weir_operator_duration_seconds_sum" FLY "}", 1.500002049 },
-        { "weir_operator_duration_seconds_count" FLY "}", 3 },
-        { "weir_operator_bytes_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
-          8000 },
-        { "weir_operator_rows_in_total{worker=\"w1\",operator=\"birds\",role=\"sink\",kind=\"csv\"}",
-          1000 },
-        { "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}", 3 },
-        { "weir_channel_received_bytes_total{worker=\"w1\",peer=\"w3\"}", 5 },
-        { "weir_channel_wait_seconds_bucket{worker=\"w1\",peer=\"w3\",le=\"1.024e-06\"}", 1 },
-        { "weir_channel_wait_seconds_sum{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 0.000003 },
-        { "weir_channel_frames_resent_total{worker=\"w1\",peer=\"a \\\"b\\\\\\n\"}", 1000 },
-    };
     scene *s = scene_new();
     exposition *e = scene_parse(s);
 
     (void)state;
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
-        if (fabs(value_of(e, expected[i].key) - expected[i].value) > 1e-6 * expected[i].value)
-            fail_msg("%s is %g", expected[i].key, value_of(e, expected[i].key));
+    for (size_t i = 0; i < sizeof text_expected / sizeof text_expected[0]; i++)
+        if (fabs(value_of(e, text_expected[i].key) - text_expected[i].value) > 1e-6 * text_expected[i].value)
+            fail_msg("%s is %g", text_expected[i].key, value_of(e, text_expected[i].key));
     assert_true(value_of(e, "weir_worker_step{worker=\"w3\"}") < 0);
     assert_true(value_of(e, "weir_worker_tasks_total{worker=\"w3\"}") < 0);
     free(e);
@@ -419,9 +391,9 @@ static void test_text_many(void **state)
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"all\"}") == 3);
     assert_true(value_of(e, "weir_channel_buffered_bytes{worker=\"w1\",peer=\"all\"}") == 4);
     assert_true(value_of(e, "weir_channel_frames_sent_total{worker=\"w1\",peer=\"all\"}") == 1000);
-    assert_true(value_of(e, "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"all\"}") == 7);
     assert_true(value_of(e, "weir_channel_queued_frames{worker=\"w1\",peer=\"w3\"}") < 0);
     assert_true(value_of(e, "weir_channel_received_bytes_total{worker=\"w1\",peer=\"all\"}") == 5);
+    assert_true(value_of(e, "weir_channel_moved_bytes_total{worker=\"w1\",peer=\"all\"}") == 7);
     assert_true(value_of(e, "weir_channel_frames_received_total{worker=\"w1\",peer=\"all\"}") == 6);
     free(e);
     scene_free(s);
@@ -562,270 +534,13 @@ static void test_text_too_long(void **state)
     assert_false(df_writer_ok(&out));
 }
 
-static void test_histogram(void **state)
-{
-    static const struct { double seconds; uint32_t bucket; } puts[] = {
-        { -1, 0 }, { 0, 0 }, { 0.001, 0 }, { 0.0011, 1 }, { 0.003, 1 }, { 1, 6 }, { 300, 11 },
-        { 300.5, 12 }, { 1e6, 12 },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof puts / sizeof puts[0]; i++) {
-        coord_histogram h = { { 0 }, 0 };
-
-        coord_histogram_put(&h, puts[i].seconds);
-        assert_int_equal(h.buckets[puts[i].bucket], 1);
-        assert_int_equal(h.nanoseconds, puts[i].seconds < 0 ? 0 : (uint64_t)(puts[i].seconds * 1e9));
-    }
-}
-
-/* A bucket has what took as long as its bound, and what is above goes into the next one. */
-static void test_spans(void **state)
-{
-    df_spans sum = { 0 };
-
-    (void)state;
-    assert_int_equal(df_spans_bucket(0), 0);
-    assert_int_equal(df_spans_bucket(1), 0);
-    for (uint32_t i = 0; i + 1 < DF_SPANS_BUCKETS; i++) {
-        df_spans one = { 0 };
-
-        assert_int_equal(df_spans_bound(i), 1024ull << i);
-        assert_int_equal(df_spans_bucket(1024ull << i), i);
-        assert_int_equal(df_spans_bucket((1024ull << i) + 1), i + 1);
-        df_spans_put(&one, 1024ull << i);
-        df_spans_add(&sum, &one);
-        assert_int_equal(sum.buckets[i], 1);
-    }
-    assert_int_equal(df_spans_bucket(UINT64_MAX), DF_SPANS_BUCKETS - 1);
-    assert_int_equal(df_spans_count(&sum), DF_SPANS_BUCKETS - 1);
-    assert_int_equal(sum.nanoseconds, 1024ull * ((1ull << (DF_SPANS_BUCKETS - 1)) - 1));
-}
-
-/* ---- the bytes ---- */
-
-static void bytes_make(df_writer *b, const coord_counts *c)
-{
-    df_writer_init_growing(b, 1 << 20);
-    coord_counts_encode(b, c);
-    assert_true(df_writer_ok(b));
-}
-
-static df_status decode(const df_writer *b, size_t size)
-{
-    uint8_t *exact = malloc(size + 1); /* so that a read behind the end is found */
-    coord_counts c;
-    df_status s;
-
-    memcpy(exact, b->data, size);
-    s = coord_counts_decode(&c, exact, size, &error);
-    free(exact);
-    if (s != DF_OK)
-        assert_true(c.operators == NULL && c.peers == NULL);
-    coord_counts_fini(&c);
-    return s;
-}
-
-static void test_bytes(void **state)
-{
-    coord_counts c, again;
-    df_writer b, second;
-
-    (void)state;
-    counts_fill(&c, 77);
-    bytes_make(&b, &c);
-    assert_int_equal(coord_counts_decode(&again, b.data, b.size, &error), DF_OK);
-    assert_int_equal(again.operator_count, 3);
-    assert_string_equal(again.operators[0].name, "birds");
-    assert_int_equal(again.operators[0].role, COORD_COUNTS_STATE);
-    assert_int_equal(again.operators[1].role, COORD_COUNTS_SINK);
-    assert_int_equal(again.operators[2].calls.nanoseconds, 1500002049);
-    assert_int_equal(df_spans_count(&again.operators[2].calls), 3);
-    assert_int_equal(again.operators[2].bytes_out, 24 * 77);
-    assert_int_equal(again.group_tasks.buckets[DF_SPANS_BUCKETS - 1], 1);
-    assert_int_equal(again.peers[0].frames_received, 6);
-    assert_int_equal(again.peers[1].bytes_received, 5);
-    assert_int_equal(again.peers[0].waits.nanoseconds, 3000);
-    assert_int_equal(again.peers[0].id, 11);
-    assert_int_equal(again.rejected[PROTO_REJECT_stale], 82);
-    assert_int_equal(again.loads_failed, 81);
-    assert_int_equal(again.parts.buckets[COORD_BUCKETS - 1], 1);
-    bytes_make(&second, &again);
-    assert_int_equal(b.size, second.size);
-    assert_memory_equal(b.data, second.data, b.size);
-    df_writer_fini(&b);
-    df_writer_fini(&second);
-    coord_counts_fini(&c);
-    coord_counts_fini(&again);
-}
-
-static void spans_fill(df_spans *spans)
-{
-    for (uint32_t i = 0; i < DF_SPANS_BUCKETS; i++)
-        spans->buckets[i] = 1 + i;
-}
-
-/* What the largest job can have fits into a message, with something in every bucket. */
-static void test_bytes_most(void **state)
-{
-    coord_counts c, again;
-    df_writer b;
-
-    (void)state;
-    assert_true(coord_counts_init(&c, COORD_COUNTS_OPERATORS_MAX, PROTO_MEMBERS_MAX));
-    for (uint32_t i = 0; i < c.operator_count; i++) {
-        snprintf(c.operators[i].name, WEIR_NAME_MAX, "%063u", i);
-        snprintf(c.operators[i].kind, WEIR_NAME_MAX, "%063u", 0);
-        spans_fill(&c.operators[i].calls);
-    }
-    for (uint32_t i = 0; i < c.peer_count; i++) {
-        c.peers[i].id = i;
-        spans_fill(&c.peers[i].waits);
-    }
-    bytes_make(&b, &c);
-    assert_true(b.size <= PROTO_PAYLOAD_SIZE_MAX);
-    assert_int_equal(coord_counts_decode(&again, b.data, b.size, &error), DF_OK);
-    coord_counts_fini(&again);
-    df_writer_fini(&b);
-    assert_true(coord_counts_init(&again, COORD_COUNTS_OPERATORS_MAX + 1, 0));
-    for (uint32_t i = 0; i < again.operator_count; i++) {
-        snprintf(again.operators[i].name, WEIR_NAME_MAX, "%063u", i);
-        strcpy(again.operators[i].kind, "k");
-    }
-    bytes_make(&b, &again);
-    assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
-    df_writer_fini(&b);
-    coord_counts_fini(&again);
-    coord_counts_fini(&c);
-}
-
-static void test_bytes_cut(void **state)
-{
-    coord_counts c;
-    df_writer b;
-
-    (void)state;
-    counts_fill(&c, 77);
-    bytes_make(&b, &c);
-    for (size_t size = 0; size < b.size; size++)
-        assert_int_equal(decode(&b, size), DF_ECORRUPT);
-    df_put_u8(&b, 0);
-    assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
-    df_writer_fini(&b);
-    coord_counts_fini(&c);
-}
-
-/* A change of the right numbers that makes them wrong. */
-static void wrong_version(df_writer *b)
-{
-    b->data[0]++;
-}
-
-static void wrong_reasons(df_writer *b)
-{
-    b->data[2 + 12 * 8]++;
-}
-
-static void wrong_bucket(df_writer *b)
-{
-    memset(b->data + 2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT, 0xff, 8);
-}
-
-/* Of the tasks: a mask with the last bucket's bit, what is in it, and the sum. */
-#define SPANS_AT (2 + 12 * 8 + 4 + 8 * PROTO_REJECT_COUNT + 2 * 8 * (COORD_BUCKETS + 1))
-
-static void wrong_mask(df_writer *b)
-{
-    b->data[SPANS_AT + 3] = 1;
-}
-
-static void wrong_empty(df_writer *b)
-{
-    memset(b->data + SPANS_AT + 4, 0, 8);
-}
-
-static void wrong_span(df_writer *b)
-{
-    memset(b->data + SPANS_AT + 4, 0xff, 8);
-}
-
-static void wrong_count(df_writer *b)
-{
-    memset(b->data + SPANS_AT + 4 + 8 + 8, 0xff, 4);
-}
-
-static void test_bytes_wrong(void **state)
-{
-    void (*const wrongs[])(df_writer *) = { wrong_version, wrong_reasons, wrong_bucket, wrong_mask,
-                                            wrong_empty,   wrong_span,    wrong_count };
-    coord_counts c;
-    df_writer b;
-
-    (void)state;
-    counts_fill(&c, 77);
-    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
-        bytes_make(&b, &c);
-        wrongs[i](&b);
-        assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
-        df_writer_fini(&b);
-    }
-    coord_counts_fini(&c);
-}
-
-static void operator_wrong(coord_counts *c, int what)
-{
-    coord_counts_operator *o = &c->operators[1];
-
-    switch (what) {
-    case 0:
-        *o = c->operators[0]; /* twice */
-        break;
-    case 1:
-        strcpy(o->name, "a"); /* out of order */
-        break;
-    case 2:
-        strcpy(o->name, "bir\ndt");
-        break;
-    case 3:
-        o->kind[0] = '\0';
-        break;
-    case 4:
-        o->role = COORD_COUNTS_ROLES;
-        break;
-    case 5:
-        c->peers[1].id = c->peers[0].id;
-        break;
-    default:
-        strcpy(o->kind, "caf\xc3\xa9");
-    }
-}
-
-static void test_bytes_lists(void **state)
-{
-    (void)state;
-    for (int what = 0; what < 7; what++) {
-        coord_counts c;
-        df_writer b;
-
-        counts_fill(&c, 77);
-        operator_wrong(&c, what);
-        bytes_make(&b, &c);
-        assert_int_equal(decode(&b, b.size), DF_ECORRUPT);
-        df_writer_fini(&b);
-        coord_counts_fini(&c);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes_most),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_text_empty),
-        cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_many), cmocka_unit_test(test_text_too_long),
-        cmocka_unit_test(test_text_bounded), cmocka_unit_test(test_groups), cmocka_unit_test(test_groups_bounded),
-        cmocka_unit_test(test_histogram),    cmocka_unit_test(test_spans), cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_bytes_cut),    cmocka_unit_test(test_bytes_wrong),
-        cmocka_unit_test(test_bytes_lists),
+        cmocka_unit_test(test_text_same_labels), cmocka_unit_test(test_text_many),
+        cmocka_unit_test(test_text_bounded), cmocka_unit_test(test_text_too_long),
+        cmocka_unit_test(test_groups),       cmocka_unit_test(test_groups_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,18 +167,19 @@ static void say_load(scene *s, uint64_t job, const coord_load *load)
 
 /* ---- looking ---- */
 
-static void fetch(scene *s)
+static void fetch_path(scene *s, const char *path)
 {
-    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n";
+    char request[96];
     const char *address = coord_server_metrics(s->server);
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     size_t used = 0;
     ssize_t got = -1;
 
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: here\r\n\r\n", path);
     to.sin_port = htons((uint16_t)strtoul(strchr(address, ':') + 1, NULL, 10));
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
     while (got != 0 && used < sizeof s->page - 1) {
         turn(s);
         got = recv(fd, s->page + used, sizeof s->page - 1 - used, MSG_DONTWAIT);
@@ -187,6 +188,11 @@ static void fetch(scene *s)
     s->page[used] = '\0';
     close(fd);
     assert_int_equal(strncmp(s->page, "HTTP/1.1 200 ", 13), 0);
+}
+
+static void fetch(scene *s)
+{
+    fetch_path(s, "/metrics");
 }
 
 /* Tell so many tasks until they are shown, as a worker does every second. */
@@ -256,6 +262,18 @@ static void await_load(scene *s, const coord_load *load, coord_workers_row *row)
     } while (!row->told || row->free_bytes != load->free_bytes);
 }
 
+/* The two that were told of, and not what was refused; on their own page. */
+static void check_groups(scene *s)
+{
+    assert_null(strstr(s->page, "key_group="));
+    fetch_path(s, "/metrics/key-groups");
+    assert_non_null(strstr(s->page, "\nweir_key_group_rows{key_group=\"1\",worker=\"speaker\"} 20\n"));
+    assert_non_null(strstr(s->page, "\nweir_key_group_bytes{key_group=\"4\",worker=\"speaker\"} 2\n"));
+    assert_non_null(strstr(s->page, "\nweir_key_group_step_cost_seconds{key_group=\"1\",worker=\"speaker\"} 0.000001000\n"));
+    assert_null(strstr(s->page, "{key_group=\"0\""));
+    assert_null(strstr(s->page, "{key_group=\"5\""));
+}
+
 static void test_load(void **state)
 {
     scene *s = scene_new();
@@ -305,6 +323,7 @@ static void test_load(void **state)
     fetch(s);
     assert_non_null(strstr(s->page, "\nweir_worker_step_cost_seconds{worker=\"speaker\"} 0.0000015"));
     assert_non_null(strstr(s->page, "\nweir_worker_host_load_ratio{worker=\"speaker\"} 0.25\n"));
+    check_groups(s);
 
     /* What a decision gives is remembered until the next load. */
     assert_true(server_view_make(s->server, &view));
