@@ -19,7 +19,6 @@
 
 typedef struct child {
     uint64_t worker, process; /* 0: there is none */
-    uint64_t gone;            /* of an earlier coordinator, and has ended: the next turn tells; 0: none */
     pid_t pid;
     bool ours;                /* started by this process */
     int pidfd, out;           /* -1: none; out: what it prints */
@@ -71,13 +70,11 @@ static void child_adopt(const coord_children *l, child *c, uint64_t worker, uint
 {
     if (c->process != 0)
         return;
-    c->gone = worker;
+    c->worker = worker; /* without a process: it will be told that this one has ended */
     if (!l->options.survive && coord_process_signal(process, SIGKILL, NULL) != DF_EIO)
         return;
     if (!coord_process_alive(process))
         return;
-    c->gone = 0;
-    c->worker = worker;
     c->process = process;
     c->pid = coord_process_pid(process);
     c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
@@ -258,25 +255,6 @@ static void child_end(coord_children *l, child *c, uint64_t now_us)
         l->options.ended(l->options.user, worker, (uint32_t)(c - l->list));
 }
 
-/* What was started is in the file before it begins to run. */
-static void children_release(coord_children *l)
-{
-    children_save(l);
-    for (uint32_t i = 0; i < l->options.count; i++)
-        child_release(&l->list[i]);
-}
-
-void coord_children_begin(coord_children *children, uint64_t now_us)
-{
-    for (uint32_t i = 0; i < children->options.count; i++) {
-        child *c = &children->list[i];
-
-        if (c->process == 0 && child_wanted(c) && !child_start(children, i, now_us))
-            c->worker = 0; /* the first turn tries again, and tells */
-    }
-    children_release(children);
-}
-
 void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
 {
     bool changed = false;
@@ -284,11 +262,11 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
     for (uint32_t i = 0; i < children->options.count; i++) {
         child *c = &children->list[i];
 
-        if (c->gone != 0) {
-            uint64_t gone = c->gone;
+        if (c->process == 0 && c->worker != 0) {
+            uint64_t worker = c->worker;
 
-            c->gone = 0;
-            children->options.ended(children->options.user, gone, i);
+            c->worker = 0;
+            children->options.ended(children->options.user, worker, i);
         }
         if (c->process != 0) {
             child_print(children, c);
@@ -303,7 +281,9 @@ void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted)
         }
     }
     if (changed)
-        children_release(children);
+        children_save(children);
+    for (uint32_t i = 0; changed && i < children->options.count; i++)
+        child_release(&children->list[i]);
 }
 
 uint64_t coord_children_deadline(const coord_children *children)

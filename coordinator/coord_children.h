@@ -41,9 +41,6 @@ df_status coord_children_new(coord_children **out, const coord_children_options 
 /* Ends those that do not outlive us, at once. Null is allowed. */
 void coord_children_free(coord_children **children);
 
-/* Start those that do not outlive us, once, before there is anybody to hear of their ends: nothing is told until the first
- * turn. What a coordinator still has to do for itself is done while they start. */
-void coord_children_begin(coord_children *children, uint64_t now_us);
 /* Collect what has ended and what was printed; start those that are due, if `wanted`. */
 void coord_children_turn(coord_children *children, uint64_t now_us, bool wanted);
 /* When turn is to be called at the latest; UINT64_MAX: when a descriptor is readable. */

@@ -41,7 +41,7 @@ struct coord_commit {
     uint32_t gather_count, gather_room;
     uint64_t begun;    /* attempts up to it have begun to be committed */
     uint64_t restoring; /* the snapshot that the hand makes the head; 0: none */
-    bool tidying;      /* what the hand does nobody waits for: to remove what is no more needed, to read ahead */
+    bool tidying;      /* what the hand does is to remove what is no more needed */
     void (*next)(void *arg); /* what it does when it has; null: nothing */
     char label[WEIR_NAME_MAX];
     uint64_t label_after;
@@ -520,14 +520,13 @@ static df_status head_check(const coord_commit *c, df_error *err)
     return DF_OK;
 }
 
-/* Workers will read it, and are not yet there. What is wrong with it they will say. The disk makes who asks wait. */
-static void head_read_ahead(void *arg)
+/* Workers will read it, and are not yet there. What is wrong with it they will say. */
+static void head_read_ahead(coord_commit *c)
 {
-    coord_commit *c = arg;
     snap_manifest *m = NULL;
     df_error err;
 
-    if (snap_store_load(c->store, c->head.attempt, &m, &err) == DF_OK)
+    if (c->head.attempt != 0 && snap_store_load(c->store, c->head.attempt, &m, &err) == DF_OK)
         snap_store_read_ahead(c->store, m);
     snap_manifest_free(&m);
 }
@@ -554,14 +553,13 @@ df_status coord_commit_open(coord_commit **out, df_disk *disk, const char *folde
     if (s == DF_OK)
         snap_store_patient(c->store, true);
     if (s == DF_OK)
+        head_read_ahead(c);
+    if (s == DF_OK)
         s = coord_hand_new(&c->hand, wake, user, err);
     if (s != DF_OK) {
         coord_commit_close(&c);
         return s;
     }
-    c->tidying = c->head.attempt != 0; /* nobody waits for that, either */
-    if (c->tidying)
-        coord_hand_give(c->hand, head_read_ahead, c);
     *out = c;
     return DF_OK;
 }

@@ -470,9 +470,6 @@ proto_end coord_server_end(const coord_server *server)
 
 /* ---- life ---- */
 
-/* Workers start while the store is opened: that takes as long. Those that outlive a coordinator do not, for it may
- * find that it cannot go on; nor does anybody when a run goes back to an older
- * snapshot, which may not be there. */
 static df_status server_children(coord_server *s, df_error *err)
 {
     coord_children_options options = { .program = s->options.program, .state = s->options.state,
@@ -483,11 +480,7 @@ static df_status server_children(coord_server *s, df_error *err)
                                        .print = s->options.print == NULL ? NULL : child_print,
                                        .ended = child_ended, .user = s };
 
-    df_status status = coord_children_new(&s->children, &options, err);
-
-    if (status == DF_OK && !options.survive && s->options.snapshot == 0 && coord_server_end(s) == PROTO_END_NOT)
-        coord_children_begin(s->children, server_now_us());
-    return status;
+    return coord_children_new(&s->children, &options, err);
 }
 
 /* What workers are told of a job must fit into its message. */
@@ -529,16 +522,13 @@ df_status coord_server_open(coord_server **out, const coord_server_options *opti
     if (status == DF_OK)
         status = server_listen(s, err);
     if (status == DF_OK)
-        status = server_children(s, err);
-    if (status == DF_OK)
-        status = server_store_open(s, err);
-    if (status == DF_OK)
         status = server_metrics_open(s, err);
+    if (status == DF_OK)
+        status = server_children(s, err);
     if (status != DF_OK) {
         coord_server_close(&s);
         return status;
     }
-    s->unstick_us = server_now_us() + COORD_SILENCE_US; /* they may have said something, and nobody has listened yet */
     server_rescales_read(s);
     proto_coord_start(s->coord, server_now_us(), coord_commit_head(s->commit));
     *out = s;

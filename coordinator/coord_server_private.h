@@ -163,10 +163,9 @@ void server_send(coord_server *server, uint64_t to, const proto_msg *msg);
 df_status server_listen(coord_server *server, df_error *err) DF_MUST_CHECK;
 
 /* ---- coord_server_state.c ---- */
-/* Log and state machine from the state folder, as the options say; then the store, and what goes through it. */
+/* Log, store and state machine from the state folder, as the options say. */
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
     DF_MUST_CHECK;
-df_status server_store_open(coord_server *server, df_error *err) DF_MUST_CHECK;
 /* The job ends, as its status says already: in words, before the end is in the log. So whoever opens the state
  * later tells the same, however soon the process is killed. */
 void server_keep_end(coord_server *server);

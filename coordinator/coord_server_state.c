@@ -286,18 +286,33 @@ static df_status state_return(coord_server *s, df_error *err)
 
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
 {
+    const coord_commit_options committing = { .retain = server->job.policy->snapshot_retain,
+                                              .accept_loss = server->options.snapshot != 0,
+                                              .record = state_record(server) };
     proto_coord_config config;
     proto_coord_stats stats;
+    char store[DF_PATH_MAX];
     proto_end end;
     bool begun;
     df_status s = coord_state_make(server->options.state, err);
 
+    if (s == DF_OK)
+        s = coord_state_path(store, server->options.state, "store", err);
     if (s == DF_OK)
         s = log_choose(server, err);
     if (s == DF_OK)
         s = state_keep_job(server, err);
     if (s == DF_OK)
         s = coord_state_nonce_write(server->nonce, server->options.state, err);
+    if (s == DF_OK)
+        s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
+                              &committing, state_wake, server, err);
+    df_disk_posix_init(&server->intake_disk);
+    if (s == DF_OK)
+        s = coord_intake_new(&server->intake, &server->intake_disk, store, server->job.policy->snapshot_verify,
+                             state_wake, server, err);
+    if (s == DF_OK)
+        s = coord_outlet_new(&server->outlet, store, state_wake, server, err);
     if (s != DF_OK)
         return s;
     config = state_config(server);
@@ -312,25 +327,5 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
         state_read_ended(server);
     else
         coord_state_remove(server->options.state, "ended"); /* of an end that did not come about */
-    return s;
-}
-
-df_status server_store_open(coord_server *server, df_error *err)
-{
-    const coord_commit_options committing = { .retain = server->job.policy->snapshot_retain,
-                                              .accept_loss = server->options.snapshot != 0,
-                                              .record = state_record(server) };
-    char store[DF_PATH_MAX];
-    df_status s = coord_state_path(store, server->options.state, "store", err);
-
-    if (s == DF_OK)
-        s = coord_commit_open(&server->commit, &server->disk, store, server->job.shape,
-                              &committing, state_wake, server, err);
-    df_disk_posix_init(&server->intake_disk);
-    if (s == DF_OK)
-        s = coord_intake_new(&server->intake, &server->intake_disk, store, server->job.policy->snapshot_verify,
-                             state_wake, server, err);
-    if (s == DF_OK)
-        s = coord_outlet_new(&server->outlet, store, state_wake, server, err);
     return s == DF_OK ? state_return(server, err) : s;
 }
