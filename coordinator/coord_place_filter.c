@@ -226,14 +226,30 @@ static uint32_t candidates_list(const place *p, pick_candidate *list)
     return count;
 }
 
+static int label_compare(const void *a, const void *b)
+{
+    const place_worker *one = *(const place_worker *const *)a, *two = *(const place_worker *const *)b;
+    int order = strcmp(one->given->label, two->given->label);
+
+    return order != 0 ? order : (one->given->id > two->given->id) - (one->given->id < two->given->id);
+}
+
+/* The reasons are in the order of labels: ids are drawn. */
 static df_status too_few(const place *p, uint32_t count, uint32_t found, df_error *err)
 {
+    const place_worker **workers = calloc((size_t)p->worker_count + 1, sizeof *workers);
     reasons list = { 0 };
     char what[96], why[160];
 
+    if (workers == NULL)
+        return df_fail(err, DF_ENOMEM, "placement: out of memory");
     for (uint32_t r = 0; r < p->worker_count; r++)
-        if (!may_be_picked(p, &p->workers[r]) && coord_place_refusal(p->in, p->workers[r].place, why))
-            reasons_add(&list, p->workers[r].given->label, why);
+        workers[r] = &p->workers[r];
+    qsort(workers, p->worker_count, sizeof *workers, label_compare);
+    for (uint32_t r = 0; r < p->worker_count; r++)
+        if (!may_be_picked(p, workers[r]) && coord_place_refusal(p->in, workers[r]->place, why))
+            reasons_add(&list, workers[r]->given->label, why);
+    free(workers);
     if (list.used == 0 && list.left == 0)
         return df_fail(err, DF_EINVAL, "%u workers are asked for, %u are there", count, found);
     snprintf(what, sizeof what, "%u workers are asked for, %u may have key groups", count, found);
