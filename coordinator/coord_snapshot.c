@@ -27,34 +27,12 @@ static const coord_option snapshot_table[] = {
 typedef struct snapshot_report {
     bool json, written; /* written: what was printed so far */
     bool damaged;
-    uint64_t snapshot;      /* of the damage that was told last */
-    char reason[512];
-    uint64_t like_it;       /* chunks behind it that are damaged for the same reason */
 } snapshot_report;
-
-/* A block that cannot be read holds many chunks: one line is enough for them. */
-static void verify_tell_like_it(snapshot_report *r)
-{
-    if (r->like_it != 0)
-        printf("  and %" PRIu64 " more chunk%s behind it, for the same reason\n", r->like_it, r->like_it == 1 ? "" : "s");
-    r->like_it = 0;
-}
-
-static bool verify_is_like_it(const snapshot_report *r, const snap_damage *d)
-{
-    return r->damaged && d->state != NULL && d->snapshot == r->snapshot &&
-           strncmp(d->text, r->reason, sizeof r->reason - 1) == 0;
-}
 
 static void verify_tell(void *user, const snap_damage *d)
 {
     snapshot_report *r = user;
 
-    if (!r->json && verify_is_like_it(r, d)) {
-        r->like_it++;
-        return;
-    }
-    verify_tell_like_it(r);
     if (r->json)
         r->written = coord_json_verify_damage(stdout, !r->damaged, d) && r->written;
     else if (d->state == NULL)
@@ -63,8 +41,6 @@ static void verify_tell(void *user, const snap_damage *d)
         printf("%s: snapshot %" PRIu64 ", state \"%s\", key group %u, column %s, chunk %u: %s\n",
                d->file, d->snapshot, d->state, d->key_group, d->column, d->chunk, d->text);
     r->damaged = true;
-    r->snapshot = d->snapshot;
-    snprintf(r->reason, sizeof r->reason, "%s", d->text);
 }
 
 /* DIR/store, or DIR itself. False: the path is too long. */
@@ -118,7 +94,6 @@ static int snapshot_verify(const char *directory, const snapshot_options *o)
         report.written = coord_json_verify_begin(stdout, folder, store);
     if (s == DF_OK)
         s = snap_store_verify(store, verify_tell, &report, &verified, &err);
-    verify_tell_like_it(&report);
     if (o->json)
         report.written = coord_json_verify_end(stdout, &verified, s, &err) && report.written;
     else if (s == DF_OK)
