@@ -356,7 +356,7 @@ wait $RUN
 is "its run is cancelled" test $? -ne 0
 
 # ---- workers that do not come ----
-WEIR_FAILPOINTS=worker_assign=stop@3+ WEIR_FAILPOINTS_COUNTS=$PWD/counts \
+WEIR_FAILPOINTS=worker_assign=stop@3+ WEIR_FAILPOINTS_COUNTS=$PWD/assigned \
     "$WEIR" run $many $slow $endless --workers 2 --directory late --fingerprints prints.late >out.late 2>err.late &
 RUN=$!
 wait_for 60 has_step late 5
