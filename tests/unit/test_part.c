@@ -15,6 +15,15 @@ static void part_wake(void *user)
     sem_post(user);
 }
 
+/* The first of so many members, which owns all. */
+static df_part crowd_part(uint32_t members)
+{
+    static const uint32_t owners[16];
+
+    return (df_part){ .member_count = members, .owners = owners, .send = part_send, .sent = part_sent,
+                      .wake = part_wake, .user = &woken };
+}
+
 static uint32_t vertex_named(const df_plan *plan, const char *name)
 {
     uint32_t v = 0;
@@ -37,9 +46,8 @@ static void test_late(void **state)
 {
     kind_options none = { 0 };
     df_draft *draft = crowd("crowd");
-    uint32_t owners[16] = { 0 }, vertex;
-    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
-                     .wake = part_wake, .user = &woken };
+    uint32_t vertex;
+    df_part part = crowd_part(1);
     df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
     df_error err = { 0 };
     df_graph *g;
@@ -72,9 +80,7 @@ static void test_sinks_wait_for_all(void **state)
 {
     enum { GRANTED = 4, EVERYWHERE = 2 };
     df_draft *draft = crowd("crowd");
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
-                     .wake = part_wake, .user = &woken };
+    df_part part = crowd_part(1);
     df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
     df_error err = { 0 };
     df_progress now;
@@ -103,9 +109,7 @@ static void test_sinks_wait_for_all(void **state)
 static void test_nap(void **state)
 {
     df_draft *draft = crowd("crowd");
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
-                     .wake = part_wake, .user = &woken };
+    df_part part = crowd_part(1);
     df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
     df_error err = { 0 };
     df_graph *g;
@@ -151,9 +155,7 @@ static void test_owners_of_a_long_snapshot(void **state)
 {
     enum { LONG = 60, BEGIN = 3 };
     df_draft *draft = crowd("crowd");
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 2, .owners = owners, .send = part_send, .sent = part_sent,
-                     .wake = part_wake, .user = &woken };
+    df_part part = crowd_part(2);
     df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
     const graph_owners *captured;
     df_error err = { 0 };
@@ -204,9 +206,7 @@ static void test_memory_of_a_long_snapshot(void **state)
     enum { BEGIN = 30, SETTLED = 60, LONG = 3000 };
     static const kind_options none = { 0 };
     df_draft *draft = crowd("stay");
-    uint32_t owners[16] = { 0 };
-    df_part part = { .member_count = 1, .owners = owners, .send = part_send, .sent = part_sent,
-                     .wake = part_wake, .user = &woken };
+    df_part part = crowd_part(1);
     df_graph_options options = { .threads = 1, .directory = ".", .part = &part };
     uint64_t before, held;
     df_error err = { 0 };
