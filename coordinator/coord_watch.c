@@ -113,15 +113,14 @@ void coord_watch_take(coord_watch *watch, const coord_status *status)
 
 void coord_watch_text(const coord_watch *watch, char text[COORD_WATCH_TEXT])
 {
-    int at = 0;
+    char changed[COORD_WATCH_TEXT / 2 + 16] = "", late[COORD_WATCH_TEXT / 2 - 16] = "";
 
-    text[0] = '\0';
     if (watch->changed > 0)
-        at = snprintf(text, COORD_WATCH_TEXT, ", %u change%s of workers with longest step %.0f ms", watch->changed,
-                      watch->changed == 1 ? "" : "s", watch->longest_ms);
+        snprintf(changed, sizeof changed, ", %u change%s of workers with longest step %.0f ms", watch->changed,
+                 watch->changed == 1 ? "" : "s", watch->longest_ms);
     if (watch->pace > 0 && watch->late_steps == 0)
-        snprintf(text + at, COORD_WATCH_TEXT - (size_t)at, ", no step late");
+        snprintf(late, sizeof late, ", no step late");
     else if (watch->pace > 0)
-        snprintf(text + at, COORD_WATCH_TEXT - (size_t)at, ", %" PRIu64 " step%s late", watch->late_steps,
-                 watch->late_steps == 1 ? "" : "s");
+        snprintf(late, sizeof late, ", %" PRIu64 " step%s late", watch->late_steps, watch->late_steps == 1 ? "" : "s");
+    snprintf(text, COORD_WATCH_TEXT, "%s%s", changed, late);
 }
