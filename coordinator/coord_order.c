@@ -18,12 +18,6 @@ typedef struct order_fill {
     uint32_t count;
 } order_fill;
 
-/* As in df_part.h. */
-static uint32_t unit_of(const df_plan *plan, uint32_t key_group, uint32_t key_groups)
-{
-    return (uint32_t)((uint64_t)key_group * plan->key_groups / key_groups);
-}
-
 /* ---- weights ---- */
 
 static uint64_t tile_cells(const weir_tile *tile)
@@ -41,7 +35,7 @@ static void weigh_stage(const df_plan *plan, const df_partition *part, uint64_t 
     for (uint32_t g = 0; g < part->key_groups; g++) {
         double own = space != NULL ? (double)tile_cells(&space->tiles[g]) : 1;
 
-        weights[unit_of(plan, g, part->key_groups)] += (uint64_t)((double)ORDER_STAGE_WEIGHT * own / total);
+        weights[df_plan_unit(plan, g, part->key_groups)] += (uint64_t)((double)ORDER_STAGE_WEIGHT * own / total);
     }
 }
 
@@ -98,7 +92,7 @@ static void lay_tile(order_fill *fill, uint32_t tile)
 {
     uint32_t tiles = fill->space->tile_count;
 
-    for (uint32_t u = unit_of(fill->plan, tile, tiles); u < unit_of(fill->plan, tile + 1, tiles); u++)
+    for (uint32_t u = df_plan_unit(fill->plan, tile, tiles); u < df_plan_unit(fill->plan, tile + 1, tiles); u++)
         fill->order[fill->count++] = u;
 }
 

@@ -16,9 +16,9 @@
 uint32_t df_part_owner(const df_plan *plan, const df_part *part, uint32_t stage, uint32_t key_group)
 {
     const df_stage *s = &plan->stages[stage];
-    uint64_t unit = (uint64_t)key_group * plan->key_groups / s->partition.key_groups;
 
-    return s->sink ? part->sink_member : part->owners[unit];
+    return s->sink ? part->sink_member
+                   : part->owners[df_plan_unit(plan, key_group, s->partition.key_groups)];
 }
 
 uint32_t graph_owner(const df_graph *g, const graph_owners *owners, uint32_t stage, uint32_t key_group)

@@ -177,6 +177,12 @@ typedef struct df_plan df_plan;
 df_status df_plan_new(df_plan **out, df_draft **draft, df_report *report) DF_MUST_CHECK;
 void df_plan_free(df_plan **plan);
 
+/* The unit of key group k of n: what changes owner together (df_part.h). */
+static inline uint32_t df_plan_unit(const df_plan *plan, uint32_t key_group, uint32_t key_groups)
+{
+    return (uint32_t)((uint64_t)key_group * plan->key_groups / key_groups);
+}
+
 /* Which vertices have work at a tick: active[vertex_count] is filled. A pure function of the plan. */
 void df_plan_activity(const df_plan *plan, uint64_t tick, bool *active);
 /* Whether an edge carries something at its reader's tick, given that tick's activity. */

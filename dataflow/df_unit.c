@@ -26,11 +26,6 @@ static graph_unit *unit_at(const df_graph *g, uint32_t unit)
     return (graph_unit *)(void *)(g->units + unit * unit_size(g->plan));
 }
 
-static uint32_t unit_of(const df_plan *plan, const df_partition *partition, uint32_t key_group)
-{
-    return (uint32_t)((uint64_t)key_group * plan->key_groups / partition->key_groups);
-}
-
 bool graph_unit_setup(df_graph *g, df_arena *arena)
 {
     uint32_t units = g->plan->key_groups;
@@ -60,7 +55,7 @@ void graph_unit_ran(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_
 
     if (s->sink) /* stays where it is, whoever owns the unit */
         return;
-    unit = unit_of(g->plan, &s->partition, key_group);
+    unit = df_plan_unit(g->plan, key_group, s->partition.key_groups);
     graph_count(&t->unit_ns[unit], nanoseconds);
     graph_count_span(&t->task_spans, nanoseconds);
     atomic_store_explicit(&unit_at(g, unit)->tick, tick, memory_order_relaxed);
@@ -69,7 +64,7 @@ void graph_unit_ran(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_
 void graph_unit_holds(df_graph *g, uint32_t state, uint32_t key_group, uint32_t rows)
 {
     const df_vertex *v = &g->plan->vertices[g->plan->states[state].vertex];
-    uint32_t unit = unit_of(g->plan, &v->partition, key_group);
+    uint32_t unit = df_plan_unit(g->plan, key_group, v->partition.key_groups);
 
     atomic_store_explicit(&unit_at(g, unit)->rows[state], rows, memory_order_relaxed);
 }
