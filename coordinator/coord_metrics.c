@@ -230,6 +230,32 @@ static int member_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void metrics_sample(metrics_page *page, const metrics_family *f, const coord_label *labels, const void *thing)
+{
+    const void *value = (const char *)thing + f->offset;
+
+    switch (f->form) {
+    case METRICS_NUMBER:
+        coord_expose_count(&page->out, f->name, labels, *(const uint64_t *)value);
+        break;
+    case METRICS_REAL:
+        coord_expose_real(&page->out, f->name, labels, *(const double *)value);
+        break;
+    case METRICS_NANOSECONDS:
+        coord_expose_nanoseconds(&page->out, f->name, labels, *(const uint64_t *)value);
+        break;
+    case METRICS_CALLS:
+        coord_expose_count(&page->out, f->name, labels, df_spans_count(value));
+        break;
+    case METRICS_SPANS:
+        coord_expose_spans(&page->out, f->name, labels, value);
+        break;
+    case METRICS_HISTOGRAM:
+        coord_expose_histogram(&page->out, f->name, labels, value);
+        break;
+    }
+}
+
 const char *metrics_worker(const metrics_page *page, uint64_t id)
 {
     const metrics_member key = { .id = id };

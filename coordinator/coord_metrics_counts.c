@@ -3,119 +3,88 @@
 
 #include <stdlib.h>
 
-/* What a family shows of each thing that is counted. */
-typedef enum counts_form {
-    COUNTS_NUMBER,    /* u64 */
-    COUNTS_CALLS,     /* how many df_spans have */
-    COUNTS_SPANS,     /* df_spans */
-    COUNTS_HISTOGRAM, /* coord_histogram */
-} counts_form;
-
-/* A family whose samples are of each worker, or of each of its operators or peers. */
-typedef struct counts_family {
-    const char *name, *help;
-    coord_family_type type;
-    counts_form form;
-    size_t offset; /* in coord_counts, coord_counts_operator or coord_counts_peer */
-} counts_family;
-
 #define OF(field) offsetof(coord_counts, field)
-static const counts_family worker_families[] = {
+static const metrics_family worker_families[] = {
     { "weir_worker_row_steps_total", "Rows that entered steps, of all states.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(row_steps) },
+      METRICS_NUMBER, OF(row_steps) },
     { "weir_worker_tasks_total", "Tasks run: a stage, a key group, a step.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(tasks) },
+      METRICS_NUMBER, OF(tasks) },
     { "weir_worker_steals_total", "Tasks that a thread took from another.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(steals) },
+      METRICS_NUMBER, OF(steals) },
     { "weir_worker_sleeps_total", "Times that a thread found nothing to do and slept.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(sleeps) },
+      METRICS_NUMBER, OF(sleeps) },
     { "weir_worker_allocations_total", "Times that the pool asked the system for memory.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(allocations) },
-    { "weir_worker_pool_bytes", "Memory of the pool of batches.", COORD_GAUGE, COUNTS_NUMBER,
+      METRICS_NUMBER, OF(allocations) },
+    { "weir_worker_pool_bytes", "Memory of the pool of batches.", COORD_GAUGE, METRICS_NUMBER,
       OF(pool_bytes) },
     { "weir_worker_frames_parked_total", "Frames that came before their generation did.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(frames_parked) },
+      METRICS_NUMBER, OF(frames_parked) },
     { "weir_worker_snapshot_raw_bytes_total", "Bytes of snapshots' parts before they were encoded.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(part_bytes_raw) },
+      COORD_COUNTER, METRICS_NUMBER, OF(part_bytes_raw) },
     { "weir_worker_snapshot_stored_bytes_total", "Bytes of snapshots' parts as they were written.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(part_bytes_stored) },
+      COORD_COUNTER, METRICS_NUMBER, OF(part_bytes_stored) },
     { "weir_worker_snapshot_kept_bytes_total",
       "Raw bytes that had not changed since the snapshot before and were not written.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(part_bytes_kept) },
+      METRICS_NUMBER, OF(part_bytes_kept) },
     { "weir_worker_snapshot_failures_total", "Parts of snapshots that could not be written.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(parts_failed) },
+      COORD_COUNTER, METRICS_NUMBER, OF(parts_failed) },
     { "weir_worker_restore_failures_total", "Times that the state of a generation could not be loaded.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(loads_failed) },
+      COORD_COUNTER, METRICS_NUMBER, OF(loads_failed) },
     { "weir_worker_snapshot_duration_seconds",
       "To write and sync a worker's part of a snapshot and its sinks' files.", COORD_HISTOGRAM,
-      COUNTS_HISTOGRAM, OF(parts) },
+      METRICS_HISTOGRAM, OF(parts) },
     { "weir_worker_restore_duration_seconds", "To load what a generation begins from.", COORD_HISTOGRAM,
-      COUNTS_HISTOGRAM, OF(loads) },
+      METRICS_HISTOGRAM, OF(loads) },
     { "weir_key_group_task_duration_seconds", "A task of a key group, of any but sinks.", COORD_HISTOGRAM,
-      COUNTS_SPANS, OF(group_tasks) },
+      METRICS_SPANS, OF(group_tasks) },
 };
 #undef OF
 
 #define OF(field) offsetof(coord_counts_operator, field)
-static const counts_family operator_families[] = {
+static const metrics_family operator_families[] = {
     { "weir_operator_calls_total", "Key groups that an operator processed, or a state committed.",
-      COORD_COUNTER, COUNTS_CALLS, OF(calls) },
+      COORD_COUNTER, METRICS_CALLS, OF(calls) },
     { "weir_operator_rows_in_total", "Rows that an operator read of its first input.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(rows_in) },
-    { "weir_operator_rows_out_total", "Rows that an operator made.", COORD_COUNTER, COUNTS_NUMBER,
+      METRICS_NUMBER, OF(rows_in) },
+    { "weir_operator_rows_out_total", "Rows that an operator made.", COORD_COUNTER, METRICS_NUMBER,
       OF(rows_out) },
-    { "weir_operator_bytes_in_total", "Bytes of the rows that it read.", COORD_COUNTER, COUNTS_NUMBER,
+    { "weir_operator_bytes_in_total", "Bytes of the rows that it read.", COORD_COUNTER, METRICS_NUMBER,
       OF(bytes_in) },
-    { "weir_operator_bytes_out_total", "Bytes of the rows that it made.", COORD_COUNTER, COUNTS_NUMBER,
+    { "weir_operator_bytes_out_total", "Bytes of the rows that it made.", COORD_COUNTER, METRICS_NUMBER,
       OF(bytes_out) },
     { "weir_operator_duration_seconds", "A call of an operator: a key group at a step.", COORD_HISTOGRAM,
-      COUNTS_SPANS, OF(calls) },
+      METRICS_SPANS, OF(calls) },
 };
 #undef OF
 
 #define OF(field) offsetof(coord_counts_peer, field)
-static const counts_family channel_families[] = {
+static const metrics_family channel_families[] = {
     { "weir_channel_frames_sent_total", "Frames to a peer, those that were sent again among them.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(frames_sent) },
-    { "weir_channel_frames_resent_total", "Frames that were sent again.", COORD_COUNTER, COUNTS_NUMBER,
+      COORD_COUNTER, METRICS_NUMBER, OF(frames_sent) },
+    { "weir_channel_frames_resent_total", "Frames that were sent again.", COORD_COUNTER, METRICS_NUMBER,
       OF(frames_resent) },
     { "weir_channel_frames_received_total", "Frames from a peer, each counted once.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(frames_received) },
+      METRICS_NUMBER, OF(frames_received) },
     { "weir_channel_frames_parked_total", "Frames from a peer that came before one that was missing.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(frames_early) },
+      COORD_COUNTER, METRICS_NUMBER, OF(frames_early) },
     { "weir_channel_sent_bytes_total", "Bytes of rows and states to a peer, each once.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(bytes_sent) },
+      METRICS_NUMBER, OF(bytes_sent) },
     { "weir_channel_received_bytes_total", "Bytes of rows and states from a peer, each once.", COORD_COUNTER,
-      COUNTS_NUMBER, OF(bytes_received) },
+      METRICS_NUMBER, OF(bytes_received) },
     { "weir_channel_moved_bytes_total", "Bytes of key groups that moved to a peer, with what their kinds keep.",
-      COORD_COUNTER, COUNTS_NUMBER, OF(bytes_moved) },
+      COORD_COUNTER, METRICS_NUMBER, OF(bytes_moved) },
     { "weir_channel_buffered_bytes", "Bytes from a peer that wait for their task.", COORD_GAUGE,
-      COUNTS_NUMBER, OF(buffered) },
-    { "weir_channel_queued_frames", "Frames to a peer that wait for credit.", COORD_GAUGE, COUNTS_NUMBER,
+      METRICS_NUMBER, OF(buffered) },
+    { "weir_channel_queued_frames", "Frames to a peer that wait for credit.", COORD_GAUGE, METRICS_NUMBER,
       OF(queued) },
     { "weir_channel_wait_seconds", "From when a frame was made until credit let it be sent.",
-      COORD_HISTOGRAM, COUNTS_SPANS, OF(waits) },
+      COORD_HISTOGRAM, METRICS_SPANS, OF(waits) },
 };
 #undef OF
 
-static void expose_counted(metrics_page *page, const counts_family *f, const coord_label *labels,
-                           const void *thing)
-{
-    const void *value = (const char *)thing + f->offset;
-
-    if (f->form == COUNTS_NUMBER)
-        coord_expose_count(&page->out, f->name, labels, *(const uint64_t *)value);
-    else if (f->form == COUNTS_CALLS)
-        coord_expose_count(&page->out, f->name, labels, df_spans_count(value));
-    else if (f->form == COUNTS_SPANS)
-        coord_expose_spans(&page->out, f->name, labels, value);
-    else
-        coord_expose_histogram(&page->out, f->name, labels, value);
-}
-
 /* ---- workers ---- */
 
-static void expose_worker_family(metrics_page *page, const counts_family *f,
+static void expose_worker_family(metrics_page *page, const metrics_family *f,
                                  const coord_counts *const *counts)
 {
     coord_expose_family(&page->out, f->name, f->type, f->help);
@@ -123,7 +92,7 @@ static void expose_worker_family(metrics_page *page, const counts_family *f,
         const coord_label labels[] = { { "worker", page->labels[i] }, { 0 } };
 
         if (counts[i] != NULL)
-            expose_counted(page, f, labels, counts[i]);
+            metrics_sample(page, f, labels, counts[i]);
     }
 }
 
@@ -143,7 +112,7 @@ static void expose_worker_rejected(metrics_page *page, const coord_counts *const
 
 /* ---- operators ---- */
 
-static void expose_operators_of(metrics_page *page, const counts_family *f, const char *worker,
+static void expose_operators_of(metrics_page *page, const metrics_family *f, const char *worker,
                                 const coord_counts *c)
 {
     static const char *const roles[] = { "operator", "state", "sink" };
@@ -153,7 +122,7 @@ static void expose_operators_of(metrics_page *page, const counts_family *f, cons
         const coord_label labels[] = { { "worker", worker }, { "operator", o->name },
                                        { "role", roles[o->role] }, { "kind", o->kind }, { 0 } };
 
-        expose_counted(page, f, labels, o);
+        metrics_sample(page, f, labels, o);
     }
 }
 
@@ -196,8 +165,8 @@ static bool expose_operators(metrics_page *page, const coord_counts *const *coun
     if (count > COORD_METRICS_CALLS_MAX && !operators_sum(page, counts, &sum))
         return false;
     for (size_t k = 0; k < METRICS_COUNT_OF(operator_families); k++) {
-        const counts_family *f = &operator_families[k];
-        bool many = count > (f->form == COUNTS_SPANS ? COORD_METRICS_CALLS_MAX : COORD_METRICS_OPERATORS_MAX);
+        const metrics_family *f = &operator_families[k];
+        bool many = count > (f->form == METRICS_SPANS ? COORD_METRICS_CALLS_MAX : COORD_METRICS_OPERATORS_MAX);
 
         coord_expose_family(&page->out, f->name, f->type, f->help);
         if (many)
@@ -234,16 +203,16 @@ static coord_counts_peer peers_sum(const coord_counts *c)
     return sum;
 }
 
-static void expose_channel_sum(metrics_page *page, const counts_family *f, const char *worker,
+static void expose_channel_sum(metrics_page *page, const metrics_family *f, const char *worker,
                                const coord_counts *c)
 {
     const coord_label labels[] = { { "worker", worker }, { "peer", "all" }, { 0 } };
     const coord_counts_peer sum = peers_sum(c);
 
-    expose_counted(page, f, labels, &sum);
+    metrics_sample(page, f, labels, &sum);
 }
 
-static void expose_channels_of(metrics_page *page, const counts_family *f, const char *worker,
+static void expose_channels_of(metrics_page *page, const metrics_family *f, const char *worker,
                                const coord_counts *c)
 {
     for (uint32_t k = 0; k < c->peer_count; k++) {
@@ -251,14 +220,14 @@ static void expose_channels_of(metrics_page *page, const counts_family *f, const
                                        { "peer", metrics_worker(page, c->peers[k].id) }, { 0 } };
 
         if (labels[1].value != NULL)
-            expose_counted(page, f, labels, &c->peers[k]);
+            metrics_sample(page, f, labels, &c->peers[k]);
     }
 }
 
-static void expose_channel_family(metrics_page *page, const counts_family *f,
+static void expose_channel_family(metrics_page *page, const metrics_family *f,
                                   const coord_counts *const *counts)
 {
-    uint32_t most = f->form == COUNTS_SPANS ? COORD_METRICS_WAITS_MAX : COORD_METRICS_PEERS_MAX;
+    uint32_t most = f->form == METRICS_SPANS ? COORD_METRICS_WAITS_MAX : COORD_METRICS_PEERS_MAX;
 
     coord_expose_family(&page->out, f->name, f->type, f->help);
     for (uint32_t i = 0; i < page->status->worker_count; i++) {

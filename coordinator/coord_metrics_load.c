@@ -4,81 +4,63 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* How a number is written. */
-typedef enum load_form { LOAD_COUNT, LOAD_REAL, LOAD_NANOSECONDS } load_form;
-
-/* A family of a number of each worker or each key group. */
-typedef struct load_family {
-    const char *name, *help;
-    load_form form;
-    bool units;    /* of workers: shown when units were told */
-    size_t offset; /* in coord_workers_row or coord_metrics_group */
-} load_family;
-
 #define OF(field) offsetof(coord_workers_row, field)
-static const load_family worker_families[] = {
-    { "weir_worker_busy_ratio", "Of a worker's threads' time, what its process used.", LOAD_REAL, false,
-      OF(busy) },
+static const metrics_family worker_families[] = {
+    { "weir_worker_busy_ratio", "Of a worker's threads' time, what its process used.", COORD_GAUGE,
+      METRICS_REAL, OF(busy) },
     { "weir_worker_host_load_ratio", "Of its machine's processors' time, what all programs used.",
-      LOAD_REAL, false, OF(host_load) },
-    { "weir_worker_host_free_bytes", "Memory that is left on its machine.", LOAD_COUNT, false,
+      COORD_GAUGE, METRICS_REAL, OF(host_load) },
+    { "weir_worker_host_free_bytes", "Memory that is left on its machine.", COORD_GAUGE, METRICS_NUMBER,
       OF(free_bytes) },
-    { "weir_worker_process_bytes", "Memory of its process.", LOAD_COUNT, false, OF(process_bytes) },
-    { "weir_worker_state_rows", "Rows of the states in its key groups.", LOAD_COUNT, true, OF(rows) },
-    { "weir_worker_state_bytes", "Bytes of the states in its key groups.", LOAD_COUNT, true, OF(bytes) },
+    { "weir_worker_process_bytes", "Memory of its process.", COORD_GAUGE, METRICS_NUMBER, OF(process_bytes) },
+};
+/* Shown when a worker has told what its key groups hold. */
+static const metrics_family holding_families[] = {
+    { "weir_worker_state_rows", "Rows of the states in its key groups.", COORD_GAUGE, METRICS_NUMBER, OF(rows) },
+    { "weir_worker_state_bytes", "Bytes of the states in its key groups.", COORD_GAUGE, METRICS_NUMBER,
+      OF(bytes) },
     { "weir_worker_step_cost_seconds", "What a step of its key groups costs, summed over threads.",
-      LOAD_NANOSECONDS, true, OF(cost_ns) },
+      COORD_GAUGE, METRICS_NANOSECONDS, OF(cost_ns) },
 };
 #undef OF
 
 #define OF(field) offsetof(coord_metrics_group, field)
-static const load_family group_families[] = {
-    { "weir_key_group_rows", "Rows of the states in a key group.", LOAD_COUNT, true, OF(rows) },
-    { "weir_key_group_bytes", "Bytes of the states in a key group.", LOAD_COUNT, true, OF(bytes) },
-    { "weir_key_group_step_cost_seconds", "What a step of a key group costs.", LOAD_NANOSECONDS, true,
-      OF(cost_ns) },
+static const metrics_family group_families[] = {
+    { "weir_key_group_rows", "Rows of the states in a key group.", COORD_GAUGE, METRICS_NUMBER, OF(rows) },
+    { "weir_key_group_bytes", "Bytes of the states in a key group.", COORD_GAUGE, METRICS_NUMBER, OF(bytes) },
+    { "weir_key_group_step_cost_seconds", "What a step of a key group costs.", COORD_GAUGE,
+      METRICS_NANOSECONDS, OF(cost_ns) },
 };
 #undef OF
 
-static void expose_value(metrics_page *page, const load_family *f, const coord_label *labels,
-                         const void *from)
+static void expose_worker_family(metrics_page *page, const metrics_family *f, bool holding,
+                                 const coord_workers_row *rows, uint32_t row_count)
 {
-    const void *value = (const char *)from + f->offset;
-
-    if (f->form == LOAD_REAL)
-        coord_expose_real(&page->out, f->name, labels, *(const double *)value);
-    else if (f->form == LOAD_NANOSECONDS)
-        coord_expose_nanoseconds(&page->out, f->name, labels, *(const uint64_t *)value);
-    else
-        coord_expose_count(&page->out, f->name, labels, *(const uint64_t *)value);
-}
-
-static void expose_worker_family(metrics_page *page, const load_family *f, const coord_workers_row *rows,
-                                 uint32_t row_count)
-{
-    coord_expose_family(&page->out, f->name, COORD_GAUGE, f->help);
+    coord_expose_family(&page->out, f->name, f->type, f->help);
     for (uint32_t i = 0; i < row_count; i++) {
         const coord_workers_row *row = &rows[i];
         const coord_label labels[] = { { "worker", metrics_worker(page, row->id) }, { 0 } };
 
-        if (labels[0].value != NULL && row->told && !(f->units && row->units_age_us == UINT64_MAX))
-            expose_value(page, f, labels, row);
+        if (labels[0].value != NULL && row->told && !(holding && row->units_age_us == UINT64_MAX))
+            metrics_sample(page, f, labels, row);
     }
 }
 
 void metrics_loads(metrics_page *page, const coord_workers_row *rows, uint32_t row_count)
 {
     for (size_t i = 0; i < METRICS_COUNT_OF(worker_families); i++)
-        expose_worker_family(page, &worker_families[i], rows, row_count);
+        expose_worker_family(page, &worker_families[i], false, rows, row_count);
+    for (size_t i = 0; i < METRICS_COUNT_OF(holding_families); i++)
+        expose_worker_family(page, &holding_families[i], true, rows, row_count);
 }
 
 /* ---- key groups ---- */
 
 /* One that nobody has told of, or whose worker is not known any more, is not shown. */
-static void expose_group_family(metrics_page *page, const load_family *f,
+static void expose_group_family(metrics_page *page, const metrics_family *f,
                                 const coord_metrics_group *groups, uint32_t group_count)
 {
-    coord_expose_family(&page->out, f->name, COORD_GAUGE, f->help);
+    coord_expose_family(&page->out, f->name, f->type, f->help);
     for (uint32_t i = 0; i < group_count; i++) {
         char number[16];
         const coord_label labels[] = { { "key_group", number },
@@ -87,7 +69,7 @@ static void expose_group_family(metrics_page *page, const load_family *f,
         if (labels[1].value == NULL)
             continue;
         snprintf(number, sizeof number, "%" PRIu32, i);
-        expose_value(page, f, labels, &groups[i]);
+        metrics_sample(page, f, labels, &groups[i]);
     }
 }
 

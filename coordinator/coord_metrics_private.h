@@ -23,6 +23,26 @@ typedef struct metrics_page {
     metrics_member *members; /* [worker_count], ascending by id */
 } metrics_page;
 
+/* What a family shows of each of its things. */
+typedef enum metrics_form {
+    METRICS_NUMBER,      /* u64 */
+    METRICS_REAL,        /* double */
+    METRICS_NANOSECONDS, /* u64, shown in seconds */
+    METRICS_CALLS,       /* how many a df_spans has */
+    METRICS_SPANS,       /* a df_spans, as a histogram */
+    METRICS_HISTOGRAM,   /* a coord_histogram */
+} metrics_form;
+
+typedef struct metrics_family {
+    const char *name, *help;
+    coord_family_type type;
+    metrics_form form;
+    size_t offset; /* in the thing */
+} metrics_family;
+
+/* A sample of a family: of this thing. */
+void metrics_sample(metrics_page *page, const metrics_family *family, const coord_label *labels, const void *thing);
+
 /* False: out of memory. The page is to be ended in either case. */
 bool metrics_begin(metrics_page *page, const coord_status *status);
 /* The text, if it is wanted and there was no failure; the page is empty afterwards. */
