@@ -37,16 +37,22 @@ ARCH_v4 := -march=x86-64-v4 -mprefer-vector-width=512 $(LIBF)
 HDF5_CFLAGS := $(shell pkg-config --cflags hdf5 2>/dev/null)
 HDF5_LIBS   := $(shell pkg-config --libs hdf5 2>/dev/null || echo -lhdf5)
 
+# What knows libhdf5 is loaded by the sink that needs it.
+HDF5_SRC := $(sort $(wildcard operators/op_hdf5*.c))
 # The engine and the operators: one shared library per level.
-LIB_SRC  := $(sort $(wildcard kernels/*.c dataflow/*.c operators/*.c))
-LIB_LIBS := $(HDF5_LIBS) -lpng -lm -ldl
+LIB_SRC  := $(filter-out $(HDF5_SRC),$(sort $(wildcard kernels/*.c dataflow/*.c operators/*.c)))
+LIB_LIBS := -lpng -lm -ldl
 # What only the program needs: plain x86-64, so that an old machine can be refused with a sentence.
 APP_SRC  := $(filter-out coordinator/main.c,$(sort $(wildcard config/*.c snapshot/*.c coordinator/*.c)))
 APP_CXX  := $(sort $(wildcard config/*.cpp snapshot/*.cpp))
 # Numbers of a job file are computed in config/: those objects are of this build in any case.
 APP_OBJ  := $(foreach f,$(APP_SRC) $(APP_CXX),$(if $(filter config/%.c,$(f)),$(B),$(S))/app/$(basename $(f)).o)
 APP_LIBS := -lrocksdb -lzmq -lcivetweb -llz4 -lzstd -ljansson -lstdc++ -lm
-LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
+# The program has RocksDB in itself, where the system offers it so: to find a C++ library's names takes a third of a process'
+# start, and a cluster is many processes.
+ROCKSDB      := $(if $(wildcard $(shell $(CC) -print-file-name=librocksdb.a)),-l:librocksdb.a -lsnappy -lz -lbz2,-lrocksdb)
+PROGRAM_LIBS := $(ROCKSDB) $(filter-out -lrocksdb,$(APP_LIBS))
+LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so) $(B)/lib/libweir_hdf5.so
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 SHIMS    := $(patsubst tests/support/%.c,$(B)/tests/%.so,$(sort $(wildcard tests/support/shim_*.c)))
@@ -69,7 +75,7 @@ build: $(B)/bin/weir ## build the program and its library (no packages are insta
 $(B)/bin/weir: $(S)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANF) -pthread -o $@.new $(filter %.o,$^) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+	$(Q)$(CC) $(SANF) -pthread -o $@.new $(filter %.o,$^) -L$(B)/lib -lweir $(PROGRAM_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
 	$(Q)mv $@.new $@
 
 # Found by a machine too old for every level; main refuses to go on there.
@@ -81,14 +87,21 @@ define LEVEL
 $(B)/$(1)/%.o: %.c $(B)/flags
 	$$(call say,CC,"$$< ($(1))")
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) $(HDF5_CFLAGS) -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) -MMD -MP -c -o $$@ $$<
 
 $(B)/lib/glibc-hwcaps/x86-64-$(1)/libweir.so: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir.so -o $$@ $$^ $(LIB_LIBS)
+	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir.so -o $$@ $$^ $(LIB_LIBS) -Wl,-rpath,'$$$$ORIGIN/../..'
 endef
 $(foreach l,$(LEVELS),$(eval $(call LEVEL,$(l))))
+
+$(B)/lib/libweir_hdf5.so: $(HDF5_SRC:%.c=$(B)/app/%.o)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir_hdf5.so -o $@ $^ $(HDF5_LIBS)
+
+$(B)/app/operators/%.o: CFLAGS += $(HDF5_CFLAGS)
 
 $(B)/app/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
@@ -112,14 +125,14 @@ $(B)/tests/libparts.so: $(SUPPORT) $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 $(B)/tests/unit/%: tests/unit/%.c $(B)/tests/libparts.so
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< -L$(B)/tests -lparts -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,-rpath,'$$ORIGIN/..:$$ORIGIN/../../lib'
+	$(Q)$(CC) $(CFLAGS_ALL) $(HDF5_CFLAGS) $(ARCH_$(FIRST)) -MMD -MP -MF $@.d -o $@ $< -L$(B)/tests -lparts -L$(B)/lib -lweir -lcmocka $(APP_LIBS) $(LIB_LIBS) -Wl,--as-needed $(HDF5_LIBS) -Wl,-rpath,'$$ORIGIN/..:$$ORIGIN/../../lib'
 
 # The program with another version of the protocol, for the test that both are told.
 $(B)/tests/weir-later: $(S)/app/coordinator/main.o $(APP_OBJ) $(LIBS) $(B)/lib/libweir.so
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -DPROTO_VERSION=2u -c -o $(B)/tests/proto_later.o coordinator/proto_codec.c
-	$(Q)$(CC) $(SANF) -pthread -o $@ $(B)/tests/proto_later.o $(filter-out %/proto_codec.o,$(filter %.o,$^)) -L$(B)/lib -lweir $(APP_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
+	$(Q)$(CC) $(SANF) -pthread -o $@ $(B)/tests/proto_later.o $(filter-out %/proto_codec.o,$(filter %.o,$^)) -L$(B)/lib -lweir $(PROGRAM_LIBS) -Wl,-rpath,'$$ORIGIN/../lib'
 
 # For LD_PRELOAD, so without sanitizers, which must come first.
 $(B)/tests/shim_%.so: tests/support/shim_%.c $(B)/flags
@@ -188,12 +201,13 @@ install: build ## install below PREFIX (/usr/local); DESTDIR is honoured
 	install -D -m 755 $(B)/lib/libweir.so $(DESTDIR)$(PREFIX)/lib/libweir.so
 	for l in $(LEVELS); do install -D -m 755 $(B)/lib/glibc-hwcaps/x86-64-$$l/libweir.so \
 	  $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$$l/libweir.so || exit 1; done
+	install -D -m 755 $(B)/lib/libweir_hdf5.so $(DESTDIR)$(PREFIX)/lib/libweir_hdf5.so
 	install -D -m 644 dataflow/weir/operator.h $(DESTDIR)$(PREFIX)/include/weir/operator.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/weir/jobs config/jobs/*
 	install -D -m 644 config/coordinator.toml $(DESTDIR)$(PREFIX)/share/weir/coordinator.toml
 
 uninstall: ## remove what install has put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so
+	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so $(DESTDIR)$(PREFIX)/lib/libweir_hdf5.so
 	rm -f $(foreach l,$(LEVELS),$(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
 	rm -f $(DESTDIR)$(PREFIX)/include/weir/operator.h
 	rm -rf $(DESTDIR)$(PREFIX)/share/weir

@@ -320,24 +320,24 @@ static df_status hdf5_begin(op_hdf5_file **out, const char *path, const char *na
     return status;
 }
 
-df_status op_hdf5_create(op_hdf5_file **out, const char *path, const char *name,
-                         const op_hdf5_about *about, df_error *err)
+static df_status hdf5_create(op_hdf5_file **out, const char *path, const char *name,
+                             const op_hdf5_about *about, df_error *err)
 {
     return hdf5_begin(out, path, name, about, false, err);
 }
 
-df_status op_hdf5_open(op_hdf5_file **out, const char *path, const op_hdf5_about *about,
-                       df_error *err)
+static df_status hdf5_open(op_hdf5_file **out, const char *path, const op_hdf5_about *about,
+                           df_error *err)
 {
     return hdf5_begin(out, path, path, about, true, err);
 }
 
-uint64_t op_hdf5_steps(const op_hdf5_file *file)
+static uint64_t hdf5_steps(const op_hdf5_file *file)
 {
     return file->steps;
 }
 
-df_status op_hdf5_close(op_hdf5_file **out, df_error *err)
+static df_status hdf5_close(op_hdf5_file **out, df_error *err)
 {
     op_hdf5_file *file = *out;
     df_status status = DF_OK;
@@ -354,3 +354,12 @@ df_status op_hdf5_close(op_hdf5_file **out, df_error *err)
     *out = NULL;
     return status;
 }
+
+extern const op_hdf5_calls op_hdf5_module;
+const op_hdf5_calls op_hdf5_module = { .create = hdf5_create,
+                                       .open = hdf5_open,
+                                       .steps = hdf5_steps,
+                                       .room = op_hdf5_room,
+                                       .append = op_hdf5_append,
+                                       .compare = op_hdf5_compare,
+                                       .close = hdf5_close };

@@ -18,6 +18,7 @@
 #include "dataflow/df_error.h"
 #include "operators/op_sink.h"
 
+#define OP_HDF5_LIBRARY "libweir_hdf5.so"
 #define OP_HDF5_FILE_ROOM 262144 /* bytes of a file's own tables */
 
 typedef struct op_hdf5_file op_hdf5_file;
@@ -31,25 +32,27 @@ typedef struct op_hdf5_about {
     uint32_t compress; /* 0..9 */
 } op_hdf5_about;
 
-/* A new file at `path`, replacing one that is there; errors call it `name`. On failure *out is
- * null. */
-df_status op_hdf5_create(op_hdf5_file **out, const char *path, const char *name,
-                         const op_hdf5_about *about, df_error *err) DF_MUST_CHECK;
-/* A whole file, to compare with. */
-df_status op_hdf5_open(op_hdf5_file **out, const char *path, const op_hdf5_about *about,
-                       df_error *err) DF_MUST_CHECK;
-/* The steps that it holds. */
-uint64_t op_hdf5_steps(const op_hdf5_file *file);
-/* Whether a new file at `path`, which is there and empty, would have room for what HDF5 writes into it before the first step.
- * DF_ELIMIT: it would not. */
-df_status op_hdf5_room(const char *path, const char *name, df_error *err) DF_MUST_CHECK;
-/* Write a step behind the others. After a failure the file still holds the steps before. DF_ELIMIT: there is no room for it
- * on the disk; nothing of it was written, and it may be tried again. */
-df_status op_hdf5_append(op_hdf5_file *file, const weir_task *task, df_error *err) DF_MUST_CHECK;
-/* DF_ECORRUPT: step number `index` of an opened file is not this one, bit by bit. */
-df_status op_hdf5_compare(op_hdf5_file *file, uint64_t index, const weir_task *task, df_error *err)
-    DF_MUST_CHECK;
-/* Takes the file, also when it fails; null is allowed. Does not sync. */
-df_status op_hdf5_close(op_hdf5_file **file, df_error *err) DF_MUST_CHECK;
+/* What libweir_hdf5.so can do: its symbol `op_hdf5_module`. It is a shared object of its own, which the sink loads when it
+ * opens: libhdf5 brings thirty more libraries, and to load them takes half of a process' start. */
+typedef struct op_hdf5_calls {
+    /* A new file at `path`, replacing one that is there; errors call it `name`. On failure *out is
+     * null. */
+    df_status (*create)(op_hdf5_file **out, const char *path, const char *name,
+                        const op_hdf5_about *about, df_error *err);
+    /* A whole file, to compare with. */
+    df_status (*open)(op_hdf5_file **out, const char *path, const op_hdf5_about *about, df_error *err);
+    /* The steps that it holds. */
+    uint64_t (*steps)(const op_hdf5_file *file);
+    /* Whether a new file at `path`, which is there and empty, would have room for what HDF5 writes into it before the first step.
+     * DF_ELIMIT: it would not. */
+    df_status (*room)(const char *path, const char *name, df_error *err);
+    /* Write a step behind the others. After a failure the file still holds the steps before. DF_ELIMIT: there is no room for it
+     * on the disk; nothing of it was written, and it may be tried again. */
+    df_status (*append)(op_hdf5_file *file, const weir_task *task, df_error *err);
+    /* DF_ECORRUPT: step number `index` of an opened file is not this one, bit by bit. */
+    df_status (*compare)(op_hdf5_file *file, uint64_t index, const weir_task *task, df_error *err);
+    /* Takes the file, also when it fails; null is allowed. Does not sync. */
+    df_status (*close)(op_hdf5_file **file, df_error *err);
+} op_hdf5_calls;
 
 #endif

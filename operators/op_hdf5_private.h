@@ -48,6 +48,9 @@ weir_status op_hdf5_failed(op_hdf5_file *file);
 /* The file's name and the reason into err. */
 df_status op_hdf5_report(const op_hdf5_file *file, df_error *err);
 op_hdf5_id op_hdf5_type(weir_type type);
+df_status op_hdf5_room(const char *path, const char *name, df_error *err) DF_MUST_CHECK;
+df_status op_hdf5_append(op_hdf5_file *file, const weir_task *task, df_error *err) DF_MUST_CHECK;
+df_status op_hdf5_compare(op_hdf5_file *file, uint64_t index, const weir_task *task, df_error *err) DF_MUST_CHECK;
 void op_hdf5_enter(void);
 void op_hdf5_leave(void);
 

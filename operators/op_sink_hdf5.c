@@ -18,6 +18,7 @@
 #include "dataflow/df_bytes.h"
 
 #include <assert.h>
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,7 @@ typedef struct hdf5_options {
 } hdf5_options;
 
 typedef struct hdf5_sink {
+    const op_hdf5_calls *calls;
     op_hdf5_about about;
     op_segments *segments;
     op_hdf5_file *file;  /* being written, or null */
@@ -71,11 +73,11 @@ static df_status hdf5_begin(hdf5_sink *self, op_segment segment, df_error *err)
     if (status != DF_OK)
         return status;
     self->segment = segment;
-    status = op_hdf5_room(op_segments_unfinished(self->segments, segment),
+    status = self->calls->room(op_segments_unfinished(self->segments, segment),
                           op_segments_name(self->segments, segment), err);
     self->full = status == DF_ELIMIT;
     if (status == DF_OK)
-        status = op_hdf5_create(&self->file, op_segments_unfinished(self->segments, segment),
+        status = self->calls->create(&self->file, op_segments_unfinished(self->segments, segment),
                                 op_segments_name(self->segments, segment), &self->about, err);
     if (status != DF_OK)
         op_segments_drop(self->segments);
@@ -85,7 +87,7 @@ static df_status hdf5_begin(hdf5_sink *self, op_segment segment, df_error *err)
 /* Close the file that is being written; it is then to be published, if it is wanted. */
 static df_status hdf5_end(hdf5_sink *self, bool wanted, df_error *err)
 {
-    df_status status = op_hdf5_close(&self->file, err);
+    df_status status = self->calls->close(&self->file, err);
 
     if (status == DF_OK && wanted)
         op_segments_end(self->segments);
@@ -97,22 +99,22 @@ static df_status hdf5_end(hdf5_sink *self, bool wanted, df_error *err)
 static df_status hdf5_find(hdf5_sink *self, op_segment segment, uint64_t compared, df_error *err)
 {
     const char *name = op_segments_name(self->segments, segment);
-    df_status status = op_hdf5_open(&self->there, name, &self->about, err);
+    df_status status = self->calls->open(&self->there, name, &self->about, err);
 
     if (status != DF_OK)
         return status;
     self->segment = segment;
     self->compared = compared;
-    if (op_hdf5_steps(self->there) >= compared)
+    if (self->calls->steps(self->there) >= compared)
         return DF_OK;
     return df_fail(err, DF_ECORRUPT, "%s: %llu steps, expected at least %llu: the snapshot was made "
-                   "when it held them", name, (unsigned long long)op_hdf5_steps(self->there),
+                   "when it held them", name, (unsigned long long)self->calls->steps(self->there),
                    (unsigned long long)compared);
 }
 
 static bool hdf5_is_within(const hdf5_sink *self)
 {
-    return self->there != NULL && self->compared < op_hdf5_steps(self->there);
+    return self->there != NULL && self->compared < self->calls->steps(self->there);
 }
 
 /* Find or begin the segment that the step belongs to. */
@@ -123,13 +125,13 @@ static df_status hdf5_place_step(hdf5_sink *self, uint64_t step, df_error *err)
 
     if (self->file != NULL || hdf5_is_within(self))
         return DF_OK;
-    status = op_hdf5_close(&self->there, err);
+    status = self->calls->close(&self->there, err);
     if (status != DF_OK)
         return status;
     if (self->resumed && op_segments_published(self->segments, segment))
         status = hdf5_find(self, segment, 0, err);
     if (status == DF_OK && !hdf5_is_within(self)) /* none, or one that was closed without a step */
-        status = op_hdf5_close(&self->there, err);
+        status = self->calls->close(&self->there, err);
     return status == DF_OK && self->there == NULL ? hdf5_begin(self, segment, err) : status;
 }
 
@@ -143,10 +145,10 @@ static df_status hdf5_step(hdf5_sink *self, const weir_task *task, df_error *err
     if (status != DF_OK)
         return status;
     if (self->file != NULL) {
-        status = op_hdf5_append(self->file, task, err);
+        status = self->calls->append(self->file, task, err);
         self->full = status == DF_ELIMIT;
     } else {
-        status = op_hdf5_compare(self->there, self->compared++, task, err);
+        status = self->calls->compare(self->there, self->compared++, task, err);
     }
     self->begun |= status == DF_OK;
     return status;
@@ -160,7 +162,7 @@ static df_status hdf5_put_mark(hdf5_sink *self, weir_mark *mark, df_error *err)
     df_status status = op_segments_check(self->segments, err);
     df_writer writer;
 
-    if (status == DF_OK && self->file != NULL && op_hdf5_steps(self->file) > 0)
+    if (status == DF_OK && self->file != NULL && self->calls->steps(self->file) > 0)
         status = hdf5_end(self, true, err);
     if (status != DF_OK)
         return status;
@@ -213,6 +215,15 @@ static weir_status hdf5_plan(weir_plan *plan, void *options)
     return WEIR_OK;
 }
 
+/* Never unloaded: libhdf5 does not survive it. */
+static df_status hdf5_load(hdf5_sink *self, df_error *err)
+{
+    void *library = dlopen(OP_HDF5_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+
+    self->calls = library == NULL ? NULL : dlsym(library, "op_hdf5_module");
+    return self->calls != NULL ? DF_OK : df_fail(err, DF_EIO, "hdf5: %s", dlerror());
+}
+
 static df_status hdf5_start(hdf5_sink *self, const weir_sink *sink, const char *path, df_error *err)
 {
     const op_segment first = { .first = true };
@@ -233,7 +244,7 @@ static df_status hdf5_start(hdf5_sink *self, const weir_sink *sink, const char *
 
 static df_status hdf5_finish(hdf5_sink *self, df_error *err)
 {
-    df_status status = op_hdf5_close(&self->there, err), closed;
+    df_status status = self->calls->close(&self->there, err), closed;
 
     /* In a job that goes on, what an incomplete step follows will be made again, and longer. */
     if (self->file != NULL) {
@@ -258,6 +269,10 @@ static weir_status hdf5_open(weir_sink *sink)
         return weir_sink_fail(sink, "%s: out of memory", path);
     self->about = (op_hdf5_about){ .job = sink->job, .schema = sink->schema, .space = sink->space,
                                    .chosen = &o->chosen, .compress = o->compress };
+    if (hdf5_load(self, &err) != DF_OK) {
+        free(self);
+        return weir_sink_fail(sink, "%s", err.text);
+    }
     if (hdf5_start(self, sink, path, &err) == DF_OK) {
         sink->handle = self;
         return WEIR_OK;

@@ -110,5 +110,11 @@ is "with its own library" sh -c "ldd root/opt/weir/bin/weir | grep -q 'root/opt/
 exits 0 "and its jobs" root/opt/weir/bin/weir check root/opt/weir/share/weir/jobs/flock.toml
 is "a kind builds against the installed header" sh -c \
     'echo "#include <weir/operator.h>" >k.c && gcc -Iroot/opt/weir/include -fsyntax-only k.c'
+melt="root/opt/weir/bin/weir run root/opt/weir/share/weir/jobs/melt.toml --quiet --set cells=6 --steps 1"
+exits 0 "its hdf5 sink finds its library" $melt
+rm root/opt/weir/lib/libweir_hdf5.so
+exits 1 "without it the sink does not open" $melt
+holds "and says why" err 'hdf5: libweir_hdf5.so: cannot open shared object file'
+exits 0 "other jobs do without" root/opt/weir/bin/weir version
 is "uninstall" make -C "$TOP" uninstall DESTDIR="$PWD/root" PREFIX=/opt/weir
 is "leaves no file" test -z "$(find root -type f)"
