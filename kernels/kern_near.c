@@ -485,16 +485,26 @@ static bool halo_shifts(const kern_halo *halo)
     return shifts;
 }
 
-/* Whether all entries are records, or nobody's. */
+/* Whether all entries are records, or nobody's. The greatest, and all bits that are set: both are found by vectors. */
 static bool entries_fit(const kern_near *near)
 {
-    uint32_t last = (near->row_count + near->ghost_count) * RECORD_UNITS, bad = 0;
+    uint32_t last = (near->row_count + near->ghost_count) * RECORD_UNITS, most = 0, bits = 0;
+    const uint32_t *wide = near->list;
+    const uint16_t *narrow = near->list;
+    uint16_t narrow_most = 0, narrow_bits = 0;
 
-    for (size_t i = 0; i < near->list_size && near->wide; i++)
-        bad |= (((const uint32_t *)near->list)[i] > last) | (((const uint32_t *)near->list)[i] % RECORD_UNITS != 0);
-    for (size_t i = 0; i < near->list_size && !near->wide; i++)
-        bad |= (((const uint16_t *)near->list)[i] > last) | (((const uint16_t *)near->list)[i] % RECORD_UNITS != 0);
-    return bad == 0;
+    _Static_assert((RECORD_UNITS & (RECORD_UNITS - 1)) == 0, "bits tell multiples");
+    if (near->wide)
+        for (size_t i = 0; i < near->list_size; i++) {
+            most = wide[i] > most ? wide[i] : most;
+            bits |= wide[i];
+        }
+    else
+        for (size_t i = 0; i < near->list_size; i++) {
+            narrow_most = narrow[i] > narrow_most ? narrow[i] : narrow_most;
+            narrow_bits |= narrow[i];
+        }
+    return most <= last && narrow_most <= last && (bits | narrow_bits) % RECORD_UNITS == 0;
 }
 
 static bool lists_fit(const kern_near *near)
