@@ -86,8 +86,8 @@ excess()
             print longer[at], longer[at - 1] + longer[at] + longer[at + 1]
         }' "$work/steps"
 }
-# change WORKERS SHARE: a rescale of that share at least. Lines in rescale.steps and, of the processor's time, in
-# rescale.used: longest during, longest before, excess; in rescale.calm: the excess in as long a time before, which
+# change WORKERS SHARE: a rescale of that share at least. Lines that begin with WORKERS in rescale.steps and, of the processor's
+# time, in rescale.used: longest during, longest before, excess; in rescale.calm: the excess in as long a time before, which
 # is what the machine does to the figure; in rescale.bytes: moved over least.
 change()
 {
@@ -100,14 +100,19 @@ change()
     for column in 1 3; do
         set -- "$1" "$2" "$(steps_of "$from" "$to" $column | cut -d' ' -f1)" \
             "$(steps_of "$earlier" "$from" $column | cut -d' ' -f1)" "$(excess "$from" "$to" $column | cut -d' ' -f1)"
-        [ $column = 1 ] && echo "$3 $4 $5" >>"$work/rescale.steps" || echo "$3 $4 $5" >>"$work/rescale.used"
+        [ $column = 1 ] && echo "$1 $3 $4 $5" >>"$work/rescale.steps" || echo "$1 $3 $4 $5" >>"$work/rescale.used"
     done
-    excess "$earlier" "$from" 1 >>"$work/rescale.calm"
-    awk "BEGIN { print $(last_rescale bytes) / ($2 * $all) }" >>"$work/rescale.bytes"
+    echo "$1 $(excess "$earlier" "$from" 1 | cut -d' ' -f1)" >>"$work/rescale.calm"
+    echo "$1 $(awk "BEGIN { print $(last_rescale bytes) / ($2 * $all) }")" >>"$work/rescale.bytes"
 }
-worst() # EXPRESSION FILE: the greatest, of awk's fields
+# worst EXPRESSION FILE: of awk's fields; the median of the runs of each change (field 1), and the greatest of these
+worst()
 {
-    awk "{ x = $1; if (NR == 1 || x > most) most = x } END { print most }" "$2"
+    awk "{ print \$1, $1 }" "$2" | sort -k1,1 -k2,2g | awk '
+        function end() { if (n > 0 && (most == "" || v[int((n + 1) / 2)] > most)) most = v[int((n + 1) / 2)] }
+        $1 != kind { end(); n = 0; kind = $1 }
+        { v[++n] = $2 + 0 }
+        END { end(); print most }'
 }
 if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart || chosen rescale.memory ||
     chosen rescale.bandwidth || chosen rescale.late; then
@@ -117,42 +122,47 @@ if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_rest
     every=${every:-1}
 fi
 
-# rescales SUFFIX: 2 -> 3 -> 1 -> 2 workers, and the figures of the steps meanwhile. The last of them goes on.
+# rescales SUFFIX: 2 -> 3 -> 1 -> 2 workers, as many times as there are runs, and the figures of the steps meanwhile. The job
+# goes on.
 rescales()
 {
     rm -rf "$work/cluster" "$work/prints" "$work"/rescale.steps "$work"/rescale.used "$work"/rescale.calm \
         "$work"/rescale.bytes
     job_rescale 2 --fingerprints "$work/prints"
     watch steps "$work/prints" $runner
-    change 3 "1/3"
-    change 1 "2/3"
-    change 2 "1/2"
-    tell "rescale.longest_step$1" "$(worst '$1 / $2' "$work/rescale.steps")" \
+    for turn in $(seq "$runs"); do
+        change 3 "1/3"
+        change 1 "2/3"
+        change 2 "1/2"
+    done
+    tell "rescale.longest_step$1" "$(worst '$2 / $3' "$work/rescale.steps")" \
         "of the longest in the same time before" 1.5 'v + 0 <= t + 0' \
-        "\"of the processor's time\": $(worst '$1 / $2' "$work/rescale.used")"
-    tell "rescale.longest_step.more$1" "$(worst '$3' "$work/rescale.steps")" \
+        "\"of the processor's time\": $(worst '$2 / $3' "$work/rescale.used")"
+    tell "rescale.longest_step.more$1" "$(worst '$4' "$work/rescale.steps")" \
         "ms more than the median before of such steps" 10 'v + 0 <= t + 0' \
-        "\"of the processor's time\": $(worst '$3' "$work/rescale.used"), \"without a rescale\": $(worst '$1' "$work/rescale.calm")"
+        "\"of the processor's time\": $(worst '$4' "$work/rescale.used"), \"without a rescale\": $(worst '$2' "$work/rescale.calm")"
 }
 # restart SUFFIX: the usual way: a snapshot, an end, a start at the new size; over the excess of the rescales before.
 restart()
 {
-    sleep "$CALM"
-    "$weir" snapshot "$work/cluster" >>"$work/cluster.err" 2>&1
-    kill -9 $runner
-    wait $runner 2>/dev/null
-    set -- "$1" $(tail -n 1 "$work/steps")
-    job_rescale 3 --fingerprints "$work/prints" --resume
-    beyond $(($3 + 3))
-    pause=$(awk -v at="$2" -v last="$3" '$1 > at && $2 > last { print $1 - at; exit }' "$work/steps")
-    extra=$(worst '$3' "$work/rescale.steps")
-    tell "rescale.vs_restart$1" "$(awk "BEGIN { e = $extra < 0.1 ? 0.1 : $extra; print 1000 * $pause / e }")" \
-        "of the longest step's excess" 100 'v + 0 >= t + 0' \
-        "$(awk "BEGIN { printf \"\\\"pause\\\": %.3f, \\\"excess\\\": %.4f\", $pause, $extra / 1000 }")"
+    : >"$work/rescale.pauses"
+    for turn in $(seq "$runs"); do
+        sleep 3
+        "$weir" snapshot "$work/cluster" >>"$work/cluster.err" 2>&1
+        kill -9 $runner
+        wait $runner 2>/dev/null
+        set -- "$1" $(tail -n 1 "$work/steps")
+        job_rescale 3 --fingerprints "$work/prints" --resume
+        beyond $(($3 + 3))
+        awk -v at="$2" -v last="$3" '$1 > at && $2 > last { print "pause", $1 - at; exit }' "$work/steps" >>"$work/rescale.pauses"
+    done
+    tell "rescale.vs_restart$1" "$(awk -v pause="$(worst '$2' "$work/rescale.pauses")" -v e="$(worst '$4' "$work/rescale.steps")" \
+        'BEGIN { print 1000 * pause / (e < 0.1 ? 0.1 : e) }')" "of the longest step's excess" 100 'v + 0 >= t + 0' \
+        "\"pause in ms\": $(worst '1000 * $2' "$work/rescale.pauses"), \"excess in ms\": $(worst '$4' "$work/rescale.steps")"
 }
 if chosen rescale.longest_step || chosen rescale.bytes || chosen rescale.vs_restart; then
     rescales ""
-    tell rescale.bytes "$(worst '$1' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
+    tell rescale.bytes "$(worst '$2' "$work/rescale.bytes")" "of the least that must move" 1.05 'v + 0 <= t + 0'
     restart ""
     end_rescale
 fi
