@@ -50,6 +50,7 @@ static void run_rates(json_t *object, const coord_run_result *r)
     json_object_set_new(object, "row_steps", json_count(r->row_steps));
     json_object_set_new(object, "row_steps_per_second", json_real(rate));
     json_object_set_new(object, "allocations", json_count(r->allocations));
+    json_object_set_new(object, "late_steps", json_count(r->late_steps));
 }
 
 bool coord_json_run(FILE *out, const coord_run_result *r)

@@ -133,3 +133,13 @@ void coord_line_closing(char *text, size_t size, uint64_t steps, double seconds,
     snprintf(text, size, "%" PRIu64 " step%s in %.1f s%s%s%s", steps, steps == 1 ? "" : "s", seconds,
              rate[0] == '\0' ? "" : ", ", rate, rate[0] == '\0' ? "" : " row-steps/s");
 }
+
+void coord_line_late(char *text, size_t size, double pace, uint64_t late_steps)
+{
+    if (pace <= 0)
+        text[0] = '\0';
+    else if (late_steps == 0)
+        snprintf(text, size, ", no step late");
+    else
+        snprintf(text, size, ", %" PRIu64 " step%s late", late_steps, late_steps == 1 ? "" : "s");
+}

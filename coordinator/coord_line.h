@@ -36,6 +36,8 @@ size_t coord_line_format(char line[COORD_LINE_MAX], const coord_samples *samples
                          coord_line_style style);
 /* "600 steps in 12.6 s, 47.5 M row-steps/s"; without a rate if no row was advanced, so that there is none. */
 void coord_line_closing(char *text, size_t size, uint64_t steps, double seconds, uint64_t row_steps);
+/* ", no step late", ", 2 steps late"; "" if there is no pace. */
+void coord_line_late(char *text, size_t size, double pace, uint64_t late_steps);
 /* "14.6 M", "812 k", "31.0": three digits. */
 void coord_line_count(char *text, size_t size, double value);
 /* "1,000,000" */

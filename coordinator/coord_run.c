@@ -87,6 +87,8 @@ typedef struct run {
     coord_prints_writer *writer;
     coord_progress *progress;
     double begin;
+    double pace_begin; /* 0: not yet */
+    uint64_t paced;    /* the step that it has let be done */
     coord_run_result result;
 } run;
 
@@ -202,31 +204,40 @@ static bool run_sample(void *user, coord_sample *sample)
 
 /* ---- running ---- */
 
-/* The highest step that [run] pace allows by now. */
+/* The highest step that [run] pace allows by now: step 0 fills the states, and the pace counts from its end. */
 static uint64_t run_allowed(const run *r, uint64_t step)
 {
-    double allowed = (coord_machine_seconds() - r->begin) * r->plan->draft->pace;
+    double allowed = (coord_machine_seconds() - r->pace_begin) * r->plan->draft->pace;
 
     return allowed >= (double)step ? step : (uint64_t)allowed;
 }
 
+/* Steps up to `reached` are done now, in one go behind `done`: all but the last were due before it was begun. */
+static void run_count_late(run *r, uint64_t done, uint64_t reached)
+{
+    if (reached > done)
+        r->result.late_steps += reached - done - (run_allowed(r, UINT64_MAX) > reached ? 0 : 1);
+}
+
 /* Pacing is granting less: a few steps at a time, and waiting in between. */
-static df_status run_until(run *r, uint64_t step, df_error *err)
+static df_status run_paced(run *r, uint64_t step, df_error *err)
 {
     double pace = r->plan->draft->pace;
     df_status s = DF_OK;
-    uint64_t reached = 0;
 
-    if (run_signals > 0)
-        return DF_END;
-    if (pace <= 0)
-        return df_graph_run(r->graph, step, err);
-    while (s == DF_OK && reached < step) {
+    if (r->pace_begin == 0) {
+        s = df_graph_run(r->graph, 0, err);
+        r->pace_begin = coord_machine_seconds();
+    }
+    while (s == DF_OK && r->paced < step) {
+        uint64_t reached = run_allowed(r, step);
         double left;
 
-        reached = run_allowed(r, step);
         s = run_signals > 0 ? DF_END : df_graph_run(r->graph, reached, err);
-        left = ((double)reached + 1) / pace - (coord_machine_seconds() - r->begin);
+        if (s == DF_OK)
+            run_count_late(r, r->paced, reached);
+        r->paced = reached;
+        left = ((double)reached + 1) / pace - (coord_machine_seconds() - r->pace_begin);
         if (s == DF_OK && reached < step && left > 0) {
             struct timespec wait = { .tv_sec = (time_t)left,
                                      .tv_nsec = (long)((left - (double)(time_t)left) * 1e9) };
@@ -235,6 +246,13 @@ static df_status run_until(run *r, uint64_t step, df_error *err)
         }
     }
     return s;
+}
+
+static df_status run_until(run *r, uint64_t step, df_error *err)
+{
+    if (run_signals > 0)
+        return DF_END;
+    return r->plan->draft->pace > 0 ? run_paced(r, step, err) : df_graph_run(r->graph, step, err);
 }
 
 /* What is measured are the steps after the warm-up; without one, those after step 0, whose sources
@@ -317,7 +335,7 @@ static void run_print_head(const run *r)
 /* If nothing was measured, because step 0 or the warm-up was all, how long all took. */
 static void run_print_speed(const run *r)
 {
-    char text[96];
+    char text[96], late[64];
 
     if (r->result.steps == 0) {
         fprintf(stderr, "step %" PRIu64 " was done after %.1f s\n", r->plan->job.steps,
@@ -325,7 +343,8 @@ static void run_print_speed(const run *r)
         return;
     }
     coord_line_closing(text, sizeof text, r->result.steps, r->result.seconds, r->result.row_steps);
-    fprintf(stderr, "%s\n", text);
+    coord_line_late(late, sizeof late, r->plan->draft->pace, r->result.late_steps);
+    fprintf(stderr, "%s%s\n", text, late);
 }
 
 static void run_print_done(const run *r)

@@ -22,6 +22,7 @@ typedef struct coord_run_result {
      * makes no next state. */
     double seconds;
     uint64_t steps, row_steps, allocations;
+    uint64_t late_steps; /* of a job with a pace: not done when the pace let the next one begin */
 } coord_run_result;
 
 #endif

@@ -113,14 +113,11 @@ void coord_watch_take(coord_watch *watch, const coord_status *status)
 
 void coord_watch_text(const coord_watch *watch, char text[COORD_WATCH_TEXT])
 {
-    char changed[COORD_WATCH_TEXT / 2 + 16] = "", late[COORD_WATCH_TEXT / 2 - 16] = "";
+    char changed[COORD_WATCH_TEXT / 2 + 16] = "", late[COORD_WATCH_TEXT / 2 - 16];
 
     if (watch->changed > 0)
         snprintf(changed, sizeof changed, ", %u change%s of workers with longest step %.0f ms", watch->changed,
                  watch->changed == 1 ? "" : "s", watch->longest_ms);
-    if (watch->pace > 0 && watch->late_steps == 0)
-        snprintf(late, sizeof late, ", no step late");
-    else if (watch->pace > 0)
-        snprintf(late, sizeof late, ", %" PRIu64 " step%s late", watch->late_steps, watch->late_steps == 1 ? "" : "s");
+    coord_line_late(late, sizeof late, watch->pace, watch->late_steps);
     snprintf(text, COORD_WATCH_TEXT, "%s%s", changed, late);
 }

@@ -32,6 +32,14 @@ is "one step has no rate" grep -qE '^1 step in [0-9]+\.[0-9] s$' err
 sed -n 's/^done. fingerprint //p' out >one
 is "other steps have other fingerprints" sh -c '! cmp -s zero one'
 
+# ---- a pace ----
+exits 0 "a pace that nobody keeps" "$WEIR" run $flock --steps 20 --set run.pace=1e9
+is "all steps are late" grep -qE '^20 steps in .*, 20 steps late$' err
+exits 0 "in JSON" "$WEIR" run $flock --steps 20 --set run.pace=1e9 --json
+holds "too" out '"late_steps":20'
+exits 0 "no pace" "$WEIR" run $flock --steps 20 --json
+holds "nothing is late" out '"late_steps":0'
+
 # ---- a terminal: the progress line, and a sink that prints beside it ----
 if script -qec true typescript >/dev/null 2>&1; then
     TERM=xterm script -qec "$WEIR run $jobs/melt.toml --set cells=12 --steps 300" typescript >/dev/null 2>&1

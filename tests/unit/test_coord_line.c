@@ -174,12 +174,27 @@ static void test_closing(void **state)
     assert_string_equal(text, "2 steps in 0.0 s");
 }
 
+static void test_late(void **state)
+{
+    char text[32];
+
+    (void)state;
+    coord_line_late(text, sizeof text, 0, 3);
+    assert_string_equal(text, "");
+    coord_line_late(text, sizeof text, 10, 0);
+    assert_string_equal(text, ", no step late");
+    coord_line_late(text, sizeof text, 10, 1);
+    assert_string_equal(text, ", 1 step late");
+    coord_line_late(text, sizeof text, 0.5, 2);
+    assert_string_equal(text, ", 2 steps late");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_line), cmocka_unit_test(test_widths),
         cmocka_unit_test(test_left),    cmocka_unit_test(test_window),
-        cmocka_unit_test(test_note),    cmocka_unit_test(test_back), cmocka_unit_test(test_closing),
+        cmocka_unit_test(test_note), cmocka_unit_test(test_late),    cmocka_unit_test(test_back), cmocka_unit_test(test_closing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
