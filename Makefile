@@ -163,6 +163,12 @@ $(B)/weir_version.h: FORCE
 	  "$$(git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)" >$@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/app/coordinator/coord_version.o $(B)/app/coordinator/coord_manifest.o: $(B)/weir_version.h
+# What computes: the library's sources, and how their arithmetic is compiled. Who has others may have other bits.
+SOURCES := $(sort $(wildcard kernels/*.[ch] dataflow/*.[ch] dataflow/weir/*.h operators/*.[ch]))
+$(B)/weir_source.h: $(SOURCES) $(B)/flags
+	@{ echo '$(FLOAT)'; cat $(SOURCES); } | sha256sum | sed -E 's/^(.{32}).*/#define WEIR_SOURCE "\1"/' >$@.new
+	@cmp -s $@.new $@ && touch $@ && rm $@.new || mv $@.new $@
+$(foreach l,$(LEVELS),$(B)/$(l)/dataflow/df_build.o): $(B)/weir_source.h
 
 tests: $(TESTS) shims
 shims: $(SHIMS) $(B)/tests/weir-later # what scripts need beside the program

@@ -110,14 +110,14 @@ static df_status children_find(coord_children *l, df_error *err)
 
 /* ---- starting ---- */
 
-static int child_log(const coord_children *l, uint32_t slot)
+static int child_log(const coord_children *l, uint32_t slot, int flags)
 {
     char path[DF_PATH_MAX], name[32];
 
     snprintf(name, sizeof name, "worker-%u.log", slot + 1);
     if (coord_state_path(path, l->options.state, name, NULL) != DF_OK)
         return -1;
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return open(path, flags | O_CLOEXEC, 0666);
 }
 
 /* Fork, and exec in the child; -1: it could not be. */
@@ -160,7 +160,7 @@ static uint64_t child_number(uint32_t slot)
 static bool child_start(coord_children *l, uint32_t slot, uint64_t now_us)
 {
     child *c = &l->list[slot];
-    int ends[2] = { -1, -1 }, gate[2] = { 0, -1 }, log = child_log(l, slot);
+    int ends[2] = { -1, -1 }, gate[2] = { 0, -1 }, log = child_log(l, slot, O_WRONLY | O_CREAT | O_APPEND);
 
     c->start_us = now_us;
     c->worker = child_number(slot);
@@ -333,6 +333,36 @@ uint32_t coord_children_hope(const coord_children *children)
         count += !children->list[i].vacated &&
                  (children->list[i].process != 0 || !child_given_up(&children->list[i]));
     return count;
+}
+
+uint32_t coord_children_given_up(const coord_children *children, uint32_t *slot)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++)
+        if (!children->list[i].vacated && children->list[i].process == 0 && child_given_up(&children->list[i])) {
+            *slot = i;
+            count++;
+        }
+    return count;
+}
+
+void coord_children_said(const coord_children *children, uint32_t slot, char text[COORD_CHILDREN_SAID])
+{
+    static const char name[] = "weir: ";
+    char end[2 * COORD_CHILDREN_SAID], *line;
+    int file = child_log(children, slot, O_RDONLY);
+    off_t size = file < 0 ? 0 : lseek(file, 0, SEEK_END), from = size > (off_t)sizeof end - 1 ? size - (off_t)sizeof end + 1 : 0;
+    ssize_t got = file < 0 ? -1 : pread(file, end, sizeof end - 1, from);
+
+    if (file >= 0)
+        close(file);
+    while (got > 0 && end[got - 1] == '\n')
+        got--;
+    end[got > 0 ? got : 0] = '\0';
+    line = strrchr(end, '\n') == NULL ? end : strrchr(end, '\n') + 1;
+    line += strncmp(line, name, sizeof name - 1) == 0 ? sizeof name - 1 : 0;
+    snprintf(text, COORD_CHILDREN_SAID, "%.*s", COORD_CHILDREN_SAID - 1, line);
 }
 
 uint32_t coord_children_places(const coord_children *children)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #define COORD_CHILDREN_MAX 64
+#define COORD_CHILDREN_SAID 320
 
 typedef struct coord_children coord_children;
 
@@ -51,6 +52,10 @@ size_t coord_children_fds(const coord_children *children, int *fds, size_t capac
 /* Workers that are there; those and the places that were not given up. */
 uint32_t coord_children_alive(const coord_children *children);
 uint32_t coord_children_hope(const coord_children *children);
+/* Places that were given up; *slot is the last of them, if there is one. */
+uint32_t coord_children_given_up(const coord_children *children, uint32_t *slot);
+/* The last line that the worker of a place has said, without the "weir: " before it; "": nothing. */
+void coord_children_said(const coord_children *children, uint32_t slot, char text[COORD_CHILDREN_SAID]);
 /* So many more; places that were vacated are filled again first. Returns how many it can be. */
 uint32_t coord_children_more(coord_children *children, uint32_t count);
 /* A worker that ends from now on is not started again: its place is vacated. Or is, after all. */

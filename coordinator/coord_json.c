@@ -117,9 +117,9 @@ bool coord_json_check(FILE *out, const df_plan *plan, const df_report *report, c
 
 bool coord_json_version(FILE *out, const char *version, const char *commit)
 {
-    return json_print(out, json_pack("{s:s, s:s, s:s, s:s, s:i}", "version", version, "commit", commit,
+    return json_print(out, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "version", version, "commit", commit,
                                      "compiler", df_build_compiler(), "level", df_build_level(),
-                                     "operator_api", WEIR_API_VERSION));
+                                     "operator_api", WEIR_API_VERSION, "source", df_build_source()));
 }
 
 /* ---- replay ---- */

@@ -392,11 +392,11 @@ bool coord_json_cluster_run(FILE *out, const coord_status *s, const df_plan *pla
 
 char *coord_json_options(const coord_worker_options *o)
 {
-    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:b, s:s}", "label", o->label,
+    return json_text(json_pack("{s:s, s:i, s:b, s:s, s:s, s:o, s:s, s:s, s:s, s:b, s:s, s:s}", "label", o->label,
                                "threads", (int)o->threads, "console", o->console, "state", o->state,
                                "nonce", o->nonce, "sink_host", json_count(o->sink_host), "fingerprints",
                                o->fingerprints, "verify", o->verify, "verify_name", o->verify_name,
-                               "streams", o->streams, "inputs", o->inputs));
+                               "streams", o->streams, "inputs", o->inputs, "source", o->source));
 }
 
 bool coord_json_options_read(coord_worker_options *options, const char *text, size_t size)
@@ -415,6 +415,7 @@ bool coord_json_options_read(coord_worker_options *options, const char *text, si
     get_text(object, "verify_name", options->verify_name, sizeof options->verify_name);
     options->streams = get_flag(object, "streams");
     get_text(object, "inputs", options->inputs, sizeof options->inputs);
+    get_text(object, "source", options->source, sizeof options->source);
     json_decref(object);
     return right && options->threads <= DF_THREADS_MAX;
 }

@@ -54,6 +54,7 @@ typedef struct coord_worker_options {
     char verify_name[64]; /* what messages call it; "": by its path */
     bool streams;
     char inputs[64];     /* the hash of what the job reads; "": there is nothing to compare */
+    char source[64];     /* the coordinator's df_build_source */
 } coord_worker_options;
 
 char *coord_json_options(const coord_worker_options *options);

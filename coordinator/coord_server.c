@@ -236,15 +236,19 @@ static void child_ended(void *user, uint64_t worker, uint32_t slot)
 static void server_expect(coord_server *s)
 {
     uint32_t hope = coord_children_hope(s->children), refused = server_local_refused(s);
-    uint32_t least = hope > refused ? hope - refused : 1;
+    uint32_t least = hope > refused ? hope - refused : 1, slot = 0;
+    char said[COORD_CHILDREN_SAID];
     df_error err;
 
     if (!s->begun && s->options.expect > least)
         least = s->options.expect;
     proto_coord_expect(s->coord, least);
-    if (s->options.workers > 0 && hope == 0 && s->peer_count == 0 && s->ended_us == 0)
-        server_fail(s, df_fail(&err, DF_EIO, "no worker could be started; %s/worker-1.log says why",
-                               s->options.state), &err);
+    if (s->options.workers > 0 && hope == 0 && s->peer_count == 0 && s->ended_us == 0) {
+        (void)coord_children_given_up(s->children, &slot);
+        coord_children_said(s->children, slot, said);
+        server_fail(s, df_fail(&err, DF_EIO, "no worker could be started; %s/worker-%u.log says why%s%s",
+                               s->options.state, slot + 1, said[0] == '\0' ? "" : ": ", said), &err);
+    }
 }
 
 /* A local worker that is stuck is in the way of the next generation: it is killed, and so started

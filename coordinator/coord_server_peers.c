@@ -5,6 +5,7 @@
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_machine.h"
 #include "coordinator/coord_process.h"
+#include "dataflow/df_build.h"
 #include "dataflow/df_failpoint.h"
 
 #include <inttypes.h>
@@ -337,6 +338,7 @@ static void assign(coord_server *s, uint64_t to)
     o.streams = s->job.streams;
     if (s->job.inputs != NULL)
         snprintf(o.inputs, sizeof o.inputs, "%s", s->job.inputs);
+    snprintf(o.source, sizeof o.source, "%s", df_build_source());
     snprintf(o.state, sizeof o.state, "%s", s->options.state);
     snprintf(o.nonce, sizeof o.nonce, "%s", s->nonce);
     options = coord_json_options(&o);

@@ -67,6 +67,7 @@ typedef struct server_change {
     coord_rescale_row row;    /* id 0: the state machine does not have it yet */
     uint32_t started;         /* places for local workers that were added for it */
     uint32_t refused;         /* spare workers that were there, and may have no key groups */
+    uint32_t given_up;        /* places for local workers that were given up before it */
     bool starting;            /* workers are awaited, */
     uint64_t until_us;        /* so long */
     uint64_t begun_us;

@@ -256,7 +256,7 @@ static df_status fail_missing(coord_server *s, uint32_t missing, uint32_t refuse
 static df_status change_workers(coord_server *s, const server_crowd *crowd, df_error *err)
 {
     server_change *c = &s->change;
-    uint32_t wanted = c->ask.workers, there = crowd->members + crowd->spare, missing, more;
+    uint32_t wanted = c->ask.workers, there = crowd->members + crowd->spare, missing, more, slot;
 
     if (!server_ask_is(&c->ask, "rescale") || wanted <= there) {
         if (server_units_known(s))
@@ -267,6 +267,7 @@ static df_status change_workers(coord_server *s, const server_crowd *crowd, df_e
     if (s->options.workers == 0)
         return fail_missing(s, missing, crowd->refused, err);
     c->refused = crowd->refused;
+    c->given_up = coord_children_given_up(s->children, &slot);
     more = coord_children_more(s->children, missing);
     c->started = more;
     if (more < missing) {
@@ -407,6 +408,19 @@ char *server_rescales(const coord_server *server)
 
 /* ---- watching ---- */
 
+/* One that was started for it came to nothing, again and again. */
+static df_status fail_given_up(const coord_server *s, df_error *err)
+{
+    char said[COORD_CHILDREN_SAID];
+    uint32_t slot = 0;
+
+    if (coord_children_given_up(s->children, &slot) <= s->change.given_up)
+        return DF_OK;
+    coord_children_said(s->children, slot, said);
+    return df_fail(err, DF_EIO, "a worker cannot be started; worker-%u.log says why%s%s", slot + 1,
+                   said[0] == '\0' ? "" : ": ", said);
+}
+
 static void watch_starting(coord_server *s, uint64_t now_us)
 {
     server_crowd crowd = crowd_count(s);
@@ -420,6 +434,8 @@ static void watch_starting(coord_server *s, uint64_t now_us)
         status = fail_missing(s, wanted - there, crowd.refused, &err); /* nobody else is to come */
     else if (come && server_units_known(s))
         status = change_plan_and_start(s, &err);
+    else if (!come && now_us < s->change.until_us)
+        status = fail_given_up(s, &err);
     else if (now_us >= s->change.until_us && come)
         status = df_fail(&err, DF_EIO, "workers do not tell what their key groups hold");
     else if (now_us >= s->change.until_us)

@@ -5,6 +5,7 @@
 #include "coordinator/coord_json_cluster.h"
 #include "coordinator/coord_process.h"
 #include "coordinator/coord_times.h"
+#include "dataflow/df_build.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -140,6 +141,20 @@ static df_status log_judge_inputs(const coord_server *s, df_error *err)
     return status;
 }
 
+/* Another release may go on with a run, but its bits are of two then. (state_keep_job notes which one it is.) */
+static void log_tell_source(const coord_server *s)
+{
+    char *then;
+    size_t size;
+
+    if (coord_state_read(s->options.state, "source", &then, &size, NULL) != DF_OK)
+        return;
+    if (strcmp(then, df_build_source()) != 0)
+        fprintf(stderr, "weir: the run in %s is from another release of weir (source %.8s, this is %.8s): steps from here on may not have "
+                "the bits that they would have had\n", s->options.state, then, df_build_source());
+    free(then);
+}
+
 static df_status log_choose(coord_server *s, df_error *err)
 {
     bool begun = false;
@@ -153,8 +168,10 @@ static df_status log_choose(coord_server *s, df_error *err)
         status = DF_END;
     else if (status == DF_OK)
         status = log_judge(s, snap_hash_equal(plan, s->job.shape->plan), begun, end, err);
-    if (status == DF_OK && begun && (end == PROTO_END_NOT || s->options.snapshot != 0))
+    if (status == DF_OK && begun && (end == PROTO_END_NOT || s->options.snapshot != 0)) {
         status = log_judge_inputs(s, err);
+        log_tell_source(s);
+    }
     return status == DF_END ? log_begin_anew(s, err) : status;
 }
 
@@ -254,6 +271,8 @@ static df_status state_keep_job(const coord_server *s, df_error *err)
         status = coord_state_write(s->options.state, "sets", s->job.sets, strlen(s->job.sets), err);
     if (status == DF_OK && s->job.inputs != NULL && s->job.inputs[0] != '\0')
         status = coord_state_write(s->options.state, "inputs", s->job.inputs, strlen(s->job.inputs), err);
+    if (status == DF_OK)
+        status = coord_state_write(s->options.state, "source", df_build_source(), strlen(df_build_source()), err);
     snprintf(paths, sizeof paths, "%s\n%s\n", s->job.file, s->job.directory);
     if (status == DF_OK)
         status = coord_state_write(s->options.state, "job.path", paths, strlen(paths), err);
@@ -282,6 +301,18 @@ static df_status state_return(coord_server *s, df_error *err)
                     entries[i].snapshot, entries[i].step == 0 ? 0 : entries[i].step - 1);
     proto_coord_return(s->coord, to, false);
     return DF_OK;
+}
+
+/* The job may be given more steps than it began with, and fewer, but not fewer than are in its snapshot. The state machine
+ * counts ticks: the first fills the states, the last one feeds the sinks with the last step. */
+static df_status state_check_steps(const coord_server *s, df_error *err)
+{
+    proto_head head;
+
+    if (!coord_commit_find(s->commit, s->options.snapshot, &head) || head.step < s->job.plan->step_count)
+        return DF_OK;
+    return df_fail(err, DF_EINVAL, "the run in %s is at step %" PRIu64 ", in snapshot %" PRIu64 "; the job is to end before, at step %"
+                   PRIu64, s->options.state, head.step - 1, head.attempt, s->job.plan->step_count - 2);
 }
 
 df_status server_state_open(coord_server *server, const proto_coord_env *env, df_error *err)
@@ -327,5 +358,7 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
         state_read_ended(server);
     else
         coord_state_remove(server->options.state, "ended"); /* of an end that did not come about */
-    return s == DF_OK ? state_return(server, err) : s;
+    if (s == DF_OK)
+        s = state_return(server, err);
+    return s == DF_OK && end == PROTO_END_NOT ? state_check_steps(server, err) : s;
 }

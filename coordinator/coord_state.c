@@ -94,7 +94,7 @@ df_status coord_state_clear_folder(const char *path, int depth, df_error *err)
 
 df_status coord_state_clear(const char *folder, df_error *err)
 {
-    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "inputs", "job.path",
+    static const char *const names[] = { "endpoint", "workers", "marks", "job.toml", "sets", "inputs", "source", "job.path",
                                          "finished", "ended", "rescales", "nonce", "ticket", "history.a",
                                          "history.b", "lock" };
     char path[DF_PATH_MAX];

@@ -4,6 +4,7 @@
  *   store/                     snapshots (coord_commit.h)
  *   job.toml sets              the job as it was submitted: its text, its overrides, a line each
  *   inputs                     the hash of what its operators read (coord_job_inputs), if they read anything
+ *   source                     the hash of the sources of the weir that ran it last (df_build_source)
  *   job.path                   the file that the text is of, to which names in it are relative, and the folder of its output
  *   record/                    the fingerprints of its steps (coord_trail.h), if the job wants them
  *   replays/                   those that are under way (coord_replay.c); they clear up after themselves

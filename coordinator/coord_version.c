@@ -22,8 +22,8 @@ static int version_run(const coord_args *args, const void *options)
     (void)args;
     if (o->json)
         return coord_json_version(stdout, WEIR_VERSION, WEIR_COMMIT) ? COORD_DONE : COORD_FAILED;
-    printf("weir %s (commit %s)\n%s, %s, operator interface %d\n", WEIR_VERSION, WEIR_COMMIT,
-           df_build_level(), df_build_compiler(), WEIR_API_VERSION);
+    printf("weir %s (commit %s)\n%s, %s, operator interface %d, source %.8s\n", WEIR_VERSION, WEIR_COMMIT,
+           df_build_level(), df_build_compiler(), WEIR_API_VERSION, df_build_source());
     return COORD_DONE;
 }
 

@@ -7,6 +7,7 @@
 #include "coordinator/coord_scratch.h"
 #include "coordinator/coord_state.h"
 #include "coordinator/coord_times.h"
+#include "dataflow/df_build.h"
 #include "dataflow/df_failpoint.h"
 
 #include <stdio.h>
@@ -187,6 +188,16 @@ static df_status check_files(const worker *w, df_error *err)
     return s;
 }
 
+/* Another release may be installed here, or has been since the coordinator began. */
+static df_status check_library(const worker *w, df_error *err)
+{
+    if (strcmp(w->told.source, df_build_source()) == 0)
+        return DF_OK;
+    return df_fail(err, DF_EINVAL, "libweir.so here is of other sources than the coordinator's (weir version: source %.8s, there "
+                   "%.8s) and may compute other bits: install one release; was it replaced, start the coordinator again",
+                   df_build_source(), w->told.source);
+}
+
 static snap_codec codec_of(const df_policy *policy)
 {
     return policy->snapshot_compression == DF_COMPRESS_LZ4    ? SNAP_LZ4
@@ -283,7 +294,9 @@ void worker_take_assign(worker *w, const proto_assign *a)
     memcpy(w->directory, a->directory.data, a->directory.size);
     w->directory[a->directory.size] = '\0';
     w->job = a->job;
-    s = find_store(w, &err);
+    s = check_library(w, &err);
+    if (s == DF_OK)
+        s = find_store(w, &err);
     if (s == DF_OK)
         s = read_job(w, a);
     if (s == DF_OK)

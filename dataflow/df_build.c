@@ -1,5 +1,7 @@
 #include "dataflow/df_build.h"
 
+#include "weir_source.h" /* made by the Makefile: WEIR_SOURCE */
+
 #if defined(__AVX512F__)
 #define BUILD_LEVEL "x86-64-v4"
 #else
@@ -18,4 +20,9 @@ const char *df_build_compiler(void)
 #else
     return "gcc " __VERSION__;
 #endif
+}
+
+const char *df_build_source(void)
+{
+    return WEIR_SOURCE;
 }

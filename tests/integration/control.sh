@@ -68,6 +68,23 @@ holds "is told so" err "it speaks version 1 of the protocol, and we version 2; a
 is "and so is the coordinator" wait_for 30 grep -q "somebody is refused: it speaks version 2 of the protocol, and we version 1" err.long
 exits 1 "a command of another version" "$later" status flock
 holds "is told so" err "it speaks version 1 of the protocol"
+# ---- one whose library is of other sources: what it computes may have other bits ----
+source=$("$WEIR" version --json | sed -E 's/.*"source": *"([0-9a-f]{32})".*/\1/')
+# replace_library FOLDER: in the copy of the program there, in one go, as an installation does it
+replace_library()
+{
+    find "$1/lib" -name libweir.so | while read -r library; do
+        LC_ALL=C sed "s/$source/0123456789abcdef0123456789abcdef/" "$library" >"$library.new" && mv "$library.new" "$library"
+    done
+}
+mkdir other inplace
+cp -r "$(dirname "$WEIR")" "$(dirname "$WEIR")/../lib" other
+cp -r other/* inplace
+replace_library other
+exits 0 "another release" other/bin/weir version
+holds "says which" out "source 01234567"
+exits 1 "a worker of it" other/bin/weir worker --join "$(head -n 1 runs/flock/state/endpoint)"
+holds "is told" err "libweir.so here is of other sources than the coordinator's (weir version: source 01234567, there $(echo "$source" | cut -c1-8))"
 is "the job goes on" wait_for 30 phase_is flock running
 exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
@@ -101,6 +118,24 @@ exits 0 "list says so" "$WEIR" list
 holds "of that job" out "flock  does not run"
 cp ended.kept runs/flock/state/ended
 exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
+
+# ---- weir is replaced while a job runs ----
+replaced="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 $paced --workers 2 --directory replaced"
+inplace/bin/weir run $replaced --steps 100000 >out.replaced 2>err.replaced &
+runner=$!
+is "it runs" wait_for 30 has_step replaced 3
+replace_library inplace
+exits 1 "a worker of the new one is not taken" "$WEIR" rescale replaced --workers 3
+holds "and the command says why" err "a worker cannot be started; worker-3.log says why: libweir.so here is of other sources"
+is "the job goes on" wait_for 30 has_step replaced $((step + 3))
+kill -9 $runner
+wait $runner 2>/dev/null
+exits 2 "one that shall end earlier" "$WEIR" run $replaced --steps 1 --resume
+holds "is told where the run is" err "the job is to end before, at step 1"
+at=$(grep -oE 'is at step [0-9]+' err | cut -d' ' -f4)
+exits 0 "the new one goes on with it" inplace/bin/weir run $replaced --steps "$at" --resume
+is "to the end" test -n "$(print_of out)"
+holds "and says that bits may be others" err "is from another release of weir (source $(echo "$source" | cut -c1-8), this is 01234567)"
 
 # ---- workers that the job names ----
 cat "$jobs/flock.toml" - >named.toml <<'JOB'

@@ -430,19 +430,35 @@ static void test_failed_later(void **state)
     server_scene_free(s);
 }
 
-/* Workers that never come to anything are given up, and it is said where to look. */
-static void test_no_worker(void **state)
+/* Workers that never come to anything are given up, and it is said where to look, and what stands there. */
+static void no_worker(const char *program, const char *said)
 {
     server_scene *s = server_scene_new();
     coord_server *server;
 
-    (void)state;
-    s->options.program = "/bin/false";
+    s->options.program = program;
     server = server_scene_open(s);
     assert_int_equal(server_scene_turn_until(s, server, NULL), DF_EIO);
-    assert_non_null(strstr(s->status->error, "worker-1.log"));
+    assert_non_null(strstr(s->status->error, "no worker could be started; "));
+    assert_non_null(strstr(s->status->error, said));
     coord_server_close(&server);
     server_scene_free(s);
+}
+
+static void test_no_worker(void **state)
+{
+    char program[] = "/tmp/test_no_worker.XXXXXX";
+    int file = mkstemp(program);
+    FILE *script = file < 0 ? NULL : fdopen(file, "w");
+
+    (void)state;
+    no_worker("/bin/false", ".log says why");
+    assert_non_null(script);
+    fprintf(script, "#!/bin/sh\necho 'weir: a line before' >&2\necho 'weir: there is no memory' >&2\nexit 1\n");
+    assert_int_equal(fclose(script), 0);
+    assert_int_equal(chmod(program, 0700), 0);
+    no_worker(program, ".log says why: there is no memory");
+    assert_int_equal(remove(program), 0);
 }
 
 int main(int argc, char **argv)
