@@ -44,6 +44,13 @@ static void env_send(void *user, uint64_t to, const proto_msg *msg)
     worker_say(w, to, msg);
 }
 
+static uint8_t *env_room(void *user, uint64_t to, const proto_msg *msg, uint32_t payload_size)
+{
+    const worker *w = user;
+
+    return coord_wire_room(w->net, to, msg, payload_size);
+}
+
 static void env_part(void *user, uint64_t generation, uint64_t attempt,
                      const proto_captured *captured, uint32_t count)
 {
@@ -221,7 +228,7 @@ static bool begin(worker *w)
                                    .resend_us = WORKER_RESEND_US,
                                    .stream = { PROTO_PIECE_SIZE, PROTO_STREAM_WINDOW, COORD_STREAM_US } };
     proto_worker_env env = { .user = w, .flow = &coord_flow_calls, .send = env_send,
-                             .part = env_part, .sink_sync = env_sink_sync, .stop = env_stop,
+                             .part = env_part, .sink_sync = env_sink_sync, .room = env_room, .stop = env_stop,
                              .decided = env_decided, .left = env_left, .read = env_read,
                              .fetched = env_fetched };
 

@@ -235,12 +235,16 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
 }
 
 /* What lies in several places is put together as it leaves, so that a state that waits takes no memory of its own. */
-static void channel_gather(proto_worker *w, channel_frame *f)
+static void channel_gather(proto_worker *w, uint32_t member, channel_frame *f)
 {
-    if (w->gathered == NULL)
+    uint8_t *to = w->env.room == NULL ? NULL : w->env.room(w->env.user, w->members[member], &f->msg, f->cost);
+
+    if (to == NULL && w->gathered == NULL)
         w->gathered = proto_zero(channel_move_frame(w), 1);
-    f->batch->copy(f->batch->bytes, f->msg.state.offset, w->gathered, f->cost);
-    f->msg.state.payload.data = w->gathered;
+    if (to == NULL)
+        to = w->gathered;
+    f->batch->copy(f->batch->bytes, f->msg.state.offset, to, f->cost);
+    f->msg.state.payload.data = to;
 }
 
 static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
@@ -248,7 +252,7 @@ static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
     w->stats.frames_sent++;
     w->channels[member].frames_sent++;
     if (f->msg.header.type == PROTO_TYPE_state && f->batch->copy != NULL)
-        channel_gather(w, f);
+        channel_gather(w, member, f);
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);
 }
 

@@ -82,6 +82,9 @@ typedef struct proto_worker_env {
     void (*decided)(void *user, uint64_t attempt, bool committed);
     /* This one is no member any more, and nothing is sent to it; null is allowed. */
     void (*left)(void *user, uint64_t member);
+    /* Where the payload of a message that is sent next may be put together, of so many bytes; null, the call too:
+     * elsewhere. */
+    uint8_t *(*room)(void *user, uint64_t to, const proto_msg *msg, uint32_t payload_size);
     /* The two below are only of a worker that does not see the coordinator's folder.
      * A question: bytes of the file that _part_file has told of. Null: it cannot be read. */
     proto_batch *(*read)(void *user, uint64_t attempt, uint64_t offset, uint32_t size);
