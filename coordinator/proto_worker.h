@@ -98,6 +98,7 @@ typedef struct proto_worker_config {
     uint32_t host;
     uint64_t credit_size;  /* bytes under way to one peer, above its low-water mark */
     uint64_t move_size;    /* bytes under way to one peer of states that move, at most */
+    uint64_t move_near;    /* the same to one that reads them where they are put together (room); 0: no other */
     uint32_t frame_size;   /* payload of one frame at most */
     uint32_t move_frame;   /* the same of a state that moves, if it is less; 0: it is not */
     uint32_t tries;        /* of a task that fails: 1 is none */

@@ -19,8 +19,8 @@ typedef struct fake {
     uint32_t loads, opens, runs, stops, sent[PROTO_TYPE_END];
     uint32_t moved; /* bytes of states as they should be: from moved_first on (0: nobody looks) */
     uint8_t moved_first;
-    uint8_t room[64];       /* the transport's, for every other state */
-    uint32_t rooms, in_room;
+    uint8_t room[64];       /* the transport's, for some frames of states */
+    uint32_t room_every, rooms, in_room;
     uint64_t sent_to[8];    /* sequence of the last frame to each, by id */
     uint32_t places[8], place_count, pairs[8], pair_count;
     uint64_t owners_step;
@@ -103,7 +103,7 @@ static void fake_owners(struct proto_worker *w, uint64_t step, const uint32_t *p
     memcpy(watched->pairs, pairs, (size_t)count * 8);
 }
 
-/* Where the transport has room, which it has for every other one. */
+/* Where the transport has room, if it has. */
 static uint8_t *fake_room(void *user, uint64_t to, const proto_msg *msg, uint32_t payload_size)
 {
     fake *f = user;
@@ -112,7 +112,7 @@ static uint8_t *fake_room(void *user, uint64_t to, const proto_msg *msg, uint32_
     assert_int_equal(msg->header.type, PROTO_TYPE_state);
     assert_int_equal(msg->state.payload.size, payload_size);
     assert_true(payload_size <= sizeof f->room);
-    return ++f->rooms % 2 == 0 ? f->room : NULL;
+    return f->room_every > 0 && ++f->rooms % f->room_every == 0 ? f->room : NULL;
 }
 
 static int set_up_frames(void **state, uint32_t frame_size, uint32_t move_frame)
@@ -127,6 +127,7 @@ static int set_up_frames(void **state, uint32_t frame_size, uint32_t move_frame)
 
     assert_non_null(f);
     watched = f;
+    f->room_every = 2;
     f->calls = proto_flow_model;
     f->calls.members = fake_members;
     f->calls.owners = fake_owners;
@@ -741,6 +742,28 @@ static void test_move_is_gathered(void **state)
     assert_int_equal(f->in_room, 11);
 }
 
+/* Less is under way to who reads it where it is put together. */
+static void test_move_is_near(void **state)
+{
+    static uint8_t first = 3;
+    fake *f = *state;
+    proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 3, .moved = 180 } };
+    proto_batch *batch;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    f->worker->config.move_near = 180;
+    f->room_every = 1;
+    batch = proto_batch_lend(&first, 1200, 1, NULL, NULL);
+    batch->copy = put_numbers;
+    channel_send_state(f->worker, 1, 0, 3, batch);
+    channel_pump(f->worker);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 3); /* of 60 bytes each */
+    f->room_every = 0;
+    say(f, ack, PROTO_TYPE_ack, 1, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 3 + 16); /* 1,000 under way, and one that had room before it */
+}
+
 static bool fake_state(struct proto_worker *w, uint32_t member, const proto_state *s)
 {
     (void)w;
@@ -772,6 +795,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_move_is_credited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_move_is_gathered, set_up_moves, tear_down),
+        cmocka_unit_test_setup_teardown(test_move_is_near, set_up_moves, tear_down),
         cmocka_unit_test_setup_teardown(test_move_is_acknowledged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
