@@ -31,6 +31,7 @@ static void engine_open(proto_worker *w)
     f->owners = proto_zero(plan->key_groups, sizeof *f->owners);
     f->marks = proto_zero(plan->vertex_count, sizeof *f->marks);
     f->bytes = proto_zero((size_t)w->member_count * FLOW_RING, sizeof *f->bytes);
+    f->arrivals = proto_zero(w->member_count, sizeof *f->arrivals);
     f->places = w->member_count;
     for (uint32_t g = 0; g < plan->key_groups; g++)
         f->owners[g] = proto_owner_at(&w->owners, g, w->install_step);
@@ -68,6 +69,8 @@ static void engine_close(proto_worker *w)
         df_graph_halt(f->graph);
     flow_counts_end(f, w);
     channel_fini(w);          /* whose frames hold bytes of the graph */
+    for (uint32_t m = 0; m < f->places; m++)
+        flow_take_drop(f, m);
     df_graph_free(&f->graph); /* with the bytes of parcels that were not sent */
     if (f->options.on_end != NULL)
         f->options.on_end(f->options.user);
@@ -77,6 +80,8 @@ static void engine_close(proto_worker *w)
     free(f->owners);
     free(f->marks);
     free(f->bytes);
+    free(f->arrivals);
+    f->arrivals = NULL;
     f->owners = NULL;
     f->marks = NULL;
     f->bytes = NULL;
@@ -125,10 +130,13 @@ static void engine_members(proto_worker *w, uint32_t place)
 
     if (place >= f->places) {
         f->bytes = realloc(f->bytes, (size_t)w->member_count * FLOW_RING * sizeof *f->bytes);
-        if (f->bytes == NULL)
+        f->arrivals = realloc(f->arrivals, w->member_count * sizeof *f->arrivals);
+        if (f->bytes == NULL || f->arrivals == NULL)
             abort(); /* a worker cannot go on without it */
+        memset(f->arrivals + f->places, 0, (w->member_count - f->places) * sizeof *f->arrivals);
         f->places = w->member_count;
     }
+    flow_take_drop(f, place);
     memset(f->bytes + (size_t)place * FLOW_RING, 0, FLOW_RING * sizeof *f->bytes);
     df_graph_members(f->graph, w->member_count);
     df_failpoint_pass(DF_FAILPOINT_worker_members);
@@ -179,29 +187,10 @@ static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_
         worker_reject(w, PROTO_REJECT_range);
 }
 
-static bool deliver(coord_flow *f, const proto_data *d, const uint8_t *bytes, uint32_t size)
-{
-    df_error err;
-
-    return df_graph_deliver(f->graph, d->edge, d->step, d->src, bytes, size, &err) == DF_OK;
-}
-
-static bool take_piece(coord_flow *f, uint32_t member, const proto_data *d)
-{
-    const coord_piece *whole;
-    coord_piece_end end;
-
-    if (d->payload.size == d->total)
-        return deliver(f, d, d->payload.data, d->total);
-    end = coord_piece_put(&f->pieces, member, d, &whole);
-    return end == COORD_PIECE_MORE ||
-           (end == COORD_PIECE_WHOLE && deliver(f, d, whole->bytes, whole->size));
-}
-
 static bool engine_rows(proto_worker *w, uint32_t member, const proto_data *d)
 {
     coord_flow *f = flow_of(w);
-    bool ok = take_piece(f, member, d);
+    bool ok = flow_take(f, member, d);
 
     if (ok)
         f->bytes[(size_t)member * FLOW_RING + d->step % FLOW_RING] += d->payload.size;
@@ -214,7 +203,7 @@ static bool engine_state(proto_worker *w, uint32_t member, const proto_state *s)
     proto_data d = { .edge = DF_PARCEL_MOVE, .step = s->step, .src = s->group, .rows = s->rows,
                      .offset = s->offset, .total = s->total, .payload = s->payload };
     bool ok = s->payload.size > 0 && df_graph_awaits(f->graph, d.edge, d.step, d.src) &&
-              take_piece(f, member, &d);
+              flow_take(f, member, &d);
 
     df_failpoint_pass(DF_FAILPOINT_worker_state);
     return ok;

@@ -1,5 +1,5 @@
 /* A flow's insides, shared by coord_flow.c (what the worker asks), coord_flow_send.c (what leaves),
- * coord_flow_disk.c (loading, writing) and coord_flow_counts.c (what is counted). */
+ * coord_flow_take.c (what comes), coord_flow_disk.c (loading, writing) and coord_flow_counts.c (what is counted). */
 #ifndef COORD_FLOW_PRIVATE_H
 #define COORD_FLOW_PRIVATE_H
 
@@ -28,6 +28,15 @@ typedef struct flow_notes {
 
 #define FLOW_BEHIND_US 1000000u /* without a step for so long, it is said what is waited for */
 
+/* A state of which some is here, where it stays. */
+typedef struct flow_arrival {
+    df_arrival *arrival; /* null: none */
+    uint64_t step;
+    uint32_t group;
+} flow_arrival;
+
+#define FLOW_ARRIVAL_MAX (16u << 20) /* of a larger state memory is only got as its bytes come (coord_piece.h) */
+
 /* A thread that does one thing; its end is polled. */
 typedef struct flow_job {
     pthread_t thread;
@@ -52,6 +61,7 @@ struct coord_flow {
     uint64_t *bytes;      /* [places][FLOW_RING]: that arrived for a tick, by the member's place */
     uint32_t places;
     coord_pieces pieces;  /* parcels of which some are missing */
+    flow_arrival *arrivals; /* [places] */
     flow_notes empty;     /* key groups that send nothing, until their edge's tick ends */
     /* what the graph's threads leave */
     pthread_mutex_t lock;
@@ -90,6 +100,12 @@ void flow_note_sent(void *user, uint32_t edge, uint64_t tick);
 void flow_note_wake(void *user);
 /* Send what lies in the outbox. Returns whether there was anything. */
 bool flow_send_notes(coord_flow *f, proto_worker *w);
+
+/* ---- coord_flow_take.c ---- */
+/* A parcel, or a piece of one; false: it is refused. */
+bool flow_take(coord_flow *f, uint32_t member, const proto_data *d);
+/* Nothing is under way from a member any more. */
+void flow_take_drop(coord_flow *f, uint32_t member);
 
 /* ---- coord_flow_disk.c ---- */
 void flow_load_begin(coord_flow *f);

@@ -98,6 +98,10 @@ typedef struct coord_net_frame {
 df_status coord_net_send(coord_net *net, uint64_t peer, const coord_net_frame *frame,
                          df_error *err) DF_MUST_CHECK;
 
+/* Memory for the payload of the next frame to the peer, if it goes through memory that both see: sent with this payload,
+ * nothing is copied. Nothing is to be sent between. Null: there is none. */
+uint8_t *coord_net_room(coord_net *net, uint64_t peer, size_t head_size, size_t payload_size);
+
 typedef enum coord_net_kind {
     COORD_NET_FRAME = 1,
     COORD_NET_LINKED, /* a connection to or from the peer was made (anew): what was under way may be lost */

@@ -180,6 +180,14 @@ df_status coord_net_send(coord_net *net, uint64_t number, const coord_net_frame 
     return s;
 }
 
+uint8_t *coord_net_room(coord_net *net, uint64_t number, size_t head_size, size_t payload_size)
+{
+    const net_peer *peer = net_peer_find(&net->peers, number);
+    net_ring *ring = peer == NULL ? NULL : frame_ring(peer, head_size + payload_size);
+
+    return ring == NULL ? NULL : net_ring_room(ring, (uint32_t)head_size, (uint32_t)payload_size);
+}
+
 /* ---- receiving ---- */
 
 /* ZeroMQ's descriptor is readable when its state has changed, once; what there is now must be

@@ -171,6 +171,8 @@ void net_ring_disconnect(coord_net *net, net_peer *peer);
 /* Like coord_net_send. At most COORD_RING_FRAME_MAX bytes. */
 df_status net_ring_send(coord_net *net, net_ring *ring, const coord_net_frame *frame,
                         df_error *err) DF_MUST_CHECK;
+/* Like coord_net_room. */
+uint8_t *net_ring_room(net_ring *ring, uint32_t head_size, uint32_t payload_size);
 /* The next frame of any ring, into net->frame. */
 bool net_ring_receive(coord_net *net);
 /* Somebody connected, answered or went. */

@@ -352,6 +352,12 @@ df_status net_ring_send(coord_net *net, net_ring *r, const coord_net_frame *fram
     return DF_OK;
 }
 
+/* Not before what waits. */
+uint8_t *net_ring_room(net_ring *r, uint32_t head_size, uint32_t payload_size)
+{
+    return r->waiting == NULL ? coord_ring_room(&r->out, head_size, payload_size) : NULL;
+}
+
 /* Frames that waited for room. */
 static void ring_flush(coord_net *net, net_ring *r)
 {

@@ -71,6 +71,12 @@ static void ring_read(const coord_ring *ring, uint64_t at, void *to, size_t size
     memcpy((uint8_t *)to + first, ring->shared->data, size - first);
 }
 
+/* From a place to the end of the data. */
+static uint64_t ring_rest(uint64_t at)
+{
+    return COORD_RING_SIZE - at % COORD_RING_SIZE;
+}
+
 /* Told once, so that a bell is rung once. */
 static bool ring_told(_Atomic uint32_t *sleeps)
 {
@@ -79,6 +85,35 @@ static bool ring_told(_Atomic uint32_t *sleeps)
 }
 
 /* ---- the writer ---- */
+
+/* Seen by nobody before the frame behind it. */
+static void ring_pad(coord_ring *ring)
+{
+    uint32_t sizes[2] = { COORD_RING_PAD, 0 };
+
+    ring_write(ring, ring->at, sizes, RING_HEAD);
+    ring->at += ring_rest(ring->at);
+}
+
+static uint8_t *ring_payload(const coord_ring *ring, uint32_t head_size)
+{
+    return ring->shared->data + (ring->at + RING_HEAD + head_size) % COORD_RING_SIZE;
+}
+
+uint8_t *coord_ring_room(coord_ring *ring, uint32_t head_size, uint32_t payload_size)
+{
+    uint64_t space = ring_space(head_size, payload_size), rest = ring_rest(ring->at), used;
+    bool pad;
+
+    ring->seen = atomic_load_explicit(&ring->shared->read, memory_order_acquire);
+    used = ring->at - ring->seen;
+    pad = rest < space || (used == 0 && COORD_RING_SIZE - rest >= space);
+    if (used > COORD_RING_SIZE || used + (pad ? rest : 0) + space > COORD_RING_SIZE)
+        return NULL;
+    if (pad)
+        ring_pad(ring);
+    return ring_payload(ring, head_size);
+}
 
 df_status coord_ring_put(coord_ring *ring, const coord_ring_frame *f)
 {
@@ -95,7 +130,8 @@ df_status coord_ring_put(coord_ring *ring, const coord_ring_frame *f)
     }
     ring_write(ring, ring->at, sizes, RING_HEAD);
     ring_write(ring, ring->at + RING_HEAD, f->head, f->head_size);
-    ring_write(ring, ring->at + RING_HEAD + f->head_size, f->payload, f->payload_size);
+    if (f->payload != ring_payload(ring, f->head_size))
+        ring_write(ring, ring->at + RING_HEAD + f->head_size, f->payload, f->payload_size);
     ring->at += space;
     atomic_store_explicit(&ring->shared->written, ring->at, memory_order_release);
     return DF_OK;
@@ -125,6 +161,14 @@ df_status coord_ring_get(coord_ring *ring, uint8_t *to, coord_ring_frame *f)
     if (there > COORD_RING_SIZE || there < RING_HEAD)
         return DF_ECORRUPT;
     ring_read(ring, ring->at, sizes, RING_HEAD);
+    if (sizes[0] == COORD_RING_PAD) {
+        space = ring_rest(ring->at);
+        if (space + RING_HEAD > there)
+            return DF_ECORRUPT;
+        ring->at += space;
+        there -= space;
+        ring_read(ring, ring->at, sizes, RING_HEAD); /* a frame: they are none, one behind the other */
+    }
     space = ring_space(sizes[0], sizes[1]);
     if (sizes[0] > COORD_RING_FRAME_MAX || space > there ||
         (sizes[1] != COORD_RING_NONE && sizes[1] > COORD_RING_FRAME_MAX - sizes[0]))

@@ -4,7 +4,8 @@
  *   at 0     u64 bytes written, u32 whether the writer sleeps
  *   at 128   u64 bytes read, u32 whether the reader sleeps
  *   at 256   COORD_RING_SIZE bytes, round and round:
- *            u32 head size, u32 payload size, head, payload, to a multiple of 8
+ *            u32 head size, u32 payload size, head, payload, to a multiple of 8;
+ *            or COORD_RING_PAD and anything, to the end of the data: no frame is there
  *
  * A frame is seen whole or not at all. Who has nothing to do says that it sleeps, and looks once more;
  * who has made something to do then asks whether the other sleeps, and if so rings a bell that the
@@ -24,6 +25,7 @@
 #define COORD_RING_SIZE      (1u << 21) /* of the data; a power of two */
 #define COORD_RING_FRAME_MAX (1u << 20) /* head and payload together */
 #define COORD_RING_NONE      UINT32_MAX /* payload size of a frame without one */
+#define COORD_RING_PAD       UINT32_MAX /* as a head size: the next frame lies at the beginning of the data */
 
 typedef struct coord_ring_shared coord_ring_shared;
 
@@ -49,6 +51,10 @@ void coord_ring_init(coord_ring *ring, void *memory);
 /* DF_AGAIN: there is no room. DF_ECORRUPT: the reader's counter is impossible; nothing may be written any
  * more. At most COORD_RING_FRAME_MAX bytes. */
 df_status coord_ring_put(coord_ring *ring, const coord_ring_frame *frame) DF_MUST_CHECK;
+/* Where the payload of the next frame may be put together, so that putting that frame, with this payload, copies nothing
+ * but its head; nothing is put between. An empty ring begins anew for it: what goes to and fro then uses as little of a
+ * cache as it can. Null: there is no room. */
+uint8_t *coord_ring_room(coord_ring *ring, uint32_t head_size, uint32_t payload_size);
 /* After putting: whether the reader sleeps and must hear the bell. It is said once. */
 bool coord_ring_reader_sleeps(coord_ring *ring);
 /* Say that this writer sleeps until there is room. False: there may be some already. */

@@ -21,6 +21,16 @@ void coord_wire_fini(coord_wire *wire)
     wire->out = NULL;
 }
 
+static bool wire_cuts(const proto_msg *msg)
+{
+    return coord_wire_between(msg->header.type) && proto_encoded_size(msg) >= WIRE_CUT_MIN;
+}
+
+uint8_t *coord_wire_room(coord_net *net, uint64_t to, const proto_msg *msg, uint32_t payload_size)
+{
+    return wire_cuts(msg) ? coord_net_room(net, to, proto_encoded_size(msg) - payload_size, payload_size) : NULL;
+}
+
 /* Rows and states go to the transport from where they lie. */
 void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg)
 {
@@ -28,7 +38,7 @@ void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_
     proto_bytes tail = { NULL, 0 };
     df_error err;
 
-    if (coord_wire_between(msg->header.type) && proto_encoded_size(msg) >= WIRE_CUT_MIN)
+    if (wire_cuts(msg))
         frame.head_size = proto_encode_cut(msg, wire->out, PROTO_FRAME_SIZE_MAX, &tail);
     else
         frame.head_size = proto_encode(msg, wire->out, PROTO_FRAME_SIZE_MAX);

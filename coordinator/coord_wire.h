@@ -18,6 +18,8 @@ void coord_wire_fini(coord_wire *wire);
 
 /* What cannot be sent now is lost: the protocol says it again. */
 void coord_wire_send(coord_wire *wire, coord_net *net, uint64_t to, const proto_msg *msg);
+/* Where the payload of a message that is sent next may be put together; null: elsewhere. What ends it has its size. */
+uint8_t *coord_wire_room(coord_net *net, uint64_t to, const proto_msg *msg, uint32_t payload_size);
 /* The message of a frame; valid as long as the event is. What is refused is counted. */
 proto_reject coord_wire_take(coord_wire *wire, const coord_net_event *event, proto_msg *msg);
 /* A frame was refused because it is of another version of the protocol: say so on standard error, now and then, and

@@ -216,13 +216,18 @@ static bool channel_at_mark(const channel *c, const channel_frame *f)
     return f->step != c->peer_step ? f->step < c->peer_step : f->stage <= c->peer_stage;
 }
 
+static uint64_t channel_move_near(const proto_worker *w)
+{
+    return w->config.move_near == 0 ? w->config.move_size : w->config.move_near;
+}
+
 /* A state's credit comes back as soon as its bytes are taken, whatever the receiver computes, so it needs no exemption
  * at the mark; and with one, all of a large move would be under way at once. */
 static bool channel_admits_state(const proto_worker *w, const channel *c, const channel_frame *f)
 {
-    uint64_t under_way = c->moved - c->peer_moved;
+    uint64_t under_way = c->moved - c->peer_moved, most = c->near ? channel_move_near(w) : w->config.move_size;
 
-    return under_way == 0 || under_way + f->cost <= w->config.move_size || MUTANT(w, nocredit);
+    return under_way == 0 || under_way + f->cost <= most || MUTANT(w, nocredit);
 }
 
 static bool channel_admits(const proto_worker *w, const channel *c, const channel_frame *f)
@@ -235,12 +240,17 @@ static bool channel_admits(const proto_worker *w, const channel *c, const channe
 }
 
 /* What lies in several places is put together as it leaves, so that a state that waits takes no memory of its own. */
-static void channel_gather(proto_worker *w, channel_frame *f)
+static void channel_gather(proto_worker *w, uint32_t member, channel_frame *f)
 {
-    if (w->gathered == NULL)
+    uint8_t *to = w->env.room == NULL ? NULL : w->env.room(w->env.user, w->members[member], &f->msg, f->cost);
+
+    w->channels[member].near = to != NULL;
+    if (to == NULL && w->gathered == NULL)
         w->gathered = proto_zero(channel_move_frame(w), 1);
-    f->batch->copy(f->batch->bytes, f->msg.state.offset, w->gathered, f->cost);
-    f->msg.state.payload.data = w->gathered;
+    if (to == NULL)
+        to = w->gathered;
+    f->batch->copy(f->batch->bytes, f->msg.state.offset, to, f->cost);
+    f->msg.state.payload.data = to;
 }
 
 static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
@@ -248,7 +258,7 @@ static void channel_transmit(proto_worker *w, uint32_t member, channel_frame *f)
     w->stats.frames_sent++;
     w->channels[member].frames_sent++;
     if (f->msg.header.type == PROTO_TYPE_state && f->batch->copy != NULL)
-        channel_gather(w, f);
+        channel_gather(w, member, f);
     worker_send(w, w->members[member], &f->msg, f->msg.header.type);
 }
 
@@ -583,7 +593,7 @@ static bool channel_mark_matters(const proto_worker *w, const channel *c)
 static bool channel_should_tell(const proto_worker *w, const channel *c)
 {
     return c->tell || c->quiet >= 8 || c->consumed - c->consumed_told > w->config.credit_size / 4 ||
-           c->taken - c->taken_told > w->config.move_size / 4 || channel_mark_matters(w, c);
+           c->taken - c->taken_told > channel_move_near(w) / 4 || channel_mark_matters(w, c);
 }
 
 /* Send what may be sent; acknowledge when it is worth a frame. */

@@ -82,6 +82,9 @@ typedef struct proto_worker_env {
     void (*decided)(void *user, uint64_t attempt, bool committed);
     /* This one is no member any more, and nothing is sent to it; null is allowed. */
     void (*left)(void *user, uint64_t member);
+    /* Where the payload of a message that is sent next may be put together, of so many bytes; null, the call too:
+     * elsewhere. */
+    uint8_t *(*room)(void *user, uint64_t to, const proto_msg *msg, uint32_t payload_size);
     /* The two below are only of a worker that does not see the coordinator's folder.
      * A question: bytes of the file that _part_file has told of. Null: it cannot be read. */
     proto_batch *(*read)(void *user, uint64_t attempt, uint64_t offset, uint32_t size);
@@ -95,6 +98,7 @@ typedef struct proto_worker_config {
     uint32_t host;
     uint64_t credit_size;  /* bytes under way to one peer, above its low-water mark */
     uint64_t move_size;    /* bytes under way to one peer of states that move, at most */
+    uint64_t move_near;    /* the same to one that reads them where they are put together (room); 0: no other */
     uint32_t frame_size;   /* payload of one frame at most */
     uint32_t move_frame;   /* the same of a state that moves, if it is less; 0: it is not */
     uint32_t tries;        /* of a task that fails: 1 is none */

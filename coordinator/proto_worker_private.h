@@ -97,6 +97,7 @@ typedef struct channel {
     uint64_t again_at;     /* the last one that was */
     uint32_t again_count;  /* so many at a time */
     bool stirred, used;    /* something is to be done; frames or acknowledgements have crossed it */
+    bool near;             /* the newest state was put together where its reader finds it */
     /* the receiving half */
     uint64_t received;     /* the last sequence that arrived in order */
     uint64_t consumed, taken; /* bytes given back: rows, states */

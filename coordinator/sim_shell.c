@@ -113,7 +113,7 @@ void sim_worker_start(sim_world *w, uint32_t slot)
     sim_process *p = sim_process_new(w, SIM_WORKER, slot, w->worker_host[slot]);
     proto_worker_env env = { p, &proto_flow_model, shell_send, shell_load, shell_run, shell_boundary, shell_part,
                              shell_sink_open, shell_sink_write, shell_sink_sync,
-                             shell_worker_stop, NULL, NULL, NULL, shell_read, shell_fetched };
+                             shell_worker_stop, NULL, NULL, NULL, NULL, shell_read, shell_fetched };
     proto_worker_config config = {
         .job = SIM_JOB_ID, .host = w->worker_host[slot], .tries = 3,
         .beat_us = 4000 * w->config.slow, .resend_us = 8000 * w->config.slow, .stream = w->stream, .mutants = w->options.mutants,

@@ -405,11 +405,8 @@ void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, 
 void graph_tick_failed(df_graph *graph, uint64_t tick);
 /* How many fingerprints of other members a tick waits for. */
 uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
-/* A state's batch from bytes, and how many they are: its keys and what a snapshot holds of it (df_state.stored). */
+/* How many bytes a state's batch is: its keys and what a snapshot holds of it (df_state.stored). */
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows);
-/* Null: not that many bytes, or out of memory. The feeder. */
-df_batch *graph_batch_take(df_graph *graph, const weir_schema *schema, const weir_schema *stored,
-                           uint32_t rows, const uint8_t *bytes, size_t size);
 
 /* ---- df_capture.c ---- */
 bool graph_capture_setup(df_graph *graph, df_arena *arena);

@@ -98,36 +98,51 @@ static void hand_on_held(graph_thread *t, uint64_t tick)
 
 /* ---- what came early ---- */
 
+static df_status keep_early(df_graph *g, const graph_early *what, const uint8_t *bytes, df_error *err)
+{
+    graph_early *e = what->size > DF_PARCEL_SIZE_MAX ? NULL
+                                                     : df_pool_get(g->pool, g->thread_count, sizeof *e + what->size);
+
+    if (e == NULL)
+        return df_fail(err, DF_ENOMEM, "a parcel of %zu bytes: out of memory", what->size);
+    *e = *what;
+    e->next = g->early;
+    if (bytes != NULL)
+        memcpy(e + 1, bytes, e->size);
+    g->early = e;
+    return DF_OK;
+}
+
 /* A state is made a batch at once: to keep its bytes would take as much memory, and as long as to copy them again. */
 df_status graph_move_early(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group,
                            const uint8_t *bytes, size_t size, df_error *err)
 {
     graph_moved *moved = NULL;
     df_status s = edge == DF_PARCEL_MOVE ? graph_move_prepare(g, tick, key_group, bytes, size, &moved, err) : DF_OK;
-    size_t kept = moved == NULL ? size : 0;
-    graph_early *e;
 
     if (s != DF_OK)
         return s;
-    e = kept > DF_PARCEL_SIZE_MAX ? NULL : df_pool_get(g->pool, g->thread_count, sizeof *e + kept);
-    if (e == NULL) {
-        graph_move_drop(g, &moved);
-        return df_fail(err, DF_ENOMEM, "a parcel of %zu bytes: out of memory", size);
-    }
-    *e = (graph_early){ .next = g->early, .tick = tick, .edge = edge, .key_group = key_group,
-                        .size = kept, .moved = moved };
-    if (kept > 0)
-        memcpy(e + 1, bytes, kept);
-    g->early = e;
-    return DF_OK;
+    if (moved != NULL)
+        return graph_move_deliver(g, tick, key_group, &moved, err);
+    return keep_early(g, &(graph_early){ .tick = tick, .edge = edge, .key_group = key_group, .size = size }, bytes,
+                      err);
 }
 
-static df_status deliver_moved(df_graph *g, graph_early *e, df_error *err)
+df_status graph_move_deliver(df_graph *g, uint64_t tick, uint32_t unit, graph_moved **moved, df_error *err)
 {
-    if (df_graph_awaits(g, DF_PARCEL_MOVE, e->tick, e->key_group))
-        return graph_move_finish(g, e->tick, e->key_group, &e->moved, err);
-    graph_move_drop(g, &e->moved);
-    return df_fail(err, DF_ECORRUPT, "key group %u does not move here", e->key_group);
+    graph_early early = { .tick = tick, .edge = DF_PARCEL_MOVE, .key_group = unit, .moved = *moved };
+    df_status s;
+
+    if (!df_graph_awaits(g, DF_PARCEL_MOVE, tick, unit))
+        s = df_fail(err, DF_ECORRUPT, "key group %u does not move here", unit);
+    else if (tick < atomic_load_explicit(&g->known, memory_order_relaxed))
+        return graph_move_finish(g, tick, unit, moved, err);
+    else
+        s = keep_early(g, &early, NULL, err);
+    if (s == DF_OK)
+        *moved = NULL;
+    graph_move_drop(g, moved);
+    return s;
 }
 
 static void deliver_early(df_graph *g)
@@ -144,7 +159,7 @@ static void deliver_early(df_graph *g)
         }
         *at = e->next;
         if (e->moved != NULL)
-            s = deliver_moved(g, e, &err);
+            s = graph_move_deliver(g, e->tick, e->key_group, &e->moved, &err);
         else
             s = df_graph_deliver(g, e->edge, e->tick, e->key_group,
                                  e->size == 0 ? NULL : (const uint8_t *)(e + 1), e->size, &err);

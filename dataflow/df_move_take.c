@@ -6,32 +6,18 @@
 #include <assert.h>
 #include <string.h>
 
-/* What a kind keeps. */
-typedef struct moved_kept {
-    uint32_t vertex, port;
-    size_t size;
-    void *memory; /* of the pool */
-} moved_kept;
-
-struct graph_moved { /* from the pool */
-    uint32_t state, key_group;
-    df_batch *batch;
-    uint32_t kept_count;
-    moved_kept kept[];
-};
-
 bool graph_move_awaits(const df_graph *g, uint64_t tick, uint32_t unit)
 {
     return unit < g->plan->key_groups &&
            graph_move_unit_comes(g, graph_move_owners_before(g, tick), graph_owners_at(g, tick), unit);
 }
 
-static df_status damaged(uint32_t unit, df_error *err)
+df_status graph_move_damaged(uint32_t unit, df_error *err)
 {
     return df_fail(err, DF_ECORRUPT, "what came of key group %u's move is damaged", unit);
 }
 
-static bool is_of_unit(const df_graph *g, uint32_t unit, uint32_t state, uint32_t key_group)
+bool graph_move_is_of_unit(const df_graph *g, uint32_t unit, uint32_t state, uint32_t key_group)
 {
     return state < g->plan->state_count && key_group < graph_move_state_groups(g, state) &&
            graph_move_unit_of(g, g->plan->vertices[g->plan->states[state].vertex].stage, key_group) == unit;
@@ -63,29 +49,6 @@ static void adopt(df_graph *g, uint32_t state, uint32_t key_group, uint64_t tick
 
 /* ---- states ---- */
 
-/* What kinds keep about a state's rows in a key group. Looks at each; not null: copies it there. */
-static bool keeps_read(df_graph *g, df_cursor *c, uint32_t state, graph_moved *to)
-{
-    const df_plan *p = g->plan;
-
-    for (uint32_t count = df_get_u32(c); !c->failed && count > 0; count--) {
-        uint32_t vertex = df_get_u32(c), port = df_get_u32(c), size = df_get_u32(c);
-        const uint8_t *bytes = df_get_bytes(c, size);
-        void *memory = NULL;
-
-        if (c->failed || vertex >= p->vertex_count || port >= p->vertices[vertex].port_count ||
-            p->vertices[vertex].ports[port].streams[0] != p->states[state].stream)
-            return false;
-        if (to != NULL)
-            memory = df_pool_get(g->pool, g->thread_count, size);
-        if (memory == NULL) /* only a look, or it will be made anew */
-            continue;
-        memcpy(memory, bytes, size);
-        to->kept[to->kept_count++] = (moved_kept){ vertex, port, size, memory };
-    }
-    return !c->failed;
-}
-
 void graph_move_drop(df_graph *g, graph_moved **moved)
 {
     graph_moved *m = *moved;
@@ -99,59 +62,6 @@ void graph_move_drop(df_graph *g, graph_moved **moved)
     df_pool_unref(g->thread_count, m);
 }
 
-/* The rows: what is left of the bytes. */
-static df_status prepare_batch(df_graph *g, uint64_t tick, uint32_t unit, graph_moved *m, uint32_t rows,
-                               df_cursor *c, df_error *err)
-{
-    const df_state *s = &g->plan->states[m->state];
-    size_t left = df_get_left(c);
-
-    m->batch = graph_batch_take(g, &g->plan->streams[s->stream].schema, s->stored, rows, df_get_bytes(c, left),
-                                left);
-    if (m->batch == NULL)
-        return damaged(unit, err);
-    m->batch->view.step = tick - 1;
-    m->batch->view.key_group = m->key_group;
-    return df_graph_index_cells(g, m->state, m->batch, err);
-}
-
-static df_status prepare_state(df_graph *g, uint64_t tick, uint32_t unit, df_cursor *c, uint32_t rows,
-                               graph_moved **out, df_error *err)
-{
-    uint32_t state = df_get_u32(c), key_group = df_get_u32(c), count;
-    df_cursor keeps = *c, counted = *c;
-    graph_moved *m;
-    df_status s;
-
-    if (c->failed || !is_of_unit(g, unit, state, key_group) || !keeps_read(g, c, state, NULL))
-        return damaged(unit, err);
-    count = df_get_u32(&counted); /* all of them are there, or there are not so many */
-    m = df_pool_get(g->pool, g->thread_count, sizeof *m + count * sizeof m->kept[0]);
-    if (m == NULL)
-        return df_fail(err, DF_ENOMEM, "out of memory");
-    *m = (graph_moved){ .state = state, .key_group = key_group };
-    s = prepare_batch(g, tick, unit, m, rows, c, err);
-    if (s == DF_OK)
-        keeps_read(g, &keeps, state, m);
-    else
-        graph_move_drop(g, &m);
-    *out = m;
-    return s;
-}
-
-df_status graph_move_prepare(df_graph *g, uint64_t tick, uint32_t unit, const uint8_t *bytes, size_t size,
-                             graph_moved **out, df_error *err)
-{
-    uint32_t form, rows;
-    df_cursor c;
-
-    *out = NULL;
-    df_cursor_init(&c, bytes, size);
-    form = df_get_u32(&c);
-    rows = df_get_u32(&c);
-    return c.failed || form != MOVE_STATE ? DF_OK : prepare_state(g, tick, unit, &c, rows, out, err);
-}
-
 df_status graph_move_finish(df_graph *g, uint64_t tick, uint32_t unit, graph_moved **moved, df_error *err)
 {
     graph_moved *m = *moved;
@@ -160,7 +70,7 @@ df_status graph_move_finish(df_graph *g, uint64_t tick, uint32_t unit, graph_mov
     assert(graph_move_awaits(g, tick, unit));
     if (g->adopted[m->state][m->key_group] >= tick) {
         graph_move_drop(g, moved);
-        return damaged(unit, err);
+        return graph_move_damaged(unit, err);
     }
     for (uint32_t i = 0; i < m->kept_count; i++)
         graph_kept_put(g, m->kept[i].vertex, m->kept[i].port, m->key_group, settled, &m->kept[i].memory,
@@ -176,9 +86,9 @@ static df_status take_failed(df_graph *g, uint64_t tick, uint32_t unit, df_curso
 {
     uint32_t state = df_get_u32(c), key_group = df_get_u32(c);
 
-    if (c->failed || rows != 0 || df_get_left(c) != 0 || !is_of_unit(g, unit, state, key_group) ||
+    if (c->failed || rows != 0 || df_get_left(c) != 0 || !graph_move_is_of_unit(g, unit, state, key_group) ||
         g->adopted[state][key_group] >= tick)
-        return damaged(unit, err);
+        return graph_move_damaged(unit, err);
     graph_tick_failed(g, tick);
     adopt(g, state, key_group, tick, NULL);
     return DF_OK;
@@ -233,7 +143,7 @@ static df_status take_carried(df_graph *g, uint64_t tick, uint32_t unit, uint32_
                               df_error *err)
 {
     if (!g->carries || g->carried_at[unit] >= tick || !carried_fit(g, unit, entries, *c))
-        return damaged(unit, err);
+        return graph_move_damaged(unit, err);
     g->carried_at[unit] = tick;
     for (uint32_t i = 0; i < entries; i++) {
         uint32_t v = df_get_u32(c), k = df_get_u32(c);
@@ -262,7 +172,7 @@ df_status graph_move_take(df_graph *g, uint64_t tick, uint32_t unit, const uint8
     if (s != DF_OK)
         return s;
     if (moved != NULL)
-        return graph_move_finish(g, tick, unit, &moved, err);
+        return graph_move_deliver(g, tick, unit, &moved, err);
     df_cursor_init(&c, bytes, size);
     form = df_get_u32(&c);
     count = df_get_u32(&c);
@@ -270,5 +180,5 @@ df_status graph_move_take(df_graph *g, uint64_t tick, uint32_t unit, const uint8
         return take_carried(g, tick, unit, count, &c, err);
     if (!c.failed && form == MOVE_FAILED)
         return take_failed(g, tick, unit, &c, count, err);
-    return damaged(unit, err);
+    return graph_move_damaged(unit, err);
 }

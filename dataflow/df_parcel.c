@@ -598,29 +598,6 @@ size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
     return rows * df_schema_row_size(stored);
 }
 
-df_batch *graph_batch_take(df_graph *g, const weir_schema *schema, const weir_schema *stored,
-                           uint32_t rows, const uint8_t *bytes, size_t size)
-{
-    df_batch *out = rows != size / df_schema_row_size(stored) || size % df_schema_row_size(stored) != 0
-                        ? NULL : df_batch_new(df_graph_memory(g), schema, 0, 0);
-
-    if (out != NULL && !df_batch_alloc_stored(df_graph_memory(g), out, stored, rows)) {
-        df_batch_unref(df_graph_memory(g), out);
-        return NULL;
-    }
-    if (out == NULL || rows == 0)
-        return out;
-    memcpy(out->view.keys, bytes, rows * sizeof(uint64_t));
-    bytes += rows * sizeof(uint64_t);
-    for (uint32_t c = 0; c < stored->column_count; c++) {
-        size_t column = rows * weir_type_size(stored->columns[c].type);
-
-        memcpy(df_batch_stored_column(out, c), bytes, column);
-        bytes += column;
-    }
-    return out;
-}
-
 static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group,
                             parcel_reader *r)
 {

@@ -103,6 +103,23 @@ bool df_graph_awaits(const df_graph *graph, uint32_t edge, uint64_t tick, uint32
 df_status df_graph_deliver(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group,
                            const uint8_t *bytes, size_t size, df_error *err) DF_MUST_CHECK;
 
+/* The same for a state that moves whose bytes come piece by piece: each goes at once to where it stays, so nothing is put
+ * together first. All memory that it takes is got when its first bytes have come. */
+typedef struct df_arrival df_arrival;
+
+/* `first` are the first ones of `size`. *out null and DF_OK: they do not say that it is a state; it is to be put together and
+ * delivered. Else *out is the caller's, until it is ended or dropped. */
+df_status df_arrival_begin(df_graph *graph, uint64_t tick, uint32_t key_group, size_t size, const uint8_t *first,
+                           size_t first_size, df_arrival **out, df_error *err) DF_MUST_CHECK;
+/* The next ones, from `offset` on: where those before ended. After a failure it is to be dropped. */
+df_status df_arrival_put(df_graph *graph, df_arrival *arrival, size_t offset, const uint8_t *bytes, size_t size,
+                         df_error *err) DF_MUST_CHECK;
+bool df_arrival_whole(const df_arrival *arrival);
+/* All have come. Takes it; like df_graph_deliver. */
+df_status df_arrival_end(df_graph *graph, df_arrival **arrival, df_error *err) DF_MUST_CHECK;
+/* Null is allowed. */
+void df_arrival_drop(df_graph *graph, df_arrival **arrival);
+
 typedef struct df_progress {
     uint64_t worked;   /* ticks below it are computed here */
     uint64_t done;     /* ... and shown by this member's sinks */

@@ -353,12 +353,46 @@ static void damage_word(parts *p, uint8_t *bytes, const df_parcel *parcel)
     memcpy(bytes + sizeof word * at, &word, sizeof word);
 }
 
+/* A state's bytes in pieces of any size, perhaps after the first ones of such a state that are given up again. */
+static df_status take_in_pieces(parts *p, df_graph *to, const df_parcel *parcel, const uint8_t *bytes, uint32_t size,
+                                df_error *err)
+{
+    uint32_t offset = 1 + (uint32_t)draw(p, size);
+    df_arrival *arrival = NULL;
+    df_status s = DF_OK;
+
+    for (uint64_t tries = 1 + draw(p, 2); s == DF_OK && tries > 0; tries--) {
+        df_arrival_drop(to, &arrival);
+        s = df_arrival_begin(to, parcel->tick, parcel->key_group, size, bytes, offset, &arrival, err);
+    }
+    if (s == DF_OK && arrival == NULL)
+        return df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, bytes, size, err);
+    for (uint32_t more; s == DF_OK && offset < size; offset += more) {
+        more = 1 + (uint32_t)draw(p, size - offset);
+        if (draw(p, 8) == 0 && df_arrival_put(to, arrival, offset + 1, bytes + offset, more, err) == DF_OK)
+            abort(); /* it does not go on where the last one ended */
+        s = df_arrival_put(to, arrival, offset, bytes + offset, more, err);
+    }
+    if (s == DF_OK)
+        return df_arrival_end(to, &arrival, err);
+    df_arrival_drop(to, &arrival);
+    return s;
+}
+
+static df_status take_in(parts *p, df_graph *to, const df_parcel *parcel, const uint8_t *bytes, uint32_t size,
+                         df_error *err)
+{
+    if (parcel->edge == DF_PARCEL_MOVE && draw(p, 2) == 0)
+        return take_in_pieces(p, to, parcel, bytes, size, err);
+    return df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, bytes, size, err);
+}
+
 /* Must be refused, or, if it comes before it is known whether it is awaited, later. */
-static void refuse(df_graph *to, const df_parcel *parcel, const uint8_t *bytes, uint32_t size)
+static void refuse(parts *p, df_graph *to, const df_parcel *parcel, const uint8_t *bytes, uint32_t size)
 {
     df_error err;
 
-    if (df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, bytes, size, &err) != DF_OK ||
+    if (take_in(p, to, parcel, bytes, size, &err) != DF_OK ||
         parcel->tick >= atomic_load(&to->known))
         return;
     fprintf(stderr, "parts: a parcel of edge %u was taken in that is damaged, or came before\n", parcel->edge);
@@ -368,7 +402,7 @@ static void refuse(df_graph *to, const df_parcel *parcel, const uint8_t *bytes, 
 /* A parcel that somebody has damaged changes nothing. */
 static void deliver_damaged(parts *p, df_graph *to, const df_parcel *parcel)
 {
-    uint8_t *bytes = zeroed(parcel->size, 1);
+    uint8_t *bytes = zeroed(parcel->size + 1, 1);
     uint32_t size = parcel->size;
 
     memcpy(bytes, parcel->bytes, size);
@@ -382,7 +416,7 @@ static void deliver_damaged(parts *p, df_graph *to, const df_parcel *parcel)
     default:
         damage_word(p, bytes, parcel);
     }
-    refuse(to, parcel, bytes, size);
+    refuse(p, to, parcel, bytes, size);
     free(bytes);
 }
 
@@ -407,10 +441,9 @@ static void deliver_parcel(parts *p, df_graph *to, const df_parcel *parcel)
 
     if (parcel->size > 0 && draw(p, 2) == 0)
         deliver_damaged(p, to, parcel);
-    check(df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, parcel->bytes, parcel->size, &err),
-          &err);
+    check(take_in(p, to, parcel, parcel->bytes, parcel->size, &err), &err);
     if (parcel->size > 0 && draw(p, 4) == 0)
-        refuse(to, parcel, parcel->bytes, parcel->size);
+        refuse(p, to, parcel, parcel->bytes, parcel->size);
 }
 
 /* Deliver what lies in the queue, in any order. */

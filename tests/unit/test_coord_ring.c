@@ -86,6 +86,18 @@ static void sleep_for_bell(int fd)
         abort();
 }
 
+/* Some payloads are put together in the ring itself. */
+static df_status put_frame(coord_ring *ring, uint32_t i, coord_ring_frame f)
+{
+    uint8_t *room = i % 4 == 1 && f.payload_size > 0 ? coord_ring_room(ring, f.head_size, f.payload_size) : NULL;
+
+    if (room != NULL) {
+        memcpy(room, f.payload, f.payload_size);
+        f.payload = room;
+    }
+    return coord_ring_put(ring, &f);
+}
+
 static void *write_all(void *argument)
 {
     static uint8_t bytes[COORD_RING_FRAME_MAX];
@@ -95,7 +107,7 @@ static void *write_all(void *argument)
         coord_ring_frame f = frame_of(i, bytes);
         df_status s;
 
-        while ((s = coord_ring_put(&p->writer, &f)) == DF_AGAIN)
+        while ((s = put_frame(&p->writer, i, f)) == DF_AGAIN)
             if (coord_ring_writer_sleep(&p->writer))
                 sleep_for_bell(p->writer_bell);
         if (s != DF_OK)
@@ -189,6 +201,45 @@ static void test_full(void **state)
     free(memory);
 }
 
+/* A payload that is put together in the ring lies in one piece; where the ring is empty it lies where the last one did. */
+static void test_room(void **state)
+{
+    enum { SIZE = 100000 };
+    static uint8_t bytes[COORD_RING_FRAME_MAX];
+    void *memory = memory_new();
+    uint8_t *first = NULL;
+    coord_ring w, r;
+    coord_ring_frame big = { .head = bytes, .head_size = COORD_RING_FRAME_MAX }, got;
+
+    (void)state;
+    coord_ring_init(&w, memory);
+    coord_ring_init(&r, memory);
+    for (uint32_t i = 0; i < 100; i++) {
+        coord_ring_frame f = { .head = bytes, .head_size = 10, .payload_size = SIZE };
+        uint8_t *room = coord_ring_room(&w, f.head_size, f.payload_size);
+
+        assert_non_null(room);
+        assert_true(i == 0 || room == first);
+        first = room;
+        memset(room, (int)i, SIZE);
+        f.payload = room;
+        assert_int_equal(coord_ring_put(&w, &f), DF_OK);
+        assert_int_equal(coord_ring_get(&r, out, &got), DF_OK);
+        assert_int_equal(got.payload_size, SIZE);
+        assert_true(got.payload[0] == i && memcmp(got.payload, got.payload + 1, SIZE - 1) == 0);
+    }
+    assert_int_equal(coord_ring_put(&w, &big), DF_OK); /* which ends in the data's second half */
+    assert_null(coord_ring_room(&w, 10, COORD_RING_FRAME_MAX - 10));
+    assert_non_null(coord_ring_room(&w, 10, SIZE));
+    assert_int_equal(coord_ring_get(&r, out, &got), DF_OK);
+    assert_true(got.payload == NULL && got.head_size == COORD_RING_FRAME_MAX);
+    assert_int_equal(coord_ring_get(&r, out, &got), DF_AGAIN); /* room that is not used is no frame */
+    assert_int_equal(coord_ring_put(&w, &big), DF_OK);
+    assert_int_equal(coord_ring_get(&r, out, &got), DF_OK);
+    assert_int_equal(got.head_size, COORD_RING_FRAME_MAX);
+    free(memory);
+}
+
 static void test_sleep(void **state)
 {
     void *memory = memory_new();
@@ -243,6 +294,8 @@ static void test_writer_lies(void **state)
         { COORD_RING_SIZE, COORD_RING_FRAME_MAX + 1, COORD_RING_NONE },
         { COORD_RING_SIZE, COORD_RING_FRAME_MAX, 1 },
         { COORD_RING_SIZE, 1, COORD_RING_FRAME_MAX },
+        { 16, COORD_RING_PAD, 0 },                            /* it goes beyond what was written */
+        { COORD_RING_SIZE, COORD_RING_PAD, 0 },               /* no frame is behind it */
     };
     void *memory = memory_new();
     coord_ring_frame got;
@@ -255,6 +308,23 @@ static void test_writer_lies(void **state)
         put_sizes(memory, lies[i].head, lies[i].payload);
         assert_int_equal(coord_ring_get(&r, out, &got), DF_ECORRUPT);
     }
+    free(memory);
+}
+
+/* Behind one that leaves out the data's end there is a frame. */
+static void test_two_pads(void **state)
+{
+    void *memory = memory_new();
+    coord_ring_frame got;
+    coord_ring r;
+
+    (void)state;
+    coord_ring_init(&r, memory);
+    r.at = r.seen = 8;
+    put_u64(memory, 0, COORD_RING_SIZE + 8);
+    put_sizes(memory, COORD_RING_PAD, 0);
+    memcpy((uint8_t *)memory + 264, (uint8_t *)memory + 256, 8);
+    assert_int_equal(coord_ring_get(&r, out, &got), DF_ECORRUPT);
     free(memory);
 }
 
@@ -278,7 +348,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_threads), cmocka_unit_test(test_full),
         cmocka_unit_test(test_sleep),       cmocka_unit_test(test_writer_lies),
-        cmocka_unit_test(test_reader_lies),
+        cmocka_unit_test(test_reader_lies), cmocka_unit_test(test_room),
+        cmocka_unit_test(test_two_pads),
     };
 
     alarm(120);

@@ -19,6 +19,8 @@ typedef struct fake {
     uint32_t loads, opens, runs, stops, sent[PROTO_TYPE_END];
     uint32_t moved; /* bytes of states as they should be: from moved_first on (0: nobody looks) */
     uint8_t moved_first;
+    uint8_t room[64];       /* the transport's, for some frames of states */
+    uint32_t room_every, rooms, in_room;
     uint64_t sent_to[8];    /* sequence of the last frame to each, by id */
     uint32_t places[8], place_count, pairs[8], pair_count;
     uint64_t owners_step;
@@ -33,6 +35,7 @@ static void fake_send(void *user, uint64_t to, const proto_msg *msg)
     fake *f = user;
 
     f->sent[msg->header.type]++;
+    f->in_room += msg->header.type == PROTO_TYPE_state && msg->state.payload.data == f->room;
     for (uint32_t i = 0; f->moved_first != 0 && msg->header.type == PROTO_TYPE_state && i < msg->state.payload.size; i++)
         f->moved += msg->state.payload.data[i] == (uint8_t)(f->moved_first + (msg->state.offset + i) % 251);
     if (msg->header.type == PROTO_TYPE_failed)
@@ -100,18 +103,31 @@ static void fake_owners(struct proto_worker *w, uint64_t step, const uint32_t *p
     memcpy(watched->pairs, pairs, (size_t)count * 8);
 }
 
+/* Where the transport has room, if it has. */
+static uint8_t *fake_room(void *user, uint64_t to, const proto_msg *msg, uint32_t payload_size)
+{
+    fake *f = user;
+
+    assert_int_equal(to, 3);
+    assert_int_equal(msg->header.type, PROTO_TYPE_state);
+    assert_int_equal(msg->state.payload.size, payload_size);
+    assert_true(payload_size <= sizeof f->room);
+    return f->room_every > 0 && ++f->rooms % f->room_every == 0 ? f->room : NULL;
+}
+
 static int set_up_frames(void **state, uint32_t frame_size, uint32_t move_frame)
 {
     fake *f = calloc(1, sizeof *f);
     proto_worker_env env = { f, f == NULL ? NULL : &f->calls, fake_send, fake_load, fake_run, fake_boundary,
                              idle_part, fake_open, idle_write, idle_sync, fake_stop, NULL, NULL, fake_left,
-                             NULL, NULL };
+                             fake_room, NULL, NULL };
     proto_worker_config config = { .job = 7, .self = 2, .process = 2, .credit_size = 1000,
                                    .move_size = 1000, .frame_size = frame_size, .move_frame = move_frame,
                                    .tries = 1, .beat_us = 1000, .resend_us = 2000 };
 
     assert_non_null(f);
     watched = f;
+    f->room_every = 2;
     f->calls = proto_flow_model;
     f->calls.members = fake_members;
     f->calls.owners = fake_owners;
@@ -703,7 +719,7 @@ static void put_numbers(const uint8_t *bytes, uint32_t offset, uint8_t *to, uint
 }
 
 /* A state that lies in several places is put together frame by frame, in frames of its own size, and again when they
- * are sent again. */
+ * are sent again: where the transport sends from, if it has room. */
 static void test_move_is_gathered(void **state)
 {
     static uint8_t first = 3;
@@ -719,9 +735,33 @@ static void test_move_is_gathered(void **state)
     channel_pump(f->worker);
     assert_int_equal(f->sent[PROTO_TYPE_state], 11);
     assert_int_equal(f->moved, 610);
+    assert_int_equal(f->in_room, 5);
     proto_worker_linked(f->worker, 1, 3);
     assert_int_equal(f->sent[PROTO_TYPE_state], 22);
     assert_int_equal(f->moved, 2 * 610);
+    assert_int_equal(f->in_room, 11);
+}
+
+/* Less is under way to who reads it where it is put together. */
+static void test_move_is_near(void **state)
+{
+    static uint8_t first = 3;
+    fake *f = *state;
+    proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 3, .moved = 180 } };
+    proto_batch *batch;
+
+    install(f, 1, 1);
+    finish_install(f, 1);
+    f->worker->config.move_near = 180;
+    f->room_every = 1;
+    batch = proto_batch_lend(&first, 1200, 1, NULL, NULL);
+    batch->copy = put_numbers;
+    channel_send_state(f->worker, 1, 0, 3, batch);
+    channel_pump(f->worker);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 3); /* of 60 bytes each */
+    f->room_every = 0;
+    say(f, ack, PROTO_TYPE_ack, 1, 1);
+    assert_int_equal(f->sent[PROTO_TYPE_state], 3 + 16); /* 1,000 under way, and one that had room before it */
 }
 
 static bool fake_state(struct proto_worker *w, uint32_t member, const proto_state *s)
@@ -755,6 +795,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_move_is_credited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_move_is_gathered, set_up_moves, tear_down),
+        cmocka_unit_test_setup_teardown(test_move_is_near, set_up_moves, tear_down),
         cmocka_unit_test_setup_teardown(test_move_is_acknowledged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
