@@ -15,6 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static snap_coder *coder;
+static uint8_t whole[SNAP_CHUNK_SIZE_MAX];
 
 static void head_put(uint8_t *to, const uint8_t *data, const snap_slice *slice, size_t stored)
 {
@@ -77,13 +78,16 @@ static void other_head(const uint8_t *data, size_t size, weir_type type)
 {
     snap_slice slice = { .type = type, .rows = (uint32_t)((size - FREE_BYTES) / weir_type_size(type)) };
     size_t raw_size = slice.rows * weir_type_size(type), stored;
-    uint8_t *bytes = malloc(SNAP_CHUNK_SIZE_MAX), *raw = malloc(raw_size + (raw_size == 0));
+    uint8_t *bytes, *raw = malloc(raw_size + (raw_size == 0));
 
+    slice.hash = snap_hash(data + FREE_BYTES, raw_size);
+    if (snap_chunk_encode(coder, &slice, data + FREE_BYTES, (snap_codec)(data[3] % SNAP_CODECS), whole, &stored, NULL) != DF_OK)
+        abort();
+    bytes = malloc(stored);
     if (bytes == NULL || raw == NULL)
         abort();
-    slice.hash = snap_hash(data + FREE_BYTES, raw_size);
-    if (snap_chunk_encode(coder, &slice, data + FREE_BYTES, (snap_codec)(data[3] % SNAP_CODECS), bytes, &stored, NULL) != DF_OK ||
-        !decode(&slice, bytes, stored, raw))
+    memcpy(bytes, whole, stored);
+    if (!decode(&slice, bytes, stored, raw))
         abort();
     bytes[4] = data[1];
     bytes[6] = data[2];

@@ -53,7 +53,7 @@ is "others are begun" grep -q "restarts [1-9][0-9]" out
 exits 0 "500 schedules with it" "$WEIR" sim --seeds 1..500 --stall
 
 # ---- a rule that is left out is noticed: the mutant, and schedules within which it must be caught ----
-# nolock is noticed about once in 1,300 schedules, refusedtarget in 4,000, the others more often. Where, changes with the
+# nolock and refusedheir are noticed about once in 1,300 schedules, refusedtarget in 4,000, the others more often. Where, changes with the
 # protocol: look for the place with weir sim --mutant refusedtarget --seeds 1..20000.
 caught()
 {
@@ -117,6 +117,7 @@ stalegrant 501..1000
 refusedspare 1..500
 refusedtarget 501..1000
 refusedmove 1..500
+refusedheir 1001..1500
 EOF
 "$WEIR" sim --mutants | cut -d' ' -f1 | sort >all
 sed -n "/^done <<'EOF'\$/,/^EOF\$/p" "$TOP/tests/integration/sim.sh" | sed -nE 's/^([a-z]+) [0-9.]+$/\1/p' | sort >listed
