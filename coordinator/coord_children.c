@@ -374,12 +374,27 @@ uint32_t coord_children_places(const coord_children *children)
     return count;
 }
 
+static bool child_is_vacant(const child *c)
+{
+    return c->vacated && c->process == 0;
+}
+
+uint32_t coord_children_next(const coord_children *children, uint32_t n)
+{
+    uint32_t vacant = 0;
+
+    for (uint32_t i = 0; i < children->options.count; i++)
+        if (child_is_vacant(&children->list[i]) && vacant++ == n)
+            return i;
+    return children->options.count + n - vacant;
+}
+
 uint32_t coord_children_more(coord_children *children, uint32_t count)
 {
     uint32_t more = 0;
 
     for (uint32_t i = 0; i < children->options.count && more < count; i++)
-        if (children->list[i].vacated && children->list[i].process == 0) {
+        if (child_is_vacant(&children->list[i])) {
             bool added = children->list[i].added;
 
             children->list[i] = child_none;

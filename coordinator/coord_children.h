@@ -58,6 +58,8 @@ uint32_t coord_children_given_up(const coord_children *children, uint32_t *slot)
 void coord_children_said(const coord_children *children, uint32_t slot, char text[COORD_CHILDREN_SAID]);
 /* So many more; places that were vacated are filled again first. Returns how many it can be. */
 uint32_t coord_children_more(coord_children *children, uint32_t count);
+/* The slot of the n-th of those that it would add, from 0. */
+uint32_t coord_children_next(const coord_children *children, uint32_t n);
 /* A worker that ends from now on is not started again: its place is vacated. Or is, after all. */
 void coord_children_vacate(coord_children *children, uint64_t worker, bool vacate);
 bool coord_children_is_vacated(const coord_children *children, uint64_t worker);

@@ -9,17 +9,6 @@ static void put(df_writer *out, const char *text)
     df_put_bytes(out, text, strlen(text));
 }
 
-static void put_escaped(df_writer *out, const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text == '\n')
-            put(out, "\\n");
-        else if (*text == '\\' || *text == '"')
-            df_put_bytes(out, (const char[]){ '\\', *text }, 2);
-        else
-            df_put_bytes(out, text, 1);
-}
-
 void coord_expose_family(df_writer *out, const char *name, coord_family_type type, const char *help)
 {
     static const char *const types[] = { "counter", "gauge", "histogram" };
@@ -35,39 +24,94 @@ void coord_expose_family(df_writer *out, const char *name, coord_family_type typ
     put(out, "\n");
 }
 
+/* ---- a sample: there may be a hundred thousand on a page, so each is written in one go ---- */
+
+static size_t escaped_size(const char *text)
+{
+    size_t size = 0;
+
+    for (; *text != '\0'; text++)
+        size += *text == '\n' || *text == '\\' || *text == '"' ? 2 : 1;
+    return size;
+}
+
+/* All of them return where what follows is to be written. */
+static char *add(char *to, const char *text)
+{
+    size_t size = strlen(text);
+
+    memcpy(to, text, size);
+    return to + size;
+}
+
+static char *add_escaped(char *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\n' || *text == '\\' || *text == '"')
+            *to++ = '\\';
+        *to++ = *text == '\n' ? 'n' : *text;
+    }
+    return to;
+}
+
 static void put_sample(df_writer *out, const char *name, const char *suffix, const coord_label *labels,
                        const char *value)
 {
-    put(out, name);
-    put(out, suffix);
-    for (size_t i = 0; labels != NULL && labels[i].name != NULL; i++) {
-        put(out, i == 0 ? "{" : ",");
-        put(out, labels[i].name);
-        put(out, "=\"");
-        put_escaped(out, labels[i].value);
-        put(out, "\"");
+    size_t size = strlen(name) + strlen(suffix) + strlen(value) + 2;
+    bool labelled = labels != NULL && labels[0].name != NULL;
+    char *to;
+
+    for (size_t i = 0; labelled && labels[i].name != NULL; i++)
+        size += strlen(labels[i].name) + escaped_size(labels[i].value) + strlen(",=\"\"");
+    size += labelled ? 1 : 0;
+    to = (char *)df_put_space(out, size);
+    if (to == NULL)
+        return;
+    to = add(add(to, name), suffix);
+    for (size_t i = 0; labelled && labels[i].name != NULL; i++) {
+        *to++ = i == 0 ? '{' : ',';
+        to = add(add(to, labels[i].name), "=\"");
+        to = add_escaped(to, labels[i].value);
+        *to++ = '"';
     }
-    put(out, labels != NULL && labels[0].name != NULL ? "} " : " ");
-    put(out, value);
-    put(out, "\n");
+    to = add(to, labelled ? "} " : " ");
+    (void)add(add(to, value), "\n");
+}
+
+/* At least `digits` digits, before `end`. */
+static char *number_before(char *end, uint64_t value, uint32_t digits)
+{
+    char *at = end;
+
+    while (value > 0 || at + digits > end) {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return at;
+}
+
+const char *coord_expose_digits(char text[COORD_DIGITS], uint64_t value)
+{
+    text[COORD_DIGITS - 1] = '\0';
+    return number_before(text + COORD_DIGITS - 1, value, 1);
 }
 
 static void put_count(df_writer *out, const char *name, const char *suffix, const coord_label *labels,
                       uint64_t value)
 {
-    char text[32];
+    char text[COORD_DIGITS];
 
-    snprintf(text, sizeof text, "%" PRIu64, value);
-    put_sample(out, name, suffix, labels, text);
+    put_sample(out, name, suffix, labels, coord_expose_digits(text, value));
 }
 
 static void put_nanoseconds(df_writer *out, const char *name, const char *suffix,
                             const coord_label *labels, uint64_t value)
 {
-    char text[48];
+    char text[32] = { 0 }, *point = text + sizeof text - 1 - 9 - 1;
 
-    snprintf(text, sizeof text, "%" PRIu64 ".%09" PRIu64, value / 1000000000, value % 1000000000);
-    put_sample(out, name, suffix, labels, text);
+    (void)number_before(text + sizeof text - 1, value % 1000000000, 9);
+    *point = '.';
+    put_sample(out, name, suffix, labels, number_before(point, value / 1000000000, 1));
 }
 
 void coord_expose_count(df_writer *out, const char *name, const coord_label *labels, uint64_t value)

@@ -18,6 +18,9 @@ void coord_expose_real(df_writer *out, const char *name, const coord_label *labe
 /* A number of nanoseconds, in seconds, exactly. */
 void coord_expose_nanoseconds(df_writer *out, const char *name, const coord_label *labels,
                               uint64_t value);
+/* A number as a label's value: a place in `text`. */
+#define COORD_DIGITS 21
+const char *coord_expose_digits(char text[COORD_DIGITS], uint64_t value);
 /* The samples of a histogram: its buckets, sum and count. At most COORD_LABELS_MAX labels. */
 #define COORD_LABELS_MAX 4
 void coord_expose_histogram(df_writer *out, const char *name, const coord_label *labels,

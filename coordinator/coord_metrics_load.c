@@ -1,9 +1,6 @@
 /* What workers tell of their loads: how busy each is, and on a page of their own what its key groups cost and hold. */
 #include "coordinator/coord_metrics_private.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-
 #define OF(field) offsetof(coord_workers_row, field)
 static const metrics_family worker_families[] = {
     { "weir_worker_busy_ratio", "Of a worker's threads' time, what its process used.", COORD_GAUGE,
@@ -62,13 +59,12 @@ static void expose_group_family(metrics_page *page, const metrics_family *f,
 {
     coord_expose_family(&page->out, f->name, f->type, f->help);
     for (uint32_t i = 0; i < group_count; i++) {
-        char number[16];
-        const coord_label labels[] = { { "key_group", number },
+        char number[COORD_DIGITS];
+        const coord_label labels[] = { { "key_group", coord_expose_digits(number, i) },
                                        { "worker", metrics_worker(page, groups[i].worker) }, { 0 } };
 
         if (labels[1].value == NULL)
             continue;
-        snprintf(number, sizeof number, "%" PRIu32, i);
         metrics_sample(page, f, labels, &groups[i]);
     }
 }

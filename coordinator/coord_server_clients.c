@@ -66,7 +66,7 @@ static void status_waiting(const coord_server *s, const proto_coord_stats *stats
     for (uint32_t i = 0; i < status->worker_count && used < sizeof status->waiting; i++) {
         char why[160];
 
-        if (status->workers[i].member || !server_refuses(s, status->workers[i].id, false, why))
+        if ((status->workers[i].member && !stats->roomless) || !server_refuses(s, status->workers[i].id, false, why))
             continue;
         used += (size_t)snprintf(status->waiting + used, sizeof status->waiting - used, "%s%s: %s", before,
                                  status->workers[i].label, why);

@@ -3,6 +3,7 @@
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_process.h"
+#include "coordinator/coord_usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,20 +194,48 @@ bool server_view_make(coord_server *s, server_view *view)
     return true;
 }
 
-/* As if each had a thread, and nothing to do. */
-bool server_view_extend(server_view *view, uint32_t more)
+/* A local worker that has told its load; null: none has. */
+static const server_peer *local_peer(const coord_server *s)
+{
+    uint32_t slot;
+
+    for (uint32_t i = 0; i < s->peer_count; i++)
+        if (s->peers[i].load_us != 0 && coord_children_has(s->children, s->peers[i].id, &slot))
+            return &s->peers[i];
+    return NULL;
+}
+
+/* What hints would see of one that is started now: this machine's memory, the label of its place, the others' device. */
+static coord_place_worker view_new(const coord_server *s, uint32_t nth, uint32_t threads, char label[WEIR_NAME_MAX])
+{
+    const server_peer *local = local_peer(s);
+    coord_usage nothing = { 0 };
+    coord_load load = { 0 };
+
+    server_place_label(s, coord_children_next(s->children, nth) + 1, label);
+    coord_usage_take(&nothing, 1, &load);
+    return (coord_place_worker){ .id = UINT64_MAX - nth, .label = label, .host = "?",
+                                 .threads = local == NULL ? threads : local->load.threads,
+                                 .priority = priority_of(s, label), .sampled_us = server_now_us(),
+                                 .compute_capability = local == NULL ? 0 : local->load.compute_capability,
+                                 .free_bytes = load.free_bytes };
+}
+
+bool server_view_extend(const coord_server *s, server_view *view, uint32_t more)
 {
     uint32_t count = view->input.worker_count;
     coord_place_worker *workers;
 
     if (more == 0)
         return true;
+    view->more = calloc(more, sizeof *view->more);
+    if (view->more == NULL)
+        return false;
     workers = realloc(view->workers, (count + more) * sizeof *workers);
     if (workers == NULL)
         return false;
     for (uint32_t i = 0; i < more; i++)
-        workers[count + i] = (coord_place_worker){ .id = UINT64_MAX - i, .label = "a new worker",
-                                                   .host = "?", .threads = workers[0].threads };
+        workers[count + i] = view_new(s, i, workers[0].threads, view->more[i]);
     view->workers = workers;
     view->input.workers = workers;
     view->input.worker_count = count + more;
@@ -217,6 +246,7 @@ void server_view_free(server_view *view)
 {
     free(view->workers);
     free(view->labels);
+    free(view->more);
     free(view->units);
     *view = (server_view){ 0 };
 }

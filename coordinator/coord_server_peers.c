@@ -87,7 +87,7 @@ static const df_draft_worker *place_entry(const coord_server *s, uint32_t place)
     return entry;
 }
 
-static void place_label(const coord_server *s, uint32_t place, char label[WEIR_NAME_MAX])
+void server_place_label(const coord_server *s, uint32_t place, char label[WEIR_NAME_MAX])
 {
     const df_draft_worker *entry = place_entry(s, place);
     const char *text = entry == NULL ? NULL : entry->label.text;
@@ -105,7 +105,7 @@ void server_peer_lost(coord_server *server, uint64_t id, uint32_t place)
     server->lost.id = id;
     server->lost.log = place;
     if (place != 0)
-        place_label(server, place, server->lost.label);
+        server_place_label(server, place, server->lost.label);
     else
         server_label(server, id, server->lost.label);
 }
@@ -223,7 +223,7 @@ void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_
     uint32_t slot;
 
     if (coord_children_has(server->children, id, &slot))
-        place_label(server, slot + 1, label);
+        server_place_label(server, slot + 1, label);
     else if (peer != NULL && peer->label[0] != '\0')
         snprintf(label, WEIR_NAME_MAX, "%s", peer->label);
     else

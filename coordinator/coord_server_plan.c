@@ -29,7 +29,7 @@ static df_status plan_open(server_plan *p, coord_server *s, uint32_t more, df_er
     *p = (server_plan){ 0 };
     if (!server_view_make(s, &p->view))
         return df_fail(err, DF_EIO, "no worker is known");
-    if (!server_view_extend(&p->view, more))
+    if (!server_view_extend(s, &p->view, more))
         return df_fail(err, DF_ENOMEM, "out of memory");
     p->owners = calloc(groups + 1, sizeof *p->owners);
     p->after = calloc(p->view.input.unit_count + 1, sizeof *p->after);

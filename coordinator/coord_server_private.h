@@ -56,6 +56,7 @@ typedef struct server_unit {
 typedef struct server_view {
     coord_place_worker *workers; /* as s->workers of that moment */
     char (*labels)[WEIR_NAME_MAX];
+    char (*more)[WEIR_NAME_MAX]; /* those of server_view_extend */
     coord_place_unit *units; /* their owners are whoever told of them last */
     coord_place_input input; /* of all this */
     uint32_t known;          /* workers that are there: the first ones */
@@ -193,6 +194,8 @@ void server_tell_order(coord_server *server, uint64_t to, proto_bytes pairs);
 void server_peer_lost(coord_server *server, uint64_t id, uint32_t place);
 /* "w2", or what the worker calls itself. */
 void server_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
+/* That of the worker at a place for local ones, from 1. */
+void server_place_label(const coord_server *server, uint32_t place, char label[WEIR_NAME_MAX]);
 /* The same of one that may have been lost. */
 void server_lost_label(const coord_server *server, uint64_t id, char label[WEIR_NAME_MAX]);
 
@@ -218,8 +221,8 @@ void server_view_free(server_view *view);
 void server_view_reserve(coord_server *server, server_view *view, const uint32_t *after);
 /* The place of a worker; COORD_PLACE_NONE: it is not there. */
 uint32_t server_view_place(const server_view *view, uint64_t id);
-/* So many idle workers more, which are not there yet. False: out of memory; the view stays. */
-bool server_view_extend(server_view *view, uint32_t more);
+/* So many idle workers more, as the coordinator would start them. False: out of memory; the view stays. */
+bool server_view_extend(const coord_server *server, server_view *view, uint32_t more);
 /* Whether all key groups have been told of since the job's first step was done; before, they are empty. */
 bool server_units_known(const coord_server *server);
 /* A load that is older is not used. */

@@ -327,6 +327,8 @@ static const char *waiting_fenced(const proto_coord *c)
 {
     bool any = false, host = false;
 
+    if (c->roomless)
+        return "a worker that may be given what a lost one had";
     for (uint32_t i = 0; i < c->worker_count; i++)
         if (coord_is_usable(c, &c->workers[i])) {
             any = true;
@@ -363,6 +365,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->attempt = c->attempt.index;
     stats->attempt_step = c->attempt.step;
     stats->final_step = c->final_step;
+    stats->roomless = c->phase == COORD_FENCED && c->roomless;
     stats->waiting = c->phase == COORD_FENCED ? waiting_fenced(c) : waiting[c->phase];
 }
 

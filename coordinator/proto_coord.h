@@ -222,6 +222,7 @@ typedef struct proto_coord_stats {
     proto_rescale_stats rescale;
     uint64_t rejected[PROTO_REJECT_COUNT];
     const char *waiting;      /* what it waits for, in words; static */
+    bool roomless;            /* it waits for one that may be given what a lost worker had */
     uint64_t missing;         /* the worker that it waits for; 0: none */
     /* The smallest task error (step, stage, key group, row), if failed. */
     bool failed;

@@ -123,6 +123,7 @@ struct proto_coord {
     uint64_t now_us, beat_at_us, ticked_us;
     bool heard;             /* messages came, and nothing has followed from them yet */
     coord_phase phase;
+    bool roomless; /* as of the last look at who could be the next generation's */
     uint64_t phase_since_us, fence_at_us;
     bool end_told;
     proto_end end, ending; /* ending: what `end` becomes with the final commit */

@@ -58,6 +58,36 @@ static uint32_t member_on_host(const proto_coord *c, uint32_t host, uint32_t bef
     return 0;
 }
 
+/* takes[place]: it may be given more than it has. Returns whether all may. */
+static bool members_take(const proto_coord *c, const uint64_t *ids, uint32_t count, bool *takes)
+{
+    bool all = true;
+
+    for (uint32_t i = 0; i < count; i++) {
+        takes[i] = !coord_refuses(c, ids[i], false) || MUTANT(c, refusedheir);
+        all &= takes[i];
+    }
+    return all;
+}
+
+/* What nobody of them has must go to one that may be given more; else the generation waits for that, too. */
+static bool members_have_room(proto_coord *c, const uint64_t *ids, uint32_t count)
+{
+    uint64_t *owners = proto_zero(c->plan->group_count, sizeof *owners);
+    bool takes[PROTO_MEMBERS_MAX] = { false };
+    bool room = coord_rescale_owners(c, ids, count, owners) || members_take(c, ids, count, takes);
+
+    for (uint32_t i = 0; i < count && !room; i++)
+        room = takes[i];
+    if (!room) {
+        room = true;
+        for (uint32_t g = 0; g < c->plan->group_count; g++)
+            room &= coord_is_pinned(c, g) || coord_id_in(ids, count, owners[g]);
+    }
+    free(owners);
+    return room;
+}
+
 static bool nobody_owns(const uint32_t *before, uint32_t count)
 {
     while (count > 0 && before[count - 1] == PROTO_NONE)
@@ -65,12 +95,13 @@ static bool nobody_owns(const uint32_t *before, uint32_t count)
     return count == 0;
 }
 
-/* As few key groups as possible change hands; sinks stay on their host. owners: ids, or 0; whole: every
+/* As few key groups as possible change hands, none to who may not have more; sinks stay on their host. owners: ids, or 0; whole: every
  * one of them is a member now, and stays what it is. */
 static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
 {
     uint32_t groups = c->plan->group_count, sinks = 0;
     uint32_t *before = proto_zero(groups, sizeof *before), *after = proto_zero(groups, sizeof *after);
+    bool takes[PROTO_MEMBERS_MAX], all = members_take(c, c->members, c->member_count, takes);
 
     for (uint32_t i = 0; i < c->plan->stage_count; i++)
         sinks += c->plan->stages[i].sink ? c->plan->stages[i].group_count : 0;
@@ -78,10 +109,10 @@ static void owners_place(proto_coord *c, const uint64_t *owners, bool whole)
         before[g] = coord_place_of(c, owners[g]);
     if (whole)
         memcpy(after, before, (groups - sinks) * sizeof *after);
-    else if (c->plan->order != NULL && nobody_owns(before, groups - sinks))
+    else if (c->plan->order != NULL && all && nobody_owns(before, groups - sinks))
         proto_owners_lay(after, c->plan->order, c->plan->weights, groups - sinks, c->member_count);
     else
-        proto_owners_spread(after, before, 0, groups - sinks, c->member_count);
+        proto_owners_spread(after, before, groups - sinks, c->member_count, takes);
     for (uint32_t g = 0; g < groups; g++) {
         if (g >= groups - sinks)
             after[g] = member_on_host(c, c->config.sink_host, before[g]);
@@ -222,6 +253,7 @@ void coord_generation_try(proto_coord *c)
         !coord_restore_advance(c))
         return;
     count = members_choose(c, chosen);
-    if (count > 0)
+    c->roomless = count > 0 && !members_have_room(c, chosen, count);
+    if (count > 0 && !c->roomless)
         generation_begin(c, chosen, count);
 }

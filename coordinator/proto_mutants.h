@@ -55,7 +55,8 @@
     X(45, noagain, "a piece that was lost is not asked for again (rule 15)") \
     X(46, refusedspare, "a generation takes workers that may not have key groups (hints)") \
     X(47, refusedtarget, "a generation takes a rescale's newcomer that was refused meanwhile (hints)") \
-    X(48, refusedmove, "a rescale gives key groups to a worker that may not have more (hints)")
+    X(48, refusedmove, "a rescale gives key groups to a worker that may not have more (hints)") \
+    X(49, refusedheir, "a generation gives what a lost worker had to one that may not have more (hints)")
 
 typedef enum proto_mutant {
 #define PROTO_MUTANT_ENUM(bit, name, help) PROTO_MUTANT_##name = bit,

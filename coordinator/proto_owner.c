@@ -67,30 +67,75 @@ uint64_t proto_owners_newest(const proto_owners *o, uint32_t group)
     return o->versions[(size_t)group * PROTO_OWNER_VERSIONS + o->counts[group] - 1].step;
 }
 
-void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first, uint32_t count,
-                         uint32_t member_count)
+/* A member that may take has a share of what is left, or one more than it while some are left over; the others have at most
+ * what each would have if all took. */
+typedef struct spread_shares {
+    const bool *takes; /* null: all do */
+    uint32_t have[PROTO_MEMBERS_MAX];
+    uint32_t share, more; /* of who takes */
+    uint32_t most;        /* of who does not */
+} spread_shares;
+
+static bool spread_takes(const spread_shares *s, uint32_t member)
 {
-    uint32_t have[PROTO_MEMBERS_MAX] = { 0 };
-    uint32_t share = count / member_count, more = count % member_count, next = 0;
+    return s->takes == NULL || s->takes[member];
+}
+
+static bool spread_has_room(const spread_shares *s, uint32_t member)
+{
+    if (!spread_takes(s, member))
+        return s->have[member] < s->most;
+    return s->have[member] < s->share || (s->have[member] == s->share && s->more > 0);
+}
+
+static void spread_give(spread_shares *s, uint32_t member)
+{
+    s->more -= spread_takes(s, member) && s->have[member] == s->share;
+    s->have[member]++;
+}
+
+static void spread_begin(spread_shares *s, const uint32_t *before, uint32_t count, uint32_t member_count, const bool *takes)
+{
+    uint32_t had[PROTO_MEMBERS_MAX] = { 0 }, takers = 0, rest = count;
+
+    memset(s, 0, sizeof *s);
+    s->takes = takes;
+    for (uint32_t g = 0; g < count; g++)
+        if (before[g] < member_count)
+            had[before[g]]++;
+    for (uint32_t m = 0; m < member_count; m++)
+        takers += spread_takes(s, m);
+    s->most = takers == 0 ? count : (count + member_count - 1) / member_count;
+    for (uint32_t m = 0; m < member_count; m++)
+        if (!spread_takes(s, m))
+            rest -= had[m] < s->most ? had[m] : s->most;
+    assert(takers > 0 || rest == 0);
+    s->share = takers == 0 ? 0 : rest / takers;
+    s->more = takers == 0 ? 0 : rest % takers;
+}
+
+void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t count, uint32_t member_count, const bool *takes)
+{
+    spread_shares s;
+    uint32_t next = 0;
 
     assert(member_count > 0 && member_count <= PROTO_MEMBERS_MAX);
-    for (uint32_t g = first; g < first + count; g++) {
+    spread_begin(&s, before, count, member_count, takes);
+    for (uint32_t g = 0; g < count; g++) {
         uint32_t m = before[g];
 
         after[g] = PROTO_NONE;
-        if (m >= member_count || have[m] > share || (have[m] == share && more == 0))
+        if (m >= member_count || !spread_has_room(&s, m))
             continue;
-        more -= have[m] == share;
-        have[m]++;
+        spread_give(&s, m);
         after[g] = m;
     }
-    for (uint32_t g = first; g < first + count; g++) {
+    for (uint32_t g = 0; g < count; g++) {
         if (after[g] != PROTO_NONE)
             continue;
-        while (have[next] > share || (have[next] == share && more == 0))
+        while (!spread_takes(&s, next) || !spread_has_room(&s, next))
             next++;
-        more -= have[next] == share;
-        have[next]++;
+        spread_give(&s, next);
         after[g] = next;
     }
 }

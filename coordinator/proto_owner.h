@@ -29,10 +29,10 @@ uint32_t proto_owner_at(const proto_owners *owners, uint32_t group, uint64_t ste
 bool proto_owner_from(const proto_owners *owners, uint32_t group, uint64_t step, uint32_t member);
 /* The step of the newest change; 0: none. */
 uint64_t proto_owners_newest(const proto_owners *owners, uint32_t group);
-/* Spread groups [first, first + count) over members: `before` (PROTO_NONE: none) is kept where its
- * share allows, so the fewest move. Shares differ by at most one. */
-void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t first, uint32_t count,
-                         uint32_t member_count);
+/* Spread `count` groups over members: `before` (PROTO_NONE: none) is kept where its share allows, so the fewest move.
+ * Shares differ by at most one. Who does not take (null: all do) gets nothing that it did not have, and what it has less
+ * than its share is the others'; if nobody takes, each group must have an owner, and all stays as it is. */
+void proto_owners_spread(uint32_t *after, const uint32_t *before, uint32_t count, uint32_t member_count, const bool *takes);
 /* Lay `count` groups out over members at first: pieces of `order`, one for each, as heavy as each other but for half
  * a group at either end. weights by group, not all 0, twice their sum times the members below 2^64. */
 void proto_owners_lay(uint32_t *after, const uint32_t *order, const uint64_t *weights, uint32_t count,

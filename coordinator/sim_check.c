@@ -69,7 +69,8 @@ static void line_begin(sim_world *w, const proto_record *generation, uint64_t st
     w->cut_size = step * 16 * w->job.groups;
 }
 
-/* Rule 16: it begins from what was returned to last, or from what was committed after that. */
+/* Rule 16: it begins from what was returned to last, or from what was committed after that; and that is the store's head, so
+ * that a coordinator that starts finds it. */
 void sim_check_generation(sim_world *w, const proto_record *record)
 {
     const proto_record *restore = NULL;
@@ -95,6 +96,9 @@ void sim_check_generation(sim_world *w, const proto_record *record)
     if (restore != NULL && record->snapshot != restore->snapshot && record->snapshot <= newest)
         sim_violate(w, "generation %" PRIu64 " begins from snapshot %" PRIu64 ", which the return to %"
                     PRIu64 " has dropped", record->number, record->snapshot, restore->snapshot);
+    else if (record->snapshot != w->head.attempt)
+        sim_violate(w, "generation %" PRIu64 " begins from snapshot %" PRIu64 ", the store's head is %" PRIu64,
+                    record->number, record->snapshot, w->head.attempt);
     else if (dropped != UINT64_MAX)
         line_begin(w, record, dropped);
 }
@@ -143,12 +147,53 @@ void sim_check_task(sim_world *w, const sim_process *p, const proto_task *t)
                     t->generation, t->group, t->step);
 }
 
-/* What waits above the low-water mark was all sent under credit, since the mark only rises. */
-void sim_check_worker(sim_world *w, const sim_process *p)
+static bool owns_any(const sim_world *w, uint64_t id, uint64_t generation, uint64_t step)
 {
+    for (uint32_t g = 0; g <= w->job.groups; g++)
+        if (sim_owner(w, generation, g, step) == id)
+            return true;
+    return false;
+}
+
+/* The bound never falls within a generation, and nobody but the coordinator raises it: else an order would meet a step that
+ * somebody has begun. Who owns nothing there may be granted what it likes. */
+static void check_bound(sim_world *w, const sim_process *p, uint64_t generation, uint64_t bound)
+{
+    if (p->running == generation && p->bound > bound && owns_any(w, p->id, generation, bound))
+        sim_violate(w, "generation %" PRIu64 ": worker %" PRIu64 " may start the steps below %" PRIu64
+                    ", the coordinator's bound is %" PRIu64, generation, p->id, p->bound, bound);
+}
+
+/* A coordinator's bound against its workers'. */
+void sim_check_bounds(sim_world *w, const proto_coord_stats *s)
+{
+    for (uint32_t i = 0; i < w->config.workers && s->running; i++)
+        if (w->worker_of[i] != PROTO_NONE)
+            check_bound(w, &w->processes[w->worker_of[i]], s->generation, s->bound);
+}
+
+static void check_raised(sim_world *w, const sim_process *p)
+{
+    proto_coord_stats s;
+
+    if (w->coord_now == PROTO_NONE)
+        return;
+    proto_coord_stats_get(w->processes[w->coord_now].coord, &s);
+    if (s.running)
+        check_bound(w, p, s.generation, s.bound);
+}
+
+/* What waits above the low-water mark was all sent under credit, since the mark only rises. */
+void sim_check_worker(sim_world *w, sim_process *p)
+{
+    uint64_t bound = p->bound;
     proto_worker_stats s;
 
     proto_worker_stats_get(p->worker, &s);
+    p->running = s.running ? s.generation : 0;
+    p->bound = s.bound;
+    if (p->running != 0 && p->bound > bound)
+        check_raised(w, p);
     if (s.above_mark > p->credit_size)
         sim_violate(w, "worker %" PRIu64 " holds %" PRIu64 " bytes above its mark, credit is %" PRIu64,
                     p->id, s.above_mark, p->credit_size);

@@ -85,6 +85,18 @@ static void config_turn(sim_world *w)
     w->config.turn_us = sim_chance(&draw, 500000) ? 0 : (uint32_t)sim_range(&draw, 1, 100);
 }
 
+/* Half of the jobs have a pace: their bound stands still most of the time, and then it matters who was granted what. Where
+ * generations come and go a step takes as long as a generation needs to begin. */
+static void config_pace(sim_world *w)
+{
+    sim_rng draw = { .state = w->options.seed ^ 0x9ace };
+
+    if (w->options.faults && w->config.theme == SIM_THEME_GENERATIONS)
+        w->config.step_us = (uint32_t)sim_range(&draw, 3000, 9000);
+    else if (sim_chance(&draw, 500000))
+        w->config.step_us = (uint32_t)sim_range(&draw, 300, 3000);
+}
+
 /* A long job that is busy, room for everybody, and clients that go on and on. */
 static void config_sizes(sim_world *w)
 {
@@ -126,6 +138,7 @@ void sim_config_draw(sim_world *w)
     }
     config_log(w);
     config_turn(w);
+    config_pace(w);
     sim_stream_draw(w);
     sim_hints_draw(w);
     sim_job_init(&w->job, sim_random(r), groups, steps,
@@ -162,6 +175,21 @@ static void fault_coord_kill(sim_world *w)
         return;
     sim_commit_settle(w, w->coord_now);
     sim_process_end(w, &w->processes[w->coord_now]);
+}
+
+/* What a coordinator says last reaches only some of its workers. */
+static void fault_coord_dies(sim_world *w)
+{
+    uint64_t us = sim_range(&w->rng, 200, 10000);
+
+    if (w->coord_now == PROTO_NONE)
+        return;
+    for (uint32_t i = 0; i < w->config.workers; i++)
+        if (sim_chance(&w->rng, 500000))
+            w->cut_until_us[SIM_WORKERS_MAX][i] = w->now_us + us;
+    sim_push(w, &(sim_event){ .kind = SIM_KILLED, .process = w->coord_now }, us);
+    if (w->now_us + us > w->faults_end_us)
+        w->faults_end_us = w->now_us + us;
 }
 
 /* The old coordinator is only frozen, and wakes up after another has taken its disk. */
@@ -246,8 +274,10 @@ void sim_fault(sim_world *w)
     sim_note(w, 77, what);
     if (what < 22 && p != NULL)
         sim_process_end(w, p);
-    else if (what < 42)
+    else if (what < 32)
         fault_coord_kill(w);
+    else if (what < 42)
+        fault_coord_dies(w);
     else if (what < 52)
         fault_coord_zombie(w);
     else if (what < 70)

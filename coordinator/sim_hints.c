@@ -63,6 +63,37 @@ static bool is_in(const uint64_t members[SIM_MEMBERS_MAX], uint64_t id)
     return false;
 }
 
+/* Whether a worker has a key group in the newest generation of the log, or a rescale of it gives it to it. */
+static bool had_group(const sim_world *w, uint64_t id, uint32_t group)
+{
+    bool had = false;
+
+    for (uint32_t i = w->log_count; i > 0 && !had; i--) {
+        const proto_record *r = &w->log[i - 1];
+
+        for (uint32_t k = 0; r->kind == PROTO_RECORD_RESCALE && r->phase == PROTO_RESCALE_BEGIN && k < r->moves.size;
+             k += PROTO_MOVE_SIZE)
+            had |= proto_get_u32(r->moves.data + k) == group &&
+                   proto_get_u64(r->members.data + 8 * proto_get_u32(r->moves.data + k + 4)) == id;
+        if (r->kind != PROTO_RECORD_GENERATION)
+            continue;
+        return had || proto_get_u64(r->members.data + 8 * proto_get_u32(r->owners.data + 4 * group)) == id;
+    }
+    return had;
+}
+
+/* What a lost worker had goes to who may have more. A sink, which is small, stays on its host. */
+static void check_heirs(sim_world *w, const proto_record *record)
+{
+    for (uint32_t g = 0; g < w->job.groups; g++) {
+        uint64_t id = proto_get_u64(record->members.data + 8 * proto_get_u32(record->owners.data + 4 * g));
+
+        if (sim_refuses(w, id, false) && !had_group(w, id, g))
+            sim_violate(w, "generation %" PRIu64 " gives key group %u to worker %" PRIu64 ", which may not have more",
+                        record->number, g, id);
+    }
+}
+
 /* Members of before keep what they have, also who may not have more. */
 static void check_generation(sim_world *w, const proto_record *record, const uint64_t *members)
 {
@@ -101,6 +132,7 @@ void sim_hints_append(sim_world *w, const proto_record *record)
     if (record->kind == PROTO_RECORD_GENERATION) {
         members_get(w, members);
         check_generation(w, record, members);
+        check_heirs(w, record);
     } else if (record->kind == PROTO_RECORD_RESCALE && record->phase == PROTO_RESCALE_BEGIN) {
         members_get(w, members);
         check_rescale(w, record, members);

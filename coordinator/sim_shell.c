@@ -231,6 +231,7 @@ void sim_coord_start(sim_world *w)
         .backoff_us = 500, .beat_us = 4000 * w->config.slow, .silence_us = 40000 * w->config.slow,
         .attach_us = 60000 * w->config.slow, .install_us = 80000 * w->config.slow,
         .attempt_us = sim_chance(&draw, 500000) ? 60000 : 60000000, .retry_us = 500,
+        .steps_per_second = w->config.step_us == 0 ? 0 : 1e6 / w->config.step_us,
         .stream = w->stream,
         .orders_kept = w->options.seed % 2 == 0 ? 1 : 1000,
         .stall_us = w->options.stall ? 400000 : 0,
@@ -349,6 +350,7 @@ static void shell_coord_look(sim_world *w, sim_process *p)
     w->result->generations = s.generation;
     w->result->steps = s.low;
     w->done = s.end != PROTO_END_NOT;
+    sim_check_bounds(w, &s);
     sim_rescale_check(w, p, &s);
 }
 

@@ -165,6 +165,7 @@ static void world_process_event(sim_world *w, sim_event *e)
         return;
     }
     if (e->kind == SIM_KILLED) {
+        sim_commit_settle(w, e->process);
         sim_process_end(w, p);
         return;
     }

@@ -113,6 +113,7 @@ typedef struct sim_process {
     proto_worker *worker;
     proto_coord *coord;
     uint64_t credit_size;  /* a worker's */
+    uint64_t running, bound; /* a worker's, after its last event: the generation that runs there (0: none), what is granted */
     uint64_t log_base;     /* records in the log when this process began */
     uint64_t ended_op;     /* a coordinator's: the last rescale whose end was looked at */
     uint32_t window;
@@ -176,6 +177,7 @@ typedef struct sim_config {
     uint32_t drop, repeat, corrupt, late;  /* of a million frames */
     uint32_t task_us, disk_us, client_us;
     uint32_t turn_us;                      /* a coordinator hears frames for so long before it acts on them */
+    uint32_t step_us;                      /* the job's pace: time of a step; 0: it has none */
     uint32_t slow;                         /* heartbeats and deadlines are so many times as long */
     uint32_t disk_fails, task_fails;       /* of a million */
     uint32_t fault_count;
@@ -352,7 +354,8 @@ void sim_check_task(sim_world *w, const sim_process *p, const proto_task *task);
 uint64_t *sim_check_line(sim_world *w, uint64_t generation);
 /* A generation is in the log: that it begins in the line of the last return; its line of values. */
 void sim_check_generation(sim_world *w, const proto_record *record);
-void sim_check_worker(sim_world *w, const sim_process *p);
+void sim_check_worker(sim_world *w, sim_process *p);
+void sim_check_bounds(sim_world *w, const proto_coord_stats *s);
 /* At the end: everything against the reference. */
 void sim_check_end(sim_world *w);
 

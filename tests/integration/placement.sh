@@ -61,9 +61,20 @@ is "and nobody else" members_are some 1
 is "which is that one" says some '"label":"w2"[^}]*"member":true'
 exits 1 "two may not" "$WEIR" rescale some --workers 2
 holds "and it is said why" err "2 workers are asked for, 1 may have key groups: w1: its label is none of those in [placement] label"
+exits 1 "nor would a third one" "$WEIR" rescale some --workers 2 --dry-run
+holds "by its name" err "w3: its label is none of those in [placement] label"
 exits 1 "nor is anything moved to it" "$WEIR" move some --key-groups 3 --to w1
 holds "saying the same" err "its label is none of those in [placement] label"
 ends_drained some $flock
+begin third $flock --steps 1000000 --set run.pace=60 --workers 2 --set 'placement.label=["w2", "w3"]' \
+    --set 'placement.min_free_bytes="1MiB"'
+is "one of two may" wait_for 20 has_step third 5
+would() { "$WEIR" rescale third --workers 2 --dry-run >out 2>err; }
+is "one more would be started" wait_for 20 would
+holds "and get its share" out "would be: 1 worker -> 2, "
+exits 0 "and is" "$WEIR" rescale third --workers 2
+is "which is that one" says third '"label":"w3"[^}]*"member":true'
+ends_drained third $flock
 
 # ---- an uneven flock becomes even, and why is said ----
 corner="$TOP/tests/bench/corner.toml --set birds=20000"

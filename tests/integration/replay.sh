@@ -2,7 +2,7 @@
 # replay: runs that record their fingerprints through kills and rescales, and are run again from each snapshot
 . "$TOP/tests/support/check.sh"
 
-SMALL="$TOP/config/jobs/flock.toml --set birds=1500 --set operator.mood.every_steps=10"
+SMALL="$TOP/config/jobs/flock.toml --set birds=1500 --set run.key_groups=60 --set operator.mood.every_steps=10"
 JOB="$SMALL --set job.steps=300 --set run.pace=100 --set snapshot.every_steps=20 --set replay.mode=record
      --set fault_tolerance.backoff_seconds=0.01"
 RUNNER=

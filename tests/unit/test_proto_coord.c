@@ -274,6 +274,47 @@ static void test_lost_while_committing(void **state)
     fake_cluster_free(c);
 }
 
+static void lose(fake_cluster *c, uint64_t id)
+{
+    c->members[id - 1].there = false;
+    proto_coord_gone(c->coord, c->now_us, id);
+    for (int i = 0; i < 50; i++)
+        fake_cluster_round(c);
+}
+
+/* What a lost worker had goes to who may be given more; while nobody may, the job waits, and says so. */
+static void test_lost_to_who_has_room(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 3, 3);
+    uint64_t before[7], after[7];
+
+    (void)state;
+    c->config.member_min = 1;
+    fake_cluster_crash(c);
+    for (int i = 0; i < 50; i++)
+        fake_cluster_round(c);
+    proto_coord_owners_get(c->coord, before);
+    c->members[0].full = true;
+    lose(c, 2);
+    assert_true(fake_cluster_stats(c).running);
+    proto_coord_owners_get(c->coord, after);
+    for (uint32_t g = 0; g < 6; g++)
+        assert_int_equal(after[g], before[g] == 2 ? 3 : before[g]);
+    lose(c, 3);
+    assert_false(fake_cluster_stats(c).running);
+    assert_true(fake_cluster_stats(c).roomless);
+    assert_string_equal(fake_cluster_stats(c).waiting, "a worker that may be given what a lost one had");
+    c->members[0].full = false;
+    for (int i = 0; i < 50; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    assert_false(fake_cluster_stats(c).roomless);
+    proto_coord_owners_get(c->coord, after);
+    for (uint32_t g = 0; g < 6; g++)
+        assert_int_equal(after[g], 1);
+    fake_cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_late),
         cmocka_unit_test(test_least_failure),
         cmocka_unit_test(test_lost_while_committing),
+        cmocka_unit_test(test_lost_to_who_has_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,46 @@ static void test_versions(void **state)
 
 /* Shares differ by at most one, and what moves is what must: a group stays unless its owner is gone
  * or holds more than its share. */
+/* Some may not be given more: they keep what they have as far as it is no more than a share, and get nothing; the others
+ * have what is left, evenly. If nobody may, all stays. */
+static void test_spread_takers(void **state)
+{
+    uint32_t before[97], after[97];
+
+    (void)state;
+    srand(6);
+    for (int round = 0; round < 500; round++) {
+        uint32_t groups = 1 + (uint32_t)rand() % 97, members = 1 + (uint32_t)rand() % 8, takers = 0;
+        uint32_t had[8] = { 0 }, count[8] = { 0 }, low = UINT32_MAX, high = 0, share = (groups + members - 1) / members;
+        bool takes[8];
+
+        for (uint32_t m = 0; m < members; m++)
+            takers += takes[m] = rand() % 2 == 0;
+        for (uint32_t g = 0; g < groups; g++) {
+            before[g] = (uint32_t)rand() % (takers == 0 ? members : members + 2);
+            if (before[g] >= members)
+                before[g] = PROTO_NONE;
+            else
+                had[before[g]]++;
+        }
+        proto_owners_spread(after, before, groups, members, takes);
+        if (takers == 0)
+            assert_memory_equal(after, before, groups * sizeof *after);
+        for (uint32_t g = 0; g < groups; g++) {
+            assert_true(after[g] < members);
+            assert_true(takes[after[g]] || after[g] == before[g]);
+            count[after[g]]++;
+        }
+        for (uint32_t m = 0; m < members && takers > 0; m++) {
+            if (!takes[m])
+                assert_int_equal(count[m], had[m] < share ? had[m] : share);
+            low = takes[m] && count[m] < low ? count[m] : low;
+            high = takes[m] && count[m] > high ? count[m] : high;
+        }
+        assert_true(takers == 0 || high - low <= 1);
+    }
+}
+
 static void test_spread(void **state)
 {
     uint32_t before[97], after[97], count[8], kept, most;
@@ -59,7 +99,7 @@ static void test_spread(void **state)
             else
                 had[before[g]]++;
         }
-        proto_owners_spread(after, before, 0, groups, members);
+        proto_owners_spread(after, before, groups, members, NULL);
         for (uint32_t m = 0; m < members; m++)
             count[m] = 0;
         kept = most = 0;
@@ -122,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_spread_takers),
         cmocka_unit_test(test_lay),
     };
 
