@@ -310,8 +310,7 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
     parcel->rows = plan.row_count;
     if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
         return ok;
-    size = PARCEL_HEAD + rows_size(batch->view.schema, plan.form, plan.row_count);
-    size += plan.age > 0 ? sizeof(uint32_t) : 0;
+    size = PARCEL_HEAD + rows_size(batch->view.schema, plan.form, plan.row_count) + (plan.age > 0 ? sizeof(uint32_t) : 0);
     size += plan.pairs == NULL ? 0 : sizeof(uint32_t) + plan.pair_count * sizeof *plan.pairs;
     size += plan.cells == NULL ? 0 : plan.row_count * sizeof(uint32_t);
     if (get_bytes(t, parcel, size) == NULL)
@@ -378,12 +377,15 @@ void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slo
     }
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
     for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
-        uint32_t member = graph_owner(g, owners, e->to, space->near[i].key_group), k = 0;
-        while (k < count && members[k] != member)
+        uint32_t near = space->near[i].key_group, k = 0;
+        if (owners->stages[e->to].own[near])
+            continue;
+        parcel.member = graph_owner(g, owners, e->to, near);
+        while (k < count && members[k] != parcel.member)
             k++;
         if (k < count)
             continue;
-        members[count++] = parcel.member = member;
+        members[count++] = parcel.member;
         send_to(t, &parcel, payload);
     }
 }
@@ -659,9 +661,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
 {
     const weir_schema *schema = edge_schema(g, edge);
     uint32_t form = take_u32(r), rows = take_u32(r);
-    uint32_t wanted = edge_is_halo(g, edge)            ? PARCEL_CELLS
-                      : g->plan->edges[edge].routed ? PARCEL_LISTS
-                                                    : PARCEL_PLAIN;
+    uint32_t wanted = edge_is_halo(g, edge) ? PARCEL_CELLS : g->plan->edges[edge].routed ? PARCEL_LISTS : PARCEL_PLAIN;
     bool ok = (form == wanted || (form == PARCEL_RESTS && wanted == PARCEL_CELLS)) &&
               rows <= r->left / rows_size(schema, form, 1);
     df_batch *out = ok ? df_batch_new(df_graph_memory(g), schema, step, key_group) : NULL;
