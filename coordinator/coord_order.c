@@ -39,12 +39,30 @@ static void weigh_stage(const df_plan *plan, const df_partition *part, uint64_t 
     }
 }
 
-static void weigh(const df_plan *plan, uint64_t *weights)
+/* What fills the states works once, before step 0, perhaps in a single key group. */
+static bool works_at_steps(const df_stage *stage, const bool *active)
 {
+    for (uint32_t i = 0; i < stage->vertex_count; i++)
+        if (active[stage->vertices[i]])
+            return true;
+    return false;
+}
+
+/* Returns the sum. */
+static uint64_t weigh(const df_plan *plan, uint64_t *weights)
+{
+    bool active[DF_STATES_MAX + DF_OPERATORS_MAX];
+    uint64_t sum = 0;
+
+    df_plan_activity(plan, 1, active);
     memset(weights, 0, plan->key_groups * sizeof *weights);
     for (uint32_t s = 0; s < plan->stage_count; s++)
-        if (!plan->stages[s].sink && plan->stages[s].partition.kind != DF_PART_ONE)
+        if (!plan->stages[s].sink && plan->stages[s].partition.kind != DF_PART_ONE &&
+            works_at_steps(&plan->stages[s], active))
             weigh_stage(plan, &plan->stages[s].partition, weights);
+    for (uint32_t u = 0; u < plan->key_groups; u++)
+        sum += weights[u];
+    return sum;
 }
 
 /* ---- order ---- */
@@ -132,10 +150,9 @@ bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights)
     order_fill fill = { .plan = plan, .space = finest_space(plan), .order = order };
     order_box all = { { 0 }, { 0 } };
 
-    if (fill.space == NULL)
+    if (fill.space == NULL || weigh(plan, weights) == 0)
         return false;
     memcpy(all.high, fill.space->view.tiles, sizeof all.high);
-    weigh(plan, weights);
     lay_box(&fill, &all);
     assert(fill.count == plan->key_groups);
     return true;

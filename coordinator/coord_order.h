@@ -12,7 +12,8 @@
 #include "dataflow/df_plan.h"
 
 /* Fill order[key_groups], each unit once, and weights[key_groups], by unit: the cells and the runs of keys that its
- * tasks work on. False: the plan has nothing that lies in a space, and nothing is filled. */
+ * tasks work on at each step, not before the first. False: the plan has nothing that lies in a space, or nothing that
+ * works at steps; what is filled means nothing then. */
 bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights);
 
 #endif

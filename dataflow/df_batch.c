@@ -29,7 +29,10 @@ bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column)
     size_t size = weir_type_size(view->schema->columns[column].type) * view->row_count;
 
     assert(view->columns[column] == NULL);
-    view->columns[column] = df_pool_get(memory.pool, memory.thread, size);
+    if (view->row_count == 0 && view->keys != NULL)
+        view->columns[column] = df_pool_ref(view->keys);
+    else
+        view->columns[column] = df_pool_get(memory.pool, memory.thread, size);
     return view->columns[column] != NULL;
 }
 

@@ -35,7 +35,8 @@ typedef struct df_memory {
 /* A batch without keys and columns. Null: out of memory. */
 df_batch *df_batch_new(df_memory memory, const weir_schema *schema, uint64_t step,
                        uint32_t key_group);
-/* Get a buffer for the keys and for each column. False: out of memory; the batch stays valid. */
+/* Get a buffer for the keys and for each column; of no rows there is one for all. False: out of memory; the batch stays
+ * valid. */
 bool df_batch_alloc(df_memory memory, df_batch *batch, uint32_t row_count);
 bool df_batch_alloc_column(df_memory memory, df_batch *batch, uint32_t column);
 /* Let `to` hold the keys (column == DF_KEYS) or a column of `from` too. */

@@ -97,14 +97,24 @@ static df_batch *payload_of(graph_thread *t, uint32_t edge, uint32_t key_group, 
     return payload;
 }
 
+/* Whether any of a part's own key groups reads it: mostly the same key group does, on an edge to its neighbours. */
+static bool read_here(const df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot)
+{
+    const df_edge *e = &g->plan->edges[edge];
+
+    return !g->parted ||
+           (e->fan == DF_FAN_NEIGHBOURS && g->ticks[slot].owners->stages[e->to].own[key_group]) ||
+           graph_own_readers(g, edge, key_group, slot) > 0;
+}
+
 /* Takes the payload. */
 static void put_here(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot,
                      df_batch *payload)
 {
-    if (t->graph->parted && graph_own_readers(t->graph, edge, key_group, slot) == 0)
-        df_batch_unref(t->memory, payload);
-    else
+    if (read_here(t->graph, edge, key_group, slot))
         graph_put(t->graph, edge, key_group, slot, payload);
+    else
+        df_batch_unref(t->memory, payload);
 }
 
 void graph_publish(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slot)

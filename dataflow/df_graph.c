@@ -69,7 +69,7 @@ static bool make_edge(df_graph *g, uint32_t index)
         return false;
     if (g->parted) {
         out->arrived = df_arena_alloc(arena_of(g), (size_t)g->ring * out->from_groups);
-        if (out->arrived == NULL)
+        if (out->arrived == NULL || !graph_rest_setup(g, index, arena_of(g)))
             return false;
     }
     if (!e->routed || e->fan != DF_FAN_ALL || g->plan->vertices[e->vertex].role == DF_COMMIT)

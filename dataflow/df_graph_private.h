@@ -43,6 +43,21 @@ typedef struct graph_edge_tick {
     _Atomic uint32_t failed; /* key groups whose task failed */
 } graph_edge_tick;
 
+/* The last parcel of a key group's rows that told which they are (df_rest.c). */
+typedef struct graph_whole_sent {
+    uint64_t tick;   /* 0: none was sent */
+    uint64_t owners; /* from which tick on the owners are those that it was sent by */
+} graph_whole_sent;
+
+/* What such a parcel told; from the pool. */
+typedef struct graph_whole_heard {
+    struct graph_whole_heard *older;
+    uint64_t step;
+    uint32_t rows;
+    uint64_t *keys;            /* references */
+    const uint32_t *cell_rows;
+} graph_whole_heard;
+
 typedef struct graph_edge {
     uint32_t from_groups, to_groups;
     graph_slot *slots;        /* [ring][from_groups] */
@@ -51,6 +66,8 @@ typedef struct graph_edge {
     _Atomic uint64_t *masks;  /* [ring][to_groups][mask_words] */
     /* In a part: */
     uint8_t *arrived;         /* [ring][from_groups]: from another member */
+    graph_whole_sent *wholes; /* [from_groups]; null: such a state's rows never rest */
+    graph_whole_heard **heard; /* [from_groups]: the latest first; the feeder's */
 } graph_edge;
 
 /* Who runs the key groups of a stage. */
@@ -407,6 +424,17 @@ void graph_tick_failed(df_graph *graph, uint64_t tick);
 uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
 /* How many bytes a state's batch is: its keys and what a snapshot holds of it (df_state.stored). */
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows);
+
+/* ---- df_rest.c ---- */
+bool graph_rest_setup(df_graph *graph, uint32_t edge, df_arena *arena);
+/* How many ticks ago a halo's readers at `tick` were told which rows these are; 0: now. All that are sent at a tick are
+ * alike. Whoever hands the rows on. */
+uint32_t graph_rest_age(df_graph *graph, uint32_t edge, uint32_t key_group, uint64_t tick);
+/* A batch has come that tells it. False: out of memory. The feeder. */
+bool graph_rest_hear(df_graph *graph, uint32_t edge, const df_batch *batch) DF_MUST_CHECK;
+/* Give a batch, whose step, key group and row count are set, the keys and cells that were told `age` steps before. False:
+ * there are none that fit it. The feeder. */
+bool graph_rest_share(const df_graph *graph, uint32_t edge, uint32_t age, df_batch *batch) DF_MUST_CHECK;
 
 /* ---- df_capture.c ---- */
 bool graph_capture_setup(df_graph *graph, df_arena *arena);

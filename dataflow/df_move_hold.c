@@ -145,19 +145,35 @@ df_status graph_move_deliver(df_graph *g, uint64_t tick, uint32_t unit, graph_mo
     return s;
 }
 
+/* The newest lies first. */
+static graph_early *in_order(graph_early *list)
+{
+    graph_early *first = NULL, *e;
+
+    while ((e = list) != NULL) {
+        list = e->next;
+        e->next = first;
+        first = e;
+    }
+    return first;
+}
+
+/* In the order in which it came: what rests refers to what came before (df_rest.c). */
 static void deliver_early(df_graph *g)
 {
     uint64_t known = atomic_load_explicit(&g->known, memory_order_relaxed);
-    graph_early **at = &g->early, *e;
+    graph_early *list = in_order(g->early), *e;
     df_error err;
     df_status s;
 
-    while ((e = *at) != NULL) {
+    g->early = NULL;
+    while ((e = list) != NULL) {
+        list = e->next;
         if (e->tick >= known) {
-            at = &e->next;
+            e->next = g->early;
+            g->early = e;
             continue;
         }
-        *at = e->next;
         if (e->moved != NULL)
             s = graph_move_deliver(g, e->tick, e->key_group, &e->moved, &err);
         else

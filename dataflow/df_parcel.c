@@ -4,6 +4,7 @@
  *   PLAIN      keys, columns
  *   CELLS      u32 n, n x (u32 cell, u32 rows), keys, columns: the rows of some cells of a tile, those
  *              that the reader's tiles touch; the other cells are empty there
+ *   RESTS      u32 age, columns: the rows that the same key group's cells held `age` ticks before, which rest
  *   LISTS      u32 n, n x (u32 destination, u32 rows), [u32 cell of each row], keys, columns
  *   FAILED     nothing: the task that should have made it failed
  *   PRINT      16 bytes for each column: the hashes of a key group's batch
@@ -26,6 +27,7 @@ typedef enum parcel_form {
     PARCEL_LISTS,
     PARCEL_FAILED,
     PARCEL_PRINT,
+    PARCEL_RESTS,
 } parcel_form;
 
 void df_parcel_release(df_graph *g, uint8_t *bytes)
@@ -85,6 +87,7 @@ static uint32_t destination_group(const df_graph *g, uint32_t edge, uint32_t key
 /* What a parcel is made of: rows of a batch, in order, and how they are counted. */
 typedef struct parcel_plan {
     parcel_form form;
+    uint32_t age;        /* PARCEL_RESTS */
     uint32_t pair_count, row_count, run_count;
     uint32_t (*pairs)[2];
     uint32_t (*runs)[2]; /* (first row, rows), or */
@@ -135,7 +138,7 @@ static void plan_run(parcel_plan *plan, const uint32_t *first, uint32_t begin, u
 {
     uint32_t *last = plan->runs[plan->run_count - 1], count = first[end] - first[begin];
 
-    for (uint32_t c = begin; count > 0 && c < end; c++)
+    for (uint32_t c = begin; plan->pairs != NULL && count > 0 && c < end; c++)
         if (first[c + 1] > first[c]) {
             plan->pairs[plan->pair_count][0] = c;
             plan->pairs[plan->pair_count++][1] = first[c + 1] - first[c];
@@ -164,7 +167,8 @@ static bool plan_cells(graph_thread *t, const df_parcel *parcel, const df_batch 
     uint8_t *lines = graph_scratch_get(t, line_count);
 
     plan->runs = graph_scratch_get(t, (2 * line_count + 1) * sizeof *plan->runs);
-    if (lines == NULL || plan->runs == NULL || !plan_pairs(t, plan, width * line_count))
+    if (lines == NULL || plan->runs == NULL ||
+        (plan->form == PARCEL_CELLS && !plan_pairs(t, plan, width * line_count)))
         return false;
     memset(lines, 0, line_count);
     plan->runs[0][0] = plan->runs[0][1] = 0; /* to be made longer, if the first row goes */
@@ -254,7 +258,8 @@ static uint8_t *put_column(uint8_t *to, const void *from, const parcel_plan *pla
 
 static void put_columns(uint8_t *to, const parcel_plan *plan, const weir_batch *batch)
 {
-    to = put_column(to, batch->keys, plan, sizeof(uint64_t));
+    if (plan->form != PARCEL_RESTS)
+        to = put_column(to, batch->keys, plan, sizeof(uint64_t));
     for (uint32_t c = 0; c < batch->schema->column_count; c++)
         to = put_column(to, batch->columns[c], plan, weir_type_size(batch->schema->columns[c].type));
 }
@@ -263,6 +268,8 @@ static void put_batch(uint8_t *to, const parcel_plan *plan, const weir_batch *ba
 {
     to = put_u32(to, plan->form);
     to = put_u32(to, plan->row_count);
+    if (plan->form == PARCEL_RESTS)
+        to = put_u32(to, plan->age);
     if (plan->pairs != NULL) {
         to = put_u32(to, plan->pair_count);
         to = put(to, plan->pairs, plan->pair_count * sizeof *plan->pairs);
@@ -279,6 +286,11 @@ static uint8_t *get_bytes(graph_thread *t, df_parcel *parcel, size_t size)
     return parcel->bytes;
 }
 
+static size_t rows_size(const weir_schema *schema, uint32_t form, uint32_t rows)
+{
+    return rows * (df_schema_row_size(schema) - (form == PARCEL_RESTS ? sizeof(uint64_t) : 0));
+}
+
 static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batch)
 {
     const df_graph *g = t->graph;
@@ -288,7 +300,8 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
     size_t size;
 
     if (edge_is_halo(g, parcel->edge)) {
-        plan = (parcel_plan){ .form = PARCEL_CELLS };
+        plan = (parcel_plan){ .age = graph_rest_age(t->graph, parcel->edge, parcel->key_group, parcel->tick) };
+        plan.form = plan.age > 0 ? PARCEL_RESTS : PARCEL_CELLS;
         ok = plan_cells(t, parcel, batch, &plan);
     } else if (e->routed) {
         plan = (parcel_plan){ .form = PARCEL_LISTS };
@@ -297,7 +310,7 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
     parcel->rows = plan.row_count;
     if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
         return ok;
-    size = PARCEL_HEAD + plan.row_count * df_schema_row_size(batch->view.schema);
+    size = PARCEL_HEAD + rows_size(batch->view.schema, plan.form, plan.row_count) + (plan.age > 0 ? sizeof(uint32_t) : 0);
     size += plan.pairs == NULL ? 0 : sizeof(uint32_t) + plan.pair_count * sizeof *plan.pairs;
     size += plan.cells == NULL ? 0 : plan.row_count * sizeof(uint32_t);
     if (get_bytes(t, parcel, size) == NULL)
@@ -364,12 +377,15 @@ void graph_send(graph_thread *t, uint32_t edge, uint32_t key_group, uint32_t slo
     }
     const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
     for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
-        uint32_t member = graph_owner(g, owners, e->to, space->near[i].key_group), k = 0;
-        while (k < count && members[k] != member)
+        uint32_t near = space->near[i].key_group, k = 0;
+        if (owners->stages[e->to].own[near])
+            continue;
+        parcel.member = graph_owner(g, owners, e->to, near);
+        while (k < count && members[k] != parcel.member)
             k++;
         if (k < count)
             continue;
-        members[count++] = parcel.member = member;
+        members[count++] = parcel.member;
         send_to(t, &parcel, payload);
     }
 }
@@ -579,18 +595,28 @@ static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
     uint32_t rows = out->view.row_count;
     const uint8_t *from;
 
-    if (!df_batch_alloc(df_graph_memory(g), out, rows))
-        return false;
-    from = take(r, rows * sizeof(uint64_t));
-    if (from != NULL && rows > 0)
-        memcpy(out->view.keys, from, rows * sizeof(uint64_t));
     for (uint32_t c = 0; c < out->view.schema->column_count; c++) {
         size_t size = rows * weir_type_size(out->view.schema->columns[c].type);
         from = take(r, size);
+        if (!df_batch_alloc_column(df_graph_memory(g), out, c))
+            return false;
         if (from != NULL && size > 0)
             memcpy(out->view.columns[c], from, size);
     }
     return !r->bad && r->left == 0;
+}
+
+static bool take_rows(df_graph *g, parcel_reader *r, df_batch *out)
+{
+    uint32_t rows = out->view.row_count;
+    const uint8_t *from = take(r, rows * sizeof(uint64_t));
+
+    out->view.keys = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint64_t));
+    if (out->view.keys == NULL)
+        return false;
+    if (from != NULL && rows > 0)
+        memcpy(out->view.keys, from, rows * sizeof(uint64_t));
+    return take_columns(g, r, out);
 }
 
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
@@ -598,25 +624,29 @@ size_t graph_batch_size(const weir_schema *stored, uint32_t rows)
     return rows * df_schema_row_size(stored);
 }
 
+static bool fill_batch(df_graph *g, uint32_t edge, uint32_t form, parcel_reader *r, df_batch *out)
+{
+    if (form == PARCEL_RESTS)
+        return graph_rest_share(g, edge, take_u32(r), out) && take_columns(g, r, out);
+    if (form == PARCEL_CELLS)
+        return take_cell_rows(g, edge, r, out) && take_rows(g, r, out) && graph_rest_hear(g, edge, out);
+    return (form != PARCEL_LISTS || take_lists(g, edge, r, out)) && take_rows(g, r, out);
+}
+
 static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group,
                             parcel_reader *r)
 {
     const weir_schema *schema = edge_schema(g, edge);
     uint32_t form = take_u32(r), rows = take_u32(r);
-    uint32_t wanted = edge_is_halo(g, edge)            ? PARCEL_CELLS
-                      : g->plan->edges[edge].routed ? PARCEL_LISTS
-                                                    : PARCEL_PLAIN;
-    bool ok = form == wanted && rows <= r->left / df_schema_row_size(schema);
+    uint32_t wanted = edge_is_halo(g, edge) ? PARCEL_CELLS : g->plan->edges[edge].routed ? PARCEL_LISTS : PARCEL_PLAIN;
+    bool ok = (form == wanted || (form == PARCEL_RESTS && wanted == PARCEL_CELLS)) &&
+              rows <= r->left / rows_size(schema, form, 1);
     df_batch *out = ok ? df_batch_new(df_graph_memory(g), schema, step, key_group) : NULL;
 
     if (out == NULL)
         return NULL;
     out->view.row_count = rows;
-    if (form == PARCEL_CELLS)
-        ok = take_cell_rows(g, edge, r, out);
-    else if (form == PARCEL_LISTS)
-        ok = take_lists(g, edge, r, out);
-    if (!ok || !take_columns(g, r, out)) {
+    if (!fill_batch(g, edge, form, r, out)) {
         df_batch_unref(df_graph_memory(g), out);
         return NULL;
     }

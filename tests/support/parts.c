@@ -329,12 +329,14 @@ static void start(parts *p, const parts_snapshot *from)
 /* The words of a parcel that are no rows: what it is, how many, which. */
 static uint32_t head_words(const df_parcel *parcel)
 {
-    enum { STATE = 1, CELLS = 2, LISTS = 3 }; /* of df_move.c; of df_parcel.c */
+    enum { STATE = 1, CELLS = 2, LISTS = 3, RESTS = 6 }; /* of df_move.c; of df_parcel.c */
     uint32_t form, pairs = 0;
 
     memcpy(&form, parcel->bytes, sizeof form);
     if (parcel->edge == DF_PARCEL_MOVE)
         return form == STATE ? 4 : 2;
+    if (form == RESTS)
+        return 3;
     if (form != CELLS && form != LISTS)
         return 2;
     memcpy(&pairs, parcel->bytes + 8, sizeof pairs);
@@ -439,11 +441,37 @@ static void deliver_parcel(parts *p, df_graph *to, const df_parcel *parcel)
 {
     df_error err = { 0 };
 
+    if (p->options->on_parcel != NULL)
+        p->options->on_parcel(p->options->user, to, parcel);
     if (parcel->size > 0 && draw(p, 2) == 0)
         deliver_damaged(p, to, parcel);
     check(take_in(p, to, parcel, parcel->bytes, parcel->size, &err), &err);
     if (parcel->size > 0 && draw(p, 4) == 0)
         refuse(p, to, parcel, parcel->bytes, parcel->size);
+}
+
+static bool same_way(const parts *p, size_t a, size_t b)
+{
+    const df_parcel *one = &p->queue[a], *two = &p->queue[b];
+
+    return p->from[a] == p->from[b] && one->member == two->member && one->edge == two->edge &&
+           one->key_group == two->key_group;
+}
+
+/* Any of the queue; but what one member sends another from a key group on an edge keeps its order. Under the lock. */
+static df_parcel parts_get(parts *p, uint32_t *from)
+{
+    size_t at = draw(p, p->count), first = 0;
+    df_parcel parcel;
+
+    while (!same_way(p, first, at))
+        first++;
+    parcel = p->queue[first];
+    *from = p->from[first];
+    p->count--;
+    memmove(p->queue + first, p->queue + first + 1, (p->count - first) * sizeof *p->queue);
+    memmove(p->from + first, p->from + first + 1, (p->count - first) * sizeof *p->from);
+    return parcel;
 }
 
 /* Deliver what lies in the queue, in any order. */
@@ -455,13 +483,10 @@ static void deliver(parts *p)
         pthread_cond_wait(&p->cond, &p->lock);
     p->woken = false;
     while (p->count > 0) {
-        size_t at = draw(p, p->count);
-        df_parcel parcel = p->queue[at];
-        uint32_t from = p->from[at];
+        uint32_t from;
+        df_parcel parcel = parts_get(p, &from);
         df_graph *to = p->members[parcel.member].graph;
 
-        p->queue[at] = p->queue[--p->count];
-        p->from[at] = p->from[p->count];
         pthread_mutex_unlock(&p->lock);
         if (!df_graph_awaits(to, parcel.edge, parcel.tick, parcel.key_group))
             abort();

@@ -1,5 +1,5 @@
 /* A job run as several parts in one process: a graph for each member, parcels carried between them in
- * a random order, grants and snapshots given as a coordinator would. */
+ * a random order (but for what comes from one key group on one edge), grants and snapshots given as a coordinator would. */
 #ifndef SUPPORT_PARTS_H
 #define SUPPORT_PARTS_H
 
@@ -14,6 +14,8 @@ typedef struct parts_options {
     bool fingerprint_steps;
     df_status (*on_step)(void *user, const df_step_print *print, df_error *err);
     void *user;
+    /* A parcel is about to be delivered; null: not wanted. */
+    void (*on_parcel)(void *user, df_graph *to, const df_parcel *parcel);
     /* Each member's graph when all has been run; null: not wanted. */
     void (*on_end)(void *user, const df_graph *graph, const df_part *part);
 } parts_options;

@@ -15,10 +15,13 @@
 
 #define UNITS_MAX 300
 
-/* A plan of one space and one stage in it, and what is asked of it. */
+/* A plan of one space and the commit of a state in it, beside which there may be another stage; and what is asked of
+ * it. */
 typedef struct scene {
     df_arena *arena;
     df_space space;
+    uint32_t vertex_of[2]; /* of each stage */
+    df_vertex vertices[2];
     df_stage stages[2];
     df_plan plan;
     uint32_t order[UNITS_MAX], owners[UNITS_MAX];
@@ -36,10 +39,22 @@ static void scene_make(scene *s, const double size[3], double radius, bool perio
         s->space.view.periodic[a] = periodic;
     }
     assert_int_equal(df_space_cut(&s->space, key_groups, 1u << 20, s->arena, NULL), DF_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        s->vertex_of[i] = i;
+        s->vertices[i] = (df_vertex){ .role = DF_COMMIT, .every_steps = 1, .birth_number = DF_NONE };
+        s->stages[i] = (df_stage){ .vertex_count = 1, .vertices = &s->vertex_of[i] };
+    }
     s->stages[0].partition =
         (df_partition){ .kind = DF_PART_SPACE, .key_groups = s->space.tile_count, .space = 0 };
-    s->plan = (df_plan){ .key_groups = key_groups, .spaces = &s->space, .space_count = 1, .stages = s->stages,
-                         .stage_count = 1 };
+    s->plan = (df_plan){ .job.steps = 1, .key_groups = key_groups, .spaces = &s->space, .space_count = 1,
+                         .stages = s->stages, .stage_count = 1, .vertices = s->vertices, .vertex_count = 1,
+                         .order = s->vertex_of };
+}
+
+static void scene_add(scene *s, const df_partition *part)
+{
+    s->stages[1].partition = *part;
+    s->plan.stage_count = s->plan.vertex_count = 2;
 }
 
 static void scene_end(scene *s)
@@ -168,19 +183,42 @@ static void test_weights(void **state)
 
     (void)state;
     scene_make(&s, size, 1.5, false, 100);
-    s.stages[1].partition = (df_partition){ .kind = DF_PART_HASH, .key_groups = 100, .space = DF_NONE };
-    s.plan.stage_count = 2;
+    scene_add(&s, &(df_partition){ .kind = DF_PART_HASH, .key_groups = 100, .space = DF_NONE });
     assert_true(coord_order_units(&s.plan, s.order, s.weights));
     for (uint32_t u = 0; u < s.plan.key_groups; u++) {
         assert_true(s.weights[u] >= ((uint64_t)1 << 32) / 100);
         whole += s.weights[u];
     }
     assert_true(whole <= (uint64_t)2 << 32 && whole > ((uint64_t)2 << 32) - 1000);
-    s.stages[1].partition = (df_partition){ .kind = DF_PART_ONE, .key_groups = 1, .space = DF_NONE };
+    scene_add(&s, &(df_partition){ .kind = DF_PART_ONE, .key_groups = 1, .space = DF_NONE });
     assert_true(coord_order_units(&s.plan, s.order, s.weights));
     for (uint32_t t = 0; t < s.space.tile_count; t++)
         whole -= s.weights[(uint64_t)t * s.plan.key_groups / s.space.tile_count];
     assert_true(whole >= ((uint64_t)1 << 32) - 1000 && whole <= ((uint64_t)1 << 32) + 1000);
+    scene_end(&s);
+}
+
+/* A source that fills a state before step 0, all rows in one call as a crystal's are, weighs nothing; one that goes on
+ * at each step does. */
+static void test_sources(void **state)
+{
+    static const weir_operator kind = { .name = "source", .role = WEIR_SOURCE };
+    const double size[3] = { 8, 8, 8 };
+    df_reader first = { .vertex = 0, .port = 0 };
+    uint64_t alone[UNITS_MAX];
+    scene s;
+
+    (void)state;
+    scene_make(&s, size, 1.5, false, 100);
+    assert_true(coord_order_units(&s.plan, s.order, alone));
+    scene_add(&s, &(df_partition){ .kind = DF_PART_RANGE, .key_groups = 1, .space = DF_NONE, .rows = 9, .run = 9 });
+    s.vertices[1] = (df_vertex){ .role = DF_OPERATOR, .kind = &kind, .every_steps = 1, .birth_number = DF_NONE,
+                                 .readers = &first, .reader_count = 1 };
+    assert_true(coord_order_units(&s.plan, s.order, s.weights));
+    assert_memory_equal(s.weights, alone, s.plan.key_groups * sizeof *alone);
+    first.port = 1;
+    assert_true(coord_order_units(&s.plan, s.order, s.weights));
+    assert_true(s.weights[0] > alone[0]);
     scene_end(&s);
 }
 
@@ -192,6 +230,12 @@ static void test_none(void **state)
     (void)state;
     scene_make(&s, size, 1.5, false, 1); /* one tile: nothing to lay out */
     assert_false(coord_order_units(&s.plan, s.order, s.weights));
+    scene_end(&s);
+    scene_make(&s, size, 1.5, false, 8);
+    s.plan.job.steps = 0; /* it is filled, and that is all */
+    assert_false(coord_order_units(&s.plan, s.order, s.weights));
+    s.plan.job.steps = 1;
+    assert_true(coord_order_units(&s.plan, s.order, s.weights));
     s.plan.space_count = 0;
     assert_false(coord_order_units(&s.plan, s.order, s.weights));
     scene_end(&s);
@@ -203,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_sources),
         cmocka_unit_test(test_none),
     };
 

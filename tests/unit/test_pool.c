@@ -311,6 +311,32 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+/* Of no rows there is one buffer, whatever the columns; each holds a reference of its own. */
+static void test_batches_without_rows(void **state)
+{
+    const weir_schema schema = { .column_count = 3, .columns = { { .name = "a", .type = WEIR_F32 },
+                                                                 { .name = "b", .type = WEIR_U8 },
+                                                                 { .name = "c", .type = WEIR_F64 } } };
+    df_pool *pool = new_pool(1);
+    df_memory memory = { .pool = pool, .thread = 0 };
+    df_batch *batch = df_batch_new(memory, &schema, 0, 0), *other;
+
+    (void)state;
+    assert_non_null(batch);
+    assert_true(df_batch_alloc(memory, batch, 0));
+    assert_int_equal(df_pool_refs(batch->view.keys), 4);
+    other = df_batch_new(memory, &schema, 0, 0);
+    assert_non_null(other);
+    df_batch_share(other, DF_KEYS, &batch->view, 0);
+    df_batch_share(other, 0, &batch->view, 0);
+    assert_true(df_batch_alloc_column(memory, other, 1));
+    df_batch_unref(memory, batch);
+    assert_int_equal(df_pool_refs(other->view.keys), 3);
+    df_batch_unref(memory, other);
+    assert_true(df_pool_idle(pool));
+    df_pool_free(&pool);
+}
+
 static void test_threads_pass_buffers(void **state)
 {
     static exchange all;
@@ -338,7 +364,8 @@ int main(void)
         cmocka_unit_test(test_reuse),              cmocka_unit_test(test_references),
         cmocka_unit_test(test_facts_and_notes),    cmocka_unit_test(test_digest),
         cmocka_unit_test(test_spare),              cmocka_unit_test(test_batches_share),
-        cmocka_unit_test(test_batches_borrow),     cmocka_unit_test(test_threads_pass_buffers),
+        cmocka_unit_test(test_batches_borrow),     cmocka_unit_test(test_batches_without_rows),
+        cmocka_unit_test(test_threads_pass_buffers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

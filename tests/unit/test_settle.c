@@ -1,8 +1,8 @@
 /* What is said of a state that settles only every few steps, when that cannot be: by the plan, by a run and
- * by a restore. That its rows are right is shown by test_jobs and test_boids. */
+ * by a restore; and what goes to other members while its rows rest. That its rows are right is shown by test_jobs and test_boids. */
 #include "tests/support/crowd.h"
 
-#include "dataflow/df_part.h"
+#include "dataflow/df_graph_private.h"
 #include "tests/support/fake_part.h"
 #include "tests/support/parts.h"
 
@@ -370,6 +370,88 @@ static void test_keeps_move(void **state)
     df_plan_free(&plan);
 }
 
+/* ---- what goes to other members ---- */
+
+#define SETTLE_EVERY 5u
+
+/* The halos' parcels of a run. */
+typedef struct halos {
+    const df_plan *plan;
+    uint32_t wholes, wholes_resting, rests;
+} halos;
+
+static void refuse(df_graph *to, const df_parcel *parcel, uint32_t rows, uint32_t age)
+{
+    const df_edge *e = &to->plan->edges[parcel->edge];
+    size_t row = df_schema_row_size(&to->plan->streams[e->stream].schema) - sizeof(uint64_t);
+    uint32_t words[3] = { 6, rows, age }, size = (uint32_t)(sizeof words + rows * row);
+    uint8_t *bytes = calloc(1, size);
+    df_error err;
+
+    assert_non_null(bytes);
+    memcpy(bytes, words, sizeof words);
+    assert_int_equal(df_graph_deliver(to, parcel->edge, parcel->tick, parcel->key_group, bytes, size, &err), DF_ECORRUPT);
+    free(bytes);
+}
+
+/* One that rests holds the columns alone. What it refers to is one parcel, of as many rows, of the same settling. */
+static void watch_halo(void *user, df_graph *to, const df_parcel *parcel)
+{
+    halos *h = user;
+    const df_edge *e = &h->plan->edges[parcel->edge];
+    uint64_t step = parcel->tick - 1;
+    uint32_t words[3];
+
+    if (parcel->edge >= h->plan->edge_count || e->fan != DF_FAN_NEIGHBOURS || e->routed)
+        return;
+    memcpy(words, parcel->bytes, sizeof words);
+    assert_int_equal(words[1], parcel->rows);
+    if (words[0] != 6) {
+        h->wholes++;
+        h->wholes_resting += step % SETTLE_EVERY != 0;
+        return;
+    }
+    h->rests++;
+    assert_true(words[2] <= step % SETTLE_EVERY);
+    assert_int_equal(parcel->size, sizeof words + parcel->rows * (df_schema_row_size(&h->plan->streams[e->stream].schema) -
+                                                                   sizeof(uint64_t)));
+    if (parcel->tick >= atomic_load(&to->known))
+        return; /* it would be kept, and refused later */
+    refuse(to, parcel, parcel->rows, 0);
+    refuse(to, parcel, parcel->rows, (uint32_t)step + 1);
+    refuse(to, parcel, parcel->rows, UINT32_MAX);
+    refuse(to, parcel, parcel->rows, words[2] + SETTLE_EVERY); /* the settling before */
+    refuse(to, parcel, parcel->rows + 1, words[2]);
+}
+
+/* Keys and cells go once, after each settling, and when owners have changed. */
+static void test_halos_rest(void **state)
+{
+    kind_options see = { .p = { 8 } };
+    df_draft *draft = settling_crowd("see", SETTLE_EVERY, 0.25);
+    df_hash expected = { 0 };
+    halos still = { 0 }, moving = { 0 };
+    df_plan *plan;
+
+    (void)state;
+    job_operator(draft, "see", kind_list[KIND_SEE], &see, "in=crowd");
+    still.plan = moving.plan = plan = job_plan(&draft);
+    for (uint32_t seed = 0; seed < 10; seed++) {
+        bool moves = seed % 2 == 1;
+        parts_options o = { .members = 2 + seed % 3, .threads = 1, .seed = seed, .moves = moves,
+                            .on_parcel = watch_halo, .user = moves ? &moving : &still };
+        df_hash hash = parts_run(plan, &o, NULL, NULL);
+
+        expected = seed == 0 ? hash : expected;
+        assert_memory_equal(&hash, &expected, sizeof hash);
+        clear_logs();
+    }
+    assert_true(still.wholes > 0 && still.wholes_resting == 0);
+    assert_true(still.rests > 3 * still.wholes);
+    assert_true(moving.wholes_resting > 0 && moving.rests > 0);
+    df_plan_free(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_restore),
         cmocka_unit_test(test_restore_checks_each_row),
         cmocka_unit_test(test_keeps_move),
+        cmocka_unit_test(test_halos_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
