@@ -241,6 +241,7 @@ struct df_graph {
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
+    const uint32_t *no_rows;    /* the cell_rows of any tile without rows, from the pool; null: there are no tiles */
     graph_edge *edges;
     _Atomic uint32_t **missing; /* [stages][ring * key groups]: inputs that have not arrived */
     graph_vertex *vertices;
@@ -549,6 +550,12 @@ static inline df_memory graph_memory(const graph_thread *thread, uint32_t slot)
 
     return (df_memory){ .pool = first ? thread->graph->sources : thread->memory.pool,
                         .thread = thread->index };
+}
+
+/* What a batch of a tile without rows holds as its cell_rows: all of them share one. */
+static inline const uint32_t *graph_no_rows(const df_graph *graph)
+{
+    return df_pool_ref((void *)(uintptr_t)graph->no_rows);
 }
 
 static inline uint32_t graph_ring_slot(const df_graph *graph, uint64_t tick)

@@ -104,7 +104,7 @@ static void parts_send(void *user, const df_parcel *parcel)
     parts *p = m->parts;
 
     pthread_mutex_lock(&p->lock);
-    if (parcel->size > 0) {
+    if (parcel->size > 0 || p->plan->edges[parcel->edge].fan != DF_FAN_ALL) {
         parts_put(p, m->index, parcel);
     } else {
         m->empty = realloc(m->empty, (m->empty_count + 1) * sizeof *m->empty);
