@@ -169,8 +169,7 @@ static bool engine_fits_mark(const proto_worker *w, const proto_mark *m)
 {
     const coord_flow *f = flow_of(w);
 
-    if (m->edge >= f->options.plan->edge_count || f->graph == NULL ||
-        f->options.plan->edges[m->edge].fan != DF_FAN_ALL)
+    if (m->edge >= f->options.plan->edge_count || f->graph == NULL)
         return false;
     for (uint32_t i = 0; i < m->groups.size; i += 4)
         if (!df_graph_awaits(f->graph, m->edge, m->step, proto_get_u32(m->groups.data + i)))
@@ -178,7 +177,7 @@ static bool engine_fits_mark(const proto_worker *w, const proto_mark *m)
     return true;
 }
 
-/* A key group of an edge from all to all that has sent nothing. */
+/* A key group that has sent nothing on an edge. */
 static void engine_arrive(proto_worker *w, uint32_t edge, uint64_t step, uint32_t src)
 {
     df_error err;

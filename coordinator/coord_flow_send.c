@@ -1,8 +1,9 @@
 /* What leaves a worker: parcels of the graph's threads, and end-of-step marks.
  *
- * On an edge from all to all a key group that sends nothing to a member is remembered; when all own key
- * groups of the edge and tick have sent, one mark names them all (rule 7). The note of that end lies
- * behind their parcels in the outbox, and marks stay behind their rows in the channel. */
+ * A key group that sends nothing to a member is remembered, and a mark names several of them. On an edge from all to
+ * all it names them all when all own key groups of the edge and tick have sent (rule 7): the note of that end lies
+ * behind their parcels in the outbox, and marks stay behind their rows in the channel. On other edges it names those
+ * that were found together: in a state with many empty tiles they are most of what crosses. */
 #include "coordinator/coord_flow_private.h"
 
 #include "dataflow/df_failpoint.h"
@@ -79,34 +80,54 @@ static void send_parcel(coord_flow *f, proto_worker *w, const df_parcel *p)
     proto_batch_drop(&batch);
 }
 
-/* One mark for each member, of those that sent it nothing on this edge at this tick. */
-static void send_marks(coord_flow *f, proto_worker *w, uint32_t edge, uint64_t tick)
+/* One mark, of all that sent the same member nothing on the same edge at the same tick. */
+static void send_mark(coord_flow *f, proto_worker *w, df_parcel like)
 {
-    uint32_t *groups = proto_zero(f->empty.count, sizeof *groups);
+    uint32_t *groups = proto_zero(f->empty.count, sizeof *groups), count = 0;
     size_t kept = 0;
 
-    df_failpoint_pass(DF_FAILPOINT_worker_marks);
-    for (uint32_t m = 0; m < w->member_count; m++) {
-        uint32_t count = 0;
+    for (size_t i = 0; i < f->empty.count; i++) {
+        const df_parcel *p = &f->empty.list[i].parcel;
 
-        for (size_t i = 0; i < f->empty.count; i++) {
-            const df_parcel *p = &f->empty.list[i].parcel;
-            if (p->edge == edge && p->tick == tick && p->member == m)
-                groups[count++] = p->key_group;
-        }
-        if (count > 0)
-            channel_send_mark(w, m, edge, tick, groups, count);
-    }
-    for (size_t i = 0; i < f->empty.count; i++)
-        if (f->empty.list[i].parcel.edge != edge || f->empty.list[i].parcel.tick != tick)
+        if (p->edge == like.edge && p->tick == like.tick && p->member == like.member)
+            groups[count++] = p->key_group;
+        else
             f->empty.list[kept++] = f->empty.list[i];
+    }
     f->empty.count = kept;
+    channel_send_mark(w, like.member, like.edge, like.tick, groups, count);
     free(groups);
+}
+
+static void send_marks(coord_flow *f, proto_worker *w, uint32_t edge, uint64_t tick)
+{
+    df_failpoint_pass(DF_FAILPOINT_worker_marks);
+    for (size_t i = 0; i < f->empty.count;)
+        if (f->empty.list[i].parcel.edge == edge && f->empty.list[i].parcel.tick == tick)
+            send_mark(f, w, f->empty.list[i].parcel);
+        else
+            i++;
+}
+
+static bool is_from_all(const coord_flow *f, uint32_t edge)
+{
+    return f->options.plan->edges[edge].fan == DF_FAN_ALL;
+}
+
+/* Those of other edges do not wait for anybody. */
+static void send_near_marks(coord_flow *f, proto_worker *w)
+{
+    for (size_t i = 0; i < f->empty.count;)
+        if (is_from_all(f, f->empty.list[i].parcel.edge))
+            i++;
+        else
+            send_mark(f, w, f->empty.list[i].parcel);
 }
 
 bool flow_send_notes(coord_flow *f, proto_worker *w)
 {
     flow_notes taken;
+    bool near = false;
 
     pthread_mutex_lock(&f->lock);
     taken = f->notes;
@@ -115,13 +136,17 @@ bool flow_send_notes(coord_flow *f, proto_worker *w)
     for (size_t i = 0; i < taken.count; i++) {
         const flow_note *note = &taken.list[i];
 
-        if (note->sent)
+        if (note->sent) {
             send_marks(f, w, note->parcel.edge, note->parcel.tick);
-        else if (note->parcel.size == 0)
+        } else if (note->parcel.size == 0) {
             notes_put(&f->empty, note);
-        else
+            near |= !is_from_all(f, note->parcel.edge);
+        } else {
             send_parcel(f, w, &note->parcel);
+        }
     }
+    if (near)
+        send_near_marks(f, w);
     f->taken = taken;
     f->taken.count = 0;
     return taken.count > 0;

@@ -157,3 +157,23 @@ bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights)
     assert(fill.count == plan->key_groups);
     return true;
 }
+
+bool coord_order_faces(const df_plan *plan, uint32_t (*faces)[6])
+{
+    /* Slots of a halo are counted from (-1, -1, -1), the first axis fastest. */
+    static const uint32_t slots[6] = { WEIR_HALO_CENTRE - 1, WEIR_HALO_CENTRE + 1, WEIR_HALO_CENTRE - 3,
+                                       WEIR_HALO_CENTRE + 3, WEIR_HALO_CENTRE - 9, WEIR_HALO_CENTRE + 9 };
+    const df_space *space = finest_space(plan);
+
+    if (space == NULL)
+        return false;
+    memset(faces, 0xff, plan->key_groups * sizeof *faces); /* DF_NONE */
+    for (uint32_t t = 0; t < space->tile_count; t++)
+        for (uint32_t i = 0; i < 6; i++) {
+            uint32_t beside = space->tiles[t].neighbours[slots[i]];
+
+            if (beside != WEIR_NO_ROW && beside != t)
+                faces[df_plan_unit(plan, t, space->tile_count)][i] = df_plan_unit(plan, beside, space->tile_count);
+        }
+    return true;
+}

@@ -16,4 +16,8 @@
  * works at steps; what is filled means nothing then. */
 bool coord_order_units(const df_plan *plan, uint32_t *order, uint64_t *weights);
 
+/* Fill faces[key_groups]: for each unit those across the faces of its tile, DF_NONE where nothing lies. False: the plan
+ * has nothing that lies in a space, and nothing is filled. */
+bool coord_order_faces(const df_plan *plan, uint32_t (*faces)[6]);
+
 #endif

@@ -10,7 +10,7 @@
  *
  * All of them move the fewest units that do what was asked; the policy only says which of these, and
  * where to. Where it is `locality`, units that move do so in runs of neighbours where that needs no more
- * moves. */
+ * moves; to balance, where it is told what lies beside what, in pieces with little border. */
 #ifndef COORD_PLACE_H
 #define COORD_PLACE_H
 
@@ -41,6 +41,11 @@ typedef struct coord_place_unit {
     uint64_t cost_ns; /* of a step; 0: not measured */
 } coord_place_unit;
 
+#define COORD_PLACE_FACES 6u /* of a tile */
+
+/* The units across the faces of one's tile; COORD_PLACE_NONE: nothing lies there. */
+typedef uint32_t coord_place_near[COORD_PLACE_FACES];
+
 typedef struct coord_place_input {
     const coord_place_worker *workers;
     uint32_t worker_count;
@@ -49,6 +54,7 @@ typedef struct coord_place_input {
     const df_placement *hints; /* policy and filters */
     uint64_t now_us;
     uint64_t stale_us;         /* a sample older than this is not used */
+    const coord_place_near *near; /* [unit_count]; null: nothing lies in a space */
 } coord_place_input;
 
 typedef struct coord_place_outcome {

@@ -1,16 +1,23 @@
 /* The fewest moves that leave nobody with much more than its share.
  *
  * A worker that is over the bound lets go its heaviest units, so the fewest, until one more ends it; that
- * one is the lightest that does. They go to one worker until it has its share, then to the next lowest: so
- * runs of neighbours stay together. Among units that serve as well, one is taken whose neighbour the
- * receiver has. Where no unit fits into anybody's room, two are exchanged. */
+ * one is the one that leaves both nearest to their shares. They go to one worker until it has its share, then to the
+ * next lowest: so neighbours stay together. Among units that serve as well, the one is taken that lies beside most of
+ * what the receiver has and least of what the donor keeps: so what moves grows from a corner, and every border is
+ * paid for at each step, in rows that are sent. Where no unit fits into anybody's room, two are exchanged. */
 #include "coordinator/coord_place_private.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define BALANCE_LOOK 32u /* units that are looked at for one with a neighbour there */
+#define BALANCE_LOOK 32u /* units that are looked at for how light one may be */
 #define BALANCE_WORK (1u << 21) /* units that are looked at, at most, for two to be exchanged */
+/* Units that are looked at for one with little border: so many for a move at most, and so many for a move times all units,
+ * for that many may move. Among many units with hardly any look a corner is little. */
+#define BALANCE_SEEN_MAX 256u
+#define BALANCE_SEEN_MIN 1u
+#define BALANCE_SEEN     (1u << 15)
+#define BALANCE_COMPARED (1u << 16) /* pairs that are compared, at most, for less border */
 
 typedef struct balance {
     place *p;
@@ -23,7 +30,16 @@ typedef struct balance {
     uint32_t tried;        /* exchanges */
     uint32_t *spot;        /* [units]: where the donor's are in the list */
     uint32_t last;         /* what moved last; COORD_PLACE_NONE: nothing yet */
+    uint32_t look;         /* units that are looked at for each move */
+    uint32_t compared;     /* pairs, for less border */
 } balance;
+
+/* The best of those that were looked at. */
+typedef struct pick {
+    uint32_t at;  /* in the list; the list's count: none */
+    double gain;
+    uint32_t looked;
+} pick;
 
 static double bound_of(const place_worker *w)
 {
@@ -77,25 +93,58 @@ static uint32_t first_below(const balance *b, double weight)
     return low;
 }
 
-static bool has_neighbour(const balance *b, uint32_t unit)
+/* By how much less border there is if a unit of `from` goes to `to`: what lies beside it there and here, by weight, for a
+ * heavy tile has many rows to send. */
+static double gain_of(const place *p, uint32_t unit, uint32_t from, uint32_t to)
 {
-    const place *p = b->p;
+    double gain = 0;
 
-    return (unit > 0 && p->owner[unit - 1] == b->receiver) ||
-           (unit + 1 < p->unit_count && p->owner[unit + 1] == b->receiver);
+    if (p->in->near == NULL)
+        return (unit > 0 && p->owner[unit - 1] == to) || (unit + 1 < p->unit_count && p->owner[unit + 1] == to);
+    for (uint32_t i = 0; i < COORD_PLACE_FACES; i++) {
+        uint32_t beside = p->in->near[unit][i];
+        double weight = beside < p->unit_count ? p->weight[unit] + p->weight[beside] : 0;
+
+        if (beside < p->unit_count && p->owner[beside] == to)
+            gain += weight;
+        else if (beside < p->unit_count && p->owner[beside] == from)
+            gain -= weight;
+    }
+    return gain;
 }
 
-/* How much lighter than the heaviest a unit may be, so that no more moves are needed for it. */
+static void consider(const balance *b, pick *best, uint32_t at)
+{
+    double gain;
+
+    if (!place_may_take(b->p, b->units[at], b->receiver))
+        return;
+    if (best->looked++ == 0 && b->look == 1) {
+        best->at = at;
+        return;
+    }
+    gain = gain_of(b->p, b->units[at], b->donor, b->receiver);
+    if (best->at == b->count || gain > best->gain) {
+        best->at = at;
+        best->gain = gain;
+    }
+    if (b->p->in->near == NULL && gain > 0)
+        best->looked = b->look; /* along the curve one neighbour is as good as another */
+}
+
+/* How much lighter than the heaviest a unit may be, so that no more moves end the excess, and as many can bring the
+ * donor to its share. */
 static double spare_weight(balance *b, uint32_t at, double excess)
 {
-    double sum = 0;
+    const place_worker *from = &b->p->workers[b->donor];
+    double sum = 0, wanted = from->load - from->share;
 
     if (excess > BALANCE_LOOK * b->p->weight[b->units[at]])
         return 0;
     for (uint32_t n = 0; n < BALANCE_LOOK && at < b->count; n++) {
         sum += b->p->weight[b->units[at]];
         if (sum >= excess)
-            return sum - excess;
+            return sum > wanted ? sum - wanted : 0;
         at = first_left(b, at + 1);
     }
     return 0;
@@ -109,65 +158,64 @@ static bool is_left(const balance *b, uint32_t unit)
     return at < b->count && b->units[at] == unit && b->next[at] == at;
 }
 
-/* What lies beside the last one that moved, if it is of a weight that serves; b->count: nothing does. */
-static uint32_t choose_next(const balance *b, double least, double most)
+/* What lies beside the last one that moved, if it is of a weight that serves: the first in a run along the curve, or
+ * the best across a face. */
+static void consider_next(const balance *b, pick *best, double least, double most)
 {
     const place *p = b->p;
+    bool faces = p->in->near != NULL;
+    uint32_t beside[COORD_PLACE_FACES] = { b->last + 1, b->last - 1 };
 
-    for (uint32_t side = 0; side < 2 && b->last != COORD_PLACE_NONE; side++) {
-        uint32_t unit = side == 0 ? b->last + 1 : b->last - 1;
+    if (b->last == COORD_PLACE_NONE || p->owner[b->last] != b->receiver)
+        return;
+    for (uint32_t i = 0; i < (faces ? COORD_PLACE_FACES : 2); i++) {
+        uint32_t unit = faces ? p->in->near[b->last][i] : beside[i];
 
-        if (unit < p->unit_count && is_left(b, unit) && p->owner[b->last] == b->receiver &&
-            p->weight[unit] >= least && p->weight[unit] <= most && place_may_take(p, unit, b->receiver))
-            return b->spot[unit];
+        if (unit < p->unit_count && is_left(b, unit) && p->weight[unit] >= least && p->weight[unit] <= most)
+            consider(b, best, b->spot[unit]);
     }
-    return b->count;
 }
 
-/* From `at` on the first that the receiver may have and that is no lighter than `least`; better one with a
- * neighbour there. b->count: none. */
+/* From `at` on one that the receiver may have and that is no lighter than `least`. b->count: none. */
 static uint32_t choose_from(balance *b, uint32_t at, double least)
 {
-    uint32_t best = choose_next(b, least, b->p->weight[b->units[at]]);
+    pick best = { .at = b->count };
 
-    if (best < b->count)
-        return best;
-    for (uint32_t n = 0; n < BALANCE_LOOK && at < b->count; n++) {
-        uint32_t unit = b->units[at];
-
-        if (b->p->weight[unit] < least)
-            break;
-        if (place_may_take(b->p, unit, b->receiver)) {
-            if (has_neighbour(b, unit))
-                return at;
-            best = best == b->count ? at : best;
-        }
+    consider_next(b, &best, least, b->p->weight[b->units[at]]);
+    if (best.at < b->count && b->look < BALANCE_LOOK)
+        return best.at; /* of so many units it need not be the best */
+    while (at < b->count && best.looked < b->look && b->p->weight[b->units[at]] >= least) {
+        consider(b, &best, at);
         at = first_left(b, at + 1);
     }
-    return best;
+    return best.at;
 }
 
-/* The lightest that ends the excess, or one of the next with a neighbour there. */
+/* One that ends the excess, and leaves both as near to their shares as any, or nearly so and with less border. */
 static uint32_t choose_last(const balance *b, double room, double excess)
 {
     const place *p = b->p;
-    uint32_t best = choose_next(b, excess, room), looked = 0;
+    const place_worker *to = &p->workers[b->receiver], *from = &p->workers[b->donor];
+    double give = from->load - from->share, get = to->share - to->load, ideal = give < get ? give : get;
+    double near = COORD_PLACE_SLACK / 4 * (to->share < from->share ? to->share : from->share);
+    uint32_t lighter = first_below(b, ideal), heavier = lighter;
+    pick best = { .at = b->count };
 
-    if (best < b->count)
-        return best;
-    for (uint32_t i = first_below(b, excess); i > 0 && looked < BALANCE_LOOK; i--) {
-        uint32_t unit = b->units[i - 1];
+    while (best.looked < b->look) {
+        bool low = lighter < b->count && p->weight[b->units[lighter]] >= excess;
+        bool high = heavier > 0 && p->weight[b->units[heavier - 1]] <= room;
+        double below = low ? ideal - p->weight[b->units[lighter]] : 0;
+        double above = high ? p->weight[b->units[heavier - 1]] - ideal : 0;
+        uint32_t at;
 
-        if (p->weight[unit] > room)
+        low = low && (!high || below <= above);
+        if ((!low && !high) || (best.at < b->count && (low ? below : above) > near))
             break;
-        if (b->next[i - 1] != i - 1 || !place_may_take(p, unit, b->receiver))
-            continue;
-        looked++;
-        if (has_neighbour(b, unit))
-            return i - 1;
-        best = best == b->count ? i - 1 : best;
+        at = low ? lighter++ : --heavier;
+        if (b->next[at] == at && p->weight[b->units[at]] >= excess && p->weight[b->units[at]] <= room)
+            consider(b, &best, at);
     }
-    return best;
+    return best.at;
 }
 
 /* The place in the list of what moves next; b->count: nothing fits. */
@@ -261,6 +309,75 @@ static bool exchange(balance *b)
     return true;
 }
 
+/* ---- less border ---- */
+
+/* Whether two workers are as even as before, or even enough, when one has got `more` of the other. */
+static bool stays_even(const place_worker *to, const place_worker *from, double more)
+{
+    const place_worker *w = more > 0 ? to : from;
+    double grows = more > 0 ? more : -more;
+
+    return w->load + grows <= w->share * (1 + COORD_PLACE_SLACK / 2);
+}
+
+/* By how much less border there is if `gone`, which the donor has given away, comes back for `kept`. Where the two lie
+ * beside each other, they do so afterwards, too. */
+static double swap_gain(const balance *b, uint32_t gone, uint32_t kept)
+{
+    const place *p = b->p;
+    uint32_t to = p->owner[gone];
+    double gain = gain_of(p, kept, b->donor, to) + gain_of(p, gone, to, b->donor);
+
+    for (uint32_t i = 0; i < COORD_PLACE_FACES; i++)
+        if (p->in->near[gone][i] == kept)
+            gain -= 2 * (p->weight[gone] + p->weight[kept]);
+    return gain;
+}
+
+/* Whether one that the donor keeps was given away in the place of `gone`. */
+static bool swap(balance *b, uint32_t gone)
+{
+    place *p = b->p;
+    uint32_t to = p->owner[gone];
+    const place_worker *workers = p->workers;
+
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t kept = b->units[i];
+        double more = p->weight[kept] - p->weight[gone];
+
+        if (p->owner[kept] != b->donor || p->before[kept] != b->donor ||
+            !stays_even(&workers[to], &workers[b->donor], more) || !place_may_take(p, kept, to) ||
+            swap_gain(b, gone, kept) <= p->quantum * 1e-9)
+            continue;
+        place_give(p, gone, b->donor);
+        place_give(p, kept, to);
+        return true;
+    }
+    return false;
+}
+
+/* What was chosen one by one leaves corners: change what is given away for what is kept as long as that makes the border
+ * less. As many move. */
+static void smooth(balance *b)
+{
+    const place *p = b->p;
+    bool better = p->in->near != NULL && b->look >= BALANCE_LOOK;
+
+    while (better) {
+        better = false;
+        for (uint32_t i = 0; i < b->count; i++) {
+            uint32_t unit = b->units[i];
+
+            if (p->owner[unit] == b->donor || p->before[unit] != b->donor)
+                continue;
+            if (b->compared + b->count > BALANCE_COMPARED)
+                return;
+            b->compared += b->count;
+            better |= swap(b, unit);
+        }
+    }
+}
+
 /* ---- donors ---- */
 
 static bool is_over(const balance *b)
@@ -298,6 +415,7 @@ static void relieve(balance *b)
         }
         b->receiver = lowest(b);
     }
+    smooth(b);
 }
 
 static int donor_compare(const void *a, const void *b, void *user)
@@ -316,6 +434,9 @@ void place_balance(place *p)
     balance b = { .p = p, .next = p->next, .spot = p->spot, .low = { p->heap, 0 } };
     uint32_t *donors = p->ranks, *start = p->start;
     uint32_t count = 0;
+
+    b.look = BALANCE_SEEN / (p->unit_count + 1);
+    b.look = b.look > BALANCE_SEEN_MAX ? BALANCE_SEEN_MAX : b.look < BALANCE_SEEN_MIN ? BALANCE_SEEN_MIN : b.look;
 
     for (uint32_t r = 0; r < p->worker_count; r++)
         if (p->workers[r].share > 0 && p->workers[r].load > bound_of(&p->workers[r]))

@@ -11,6 +11,7 @@ typedef struct coord_plan {
     proto_edge edges[PROTO_EDGES_MAX];
     uint32_t order[PROTO_GROUPS_MAX];
     uint64_t weights[PROTO_GROUPS_MAX];
+    uint32_t faces[PROTO_GROUPS_MAX][PROTO_FACES];
 } coord_plan;
 
 static void describe_stages(coord_plan *c, const df_plan *plan)
@@ -63,6 +64,8 @@ df_status coord_plan_make(proto_plan **out, const df_plan *plan, df_error *err)
         c->plan.order = c->order;
         c->plan.weights = c->weights;
     }
+    if (coord_order_faces(plan, c->faces))
+        c->plan.faces = (const uint32_t (*)[PROTO_FACES])c->faces;
     *out = &c->plan;
     return DF_OK;
 }

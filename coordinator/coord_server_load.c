@@ -109,7 +109,7 @@ bool server_refuses(const coord_server *server, uint64_t id, bool member, char t
     df_placement hints = server->job.policy->placement;
     char label[WEIR_NAME_MAX];
     coord_place_worker w;
-    coord_place_input in = { &w, 1, NULL, 0, &hints, server_now_us(), server_stale_us(server) };
+    coord_place_input in = { &w, 1, NULL, 0, &hints, server_now_us(), server_stale_us(server), NULL };
 
     if (server_peer_find(server, id) == NULL)
         return false;
@@ -188,7 +188,8 @@ bool server_view_make(coord_server *s, server_view *view)
         view_worker(s, s->workers[i].id, view->labels[i], &view->workers[i]);
     }
     view->input = (coord_place_input){ view->workers, count, view->units, units,
-                                       &s->job.policy->placement, server_now_us(), server_stale_us(s) };
+                                       &s->job.policy->placement, server_now_us(), server_stale_us(s),
+                                       s->job.plan->faces };
     view->known = count;
     view_units(s, view);
     return true;

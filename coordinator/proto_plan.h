@@ -14,6 +14,7 @@
 
 #define PROTO_STATE UINT32_MAX /* as an edge's `from`: the state that enters the step */
 #define PROTO_NONE  UINT32_MAX
+#define PROTO_FACES 6u
 
 typedef enum proto_exchange {
     PROTO_FORWARD = 1, /* from a stage, within the key group */
@@ -44,6 +45,9 @@ typedef struct proto_plan {
      * each other. Null: as they are numbered, in equal numbers. */
     const uint32_t *order;
     const uint64_t *weights;    /* by key group; some is not 0 */
+    /* The job's key groups across the faces of each one's tile; PROTO_NONE: nothing lies there. Null: nothing lies in a
+     * space. No protocol asks for it; who balances does. */
+    const uint32_t (*faces)[PROTO_FACES];
 } proto_plan;
 
 /* A block of rows. References are counted; one thread. */

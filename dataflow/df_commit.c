@@ -102,6 +102,8 @@ static merge_source listed(const df_batch *batch, uint32_t destination)
 {
     uint32_t begin = batch->offsets[destination], end = batch->offsets[destination + 1];
 
+    if (begin == end)
+        return (merge_source){ 0 }; /* of another member that sent nothing there are no lists */
     return (merge_source){ .batch = &batch->view, .rows = batch->leaving_rows + begin,
                            .cells = batch->leaving_cells == NULL ? NULL : batch->leaving_cells + begin,
                            .count = end - begin };
@@ -551,6 +553,10 @@ static bool make_rows(merge *m, const df_space *space)
 
     if (space == NULL && share_whole(m))
         return check_finite(m, NULL);
+    if (space != NULL && m->row_count == 0) {
+        m->out->view.cell_rows = graph_no_rows(m->thread->graph);
+        return df_batch_alloc(memory, m->out, 0) || alloc_failed(m);
+    }
     m->order = graph_scratch_get(m->thread, (m->row_count + 1) * sizeof *m->order);
     if (m->order == NULL || !df_batch_alloc(memory, m->out, m->row_count))
         return alloc_failed(m);

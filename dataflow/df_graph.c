@@ -56,6 +56,29 @@ static bool make_space(df_graph *g, uint32_t index)
     return true;
 }
 
+/* Most tiles of an uneven state are empty at each step: they need no table of their own, of many cells. */
+static bool make_no_rows(df_graph *g)
+{
+    size_t most = 0, size;
+    uint32_t *none;
+
+    for (uint32_t i = 0; i < g->plan->space_count; i++)
+        for (uint32_t t = 0; t < g->plan->spaces[i].tile_count; t++) {
+            const uint32_t *n = g->plan->spaces[i].tiles[t].cells;
+            size_t cells = (size_t)n[0] * n[1] * n[2];
+
+            most = cells > most ? cells : most;
+        }
+    if (most == 0)
+        return true;
+    size = (most + 1) * sizeof *none;
+    g->no_rows = none = df_pool_get(g->pool, g->thread_count, size);
+    if (none == NULL)
+        return false;
+    memset(none, 0, size);
+    return true;
+}
+
 static bool make_edge(df_graph *g, uint32_t index)
 {
     const df_edge *e = &g->plan->edges[index];
@@ -140,6 +163,8 @@ static bool make_tables(df_graph *g)
     for (uint32_t i = 0; i < p->space_count; i++)
         if (!make_space(g, i))
             return false;
+    if (!make_no_rows(g))
+        return false;
     for (uint32_t i = 0; i < p->edge_count; i++)
         if (!make_edge(g, i))
             return false;

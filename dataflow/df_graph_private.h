@@ -185,7 +185,9 @@ typedef struct graph_thread {
     df_batch **local;           /* [streams]: made by the running task */
     uint64_t random;            /* of the shuffling scheduler */
     bool held;                  /* what the running task made for the next tick is held back */
-    uint32_t left_tasks;        /* run since it last told of what was left */
+    uint32_t left_tasks;        /* run since it last told of what was left, */
+    uint64_t left_ns;           /* and how long they took; in a part */
+    uint64_t last_ns;           /* the last of them */
     uint64_t clock;             /* nanoseconds when the running task's vertex began; 0: look when the next one does */
     /* Written by this thread only; read by whoever asks for statistics. */
     _Atomic uint64_t tasks, rows, steals, sleeps;
@@ -258,6 +260,7 @@ struct df_graph {
     _Atomic uint64_t bound;        /* ticks below it are granted; NO_TICK unless in a part */
     uint32_t ring;
     graph_space *spaces;
+    const uint32_t *no_rows;    /* the cell_rows of any tile without rows, from the pool; null: there are no tiles */
     graph_edge *edges;
     _Atomic uint32_t **missing; /* [stages][ring * key groups]: inputs that have not arrived */
     graph_vertex *vertices;
@@ -397,6 +400,8 @@ bool graph_unit_setup(df_graph *graph, df_arena *arena);
 /* A task has run for so long. */
 void graph_unit_ran(graph_thread *thread, uint32_t stage, uint32_t key_group, uint64_t tick,
                     uint64_t nanoseconds);
+/* How long the longest of a unit's last tasks took: about what its next one may. */
+uint64_t graph_unit_task_ns(const df_graph *graph, uint32_t stage, uint32_t key_group);
 /* So many rows of a state are in a key group. */
 void graph_unit_holds(df_graph *graph, uint32_t state, uint32_t key_group, uint32_t rows);
 
@@ -574,6 +579,12 @@ static inline df_memory graph_memory(const graph_thread *thread, uint32_t slot)
 
     return (df_memory){ .pool = first ? thread->graph->sources : thread->memory.pool,
                         .thread = thread->index };
+}
+
+/* What a batch of a tile without rows holds as its cell_rows: all of them share one. */
+static inline const uint32_t *graph_no_rows(const df_graph *graph)
+{
+    return df_pool_ref((void *)(uintptr_t)graph->no_rows);
 }
 
 static inline uint32_t graph_ring_slot(const df_graph *graph, uint64_t tick)

@@ -174,7 +174,8 @@ static void spare_batch(const df_graph *g, uint32_t state, const df_batch *batch
     uint32_t rests = s->settle_every > 1 ? 1 : 2;
 
     df_pool_spare(batch->view.keys, rests);
-    df_pool_spare(batch->view.cell_rows, rests);
+    if (batch->view.row_count > 0) /* else it is everybody's */
+        df_pool_spare(batch->view.cell_rows, rests);
     for (uint32_t c = 0; c < s->stored->column_count; c++)
         df_pool_spare(df_batch_stored_column(batch, c), c < batch->view.schema->column_count ? 2 : 1);
 }

@@ -9,8 +9,8 @@
  *   FAILED     nothing: the task that should have made it failed
  *   PRINT      16 bytes for each column: the hashes of a key group's batch
  *
- * Little-endian, as every machine that this engine runs on is. Nothing where nothing is sent: an edge
- * from all to all counts such key groups in lists.
+ * Little-endian, as every machine that this engine runs on is. Of no rows there are no bytes: such key groups
+ * are named in lists, and the reader has an empty batch of each.
  *
  * Why the reader makes the same bits of it: a halo's kind looks only at cells that touch its tile, and
  * finds in them the same rows in the same order; lists keep the order of the source's rows. */
@@ -299,6 +299,8 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
     bool ok = true;
     size_t size;
 
+    if (plan.row_count == 0)
+        return true;
     if (edge_is_halo(g, parcel->edge)) {
         plan = (parcel_plan){ .age = graph_rest_age(t->graph, parcel->edge, parcel->key_group, parcel->tick) };
         plan.form = plan.age > 0 ? PARCEL_RESTS : PARCEL_CELLS;
@@ -308,7 +310,7 @@ static bool fill_parcel(graph_thread *t, df_parcel *parcel, const df_batch *batc
         ok = plan_lists(t, parcel, batch, &plan);
     }
     parcel->rows = plan.row_count;
-    if (!ok || (plan.row_count == 0 && e->fan == DF_FAN_ALL))
+    if (!ok || plan.row_count == 0)
         return ok;
     size = PARCEL_HEAD + rows_size(batch->view.schema, plan.form, plan.row_count) + (plan.age > 0 ? sizeof(uint32_t) : 0);
     size += plan.pairs == NULL ? 0 : sizeof(uint32_t) + plan.pair_count * sizeof *plan.pairs;
@@ -653,7 +655,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
     return out;
 }
 
-/* A batch without rows for the readers of an edge from all to all. */
+/* A batch without rows. */
 static df_batch *make_empty(df_graph *g, uint32_t edge, uint64_t step, uint32_t key_group)
 {
     df_memory memory = df_graph_memory(g);
@@ -668,6 +670,8 @@ static df_batch *make_empty(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
             memset(out->offsets, 0, size);
         ok = out->offsets != NULL;
     }
+    if (ok && edge_is_halo(g, edge))
+        out->view.cell_rows = graph_no_rows(g);
     if (!ok) {
         df_batch_unref(memory, out);
         return NULL;
@@ -765,7 +769,7 @@ df_status df_graph_deliver(df_graph *g, uint32_t edge, uint64_t tick, uint32_t k
         graph_tick_failed(g, tick);
     else if (size > 0)
         batch = take_batch(g, edge, step, key_group, &r);
-    else if (g->plan->edges[edge].fan == DF_FAN_ALL)
+    else
         batch = make_empty(g, edge, step, key_group);
     if (batch == NULL && form != PARCEL_FAILED)
         return df_fail(err, DF_ECORRUPT, "what came from key group %u on edge %u is damaged",

@@ -27,7 +27,7 @@ typedef struct df_parcel {
     uint32_t stage;     /* that reads it */
     uint32_t rows;
     uint32_t size;
-    uint8_t *bytes;     /* null if size is 0, else given back by df_parcel_release */
+    uint8_t *bytes;     /* null if size is 0: no rows; else given back by df_parcel_release */
     bool spread;        /* bytes only say where the parcel's lie: df_spread_copy, and df_spread_release */
 } df_parcel;
 
@@ -39,7 +39,8 @@ struct df_part {
     const weir_mark *marks;     /* [vertex_count]: where sinks go on; null: they begin anew */
     void *user;
     /* Any of the graph's threads. Takes the parcel's bytes. Must not block. After some of these calls,
-     * or when a thread has nothing to do, wake is called; what the feeder itself has caused, it knows. */
+     * or when a thread has nothing to do, wake is called; what the feeder itself has caused, it knows. Parcels
+     * without rows need a word only, for several together; those of an edge from all to all when it has `sent`. */
     void (*send)(void *user, const df_parcel *parcel);
     /* All own key groups of `edge` that feed it at `tick` have sent, and were counted. Any thread. */
     void (*sent)(void *user, uint32_t edge, uint64_t tick);

@@ -20,6 +20,16 @@
 #define TASK_GROUP_BITS 20
 #define TASK_STAGE_BITS 12
 
+static uint32_t task_stage(uint64_t item)
+{
+    return (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
+}
+
+static uint32_t task_group(uint64_t item)
+{
+    return item & ((1u << TASK_GROUP_BITS) - 1);
+}
+
 static uint64_t task_pack(uint32_t slot, uint32_t stage, uint32_t key_group)
 {
     return ((uint64_t)slot << (TASK_GROUP_BITS + TASK_STAGE_BITS)) |
@@ -252,23 +262,25 @@ static uint32_t advance(graph_thread *t)
  * reads it is mostly busy too, and to be woken for each parcel costs the feeder, and the thread that it
  * takes the processor from, more than what it is woken for. But where tasks are large, the reader may
  * have run out of others by then, and a wake costs little beside one. So small tasks are as many as take
- * two milliseconds together, and are told of at both ends of the way: the reader's feeder wakes for it, too. */
+ * two milliseconds together, and are told of at both ends of the way: the reader's feeder wakes for it, too. It is
+ * what they took that counts, and not what tasks take on average: of an uneven state most take next to nothing, and
+ * eight of the others are half a step. */
 #define LEFT_TASKS     8u       /* at least */
 #define LEFT_TASKS_MAX 64u
 #define LEFT_NS        2000000u /* of all of them */
-#define LEFT_TASK_NS   500000u  /* as large is told of at once; df_task.c counts a millisecond at most */
+#define LEFT_TASK_NS   500000u  /* as large is told of at once */
 
 void graph_left(df_graph *g)
 {
     atomic_store(&g->left, true);
 }
 
-static bool left_is_due(const graph_thread *t)
+static bool left_is_due(graph_thread *t)
 {
-    uint32_t task_ns = atomic_load_explicit(&t->graph->task_ns, memory_order_relaxed);
-
-    return task_ns >= LEFT_TASK_NS || t->left_tasks >= LEFT_TASKS_MAX ||
-           (t->left_tasks >= LEFT_TASKS && t->left_tasks * task_ns >= LEFT_NS);
+    t->left_tasks++;
+    t->left_ns += t->last_ns;
+    return t->last_ns >= LEFT_TASK_NS || t->left_tasks >= LEFT_TASKS_MAX ||
+           (t->left_tasks >= LEFT_TASKS && t->left_ns >= LEFT_NS);
 }
 
 /* The feeder, too, is woken for several parcels that have come, not for each: while so much is ready for every thread,
@@ -311,6 +323,7 @@ static void tell_left(graph_thread *t)
     df_graph *g = t->graph;
 
     t->left_tasks = 0;
+    t->left_ns = 0;
     if (atomic_load_explicit(&g->left, memory_order_relaxed) && atomic_exchange(&g->left, false))
         g->part.wake(g->part.user);
 }
@@ -391,8 +404,7 @@ static bool take(graph_thread *t, uint64_t *item)
 
 static void run_item(graph_thread *t, uint64_t item)
 {
-    uint32_t group = item & ((1u << TASK_GROUP_BITS) - 1);
-    uint32_t stage = (uint32_t)(item >> TASK_GROUP_BITS) & ((1u << TASK_STAGE_BITS) - 1);
+    uint32_t group = task_group(item), stage = task_stage(item);
     uint32_t slot = (uint32_t)(item >> (TASK_GROUP_BITS + TASK_STAGE_BITS));
 
     if (!graph_task_run(t, stage, group, slot, NULL))
@@ -411,25 +423,38 @@ static void run_parked(graph_thread *t, graph_parked *p)
     complete(t, stage, group, slot);
 }
 
-/* A task that takes less than it takes to wake a thread is run by the feeder itself, if there are few. */
+/* A task that takes less than it takes to wake a thread is run by the feeder itself, if there are few. While it runs
+ * one that takes long nothing is sent and nothing taken in. */
 #define HELP_TASK_NS   20000u
 #define HELP_TASKS     16u
+
+static bool help_one(graph_thread *t)
+{
+    uint64_t item;
+
+    if (!df_deque_pop(&t->deque, &item))
+        return false;
+    if (graph_unit_task_ns(t->graph, task_stage(item), task_group(item)) > HELP_TASK_NS) {
+        df_deque_push(&t->deque, item);
+        return false;
+    }
+    run_item(t, item);
+    return true;
+}
 
 void df_graph_help(df_graph *g)
 {
     graph_thread *t = &g->threads[g->thread_count];
     uint32_t ready = g->feeder_ready, run = 0;
-    uint64_t item;
 
     g->feeder_ready = 0;
     t->clock = 0;
-    if (!g->started || ready > HELP_TASKS ||
-        atomic_load_explicit(&g->task_ns, memory_order_relaxed) > HELP_TASK_NS) {
+    if (!g->started || ready > HELP_TASKS) {
         wake(g, ready);
         return;
     }
-    while (run++ < HELP_TASKS && df_deque_pop(&t->deque, &item))
-        run_item(t, item);
+    while (run < HELP_TASKS && help_one(t))
+        run++;
     g->feeder_ready = 0;
     wake(g, (uint32_t)df_deque_count(&t->deque));
 }
@@ -457,7 +482,6 @@ static void *thread_main(void *argument)
         }
         end_nap(g);
         run_item(t, item);
-        t->left_tasks++;
         if (left_is_due(t))
             tell_left(t);
     }

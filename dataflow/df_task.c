@@ -299,8 +299,9 @@ bool graph_task_run(graph_thread *t, uint32_t stage, uint32_t key_group, uint32_
     graph_scratch_reset(t);
     if (g->parted) {
         t->clock = nanoseconds();
-        note_time(g, t->clock - begin);
-        graph_unit_ran(t, stage, key_group, tick->tick, t->clock - begin);
+        t->last_ns = t->clock - begin;
+        note_time(g, t->last_ns);
+        graph_unit_ran(t, stage, key_group, tick->tick, t->last_ns);
     }
     return true;
 }

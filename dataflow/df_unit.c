@@ -11,6 +11,7 @@
 
 typedef struct graph_unit {
     _Atomic uint64_t tick;   /* of the newest task */
+    _Atomic uint32_t ns;     /* of the longest of the last tasks; who writes last wins */
     _Atomic uint32_t rows[]; /* [state_count] */
 } graph_unit;
 
@@ -24,6 +25,16 @@ static size_t unit_size(const df_plan *plan)
 static graph_unit *unit_at(const df_graph *g, uint32_t unit)
 {
     return (graph_unit *)(void *)(g->units + unit * unit_size(g->plan));
+}
+
+/* Its tasks are of several stages. */
+static void note_longest(graph_unit *unit, uint64_t nanoseconds)
+{
+    uint32_t old = atomic_load_explicit(&unit->ns, memory_order_relaxed), now = old - old / 8;
+
+    if (nanoseconds > now)
+        now = nanoseconds < UINT32_MAX ? (uint32_t)nanoseconds : UINT32_MAX;
+    atomic_store_explicit(&unit->ns, now, memory_order_relaxed);
 }
 
 bool graph_unit_setup(df_graph *g, df_arena *arena)
@@ -59,6 +70,17 @@ void graph_unit_ran(graph_thread *t, uint32_t stage, uint32_t key_group, uint64_
     graph_count(&t->unit_ns[unit], nanoseconds);
     graph_count_span(&t->task_spans, nanoseconds);
     atomic_store_explicit(&unit_at(g, unit)->tick, tick, memory_order_relaxed);
+    note_longest(unit_at(g, unit), nanoseconds);
+}
+
+uint64_t graph_unit_task_ns(const df_graph *g, uint32_t stage, uint32_t key_group)
+{
+    const df_stage *s = &g->plan->stages[stage];
+
+    if (s->sink)
+        return atomic_load_explicit(&g->task_ns, memory_order_relaxed);
+    return atomic_load_explicit(&unit_at(g, df_plan_unit(g->plan, key_group, s->partition.key_groups))->ns,
+                                memory_order_relaxed);
 }
 
 void graph_unit_holds(df_graph *g, uint32_t state, uint32_t key_group, uint32_t rows)

@@ -12,6 +12,7 @@
 
 #define WORKERS 1000u
 #define UNITS   32768u
+#define SIDE     32u /* tiles of each axis: UNITS are a cube */
 #define RUNS_MAX 99
 
 typedef struct bench {
@@ -20,6 +21,7 @@ typedef struct bench {
     coord_place_unit units[UNITS];
     uint32_t after[UNITS];
     coord_place_step steps[UNITS];
+    coord_place_near near[UNITS];
     df_placement hints;
     coord_place_input in;
 } bench;
@@ -42,10 +44,42 @@ static double now_ms(void)
     return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
 }
 
+static uint32_t spread_bits(uint32_t x)
+{
+    uint32_t spread = 0;
+
+    for (uint32_t bit = 0; bit < 5; bit++)
+        spread |= (x >> bit & 1) << 3 * bit;
+    return spread;
+}
+
+static uint32_t unit_at(const uint32_t at[3])
+{
+    return spread_bits(at[0]) | spread_bits(at[1]) << 1 | spread_bits(at[2]) << 2;
+}
+
+/* The tiles of a cube, numbered along a Morton curve. */
+static void lay_tiles(void)
+{
+    for (uint32_t i = 0; i < UNITS; i++) {
+        uint32_t at[3] = { i % SIDE, i / SIDE % SIDE, i / SIDE / SIDE };
+        uint32_t unit = unit_at(at);
+
+        for (uint32_t a = 0; a < 3; a++)
+            for (uint32_t side = 0; side < 2; side++) {
+                uint32_t to[3] = { at[0], at[1], at[2] };
+
+                to[a] += side == 0 ? UINT32_MAX : 1; /* below 0 it is no tile either */
+                b.near[unit][2 * a + side] = to[a] < SIDE ? unit_at(to) : COORD_PLACE_NONE;
+            }
+    }
+}
+
 /* Weights that differ, some a lot; workers that all have told. */
 static void reset(uint32_t owners)
 {
-    b.in = (coord_place_input){ b.workers, WORKERS, b.units, UNITS, &b.hints, 2000000, 1000000 };
+    b.in = (coord_place_input){ b.workers, WORKERS, b.units, UNITS, &b.hints, 2000000, 1000000,
+                                (const coord_place_near *)b.near };
     srand(1);
     for (uint32_t w = 0; w < WORKERS; w++) {
         snprintf(b.labels[w], sizeof b.labels[w], "w%u", w + 1);
@@ -133,6 +167,7 @@ int main(int argc, char **argv)
 
     if (runs == 0 || runs > RUNS_MAX)
         return 2;
+    lay_tiles();
     reset(0);
     tell("first", fit_all(runs));
     reset(500);

@@ -98,13 +98,29 @@ static void parts_put(parts *p, uint32_t from, const df_parcel *parcel)
     pthread_cond_signal(&p->cond);
 }
 
+/* Of no rows there is nothing to send, but that its task failed. */
+static void check_worth(const parts *p, const df_parcel *parcel)
+{
+    enum { FAILED = 4 }; /* of df_parcel.c */
+    uint32_t form = 0;
+
+    if (parcel->edge >= p->plan->edge_count || parcel->size == 0 || parcel->rows > 0)
+        return;
+    memcpy(&form, parcel->bytes, sizeof form);
+    if (form == FAILED)
+        return;
+    fprintf(stderr, "parts: %u bytes without rows were sent on edge %u\n", parcel->size, parcel->edge);
+    abort();
+}
+
 static void parts_send(void *user, const df_parcel *parcel)
 {
     member *m = user;
     parts *p = m->parts;
 
+    check_worth(p, parcel);
     pthread_mutex_lock(&p->lock);
-    if (parcel->size > 0) {
+    if (parcel->size > 0 || p->plan->edges[parcel->edge].fan != DF_FAN_ALL) {
         parts_put(p, m->index, parcel);
     } else {
         m->empty = realloc(m->empty, (m->empty_count + 1) * sizeof *m->empty);

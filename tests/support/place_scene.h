@@ -34,7 +34,7 @@ static inline void scene_init(uint32_t workers, uint32_t units)
 {
     memset(&s, 0, sizeof s);
     s.hints = no_hints;
-    s.in = (coord_place_input){ s.workers, workers, s.units, units, &s.hints, 10000000, 1000000 };
+    s.in = (coord_place_input){ s.workers, workers, s.units, units, &s.hints, 10000000, 1000000, NULL };
     for (uint32_t w = 0; w < workers; w++) {
         snprintf(s.labels[w], sizeof s.labels[w], "w%u", w + 1);
         s.workers[w] = (coord_place_worker){ .id = w + 1, .label = s.labels[w], .host = "here",

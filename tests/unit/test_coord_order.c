@@ -241,9 +241,43 @@ static void test_none(void **state)
     scene_end(&s);
 }
 
+/* Of spaces cut at random: the tiles at a distance of one along one axis, round a periodic one, and no others. */
+static void test_faces(void **state)
+{
+    static uint32_t faces[UNITS_MAX][6];
+
+    (void)state;
+    srand(11);
+    for (uint32_t round = 0; round < 60; round++) {
+        bool periodic = round % 2 != 0;
+        scene s;
+
+        scene_make(&s, (double[3]){ 2 + rand() % 9, 2 + rand() % 9, 2 + rand() % 9 }, 0.5, periodic,
+                   8 + (uint32_t)rand() % (UNITS_MAX - 8));
+        assert_true(coord_order_faces(&s.plan, faces));
+        for (uint32_t one = 0; one < s.space.tile_count; one++)
+            for (uint32_t two = 0; two < s.space.tile_count; two++) {
+                uint32_t apart = 0, found = 0;
+
+                for (uint32_t a = 0; a < 3; a++) {
+                    uint32_t n = s.space.view.tiles[a], x = s.space.tiles[one].position[a],
+                             y = s.space.tiles[two].position[a], way = x > y ? x - y : y - x;
+
+                    apart += periodic && n - way < way ? n - way : way;
+                }
+                for (uint32_t i = 0; i < 6; i++)
+                    found += faces[df_plan_unit(&s.plan, one, s.space.tile_count)][i] ==
+                             df_plan_unit(&s.plan, two, s.space.tile_count);
+                assert_int_equal(found > 0, apart == 1);
+            }
+        scene_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_faces),
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_weights),

@@ -191,6 +191,126 @@ static void test_balance_keeps_neighbours(void **state)
         assert_true(count_runs(s.after, w) <= 2);
 }
 
+/* ---- borders ---- */
+
+static coord_place_near faces[UNITS_MAX];
+
+/* Tiles of a box, all but the last at the first worker, and what lies beside what. */
+static void scene_box(uint32_t workers, const uint32_t n[3])
+{
+    uint32_t strides[3] = { 1, n[0], n[0] * n[1] };
+
+    scene_init(workers, n[0] * n[1] * n[2]);
+    for (uint32_t u = 0; u < s.in.unit_count; u++) {
+        s.units[u].owner = u + 1 == s.in.unit_count;
+        for (uint32_t a = 0; a < 3; a++) {
+            uint32_t place = u / strides[a] % n[a];
+
+            faces[u][2 * a] = place > 0 ? u - strides[a] : COORD_PLACE_NONE;
+            faces[u][2 * a + 1] = place + 1 < n[a] ? u + strides[a] : COORD_PLACE_NONE;
+        }
+    }
+    s.in.near = (const coord_place_near *)faces;
+}
+
+/* What all faces between two owners weigh. */
+static double border_of(const uint32_t *owners)
+{
+    double border = 0;
+
+    for (uint32_t u = 0; u < s.in.unit_count; u++)
+        for (uint32_t i = 0; i < COORD_PLACE_FACES; i++)
+            if (faces[u][i] != COORD_PLACE_NONE && owners[faces[u][i]] != owners[u])
+                border += (double)s.units[faces[u][i]].cost_ns;
+    return border;
+}
+
+/* The least border that any choice of so many units of one weight, and the last, has. */
+static double least_border(uint32_t count)
+{
+    uint32_t owners[16];
+    double least = 1e300;
+
+    for (uint32_t set = 0; set < 1u << s.in.unit_count; set++) {
+        double border;
+
+        if ((uint32_t)__builtin_popcount(set) != count + 1 || set >> (s.in.unit_count - 1) == 0)
+            continue;
+        for (uint32_t u = 0; u < s.in.unit_count; u++)
+            owners[u] = set >> u & 1;
+        border = border_of(owners);
+        least = border < least ? border : least;
+    }
+    return least;
+}
+
+/* Of all boxes of up to 16 tiles of one weight: hardly more border than the best of all choices has. */
+static void test_balance_border(void **state)
+{
+    double border = 0, least = 0;
+
+    (void)state;
+    for (uint32_t z = 1; z <= 4; z++)
+        for (uint32_t y = z; y <= 4; y++)
+            for (uint32_t x = y; x * y * z <= 16; x++) {
+                if (x * y * z < 2)
+                    continue;
+                scene_box(2, (const uint32_t[]){ x, y, z });
+                for (uint32_t u = 0; u < s.in.unit_count; u++)
+                    s.units[u].cost_ns = 100;
+                balance();
+                assert_true(s.out.even || s.in.unit_count % 2 != 0);
+                border += border_of(s.after);
+                least += least_border(s.out.moved);
+            }
+    print_message("balance: a border of %.0f faces, at least %.0f\n", border / 100, least / 100);
+    assert_true(border <= 1.15 * least);
+}
+
+/* A flock in the corner of its room, whose tiles along one axis are half full: with hardly more of a border than half
+ * that of a choice that knows nothing of what lies beside what, by as many moves. */
+static void test_balance_corner(void **state)
+{
+    double blind, border;
+    uint32_t moved;
+
+    (void)state;
+    srand(6);
+    scene_box(2, (uint32_t[]){ 5, 6, 8 });
+    for (uint32_t u = 0; u < s.in.unit_count; u++) {
+        uint32_t x = u % 5, y = u / 5 % 6, z = u / 30;
+
+        s.units[u].owner = z >= 4;
+        s.units[u].cost_ns = 10 + (x <= 2 && y < 3 && z < 4 ? x < 2 ? 4000u : 2000u : 0u) + random_below(10);
+    }
+    s.in.near = NULL;
+    balance();
+    blind = border_of(s.after);
+    moved = s.out.moved;
+    s.in.near = (const coord_place_near *)faces;
+    balance();
+    border = border_of(s.after);
+    print_message("balance: %u moves, a border of %.0f, and of %.0f where no neighbours are known; the busiest %.3f\n",
+                  s.out.moved, border, blind, s.out.after);
+    assert_int_equal(s.out.moved, moved);
+    assert_true(border < 0.75 * blind);
+}
+
+/* The last move is one that leaves both as even as they can be, not one that is only enough. */
+static void test_balance_last(void **state)
+{
+    static const uint64_t costs[] = { 400, 400, 110, 50, 90, 140, 100, 210 };
+
+    (void)state;
+    scene_init(2, 8);
+    for (uint32_t u = 0; u < 8; u++)
+        s.units[u] = (coord_place_unit){ .owner = u > 6, .cost_ns = costs[u], .rows = 1 };
+    balance();
+    assert_int_equal(s.out.moved, 2);
+    assert_int_equal(s.after[5], 1);
+    assert_true(s.out.after < 1 + 1e-9);
+}
+
 static void test_balance_hot_unit(void **state)
 {
     (void)state;
@@ -231,6 +351,9 @@ int main(void)
         cmocka_unit_test(test_balance_large),
         cmocka_unit_test(test_balance_heavy),
         cmocka_unit_test(test_balance_keeps_neighbours),
+        cmocka_unit_test(test_balance_border),
+        cmocka_unit_test(test_balance_corner),
+        cmocka_unit_test(test_balance_last),
         cmocka_unit_test(test_balance_hot_unit),
         cmocka_unit_test(test_balance_exchange),
     };

@@ -1,5 +1,6 @@
 /* What a graph counts of each unit against a run of everything in one graph that keeps its states. */
 #include "config/cfg.h"
+#include "dataflow/df_graph_private.h"
 #include "operators/op_list.h"
 #include "tests/support/parts.h"
 
@@ -118,6 +119,14 @@ static void check_member(void *user, const df_graph *graph, const df_part *part)
             assert_true(costs[u].tick >= e->plan->job.steps); /* at the last step not every stage runs */
         }
     }
+    /* What its next task may take is no more than all of its tasks took. */
+    for (uint32_t st = 0; st < e->plan->stage_count; st++)
+        for (uint32_t k = 0; k < e->plan->stages[st].partition.key_groups; k++) {
+            uint32_t unit = df_plan_unit(e->plan, k, e->plan->stages[st].partition.key_groups);
+
+            assert_true(graph_unit_task_ns(graph, st, k) <= costs[unit].nanoseconds);
+            assert_int_equal(graph_unit_task_ns(graph, st, k) > 0, costs[unit].nanoseconds > 0);
+        }
     /* A task's time holds that of its vertices; every vertex here is in a task that counts. */
     for (uint32_t v = 0; v < e->plan->vertex_count; v++) {
         df_vertex_stats stats;
