@@ -1,6 +1,7 @@
-/* Parcels that come in pieces. What a first piece says of the whole is only believed as far as bytes follow:
- * memory for a parcel is at most twice what has arrived of it. The memory of the last one that became whole is kept for
- * the next: where a state moves they come one after the other, and new memory is memory that the kernel must clear. */
+/* Parcels that come in pieces, but for most states that move (coord_flow_take.c). What a first piece says of the whole is
+ * only believed as far as bytes follow: memory for a parcel is at most twice what has arrived of it. The memory of the last
+ * one that became whole is kept for the next: often they come one after the other, and new memory is memory that the
+ * kernel must clear. */
 #ifndef COORD_PIECE_H
 #define COORD_PIECE_H
 
