@@ -3,7 +3,7 @@
 . "$TOP/tests/support/check.sh"
 
 FLOCK=$TOP/config/jobs/flock.toml
-SMALL="--set birds=3000 --set operator.mood.every_steps=10"
+SMALL="--set birds=3000 --set run.key_groups=60 --set operator.mood.every_steps=10"
 
 # ---- the same bits on any number of workers ----
 alike()

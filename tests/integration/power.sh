@@ -3,7 +3,7 @@
 . "$TOP/tests/support/check.sh"
 
 FLOCK=$TOP/config/jobs/flock.toml
-JOB="--set birds=1000 --set operator.mood.every_steps=10 --steps 60 --set run.pace=400
+JOB="--set birds=1000 --set run.key_groups=60 --set operator.mood.every_steps=10 --steps 60 --set run.pace=400
      --set snapshot.every_steps=15 --set snapshot.retain=2 --set fault_tolerance.backoff_seconds=0.01"
 RECORD="--set replay.mode=record --set replay.keep=all"
 STATE=runs/flock/state
