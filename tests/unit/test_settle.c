@@ -402,8 +402,8 @@ static void watch_halo(void *user, df_graph *to, const df_parcel *parcel)
     uint64_t step = parcel->tick - 1;
     uint32_t words[3];
 
-    if (parcel->edge >= h->plan->edge_count || e->fan != DF_FAN_NEIGHBOURS || e->routed)
-        return;
+    if (parcel->edge >= h->plan->edge_count || e->fan != DF_FAN_NEIGHBOURS || e->routed || parcel->size == 0)
+        return; /* without rows there are no bytes */
     memcpy(words, parcel->bytes, sizeof words);
     assert_int_equal(words[1], parcel->rows);
     if (words[0] != 6) {
