@@ -718,13 +718,10 @@ static bool is_adopted(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t
     return e->ticks == 1 && graph_owners_at(g, tick)->stages[e->from].own[key_group] != 0;
 }
 
-bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
+static bool slot_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
 {
-    uint64_t done = atomic_load(&g->done);
     uint32_t slot = graph_ring_slot(g, tick);
 
-    if (tick < done || tick > done + g->plan->window + 1 || tick > g->plan->job.steps + 1)
-        return false;
     if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
         return is_parcel(g, edge, key_group);
     if (edge == DF_PARCEL_MOVE)
@@ -736,6 +733,20 @@ bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t k
            !graph_feeds(g, edge, key_group, tick) && !is_adopted(g, edge, tick, key_group) &&
            !g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] &&
            graph_own_readers(g, edge, key_group, slot) > 0;
+}
+
+/* A tick for which something is still awaited cannot be complete. But of one that has come twice the tick may be completed
+ * just now, by a thread that moves `done` and then sets the slot for a later tick, in which all is awaited again: so `done`
+ * is looked at once more, behind what was read. */
+bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
+{
+    uint64_t done = atomic_load(&g->done);
+
+    if (tick < done || tick > done + g->plan->window + 1 || tick > g->plan->job.steps + 1 ||
+        !slot_awaits(g, edge, tick, key_group))
+        return false;
+    atomic_thread_fence(memory_order_acquire);
+    return tick >= atomic_load(&g->done);
 }
 
 void graph_tick_failed(df_graph *g, uint64_t tick)

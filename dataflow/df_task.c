@@ -134,7 +134,8 @@ static task_end run_operator(graph_thread *t, uint32_t vertex, uint32_t key_grou
     if (!ok)
         task_fail_memory(&f); /* nothing else can be wrong with inputs that have arrived */
     if (ok) {
-        if (g->ticks[slot].tick >= atomic_load_explicit(&g->capture_tick, memory_order_relaxed) &&
+        /* Acquire: where a snapshot is over, what it has read was read before it is written anew here. */
+        if (g->ticks[slot].tick >= atomic_load_explicit(&g->capture_tick, memory_order_acquire) &&
             (v->carried != NULL || gv->births != NULL))
             graph_capture_carried(g, vertex, key_group, g->ticks[slot].tick);
         if (v->carried != NULL)
