@@ -250,11 +250,11 @@ if chosen rescale.bandwidth; then
     set -- $(excess "$from" "$to" 1) $(excess "$from" "$to" 3)
     end_rescale
     taskset -c 0 "$work/bench_net" moved "$moved" >"$work/rescale.bare"
-    bare=$(grep '"net.moved"' "$work/rescale.bare" | member value)
-    again=$(grep '"net.moved.again"' "$work/rescale.bare" | member value)
+    bare=$(grep '"net.moved.again"' "$work/rescale.bare" | member value) # the faster of the two
+    new=$(grep '"net.moved"' "$work/rescale.bare" | member value)
     hot=$(taskset -c 0 "$work/bench_net" | sed -nE 's/.*"net.ipc.throughput".*"value": ([0-9.]+).*/\1/p')
     tell rescale.bandwidth "$(rate "$moved" "$2" "$bare")" "of the bare transport" 0.8 'v + 0 >= t + 0' \
-        "$(printf '"of the processor'"'"'s time": %.4g, "bytes": %d, "of them states": %d, "ms": %.4g, "bare": %.4g, "of memory used again": %.4g, "its rate": %.4g, "of frames in a cache": %.4g, "their rate": %.4g' \
-            "$(rate "$moved" "$4" "$bare")" "$moved" "$states" "$2" "$bare" "$(rate "$moved" "$2" "$again")" "$again" \
+        "$(printf '"of the processor'"'"'s time": %.4g, "bytes": %d, "of them states": %d, "ms": %.4g, "bare": %.4g, "of new memory": %.4g, "its rate": %.4g, "of frames in a cache": %.4g, "their rate": %.4g' \
+            "$(rate "$moved" "$4" "$bare")" "$moved" "$states" "$2" "$bare" "$(rate "$moved" "$2" "$new")" "$new" \
             "$(rate "$moved" "$2" "$hot")" "$hot")"
 fi
