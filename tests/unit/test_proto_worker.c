@@ -197,6 +197,12 @@ static void finish_install(fake *f, uint64_t generation)
     proto_worker_sink_opened(f->worker, ++f->now, generation, 4, 0);
 }
 
+static void installed(fake *f)
+{
+    install(f, 1, 1);
+    finish_install(f, 1);
+}
+
 static void test_installs_and_runs(void **state)
 {
     fake *f = *state;
@@ -217,8 +223,7 @@ static void test_grant_waits_for_history(void **state)
 {
     fake *f = *state;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, (proto_msg){ .grant = { .bound = 1, .history = 1 } }, PROTO_TYPE_grant, 1, 1);
     assert_int_equal(stats(f).bound, 0);
     say(f, (proto_msg){ .order = { .index = 2, .made = 1, .kind = 1 } }, PROTO_TYPE_order, 1, 1);
@@ -247,8 +252,7 @@ static void test_tells_the_least_failure(void **state)
     };
     fake *f = *state;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
         proto_worker_task_failed(f->worker, ++f->now, &said[i].failure);
         f->failed = (proto_failed){ 0 };
@@ -278,8 +282,7 @@ static void test_given_up_while_written(void **state)
 
     f->calls.writing = fake_writing;
     fake_is_writing = true;
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, barrier, PROTO_TYPE_order, 1, 1);
     say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
     say(f, (proto_msg){ .decided = { .attempt = 1 } }, PROTO_TYPE_decided, 1, 1);
@@ -308,8 +311,7 @@ static void test_tells_slow_steps(void **state)
     fake *f = *state;
     uint32_t before;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, (proto_msg){ .grant = { .bound = 3 } }, PROTO_TYPE_grant, 1, 1);
     f->calls.low = f->calls.worked = fake_far;
     f->far = 1;
@@ -329,8 +331,7 @@ static void test_promise(void **state)
 {
     fake *f = *state;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, (proto_msg){ .attach = { 0 } }, PROTO_TYPE_attach, 1, 5);
     assert_int_equal(f->sent[PROTO_TYPE_report], 1);
     say(f, (proto_msg){ .grant = { .bound = 2 } }, PROTO_TYPE_grant, 1, 4);
@@ -356,8 +357,7 @@ static void test_credit_is_the_limit(void **state)
                       .data = { .edge = SIM_EDGE_HALO, .step = 1, .src = 2, .dst = 1, .rows = 1,
                                 .total = 600, .payload = { rows, 600 } } };
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, (proto_msg){ .grant = { .bound = 3 } }, PROTO_TYPE_grant, 1, 1);
     say(f, msg, PROTO_TYPE_data, 1, 1);
     assert_int_equal(stats(f).rejected[PROTO_REJECT_credit], 0);
@@ -380,8 +380,7 @@ static void test_credit_is_the_limit(void **state)
 
 static void send_frames(fake *f)
 {
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     say(f, (proto_msg){ .grant = { .bound = 1 } }, PROTO_TYPE_grant, 1, 1);
     assert_int_equal(f->sent[PROTO_TYPE_data], FRAMES);
     assert_int_equal(f->sent_to[3], FRAMES);
@@ -486,8 +485,7 @@ static void test_idle_channel(void **state)
 {
     fake *f = *state;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     for (int i = 0; i < 100; i++)
         proto_worker_tick(f->worker, f->now += 100);
     assert_int_equal(f->sent[PROTO_TYPE_ack], 0);
@@ -506,8 +504,7 @@ static void test_hostile_peer(void **state)
     uint64_t sequence = 0;
     uint8_t bytes[64] = { 0 };
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     srand(9);
     for (int i = 0; i < 200000; i++) {
         proto_msg m = { .header = { .sender = 3, .sequence = ++sequence } };
@@ -567,8 +564,7 @@ static void test_places(void **state)
     fake *f = *state;
     uint64_t refused;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     order_place(f, 1, 2, 5);
     assert_int_equal(f->place_count, 1);
     assert_int_equal(f->places[0], 2);
@@ -612,8 +608,7 @@ static void test_hostile_places(void **state)
     fake *f = *state;
     uint64_t index = 0;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         order_place(f, ++index, wrong[i].place, wrong[i].id);
         assert_int_equal(stats(f).rejected[PROTO_REJECT_range], i + 1);
@@ -688,8 +683,7 @@ static void test_move_is_credited(void **state)
     proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 10, .step = 9 } };
     const df_spans *waits;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     channel_send_state(f->worker, 1, 0, 3, proto_batch_new(3000, 1));
     channel_pump(f->worker);
     assert_int_equal(f->sent[PROTO_TYPE_state], 10); /* of 100 bytes each; the credit is 1,000 */
@@ -718,21 +712,25 @@ static void put_numbers(const uint8_t *bytes, uint32_t offset, uint8_t *to, uint
         to[i] = (uint8_t)(bytes[0] + (offset + i) % 251);
 }
 
-/* A state that lies in several places is put together frame by frame, in frames of its own size, and again when they
- * are sent again: where the transport sends from, if it has room. */
-static void test_move_is_gathered(void **state)
+static void send_numbers(fake *f, uint32_t size)
 {
     static uint8_t first = 3;
-    fake *f = *state;
-    proto_batch *batch;
+    proto_batch *batch = proto_batch_lend(&first, size, 1, NULL, NULL);
 
-    install(f, 1, 1);
-    finish_install(f, 1);
-    batch = proto_batch_lend(&first, 610, 1, NULL, NULL);
     batch->copy = put_numbers;
     f->moved_first = first;
     channel_send_state(f->worker, 1, 0, 3, batch);
     channel_pump(f->worker);
+}
+
+/* A state that lies in several places is put together frame by frame, in frames of its own size, and again when they
+ * are sent again: where the transport sends from, if it has room. */
+static void test_move_is_gathered(void **state)
+{
+    fake *f = *state;
+
+    installed(f);
+    send_numbers(f, 610);
     assert_int_equal(f->sent[PROTO_TYPE_state], 11);
     assert_int_equal(f->moved, 610);
     assert_int_equal(f->in_room, 5);
@@ -745,19 +743,13 @@ static void test_move_is_gathered(void **state)
 /* Less is under way to who reads it where it is put together. */
 static void test_move_is_near(void **state)
 {
-    static uint8_t first = 3;
     fake *f = *state;
     proto_msg ack = { .header = { .sender = 3 }, .ack = { .received = 3, .moved = 180 } };
-    proto_batch *batch;
 
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     f->worker->config.move_near = 180;
     f->room_every = 1;
-    batch = proto_batch_lend(&first, 1200, 1, NULL, NULL);
-    batch->copy = put_numbers;
-    channel_send_state(f->worker, 1, 0, 3, batch);
-    channel_pump(f->worker);
+    send_numbers(f, 1200);
     assert_int_equal(f->sent[PROTO_TYPE_state], 3); /* of 60 bytes each */
     f->room_every = 0;
     say(f, ack, PROTO_TYPE_ack, 1, 1);
@@ -766,10 +758,7 @@ static void test_move_is_near(void **state)
 
 static bool fake_state(struct proto_worker *w, uint32_t member, const proto_state *s)
 {
-    (void)w;
-    (void)member;
-    (void)s;
-    return true;
+    return (void)w, (void)member, (void)s, true;
 }
 
 static void test_move_is_acknowledged(void **state)
@@ -778,8 +767,7 @@ static void test_move_is_acknowledged(void **state)
     fake *f = *state;
 
     f->calls.state = fake_state;
-    install(f, 1, 1);
-    finish_install(f, 1);
+    installed(f);
     for (uint64_t i = 1; i <= 6; i++) { /* told at more than 250 bytes: every third, not every eighth */
         proto_msg msg = { .header = { .sender = 3, .sequence = i },
                           .state = { .group = 2, .step = 3, .offset = 100 * (uint32_t)(i - 1), .total = 3000,
@@ -790,31 +778,20 @@ static void test_move_is_acknowledged(void **state)
     }
 }
 
+#define WITH(set, test) cmocka_unit_test_setup_teardown(test, set, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_move_is_credited, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_move_is_gathered, set_up_moves, tear_down),
-        cmocka_unit_test_setup_teardown(test_move_is_near, set_up_moves, tear_down),
-        cmocka_unit_test_setup_teardown(test_move_is_acknowledged, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_installs_and_runs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_grant_waits_for_history, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_tells_slow_steps, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_promise, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_credit_is_the_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_silence, set_up_small, tear_down),
-        cmocka_unit_test_setup_teardown(test_all_lost, set_up_small, tear_down),
-        cmocka_unit_test_setup_teardown(test_gaps, set_up_small, tear_down),
-        cmocka_unit_test_setup_teardown(test_slow_link, set_up_small, tear_down),
-        cmocka_unit_test_setup_teardown(test_linked_anew, set_up_small, tear_down),
-        cmocka_unit_test_setup_teardown(test_idle_channel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hostile_peer, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_tells_the_least_failure, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_given_up_while_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_places, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hostile_places, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_comes_late, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_late_lists, set_up, tear_down),
+        WITH(set_up, test_move_is_credited), WITH(set_up_moves, test_move_is_gathered),
+        WITH(set_up_moves, test_move_is_near), WITH(set_up, test_move_is_acknowledged),
+        WITH(set_up, test_installs_and_runs), WITH(set_up, test_grant_waits_for_history),
+        WITH(set_up, test_tells_slow_steps), WITH(set_up, test_promise), WITH(set_up, test_credit_is_the_limit),
+        WITH(set_up_small, test_silence), WITH(set_up_small, test_all_lost), WITH(set_up_small, test_gaps),
+        WITH(set_up_small, test_slow_link), WITH(set_up_small, test_linked_anew), WITH(set_up, test_idle_channel),
+        WITH(set_up, test_hostile_peer), WITH(set_up, test_tells_the_least_failure),
+        WITH(set_up, test_given_up_while_written), WITH(set_up, test_places), WITH(set_up, test_hostile_places),
+        WITH(set_up, test_comes_late), WITH(set_up, test_late_lists),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
