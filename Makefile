@@ -52,7 +52,7 @@ APP_LIBS := -lrocksdb -lzmq -lcivetweb -llz4 -lzstd -ljansson -lstdc++ -lm
 # start, and a cluster is many processes.
 ROCKSDB      := $(if $(wildcard $(shell $(CC) -print-file-name=librocksdb.a)),-l:librocksdb.a -lsnappy -lz -lbz2,-lrocksdb)
 PROGRAM_LIBS := $(ROCKSDB) $(filter-out -lrocksdb,$(APP_LIBS))
-LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so) $(B)/lib/libweir_hdf5.so
+LIBS     := $(foreach l,$(LEVELS),$(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so $(B)/lib/glibc-hwcaps/x86-64-$(l)/libweir_hdf5.so)
 FIRST    := $(firstword $(LEVELS))
 TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 SHIMS    := $(patsubst tests/support/%.c,$(B)/tests/%.so,$(sort $(wildcard tests/support/shim_*.c)))
@@ -93,21 +93,19 @@ define LEVEL
 $(B)/$(1)/%.o: %.c $(B)/flags
 	$$(call say,CC,"$$< ($(1))")
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $$(CFLAGS_ALL) $(ARCH_$(1)) $(HDF5_CFLAGS) -MMD -MP -c -o $$@ $$<
 
 $(B)/lib/glibc-hwcaps/x86-64-$(1)/libweir.so: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir.so -o $$@ $$^ $(LIB_LIBS) -Wl,-rpath,'$$$$ORIGIN/../..'
+	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir.so -o $$@ $$^ $(LIB_LIBS)
+
+$(B)/lib/glibc-hwcaps/x86-64-$(1)/libweir_hdf5.so: $(HDF5_SRC:%.c=$(B)/$(1)/%.o)
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir_hdf5.so -o $$@ $$^ $(HDF5_LIBS)
 endef
 $(foreach l,$(LEVELS),$(eval $(call LEVEL,$(l))))
-
-$(B)/lib/libweir_hdf5.so: $(HDF5_SRC:%.c=$(B)/app/%.o)
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANF) -shared -pthread -Wl,-soname,libweir_hdf5.so -o $@ $^ $(HDF5_LIBS)
-
-$(B)/app/operators/%.o: CFLAGS += $(HDF5_CFLAGS)
 
 $(B)/app/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
@@ -214,16 +212,15 @@ lint: ## list functions over 70 lines and files over 800
 install: build ## install below PREFIX (/usr/local); DESTDIR is honoured
 	install -D -m 755 $(B)/bin/weir $(DESTDIR)$(PREFIX)/bin/weir
 	install -D -m 755 $(B)/lib/libweir.so $(DESTDIR)$(PREFIX)/lib/libweir.so
-	for l in $(LEVELS); do install -D -m 755 $(B)/lib/glibc-hwcaps/x86-64-$$l/libweir.so \
-	  $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$$l/libweir.so || exit 1; done
-	install -D -m 755 $(B)/lib/libweir_hdf5.so $(DESTDIR)$(PREFIX)/lib/libweir_hdf5.so
+	for l in $(LEVELS); do install -D -m 755 -t $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$$l \
+	  $(B)/lib/glibc-hwcaps/x86-64-$$l/libweir.so $(B)/lib/glibc-hwcaps/x86-64-$$l/libweir_hdf5.so || exit 1; done
 	install -D -m 644 dataflow/weir/operator.h $(DESTDIR)$(PREFIX)/include/weir/operator.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/weir/jobs config/jobs/*
 	install -D -m 644 config/coordinator.toml $(DESTDIR)$(PREFIX)/share/weir/coordinator.toml
 
 uninstall: ## remove what install has put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so $(DESTDIR)$(PREFIX)/lib/libweir_hdf5.so
-	rm -f $(foreach l,$(LEVELS),$(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so)
+	rm -f $(DESTDIR)$(PREFIX)/bin/weir $(DESTDIR)$(PREFIX)/lib/libweir.so
+	rm -f $(foreach l,$(LEVELS),$(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$(l)/libweir.so $(DESTDIR)$(PREFIX)/lib/glibc-hwcaps/x86-64-$(l)/libweir_hdf5.so)
 	rm -f $(DESTDIR)$(PREFIX)/include/weir/operator.h
 	rm -rf $(DESTDIR)$(PREFIX)/share/weir
 

@@ -304,12 +304,12 @@ static df_status state_return(coord_server *s, df_error *err)
 }
 
 /* The job may be given more steps than it began with, and fewer, but not fewer than are in its snapshot. The state machine
- * counts ticks: the first fills the states, the last one feeds the sinks with the last step. */
+ * counts ticks: the first fills the states, the last one feeds the sinks with the last step, and a snapshot may stand behind it. */
 static df_status state_check_steps(const coord_server *s, df_error *err)
 {
     proto_head head;
 
-    if (!coord_commit_find(s->commit, s->options.snapshot, &head) || head.step < s->job.plan->step_count)
+    if (!coord_commit_find(s->commit, s->options.snapshot, &head) || head.step <= s->job.plan->step_count)
         return DF_OK;
     return df_fail(err, DF_EINVAL, "the run in %s is at step %" PRIu64 ", in snapshot %" PRIu64 "; the job is to end before, at step %"
                    PRIu64, s->options.state, head.step - 1, head.attempt, s->job.plan->step_count - 2);

@@ -19,6 +19,7 @@
 
 #include <assert.h>
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,11 +216,18 @@ static weir_status hdf5_plan(weir_plan *plan, void *options)
     return WEIR_OK;
 }
 
-/* Never unloaded: libhdf5 does not survive it. */
+/* It lies beside the library that this is in. (By its path: to look for it is no matter of where the program or a sanitizer that asks
+ * for it looks.) Never unloaded: libhdf5 does not survive it. */
 static df_status hdf5_load(hdf5_sink *self, df_error *err)
 {
-    void *library = dlopen(OP_HDF5_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    char path[OP_SINK_PATH_MAX];
+    Dl_info here;
+    const char *end = dladdr(hdf5_option_list, &here) == 0 ? NULL : strrchr(here.dli_fname, '/');
+    void *library;
 
+    (void)snprintf(path, sizeof path, "%.*s" OP_HDF5_LIBRARY, end == NULL ? 0 : (int)(end + 1 - here.dli_fname),
+                   end == NULL ? "" : here.dli_fname);
+    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     self->calls = library == NULL ? NULL : dlsym(library, "op_hdf5_module");
     return self->calls != NULL ? DF_OK : df_fail(err, DF_EIO, "hdf5: %s", dlerror());
 }
