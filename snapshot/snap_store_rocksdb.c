@@ -23,6 +23,8 @@
 #include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define KEY_SIZE        SNAP_TABLE_KEY_SIZE
@@ -679,6 +681,51 @@ static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly
     return rocks_result(text, "open", path, err);
 }
 
+/* Where the database is: its newest list of files, and how long that is. */
+typedef struct rocks_place {
+    char manifest[64];
+    off_t size;
+} rocks_place;
+
+static rocks_place rocks_look(const char *db)
+{
+    rocks_place place = { .size = -1 };
+    char path[DF_PATH_MAX + 128];
+    struct stat about;
+    FILE *current;
+
+    snprintf(path, sizeof path, "%s/CURRENT", db);
+    current = fopen(path, "re");
+    if (current == NULL)
+        return place;
+    if (fgets(place.manifest, sizeof place.manifest, current) != NULL)
+        place.manifest[strcspn(place.manifest, "\n")] = '\0';
+    fclose(current);
+    snprintf(path, sizeof path, "%s/%s", db, place.manifest);
+    if (stat(path, &about) == 0)
+        place.size = about.st_size;
+    return place;
+}
+
+/* While another process writes, files that its list has named may be gone when they are opened. Then the list has grown
+ * meanwhile, for it is told first; and what is wrong with one that has not grown is really wrong. */
+static df_status rocks_open_beside(rocks_backend *b, const char *db, df_error *err)
+{
+    rocks_place before, now = rocks_look(db);
+    df_status s;
+
+    do {
+        before = now;
+        s = rocks_check_families(b, db, err);
+        if (s == DF_OK)
+            s = rocks_check_tables(db, err);
+        if (s == DF_OK)
+            s = rocks_open_db(b, db, true, err);
+        now = rocks_look(db);
+    } while (s != DF_OK && (now.size != before.size || strcmp(now.manifest, before.manifest) != 0));
+    return s;
+}
+
 /* FOLDER/db and FOLDER/incoming, their names and FOLDER's durable. RocksDB syncs no folder above its own. */
 static df_status rocks_make_folders(const char *folder, const char *db, df_error *err)
 {
@@ -727,11 +774,11 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
     else if (!readonly)
         s = rocks_make_folders(folder, db, err);
     if (s == DF_OK && readonly)
-        s = rocks_check_families(b, db, err);
-    if (s == DF_OK)
+        s = rocks_open_beside(b, db, err);
+    if (s == DF_OK && !readonly)
         s = rocks_check_tables(db, err);
-    if (s == DF_OK)
-        s = rocks_open_db(b, db, readonly, err);
+    if (s == DF_OK && !readonly)
+        s = rocks_open_db(b, db, false, err);
     if (s == DF_OK)
         *out = &b->backend;
     else

@@ -118,3 +118,17 @@ choose bad 2
 begin bad --resume --snapshot "$BACK"
 ends_alike "from an older one" bad
 holds "what is lost is said" bad.err "snapshot $newest, step"
+
+# ---- looked at while it is written: a worker that loads does so, too ----
+"$WEIR" run "$TOP/config/jobs/flock.toml" --set birds=500 --set run.key_groups=16 --set snapshot.every_steps=1 --set snapshot.retain=2 \
+    --steps 100000000 --workers 1 --directory written >written.out 2>written.err &
+RUN=$!
+is "a job with a snapshot at each step" wait_for 30 has_step written 20
+for look in $(seq 25); do
+    "$WEIR" snapshot verify written/state >>looks 2>&1
+done
+is "has been looked at" grep -q 'snapshots, the current one is' looks
+is "its list of files names none that is gone" sh -c '! grep "No such file" looks'
+"$WEIR" cancel written >/dev/null 2>&1
+wait $RUN
+is "and it is cancelled" test $? -ne 0
