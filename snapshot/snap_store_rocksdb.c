@@ -681,6 +681,8 @@ static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly
     return rocks_result(text, "open", path, err);
 }
 
+#define OPEN_TRIES 20u /* beside a job with a snapshot at each step one in eight met a file that was gone */
+
 /* Where the database is: its newest list of files, and how long that is. */
 typedef struct rocks_place {
     char manifest[64];
@@ -708,10 +710,12 @@ static rocks_place rocks_look(const char *db)
 }
 
 /* While another process writes, files that its list has named may be gone when they are opened. Then the list has grown
- * meanwhile, for it is told first; and what is wrong with one that has not grown is really wrong. */
+ * meanwhile, for it is told first; and what is wrong with one that has not grown is really wrong. So is what is wrong
+ * time after time. */
 static df_status rocks_open_beside(rocks_backend *b, const char *db, df_error *err)
 {
     rocks_place before, now = rocks_look(db);
+    uint32_t tries = 0;
     df_status s;
 
     do {
@@ -722,7 +726,8 @@ static df_status rocks_open_beside(rocks_backend *b, const char *db, df_error *e
         if (s == DF_OK)
             s = rocks_open_db(b, db, true, err);
         now = rocks_look(db);
-    } while (s != DF_OK && (now.size != before.size || strcmp(now.manifest, before.manifest) != 0));
+    } while (s != DF_OK && ++tries < OPEN_TRIES &&
+             (now.size != before.size || strcmp(now.manifest, before.manifest) != 0));
     return s;
 }
 
