@@ -223,12 +223,12 @@ static df_status write_column(part_writing *w, const snap_source *source, uint32
     snap_written *grown;
     df_status s;
 
-    if (*count + chunks > w->written_room) {
-        grown = realloc(w->written, (*count + chunks) * 2 * sizeof *grown);
+    if (*count + chunks >= w->written_room) { /* also where the first column has no chunks */
+        grown = realloc(w->written, (*count + chunks + 1) * 2 * sizeof *grown);
         if (grown == NULL)
             return out_of_memory(err);
         w->written = grown;
-        w->written_room = (*count + chunks) * 2;
+        w->written_room = (*count + chunks + 1) * 2;
     }
     s = snap_write_column(&w->writer, source, w->written + *count, err);
     *count += chunks;

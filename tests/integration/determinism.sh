@@ -58,14 +58,14 @@ if [ "${1:-}" = --update ]; then
 fi
 
 # CC:OPT:SAN:PARTS:LEVELS, the builds. Of some only the parts that compute numbers are built; the rest is that of
-# the program under test. The last one's numbers are those of fuzz.sh.
+# the program under test. The last one is that of fuzz.sh.
 if [ "$WEIR_LONG" = 1 ]; then
     builds="gcc:-O3::whole gcc:-O1::whole clang:-O3::whole clang:-O1::whole
         gcc:-O3:address,undefined:whole gcc:-O1:address,undefined:whole clang:-O3:address,undefined:whole
         clang:-O1:address,undefined:whole clang:-O3:thread:whole clang:-O1:thread:whole"
 else
     builds="gcc:-O3::numbers clang:-O3::numbers gcc:-O1::numbers:v3 clang:-O1::numbers:v4 clang:-O1:thread:numbers:v3
-        gcc:-O1:address,undefined:numbers:v4 clang:-O1:fuzzer-no-link,address,undefined:numbers:v3"
+        gcc:-O1:address,undefined:numbers:v4 clang:-O1:fuzzer-no-link,address,undefined:whole:v3"
 fi
 levels_here="v3 v4"
 if ! grep -q avx512vl /proc/cpuinfo; then
