@@ -11,6 +11,8 @@
 #include "dataflow/df_disk.h"
 #include "snapshot/snap_manifest.h"
 
+#include <sys/types.h>
+
 /* ---- writing a part ---- */
 
 typedef struct snap_part snap_part;
@@ -126,6 +128,15 @@ void snap_backend_close(snap_backend **backend);
  * even a log file, and fails with DF_END if there is no store. */
 df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonly, df_error *err)
     DF_MUST_CHECK;
+
+/* The database's newest list of files, and how long that is: it grows before a file of the list goes, and before a record
+ * speaks of what is in a new one. */
+typedef struct snap_rocksdb_place {
+    char list[64];
+    off_t size; /* -1: there is none */
+} snap_rocksdb_place;
+
+void snap_rocksdb_look(snap_rocksdb_place *place, const char *folder);
 
 /* ---- memory ---- */
 

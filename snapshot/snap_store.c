@@ -54,7 +54,7 @@ bool store_parts_add(store_parts *parts, const snap_part_id *id)
     return true;
 }
 
-static bool store_has_part(const snap_store *store, const snap_part_id *id)
+bool store_has_part(const snap_store *store, const snap_part_id *id)
 {
     for (size_t i = store->parts.count; i-- > 0;)
         if (snap_part_id_compare(&store->parts.ids[i], id) == 0)
@@ -279,7 +279,8 @@ static void head_fall_back(snap_store *store, const snap_head *guard)
 }
 
 /* *behind: a crash has kept the guard from knowing the newest change. */
-static df_status store_check(snap_store *store, bool accept_loss, bool *fallen, bool *behind, df_error *err)
+static df_status store_check(snap_store *store, bool accept_loss, const snap_head *seen, bool *fallen, bool *behind,
+                             df_error *err)
 {
     snap_head guard = { 0 };
     df_status s, read;
@@ -297,6 +298,8 @@ static df_status store_check(snap_store *store, bool accept_loss, bool *fallen, 
     if (s != DF_OK)
         return s;
     read = snap_guard_open(&store->guard, &guard, store->disk, store->folder, store->readonly, err);
+    if (seen != NULL)
+        guard = *seen;
     *behind = read == DF_OK && guard.sequence < store->head.sequence;
     s = guard_check(store, read, &guard, err);
     if (s == DF_OK)
@@ -380,7 +383,7 @@ static df_status store_begin(snap_store *store, bool fallen, bool behind, df_err
 }
 
 df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *disk, const char *folder,
-                          const snap_store_options *options, df_error *err)
+                          const snap_store_options *options, const snap_head *seen, df_error *err)
 {
     snap_store *store = calloc(1, sizeof *store);
     bool fallen = false, behind = false;
@@ -396,7 +399,7 @@ df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *dis
     *backend = NULL;
     store->disk = disk;
     store->readonly = options->readonly;
-    s = store_check(store, options->accept_loss, &fallen, &behind, err);
+    s = store_check(store, options->accept_loss, seen, &fallen, &behind, err);
     if (s == DF_OK && !store->readonly)
         s = store_begin(store, fallen, behind, err);
     if (s == DF_OK)
@@ -404,60 +407,6 @@ df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *dis
     else
         snap_store_close(&store);
     return s;
-}
-
-/* No database: none was made yet (DF_END), or it is lost, which the guard knows. RocksDB would make a
- * new one over the files of the old. */
-static df_status store_absent(df_disk *disk, const char *folder, df_error *err)
-{
-    snap_head head = { 0 };
-    snap_guard *guard;
-    df_status s = snap_guard_open(&guard, &head, disk, folder, true, err);
-
-    snap_guard_close(&guard);
-    if (s == DF_OK && head.sequence > 1)
-        return df_fail(err, DF_ECORRUPT, "%s/db: the database is lost, and the current snapshot "
-                       "was %" PRIu64, folder, head.snapshot);
-    if (s == DF_OK || s == DF_END)
-        return df_fail(err, DF_END, "%s: there is no store of snapshots", folder);
-    return s;
-}
-
-/* Look at a store that is there without changing it: RocksDB throws away what it cannot read when it
- * opens a database for writing. */
-static df_status store_look(df_disk *disk, const char *folder, bool accept_loss, df_error *err)
-{
-    snap_store_options look = { .readonly = true, .accept_loss = accept_loss };
-    snap_backend *backend;
-    snap_store *store = NULL;
-    df_status s = snap_rocksdb_open(&backend, folder, true, err);
-
-    if (s == DF_END)
-        s = store_absent(disk, folder, err);
-    else if (s == DF_OK)
-        s = snap_store_open(&store, &backend, disk, folder, &look, err);
-    snap_store_close(&store);
-    return s == DF_END ? DF_OK : s;
-}
-
-df_status snap_store_open_rocksdb(snap_store **out, df_disk *disk, const char *folder,
-                                  const snap_store_options *options, df_error *err)
-{
-    snap_backend *backend;
-    df_status s = DF_OK;
-
-    *out = NULL;
-    if (!options->readonly) {
-        s = df_disk_make_folder(disk, folder, err);
-        if (s == DF_OK)
-            s = store_look(disk, folder, options->accept_loss, err);
-    }
-    if (s != DF_OK)
-        return s;
-    s = snap_rocksdb_open(&backend, folder, options->readonly, err);
-    if (s == DF_END)
-        return store_absent(disk, folder, err);
-    return s == DF_OK ? snap_store_open(out, &backend, disk, folder, options, err) : s;
 }
 
 void snap_store_close(snap_store **store)

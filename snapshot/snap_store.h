@@ -18,6 +18,7 @@
 #define SNAP_STORE_H
 
 #include "snapshot/snap_backend.h"
+#include "snapshot/snap_guard.h"
 
 #define SNAP_RETAIN_MIN 2
 /* What the database may write besides manifests: a full write buffer, and small things. */
@@ -32,11 +33,12 @@ typedef struct snap_store_options {
 
 /* Takes *backend, also on failure. `disk` and `folder` (where the guard lies) are kept until
  * snap_store_close; the folder exists. DF_ECORRUPT: the store has lost what it held, the text says
- * what. Damaged manifests do not keep a store from opening (see snap_entry). */
+ * what. Damaged manifests do not keep a store from opening (see snap_entry). `seen`: what the guard said
+ * before the backend was opened, or zeros, if another process may be writing; null: nobody is. */
 df_status snap_store_open(snap_store **out, snap_backend **backend, df_disk *disk, const char *folder,
-                          const snap_store_options *options, df_error *err) DF_MUST_CHECK;
+                          const snap_store_options *options, const snap_head *seen, df_error *err) DF_MUST_CHECK;
 /* The same for RocksDB in a folder, which is made (its parent is not). The store is looked at before
- * anything in it is changed. */
+ * anything in it is changed. Readonly, it is as it was at one time, whoever writes meanwhile, and stays so. */
 df_status snap_store_open_rocksdb(snap_store **out, df_disk *disk, const char *folder,
                                   const snap_store_options *options, df_error *err) DF_MUST_CHECK;
 void snap_store_close(snap_store **store);

@@ -1,4 +1,4 @@
-/* The inside of a store, shared by snap_store.c, snap_store_keep.c and snap_store_verify.c. */
+/* The inside of a store, shared by snap_store.c and snap_store_keep.c, _open.c and _verify.c. */
 #ifndef SNAP_STORE_PRIVATE_H
 #define SNAP_STORE_PRIVATE_H
 
@@ -33,6 +33,7 @@ struct snap_store {
 };
 
 store_snapshot *store_find(const snap_store *store, uint64_t snapshot);
+bool store_has_part(const snap_store *store, const snap_part_id *id);
 bool store_parts_add(store_parts *parts, const snap_part_id *id);
 /* Write changes, the last of which may be a new head, then the guard. A failure breaks the store. */
 df_status store_change(snap_store *store, snap_change *changes, uint32_t count, const snap_head *head,

@@ -681,54 +681,23 @@ static df_status rocks_open_db(rocks_backend *b, const char *path, bool readonly
     return rocks_result(text, "open", path, err);
 }
 
-#define OPEN_TRIES 20u /* beside a job with a snapshot at each step one in eight met a file that was gone */
-
-/* Where the database is: its newest list of files, and how long that is. */
-typedef struct rocks_place {
-    char manifest[64];
-    off_t size;
-} rocks_place;
-
-static rocks_place rocks_look(const char *db)
+void snap_rocksdb_look(snap_rocksdb_place *place, const char *folder)
 {
-    rocks_place place = { .size = -1 };
     char path[DF_PATH_MAX + 128];
     struct stat about;
     FILE *current;
 
-    snprintf(path, sizeof path, "%s/CURRENT", db);
+    *place = (snap_rocksdb_place){ .size = -1 };
+    snprintf(path, sizeof path, "%s/db/CURRENT", folder);
     current = fopen(path, "re");
     if (current == NULL)
-        return place;
-    if (fgets(place.manifest, sizeof place.manifest, current) != NULL)
-        place.manifest[strcspn(place.manifest, "\n")] = '\0';
+        return;
+    if (fgets(place->list, sizeof place->list, current) != NULL)
+        place->list[strcspn(place->list, "\n")] = '\0';
     fclose(current);
-    snprintf(path, sizeof path, "%s/%s", db, place.manifest);
+    snprintf(path, sizeof path, "%s/db/%s", folder, place->list);
     if (stat(path, &about) == 0)
-        place.size = about.st_size;
-    return place;
-}
-
-/* While another process writes, files that its list has named may be gone when they are opened. Then the list has grown
- * meanwhile, for it is told first; and what is wrong with one that has not grown is really wrong. So is what is wrong
- * time after time. */
-static df_status rocks_open_beside(rocks_backend *b, const char *db, df_error *err)
-{
-    rocks_place before, now = rocks_look(db);
-    uint32_t tries = 0;
-    df_status s;
-
-    do {
-        before = now;
-        s = rocks_check_families(b, db, err);
-        if (s == DF_OK)
-            s = rocks_check_tables(db, err);
-        if (s == DF_OK)
-            s = rocks_open_db(b, db, true, err);
-        now = rocks_look(db);
-    } while (s != DF_OK && ++tries < OPEN_TRIES &&
-             (now.size != before.size || strcmp(now.manifest, before.manifest) != 0));
-    return s;
+        place->size = about.st_size;
 }
 
 /* FOLDER/db and FOLDER/incoming, their names and FOLDER's durable. RocksDB syncs no folder above its own. */
@@ -779,11 +748,11 @@ df_status snap_rocksdb_open(snap_backend **out, const char *folder, bool readonl
     else if (!readonly)
         s = rocks_make_folders(folder, db, err);
     if (s == DF_OK && readonly)
-        s = rocks_open_beside(b, db, err);
-    if (s == DF_OK && !readonly)
+        s = rocks_check_families(b, db, err);
+    if (s == DF_OK)
         s = rocks_check_tables(db, err);
-    if (s == DF_OK && !readonly)
-        s = rocks_open_db(b, db, false, err);
+    if (s == DF_OK)
+        s = rocks_open_db(b, db, readonly, err);
     if (s == DF_OK)
         *out = &b->backend;
     else

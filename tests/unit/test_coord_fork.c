@@ -44,7 +44,7 @@ static int source_make(void **state)
     assert_int_equal(df_disk_make_folder(fake_disk_of(s->disk), "job", &s->error), DF_OK);
     assert_int_equal(df_disk_sync_folder(fake_disk_of(s->disk), ".", &s->error), DF_OK);
     assert_int_equal(snap_memory_open(&backend, s->memory, &s->error), DF_OK);
-    assert_int_equal(snap_store_open(&s->store, &backend, fake_disk_of(s->disk), "job", &options, &s->error), DF_OK);
+    assert_int_equal(snap_store_open(&s->store, &backend, fake_disk_of(s->disk), "job", &options, NULL, &s->error), DF_OK);
     assert_int_equal(scene_commit(s->store, &s->scene, 3, "", NULL, &s->error), DF_OK);
     s->scene.versions[1] = 2; /* so 7 refers to parts of 3 */
     assert_int_equal(scene_commit(s->store, &s->scene, 7, "a label", NULL, &s->error), DF_OK);

@@ -63,7 +63,7 @@ static df_status world_open_as(world *w, snap_store **store, snap_store_options 
     s = snap_memory_open(&backend, w->memory, &error);
     if (s != DF_OK)
         return s;
-    return snap_store_open(store, &backend, fake_disk_of(w->fake), w->folder, &options, &error);
+    return snap_store_open(store, &backend, fake_disk_of(w->fake), w->folder, &options, NULL, &error);
 }
 
 static snap_store *world_open(world *w)
