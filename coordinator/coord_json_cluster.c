@@ -66,6 +66,8 @@ static void status_snapshots(json_t *object, const coord_status *s)
     json_object_set_new(object, "snapshot", s->snapshot == 0 ? json_null() : json_count(s->snapshot));
     json_object_set_new(object, "snapshot_step",
                         s->snapshot == 0 ? json_null() : json_count(s->snapshot_step));
+    json_object_set_new(object, "base", s->base == 0 ? json_null() : json_count(s->base));
+    json_object_set_new(object, "base_step", s->base == 0 ? json_null() : json_count(s->base_step));
     json_object_set_new(object, "snapshot_runs", json_boolean(s->snapshot_runs));
     json_object_set_new(object, "snapshots_taken", json_count(s->snapshots_taken));
     json_object_set_new(object, "snapshots_aborted", json_count(s->snapshots_aborted));
@@ -235,6 +237,8 @@ bool coord_json_status_read(coord_status *s, const char *text, size_t size, df_e
     s->late_steps = get_count(object, "late_steps");
     s->snapshot = get_count(object, "snapshot");
     s->snapshot_step = get_count(object, "snapshot_step");
+    s->base = get_count(object, "base");
+    s->base_step = get_count(object, "base_step");
     s->snapshot_runs = get_flag(object, "snapshot_runs");
     s->snapshots_taken = get_count(object, "snapshots_taken");
     s->snapshots_aborted = get_count(object, "snapshots_aborted");

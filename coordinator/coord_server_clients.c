@@ -176,6 +176,15 @@ static uint64_t status_low(const proto_coord_stats *stats)
     return whole && stats->low < stats->head.step ? stats->head.step : stats->low;
 }
 
+/* A snapshot holds what enters a step, so it is of the one before; the final one is behind the last step. */
+static void status_head(const proto_head *head, uint64_t steps, uint64_t *snapshot, uint64_t *step)
+{
+    *snapshot = head->attempt;
+    *step = head->step == 0 ? 0 : head->step - 1;
+    if (*step > steps)
+        *step = steps;
+}
+
 void coord_server_status(coord_server *server, coord_status *status)
 {
     proto_coord_stats stats;
@@ -204,10 +213,8 @@ void coord_server_status(coord_server *server, coord_status *status)
         status->step = status->steps;
     status->steps_per_second = stats.end == PROTO_END_NOT ? status_speed(server) : 0;
     status->late_steps = stats.late_steps;
-    status->snapshot = stats.head.attempt;
-    status->snapshot_step = stats.head.step == 0 ? 0 : stats.head.step - 1;
-    if (status->snapshot_step > status->steps) /* the final one is behind the last step */
-        status->snapshot_step = status->steps;
+    status_head(&stats.head, status->steps, &status->snapshot, &status->snapshot_step);
+    status_head(&stats.base, status->steps, &status->base, &status->base_step);
     status->snapshot_runs = stats.attempt != 0;
     status->snapshots_taken = stats.commits;
     status->snapshots_aborted = stats.aborts;

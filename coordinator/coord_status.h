@@ -36,6 +36,7 @@ typedef struct coord_status {
     double steps_per_second;
     uint64_t late_steps;   /* that took longer than the job's pace, since the coordinator began */
     uint64_t snapshot, snapshot_step; /* the newest; 0: none */
+    uint64_t base, base_step; /* the one that the generation has begun from; 0: none */
     bool snapshot_runs;
     uint64_t snapshots_taken, snapshots_aborted, snapshots_skipped;
     char degraded[512];    /* why no snapshots get through; "": they do */

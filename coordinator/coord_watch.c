@@ -34,9 +34,8 @@ static void watch_returns(coord_watch *w, const coord_status *s)
     w->restores = s->restores;
     if (!lost && !asked)
         return;
-    if (s->snapshot != 0)
-        snprintf(line, sizeof line, "%s; back to snapshot %" PRIu64 ", step %" PRIu64, why, s->snapshot,
-                 s->snapshot_step);
+    if (s->base != 0)
+        snprintf(line, sizeof line, "%s; back to snapshot %" PRIu64 ", step %" PRIu64, why, s->base, s->base_step);
     else
         snprintf(line, sizeof line, "%s; back to the beginning", why);
     watch_say(w, line);

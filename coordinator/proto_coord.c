@@ -356,6 +356,7 @@ void proto_coord_stats_get(const proto_coord *c, proto_coord_stats *stats)
     stats->ceiling = c->ceiling_synced;
     stats->orders = c->order_count;
     stats->head = c->head;
+    stats->base = (proto_head){ c->base_snapshot, c->base_step };
     stats->end = c->end_at <= c->synced ? c->end : PROTO_END_NOT;
     stats->running = c->phase == COORD_RUNNING;
     stats->paused = c->paused;

@@ -204,15 +204,16 @@ typedef struct proto_rescale_stats {
 
 typedef struct proto_coord_stats {
     uint64_t generation, incarnation, bound, low, ceiling, orders;
-    uint64_t commits, aborts, restarts;
+    uint64_t commits, aborts;
+    uint64_t restarts;        /* generations that were begun because members were lost */
     uint64_t restarts_in_a_row; /* without a commit between them */
     uint64_t stalls;          /* generations that were ended because nobody got on */
-    uint64_t restores;        /* returns to a snapshot that somebody asked for */
+    uint64_t restores;        /* those that were begun from a snapshot that somebody asked for */
     uint64_t late, late_worker; /* attempts that had no more time, and who had not prepared the last of them */
     uint64_t late_steps;      /* steps that took longer than the pace, since it let them begin */
     uint64_t step_us;         /* how long the last one took; without a pace 0 */
     uint64_t skipped;         /* snapshots that were due while another one ran */
-    proto_head head;
+    proto_head head, base;    /* base: what the generation has begun from */
     uint64_t attempt, attempt_step; /* the snapshot that runs; 0: none */
     uint64_t final_step;      /* nothing runs from it on */
     proto_end end;

@@ -188,6 +188,7 @@ struct proto_coord {
     bool hold;
     uint32_t aborted;           /* attempts, one after the other */
     uint64_t retry_at_us;       /* no barrier before */
+    bool lost;                  /* the generation has ended with a member, and the next one has not begun */
     uint32_t restarts;
     uint64_t failing_us;        /* since when the job is failing; 0: it is not */
     proto_coord_stats stats;

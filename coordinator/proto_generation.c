@@ -176,6 +176,9 @@ static void generation_begin(proto_coord *c, const uint64_t *chosen, uint32_t co
     gatherer_note(c);
     free(owners);
     c->generation++;
+    c->stats.restarts += c->lost; /* here, and not when it was fenced: what it goes back to is known with it */
+    c->stats.restores += c->restoring == COORD_RESTORING_DONE;
+    c->lost = false;
     c->restoring = COORD_RESTORING_NOT;
     c->base_snapshot = c->head.attempt;
     c->base_step = c->head.step;
@@ -237,7 +240,7 @@ void coord_fence(proto_coord *c)
         return;
     }
     c->restarts++;
-    c->stats.restarts++;
+    c->lost = true;
     if (doubled == 0)
         coord_fence_until(c, c->now_us); /* the first time at once */
     else

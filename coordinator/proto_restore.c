@@ -93,6 +93,5 @@ void proto_coord_restored(proto_coord *c, uint64_t now_us, uint64_t snapshot, bo
     }
     c->head = c->restore_to;
     c->restoring = COORD_RESTORING_DONE;
-    c->stats.restores++;
     proto_coord_tick(c, now_us);
 }

@@ -133,8 +133,10 @@ static void test_words(void **state)
     c.status->restarts++;
     coord_watch_take(&c.watch, c.status);
     c.status->restores++;
-    c.status->snapshot = 7;
-    c.status->snapshot_step = 30;
+    c.status->base = 7;
+    c.status->base_step = 30;
+    c.status->snapshot = 8; /* one was taken since */
+    c.status->snapshot_step = 40;
     coord_watch_take(&c.watch, c.status);
     assert_string_equal(said(),
                         "rescale: 2 workers -> 3, 80 key groups; longest step 42 ms\n"

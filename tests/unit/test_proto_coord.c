@@ -262,12 +262,15 @@ static void test_lost_while_committing(void **state)
     for (int i = 0; i < 20; i++)
         fake_cluster_round(c);
     assert_int_equal(fake_cluster_stats(c).generation, generation);
+    assert_int_equal(fake_cluster_stats(c).restarts, 0); /* or whoever looks would tell what it was before */
     c->hold_commit = false;
     for (int i = 0; i < 50 && !fake_cluster_stats(c).running; i++)
         fake_cluster_round(c);
     assert_true(fake_cluster_stats(c).running);
     assert_int_equal(fake_cluster_stats(c).generation, generation + 1);
     assert_int_equal(fake_cluster_stats(c).head.attempt, attempt);
+    assert_int_equal(fake_cluster_stats(c).restarts, 1);
+    assert_int_equal(fake_cluster_stats(c).base.attempt, attempt);
     for (uint32_t i = 0; i < c->log_count; i++)
         base = c->log[i].kind == PROTO_RECORD_GENERATION ? c->log[i].snapshot : base;
     assert_int_equal(base, attempt);
