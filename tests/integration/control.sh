@@ -2,7 +2,7 @@
 # control: runs with workers, from another terminal, kills of either side, coordinators that come back
 . "$TOP/tests/support/check.sh"
 jobs=$TOP/config/jobs
-flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 120"
+flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 240"
 paced="--set run.pace=40 --set snapshot.every_steps=10"
 
 # ---- the same bits as in one process ----
@@ -14,7 +14,7 @@ for workers in 1 2 3; do
     is "the same file" cmp one/mood.csv with$workers/mood.csv
 done
 exits 0 "again, for it has ended" "$WEIR" run $flock --workers 2 --directory with2 --json
-for member in '"status":"done"' '"step":120' '"workers":2' '"restarts":0' '"error":null' \
+for member in '"status":"done"' '"step":240' '"workers":2' '"restarts":0' '"error":null' \
     "\"fingerprint\":\"$(print_of one.out)\""; do
     holds "JSON with $member" out "$member"
 done
@@ -35,7 +35,7 @@ exits 2 "a path that is too long" "$WEIR" run $flock --workers 2 \
 long="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 --steps 100000 $paced"
 "$WEIR" run $long --workers 2 --directory runs/flock >out.long 2>err.long &
 runner=$!
-is "it runs" wait_for 30 has_step flock 10
+is "it runs" wait_for 60 has_step flock 10
 exits 0 "status by name" "$WEIR" status flock
 holds "tells the step" out "/100000"
 holds "and the workers" out "w2 "
@@ -44,7 +44,7 @@ exits 0 "a snapshot by hand" "$WEIR" snapshot flock --label before
 exits 0 "the list of snapshots" "$WEIR" snapshots flock
 holds "has its label" out "before"
 exits 0 "suspend" "$WEIR" suspend flock
-is "it stands still" phase_is flock paused
+is "it stands still" wait_for 60 phase_is flock paused
 exits 0 "resume" "$WEIR" resume flock
 exits 0 "list" "$WEIR" list
 holds "names it" out "flock  running"
@@ -57,7 +57,7 @@ echo "said before" >>runs/flock/state/worker-1.log
 head -c 4300000 /dev/zero | tr '\0' 'x' >>runs/flock/state/worker-1.log
 is "a long log is begun anew" wait_for 60 test -e runs/flock/state/worker-1.log.old
 echo "said after" >>runs/flock/state/worker-1.log
-is "it is not long" test "$(wc -c <runs/flock/state/worker-1.log)" -lt 100000
+is "it is not long" test "$(wc -c <runs/flock/state/worker-1.log)" -lt 1000000
 exits 0 "logs has both" "$WEIR" logs flock
 is "in their order" sh -c "grep -aoE 'said (before|after)' out | tr '\n' ' ' | grep -q '^said before said after'"
 
@@ -65,7 +65,7 @@ is "in their order" sh -c "grep -aoE 'said (before|after)' out | tr '\n' ' ' | g
 later=$(dirname "$WEIR")/../tests/weir-later
 exits 1 "a worker of another version" "$later" worker --join "$(head -n 1 runs/flock/state/endpoint)"
 holds "is told so" err "it speaks version 1 of the protocol, and we version 2; all that work together must be of one release"
-is "and so is the coordinator" wait_for 30 grep -q "somebody is refused: it speaks version 2 of the protocol, and we version 1" err.long
+is "and so is the coordinator" wait_for 60 grep -q "somebody is refused: it speaks version 2 of the protocol, and we version 1" err.long
 exits 1 "a command of another version" "$later" status flock
 holds "is told so" err "it speaks version 1 of the protocol"
 # ---- one whose library is of other sources: what it computes may have other bits ----
@@ -85,7 +85,7 @@ exits 0 "another release" other/bin/weir version
 holds "says which" out "source 01234567"
 exits 1 "a worker of it" other/bin/weir worker --join "$(head -n 1 runs/flock/state/endpoint)"
 holds "is told" err "libweir.so here is of other sources than the coordinator's (weir version: source 01234567, there $(echo "$source" | cut -c1-8))"
-is "the job goes on" wait_for 30 phase_is flock running
+is "the job goes on" wait_for 60 phase_is flock running
 exits 1 "a second run on the same state" "$WEIR" run $long --workers 2 --directory runs/flock
 holds "is refused" err "another coordinator runs this job"
 kill -STOP $runner
@@ -123,11 +123,12 @@ exits 0 "the snapshots are whole" "$WEIR" snapshot verify runs/flock/state
 replaced="$jobs/flock.toml --set birds=3000 --set run.key_groups=32 $paced --workers 2 --directory replaced"
 inplace/bin/weir run $replaced --steps 100000 >out.replaced 2>err.replaced &
 runner=$!
-is "it runs" wait_for 30 has_step replaced 3
+is "it runs" wait_for 60 has_step replaced 3
 replace_library inplace
 exits 1 "a worker of the new one is not taken" "$WEIR" rescale replaced --workers 3
 holds "and the command says why" err "a worker cannot be started; worker-3.log says why: libweir.so here is of other sources"
-is "the job goes on" wait_for 30 has_step replaced $((step + 3))
+is "the job goes on" wait_for 60 has_step replaced $((step + 3))
+is "from a snapshot" wait_for 60 says replaced '"snapshot_step":[1-9]'
 kill -9 $runner
 wait $runner 2>/dev/null
 exits 2 "one that shall end earlier" "$WEIR" run $replaced --steps 1 --resume
@@ -154,13 +155,14 @@ tasks_of() # LABEL: how many threads its process has
 }
 "$WEIR" run $named --workers 3 --directory named >out.named 2>err.named &
 runner=$!
-wait_for 30 has_step named 3
+wait_for 60 has_step named 3
 for label in left right w3; do
-    is "the worker $label is there" says named "\"label\":\"$label\",[^}]*\"cores\":[1-9][0-9]*,\"memory_bytes\":[1-9][0-9]*,\"devices\":\[\]"
+    is "the worker $label is there" wait_for 60 says named "\"label\":\"$label\",[^}]*\"cores\":[1-9][0-9]*,\"memory_bytes\":[1-9][0-9]*,\"devices\":\[\]"
 done
-is "one has two threads more than the other" test "$(tasks_of right)" -eq $(($(tasks_of left) + 2))
+two_more() { [ "$(tasks_of right)" -eq $(($(tasks_of left) + 2)) ]; } # beside those that come and go
+is "one has two threads more than the other" wait_for 60 two_more
 kill -9 "$(pid_of named right)"
-is "a worker that is started again has the same name" wait_for 30 says named '"generation":2,.*"label":"right"'
+is "a worker that is started again has the same name" wait_for 60 says named '"generation":2,.*"label":"right"'
 exits 0 "cancel" "$WEIR" cancel named
 wait $runner
 exits 2 "a device that is not there" "$WEIR" run named.toml --set 'worker.right.backend="cuda:0"' --workers 2 --directory none
@@ -180,10 +182,10 @@ holds "as a warning" out '"ok":true,"error_count":0,"errors":[],"warnings":[{"li
 # ---- a worker is killed ----
 "$WEIR" run $flock $paced --workers 2 --directory killed >out.killed 2>err.killed &
 runner=$!
-for step in 25 60; do
-    wait_for 30 has_step killed $step
-    kill -9 "$(pid_of killed w$((step % 2 + 1)))"
-    wait_for 30 phase_is killed running
+for loss in 1 2; do
+    wait_for 60 has_step killed $((35 * loss))
+    kill -9 "$(pid_of killed w$loss)"
+    is "it goes on without w$loss" wait_for 60 says killed "\"phase\":\"running\",.*\"restarts\":$loss,"
 done
 wait $runner
 is "a run whose workers were killed" test $? -eq 0
@@ -194,11 +196,11 @@ is "and tells it" grep -q "a worker was lost; back to snapshot" err.killed
 # ---- everything is killed, and another number of workers goes on ----
 "$WEIR" run $flock $paced --workers 2 --directory lost >out.lost 2>&1 &
 runner=$!
-wait_for 30 has_step lost 45
+wait_for 60 has_step lost 45
 worker=$(pid_of lost w1)
 kill -9 $runner
 wait $runner 2>/dev/null
-is "workers die with the run" wait_for 10 sh -c "! kill -0 $worker"
+is "workers die with the run" wait_for 60 sh -c "! kill -0 $worker"
 exits 2 "a new run" "$WEIR" run $flock $paced --workers 2 --directory lost
 holds "says how to go on" err "--resume goes on with it, --fresh removes it"
 exits 0 "with 3 workers, --resume" "$WEIR" run $flock $paced --workers 3 --directory lost --resume
@@ -209,14 +211,14 @@ is "the same file" cmp one/mood.csv lost/mood.csv
 "$WEIR" coordinator $flock $paced --workers 2 --directory back >out.back 2>err.back &
 runner=$!
 for step in 20 45 70; do
-    wait_for 30 has_step back $step
+    wait_for 60 has_step back $step
     kill -9 $runner
     wait $runner 2>/dev/null
     "$WEIR" coordinator $flock $paced --workers 2 --directory back >out.back 2>err.back &
     runner=$!
 done
-wait_for 30 has_step back 80
-is "no generation was lost" sh -c "'$WEIR' status back --json | grep -q '\"generation\":1,\"incarnation\":4,'"
+wait_for 60 has_step back 80
+is "no generation was lost" wait_for 60 sh -c "'$WEIR' status back --json | grep -q '\"generation\":1,\"incarnation\":4,'"
 wait $runner
 is "the job ends well" test $? -eq 0
 is "with the same fingerprint" test "$(print_of out.back)" = "$(print_of one.out)"
@@ -227,7 +229,7 @@ holds "says that it has ended" err "has ended; --fresh begins anew"
 # ---- a job that waits for its workers: a drain is refused, and not taken and forgotten ----
 "$WEIR" coordinator $flock --directory empty >out.empty 2>err.empty &
 runner=$!
-wait_for 10 grep -q "^workers join with" err.empty
+wait_for 60 grep -q "^workers join with" err.empty
 exits 1 "a drain before there are workers" "$WEIR" drain empty
 holds "is refused" err "refused: not now"
 exits 0 "cancel" "$WEIR" cancel empty
@@ -236,20 +238,20 @@ wait $runner
 # ---- a coordinator that is killed and not started again: its workers do not stay for ever ----
 "$WEIR" coordinator $flock $paced --directory alone >out.alone 2>err.alone &
 runner=$!
-wait_for 10 test -s alone/state/endpoint
-"$WEIR" worker --join "$(head -n 1 alone/state/endpoint)" --patience 1 2>err.orphan &
+wait_for 60 test -s alone/state/endpoint
+"$WEIR" worker --join "$(head -n 1 alone/state/endpoint)" --patience 3 2>err.orphan &
 orphan=$!
-wait_for 30 has_step alone 5
+wait_for 60 has_step alone 5
 kill -9 $runner
 wait $runner 2>/dev/null
 wait $orphan
 is "a worker ends with 1" test $? -eq 1
-is "and says why" grep -q "no coordinator has been there for 1 s" err.orphan
+is "and says why" grep -q "no coordinator has been there for 3 s" err.orphan
 
 # ---- Ctrl-C ----
 "$WEIR" run $flock $paced --workers 2 --directory stopped >out.stopped 2>err.stopped &
 runner=$!
-wait_for 30 has_step stopped 20
+wait_for 60 has_step stopped 20
 kill -INT $runner
 wait $runner
 is "Ctrl-C ends with 130" test $? -eq 130

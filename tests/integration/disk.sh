@@ -212,10 +212,10 @@ is "with the same fingerprint" same_print "$REFERENCE" $STATE
 is "and files" same_files one runs/flock
 
 full_within 1000000 pwrite
-is "one that stays full: the job is degraded and goes on" wait_for 20 sh -c \
+is "one that stays full: the job is degraded and goes on" wait_for 60 sh -c \
     "'$WEIR' status $STATE --json | grep -q '\"degraded\":\"the disk is full in the middle of a commit'"
 kill -TERM $RUN
-is "it can be ended" wait_for 30 sh -c "! kill -0 $RUN 2>/dev/null"
+is "it can be ended" wait_for 60 sh -c "! kill -0 $RUN 2>/dev/null"
 wait $RUN
 exits 0 "and has whole snapshots" "$WEIR" snapshot verify $STATE/store
 

@@ -25,6 +25,17 @@ struck() # NAME PASS
 {
     test "$(passes "$1")" -ge "$2"
 }
+# strike NAME HOW BEFORE: a run in which that place strikes at $pass, or at the first if it is passed less often this time
+strike()
+{
+    what=$1=$2@$pass
+    armed "$3$what"
+    if [ $pass -gt 1 ] && ! struck "$1" $pass; then
+        pass=1
+        what=$1=$2@1
+        armed "$3$what"
+    fi
+}
 
 # Whatever happened to the armed run, the one that goes on with it ends well and alike.
 ends_alike() # WHAT OPTION...
@@ -69,15 +80,13 @@ for place in $places; do
     draw $(((most + 3) / 4)) # how often depends on timing
     pass=$((DRAWN + 1))
 
-    what=$place=kill@$pass
-    armed "$before$what"
+    strike "$place" kill "$before"
     is "$what: it struck" struck "$place" "$pass"
     is "$what: the coordinator was killed, or the run ends well" test $CODE -eq 0 -o $CODE -eq 137
     ends_alike "$what"
 
     "$WEIR" failpoints | grep -qE "^$place +kill stop error" || continue
-    what=$place=error@$pass
-    armed "$before$what"
+    strike "$place" error "$before"
     is "$what: it struck" struck "$place" "$pass"
     is "$what: the run fails, or ends well" test $CODE -eq 0 -o $CODE -eq 1
     [ $CODE -eq 0 ] || holds "$what: and says why" err "failpoint $place, pass"

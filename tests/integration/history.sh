@@ -30,7 +30,7 @@ runs_or_struck() # one that is to be killed may be before it is seen to run
 }
 move() # TURN: two key groups, to one worker and back
 {
-    timeout 20 "$WEIR" move job --key-groups $(($1 / 2 % 30))-$(($1 / 2 % 30 + 1)) --to w$((2 - $1 % 2)) >>moves 2>&1
+    timeout 60 "$WEIR" move job --key-groups $(($1 / 2 % 30))-$(($1 / 2 % 30 + 1)) --to w$((2 - $1 % 2)) >>moves 2>&1
 }
 moved() # how many changes are done
 {
@@ -57,9 +57,9 @@ while [ $turn -lt $MOVES ]; do
     65) again history_copy 15 ;;
     70) # a new generation
         kill -9 "$(pid_of job w2)"
-        wait_for 20 sh -c "'$WEIR' status job --json | grep -q '\"phase\":\"running\",.*\"generation\":2,'" ||
+        wait_for 60 sh -c "'$WEIR' status job --json | grep -q '\"phase\":\"running\",.*\"generation\":2,'" ||
             echo "not ok no new generation has begun"
-        wait_for 20 runs
+        wait_for 60 runs
         ;;
     esac
     move $turn
@@ -95,7 +95,7 @@ taken_more()
 {
     [ "$(state_of snapshots_taken)" -gt "${taken:-0}" ]
 }
-is "snapshots are taken all the same" wait_for 20 taken_more
+is "snapshots are taken all the same" wait_for 60 taken_more
 exits 0 "a small change fits" "$WEIR" move job --key-groups 3 --to w2
 wait $RUN
 is "the job ends well" test $? -eq 0

@@ -63,7 +63,7 @@ while [ $killed -lt "$KILLS" ]; do
     rm -rf runs
     rounds=$((rounds + 1))
     begin
-    wait_for 10 test -f runs/flock/state/endpoint
+    wait_for 60 test -f runs/flock/state/endpoint
     while kill -0 $RUN 2>/dev/null; do
         draw 8
         sleep 0.$((DRAWN + 1))
@@ -91,12 +91,13 @@ echo "killed $killed processes in $rounds runs"
 
 # ---- frozen processes ----
 rm -rf runs
+LONGER="$LONGER --set run.pace=100"
 begin
-wait_for 10 test -f runs/flock/state/endpoint
-wait_for 10 sh -c "$WEIR status flock | grep -q running"
+wait_for 60 test -f runs/flock/state/endpoint
+wait_for 60 sh -c "$WEIR status flock | grep -q running"
 frozen=$(pgrep -P $RUN | head -n 1)
 kill -STOP "$frozen"
-wait_for 20 sh -c "$WEIR status flock --json | grep -q '\"generation\":2'"
+wait_for 60 sh -c "$WEIR status flock --json | grep -q '\"generation\":2'"
 is "a frozen worker is replaced" test $? -eq 0
 kill -CONT "$frozen" 2>/dev/null
 wait $RUN
@@ -108,12 +109,12 @@ is "and files" same_files long runs/flock
 rm -rf runs
 "$WEIR" run "$FLOCK" $SMALL --steps 1000000 --workers 2 >out 2>err &
 RUN=$!
-is "status answers" wait_for 10 sh -c "$WEIR status flock | grep -q running"
+is "status answers" wait_for 60 sh -c "$WEIR status flock | grep -q running"
 exits 0 "a snapshot is taken" "$WEIR" snapshot flock --label mine
 exits 0 "and listed" "$WEIR" snapshots flock
 holds "with its label" out mine
 exits 0 "suspend" "$WEIR" suspend flock
-is "is seen" wait_for 5 sh -c "$WEIR status flock | grep -qE 'suspended|paused'"
+is "is seen" wait_for 60 sh -c "$WEIR status flock | grep -qE 'suspended|paused'"
 exits 0 "resume" "$WEIR" resume flock
 exits 0 "drain" "$WEIR" drain flock
 wait $RUN

@@ -57,7 +57,7 @@ mv out one.out
     --bind tcp://127.0.0.1:* --insecure --expect 2 --workers 1 >two.out 2>two.err &
 COORDINATOR=$!
 trap 'kill -9 $COORDINATOR $WORKER 2>/dev/null' EXIT
-wait_for 10 test -f two/state/endpoint
+wait_for 60 test -f two/state/endpoint
 address=$(head -n 1 two/state/endpoint)
 mv other.so mine.so
 exits 1 "a worker with another kind of that name" timeout 60 "$WEIR" worker --join "$address" --insecure
@@ -66,7 +66,7 @@ cp right.so mine.next
 mv mine.next mine.so
 "$WEIR" worker --join "$address" --insecure >worker.log 2>&1 &
 WORKER=$!
-is "one with the same kind is let in" wait_for 30 has_step two 40
+is "one with the same kind is let in" wait_for 60 has_step two 40
 kill -9 $COORDINATOR $WORKER
 wait $COORDINATOR 2>/dev/null
 gcc -fPIC -shared -I"$TOP" -o mine.next other.c

@@ -57,21 +57,21 @@ is "and nothing was begun" test ! -e runs
 # ---- a running job ----
 "$WEIR" run $flock $paced --workers 2 --metrics 0 >out.long 2>err.long &
 runner=$!
-is "it says where" wait_for 30 grep -q '^metrics at http://127\.0\.0\.1:[0-9]*/metrics$' err.long
+is "it says where" wait_for 60 grep -q '^metrics at http://127\.0\.0\.1:[0-9]*/metrics$' err.long
 address=$(address_of err.long)
-is "the step moves" wait_for 30 reaches weir_step 5
-is "and again" wait_for 30 reaches weir_step "$(($(value weir_step) + 5))"
+is "the step moves" wait_for 60 reaches weir_step 5
+is "and again" wait_for 60 reaches weir_step "$(($(value weir_step) + 5))"
 for worker in w1 w2; do
-    is "$worker tells its rows" wait_for 30 reaches "weir_worker_row_steps_total{worker=\"$worker\"}" 3000
-    is "$worker tells its operators" wait_for 30 \
+    is "$worker tells its rows" wait_for 60 reaches "weir_worker_row_steps_total{worker=\"$worker\"}" 3000
+    is "$worker tells its operators" wait_for 60 \
         reaches "weir_operator_calls_total{worker=\"$worker\",operator=\"fly\",role=\"operator\",kind=\"boids\"}" 30
-    is "$worker has written parts" wait_for 30 \
+    is "$worker has written parts" wait_for 60 \
         reaches "weir_worker_snapshot_duration_seconds_count{worker=\"$worker\"}" 2
 done
 is "frames go both ways" sh -c '[ "$(grep -c "^weir_channel_frames_sent_total{worker=\"w[12]\",peer=\"w[12]\"} [1-9]" page)" = 2 ]'
-is "snapshots are counted" wait_for 30 reaches weir_snapshots_taken_total 2
-is "and measured" reaches weir_snapshot_duration_seconds_count 2
-is "their size, too" reaches weir_snapshot_last_size_bytes 1000
+is "snapshots are counted" wait_for 60 reaches weir_snapshots_taken_total 2
+is "and measured" wait_for 60 reaches weir_snapshot_duration_seconds_count 2
+is "their size, too" wait_for 60 reaches weir_snapshot_last_size_bytes 1000
 is "two workers are here" test "$(value 'weir_workers{state="here"}')" = 2
 is "nothing was refused as damaged" test "$(value 'weir_rejected_messages_total{reason="field"}')" = 0
 exits 2 "another path" ./fetch "$address" /
@@ -102,7 +102,7 @@ rows_are_whole()
             END { exit !(lost > 0 || rows >= 3000 * step && rows % 3000 == 0 && made == rows) }' page
 }
 is "suspend" "$WEIR" suspend flock
-is "no row is missing" wait_for 30 rows_are_whole
+is "no row is missing" wait_for 60 rows_are_whole
 
 # calls_are_whole TILES: each tile's birds flew once at each step and entered it once, before step 0 each of 32
 # sources ran, and each call was a task of its own. A bird is 8 bytes of key and 6 columns of 4.
@@ -126,7 +126,7 @@ calls_are_whole()
             }' page
 }
 tiles=$("$WEIR" check ${flock% --steps *} | sed -nE 's/^ *([0-9]+) key groups: the tiles of sky.*/\1/p')
-is "no call is missing" wait_for 30 calls_are_whole "$tiles"
+is "no call is missing" wait_for 60 calls_are_whole "$tiles"
 
 # groups_are_whole: each of 32 key groups once on each line, all of the birds in them (with where they settled, 12
 # bytes more), and what its worker says to have.
@@ -152,7 +152,7 @@ groups_are_whole()
                 exit !(groups == 32 && costs == 32 && cost > 0 && rows == 3000 && bytes == 44 * 3000)
             }' both
 }
-is "no key group is missing" wait_for 30 groups_are_whole
+is "no key group is missing" wait_for 60 groups_are_whole
 
 # channels_are_whole: what one has sent the other one has received, and each frame has waited once.
 channels_are_whole()
@@ -176,7 +176,7 @@ channels_are_whole()
                 exit channels != 2
             }' page
 }
-is "no frame is missing" wait_for 30 channels_are_whole
+is "no frame is missing" wait_for 60 channels_are_whole
 
 # histograms_are_right: buckets ascend and do not shrink, the last is the count, and the sum is what so many of such
 # lengths can add up to; a snapshot's phases are all of its time.
@@ -222,11 +222,11 @@ fi
 # ---- a worker dies: the other one's counters go on where they were ----
 rows=$(value 'weir_worker_row_steps_total{worker="w1"}')
 kill -9 "$("$WEIR" status flock --json | sed -nE 's/.*"label":"w2",[^}]*"pid":([0-9]+).*/\1/p')"
-is "the restart is counted" wait_for 30 reaches weir_restarts_total 1
-is "both are here again" wait_for 30 reaches 'weir_workers{state="here"}' 2
-is "the new one tells its numbers" wait_for 30 reaches 'weir_worker_tasks_total{worker="w2"}' 1
-is "it has loaded once" reaches 'weir_worker_restore_duration_seconds_count{worker="w2"}' 1
-is "the other one twice" wait_for 30 reaches 'weir_worker_restore_duration_seconds_count{worker="w1"}' 2
+is "the restart is counted" wait_for 60 reaches weir_restarts_total 1
+is "both are here again" wait_for 60 reaches 'weir_workers{state="here"}' 2
+is "the new one tells its numbers" wait_for 60 reaches 'weir_worker_tasks_total{worker="w2"}' 1
+is "it has loaded once" wait_for 60 reaches 'weir_worker_restore_duration_seconds_count{worker="w2"}' 1
+is "the other one twice" wait_for 60 reaches 'weir_worker_restore_duration_seconds_count{worker="w1"}' 2
 is "whose rows did not begin anew" test "$(value 'weir_worker_row_steps_total{worker="w1"}')" -ge "$rows"
 is "and there is one of each" test "$(grep -c '^weir_worker_tasks_total' page)" = 2
 is "in a new generation" test "$(value weir_generation)" -ge 2
@@ -261,8 +261,8 @@ unchanged_is_kept()
 "$WEIR" run "$jobs/flock.toml" --set birds=3000 --set run.key_groups=32 --set skin=0.2 --steps 170 --set run.pace=25 \
     --set snapshot.every_steps=20 --workers 2 --metrics 0 --directory kept >out.kept 2>err.kept &
 runner=$!
-is "a run of birds that settle once" wait_for 30 grep -q '^metrics at ' err.kept
+is "a run of birds that settle once" wait_for 60 grep -q '^metrics at ' err.kept
 address=$(address_of err.kept)
-is "what did not change is not written" wait_for 30 unchanged_is_kept
+is "what did not change is not written" wait_for 60 unchanged_is_kept
 wait $runner
 is "which ends well" test $? -eq 0

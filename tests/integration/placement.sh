@@ -42,7 +42,7 @@ ends_drained()
 nobody() # HINT REASON
 {
     begin none $flock --workers 2 --set "placement.$1"
-    is "$1: nobody may have key groups, which is said of each" wait_for 20 says none \
+    is "$1: nobody may have key groups, which is said of each" wait_for 60 says none \
         "\"phase\":\"waiting\",\"waiting\":\"workers: w1: $2; w2: $2\""
     "$WEIR" cancel none >out 2>err
     wait $RUNNER
@@ -56,7 +56,7 @@ nobody 'min_free_bytes="900TiB"' 'it has [0-9.]+ [GT]iB free, 900 TiB are to sta
 
 # ---- some may ----
 begin some $flock --steps 1000000 --set run.pace=60 --workers 2 --set 'placement.label=["w2"]'
-is "a job begins with who may" wait_for 20 has_step some 5
+is "a job begins with who may" wait_for 60 has_step some 5
 is "and nobody else" members_are some 1
 is "which is that one" says some '"label":"w2"[^}]*"member":true'
 exits 1 "two may not" "$WEIR" rescale some --workers 2
@@ -68,9 +68,9 @@ holds "saying the same" err "its label is none of those in [placement] label"
 ends_drained some $flock
 begin third $flock --steps 1000000 --set run.pace=60 --workers 2 --set 'placement.label=["w2", "w3"]' \
     --set 'placement.min_free_bytes="1MiB"'
-is "one of two may" wait_for 20 has_step third 5
+is "one of two may" wait_for 60 has_step third 5
 would() { "$WEIR" rescale third --workers 2 --dry-run >out 2>err; }
-is "one more would be started" wait_for 20 would
+is "one more would be started" wait_for 60 would
 holds "and get its share" out "would be: 1 worker -> 2, "
 exits 0 "and is" "$WEIR" rescale third --workers 2
 is "which is that one" says third '"label":"w3"[^}]*"member":true'
@@ -87,9 +87,9 @@ ends_drained uneven $corner
 # ---- more workers while they are busy, fewer when they are not ----
 begin busy $flock --steps 1000000 --workers 1 --set scaling.max=3 --set scaling.target_utilisation=0.1 \
     --set scaling.cool_down_seconds=1
-is "why there are as many as there are is said" wait_for 20 says busy '"scaling":"1 worker is [0-9]+ % busy, the target is 10 %: '
+is "why there are as many as there are is said" wait_for 60 says busy '"scaling":"(1 worker is|[23] workers are) [0-9]+ % busy, the target is 10 %: '
 is "more are added" wait_for 60 changed busy rescale
-is "up to the most that are allowed" wait_for 20 members_are busy 3
+is "up to the most that are allowed" wait_for 60 members_are busy 3
 exits 0 "what was done" "$WEIR" rescales busy
 is "has the reason" grep -qE ": 1 worker is [0-9]+ % busy, the target is 10 %: 2 more" out
 ends_drained busy $flock

@@ -2,7 +2,9 @@
 # rescale: workers and owners of running jobs are changed; the bits and the files stay those of one process
 . "$TOP/tests/support/check.sh"
 jobs=$TOP/config/jobs
-flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=48 --set operator.mood.every_steps=10 --steps 600"
+flock="$jobs/flock.toml --set birds=3000 --set run.key_groups=48 --set operator.mood.every_steps=10"
+ended="--steps 600"
+endless="--steps 1000000" # to be drained: however long commands take, it runs
 paced="--set run.pace=60 --set snapshot.every_steps=20 --set fault_tolerance.backoff_seconds=0.01"
 
 status_has() # JOB TEXT
@@ -36,8 +38,9 @@ ends_alike()
     is "$1: the same fingerprint" test "$(print_of "out.$2")" = "$(print_of "out.$3")"
     is "$1: the same files" same_files "$3" "$2"
 }
+FILES=mood.csv # that a run writes at its steps
 # ends_drained NAME DIRECTORY ARGUMENTS...: the run in RUN is drained, wherever it is, and has the bits and the
-# lines of one in one process to there. Its steps are recorded in prints.DIRECTORY.
+# $FILES of one in one process to there. Its steps are recorded in prints.DIRECTORY.
 ends_drained()
 {
     what=$1
@@ -50,7 +53,9 @@ ends_drained()
     "$WEIR" run "$@" --steps "$last" --directory "$directory.one" --fingerprints one.prints >out 2>err
     is "$what: the same bits" test "$(tail -n 1 one.prints | cut -d' ' -f1,2)" = \
         "$(tail -n 1 "prints.$directory" | cut -d' ' -f1,2)"
-    is "$what: the same lines" cmp "$directory.one/mood.csv" "$directory/mood.csv"
+    for file in $FILES; do
+        is "$what: the same $file" cmp "$directory.one/$file" "$directory/$file"
+    done
 }
 alone() # DIRECTORY ARGUMENTS...: undisturbed, in one process
 {
@@ -69,13 +74,13 @@ stop_busy()
 trap stop_busy EXIT
 
 # ---- 2 -> 3 -> 1 -> 2 workers, with others in the way ----
-alone one $flock
+alone one $flock $ended
 for nothing in 1 2; do
     (while :; do :; done) &
     busy="$busy $!"
 done
-begin two $flock $paced --workers 2
-wait_for 20 "$WEIR" rescale two --workers 3 --dry-run # what key groups hold is told each second
+begin two $flock $paced $endless --workers 2 --fingerprints prints.two
+wait_for 60 "$WEIR" rescale two --workers 3 --dry-run # what key groups hold is told each second
 exits 0 "2 -> 3, a dry run" "$WEIR" rescale two --workers 3 --dry-run
 holds "says what would be" out "would be: 2 workers -> 3, "
 is "and nothing changes" workers_are two 2
@@ -86,7 +91,7 @@ exits 0 "3 again" "$WEIR" rescale two --workers 3
 holds "is nothing to be done" out "nothing to do: "
 exits 0 "3 -> 1" "$WEIR" rescale two --workers 1 --json
 holds "as JSON" out '"what":"rescale","phase":"","end":"done"'
-is "one is left, and the others have gone" wait_for 20 workers_are two 1
+is "one is left, and the others have gone" wait_for 60 workers_are two 1
 exits 0 "1 -> 2, in many steps, a snapshot in between" "$WEIR" rescale two --workers 2 --budget 1KiB
 is "took many steps" sh -c "sed -nE 's/.* in ([0-9]+) steps.*/\1/p' out | grep -qE '^[1-9][0-9]'"
 exits 0 "what was done" "$WEIR" rescales two
@@ -96,24 +101,26 @@ holds "nothing runs" out '{"running":null,"rescales":[{"id":1,"what":"rescale"'
 exits 0 "the workers" "$WEIR" workers two
 is "are two" test "$(grep -c '^w' out)" -eq 3 # and the line above them
 is "nobody was lost" status_has two '"restarts":0'
-ends_alike "2 -> 3 -> 1 -> 2" two one
+ends_drained "2 -> 3 -> 1 -> 2" two $flock
 is "its own terminal told each change" test "$(grep -cE '^rescale: [123] workers? -> [123], .*; longest step [0-9]+ ms \(pace: 17 ms\), (none|[0-9]+) late$' err.two)" -eq 3
 is "and in the end the longest step" grep -qE \
-    '^600 steps in .*, 3 changes of workers with longest step [0-9]+ ms, (no step|1 step|[0-9]+ steps) late$' err.two
+    '^[0-9,]+ steps in .*, 3 changes of workers with longest step [0-9]+ ms, (no step|1 step|[0-9]+ steps) late$' err.two
 exits 0 "whole snapshots" "$WEIR" snapshot verify two/state
 stop_busy
 
 # ---- other jobs (melt's files are cut at snapshots) ----
-alone melt.one "$jobs/melt.toml" --set cells=6 --steps 200
-begin melt "$jobs/melt.toml" --set cells=6 --steps 200 --set run.pace=40 --set snapshot.every_steps=1000 --workers 2
+begin melt "$jobs/melt.toml" --set cells=6 --set run.pace=40 --set snapshot.every_steps=1000 --workers 2 $endless \
+    --fingerprints prints.melt
 exits 0 "melt, 2 -> 3" "$WEIR" rescale melt --workers 3 --budget 4KiB
 exits 0 "melt, 3 -> 1" "$WEIR" rescale melt --workers 1
-ends_alike melt melt melt.one
-alone outbreak.one "$jobs/outbreak.toml" --set schools=50
-begin outbreak "$jobs/outbreak.toml" --set schools=50 --set run.pace=60 --set snapshot.every_steps=10 --workers 2
+FILES="thermo.csv atoms.h5"
+ends_drained melt melt "$jobs/melt.toml" --set cells=6
+begin outbreak "$jobs/outbreak.toml" --set schools=50 --set run.pace=60 --set snapshot.every_steps=10 --workers 2 $endless \
+    --fingerprints prints.outbreak
 exits 0 "outbreak, 2 -> 3" "$WEIR" rescale outbreak --workers 3 --budget 4KiB
 exits 0 "outbreak, 3 -> 1" "$WEIR" rescale outbreak --workers 1
-ends_alike outbreak outbreak outbreak.one
+FILES=curve.csv
+ends_drained outbreak outbreak "$jobs/outbreak.toml" --set schools=50
 
 # ---- nothing but aggregates: no key group has neighbours, and rows meet in others' ----
 cat >counts.toml <<'JOB'
@@ -155,36 +162,37 @@ file = "all.csv"
 [run]
 key_groups = 16
 JOB
-alone counts.one counts.toml
-begin counts counts.toml --set run.pace=40 --set snapshot.every_steps=10 --workers 2
+begin counts counts.toml --set run.pace=40 --set snapshot.every_steps=10 --workers 2 $endless --fingerprints prints.counts
 for workers in 7 1 3; do
     exits 0 "$workers workers for aggregates alone" "$WEIR" rescale counts --workers $workers --budget 4KiB
     is "are members" members_are counts $workers
 done
-ends_alike "aggregates alone" counts counts.one
+FILES="schools.csv all.csv"
+ends_drained "aggregates alone" counts counts.toml
+FILES=mood.csv
 
 # ---- suspended: a change begins, is done when the job goes on, and can be taken back before ----
-begin still $flock $paced --workers 2
-wait_for 20 "$WEIR" rescale still --workers 3 --dry-run # what key groups hold is told
+begin still $flock $paced $endless --workers 2 --fingerprints prints.still
+wait_for 60 "$WEIR" rescale still --workers 3 --dry-run # what key groups hold is told
 exits 0 "suspended" "$WEIR" suspend still
 exits 0 "2 -> 3 meanwhile" "$WEIR" rescale still --workers 3 --detach
-is "is begun" wait_for 30 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
+is "is begun" wait_for 60 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
 exits 0 "taken back" "$WEIR" rescale still --abort --detach
 exits 0 "resumed" "$WEIR" resume still
-is "two are left" wait_for 30 workers_are still 2
-is "it says so" wait_for 30 sh -c "'$WEIR' rescales still | grep -q ' aborted '"
+is "two are left" wait_for 60 workers_are still 2
+is "it says so" wait_for 60 sh -c "'$WEIR' rescales still | grep -q ' aborted '"
 exits 0 "suspended again" "$WEIR" suspend still
 exits 0 "2 -> 3 again" "$WEIR" rescale still --workers 3 --detach
-is "is begun" wait_for 30 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
+is "is begun" wait_for 60 sh -c "'$WEIR' status still --json | grep -q '\"rescale\":{\"id\":[1-9]'"
 exits 0 "resumed again" "$WEIR" resume still
 is "is done" wait_for 60 sh -c "'$WEIR' rescales still | grep -q ' rescale  *done '"
 is "three are members" members_are still 3
 is "nobody was lost" status_has still '"restarts":0'
-ends_alike "suspended" still one
+ends_drained "suspended" still $flock
 
 # ---- a job without sinks: who gathers the fingerprints stays ----
 alone bare "$TOP/tests/bench/tiny.toml" --steps 400 --fingerprints bare.one.prints
-begin bare.two "$TOP/tests/bench/tiny.toml" --steps 400 --set run.pace=40 --workers 2 --fingerprints bare.prints
+begin bare.two "$TOP/tests/bench/tiny.toml" --steps 400 --set run.pace=25 --workers 2 --fingerprints bare.prints
 for to in w1 w2 w1 w2; do
     "$WEIR" move bare.two --key-groups 0-1 --to $to >out 2>err
 done
@@ -199,18 +207,17 @@ is "and recorded" cmp bare.one.prints bare.prints
 # ---- aborted; a second one ----
 many="$jobs/flock.toml --set birds=3000 --set run.key_groups=256 --set operator.mood.every_steps=10"
 slow="--set run.pace=20 --set snapshot.every_steps=7 --set fault_tolerance.backoff_seconds=0.01"
-endless="--steps 100000"
 begin back $many $slow $endless --workers 2 --fingerprints prints.back
 exits 0 "one that takes long" "$WEIR" rescale back --workers 3 --budget 1 --detach
 holds "goes on by itself" out "rescale has begun"
-is "status tells it" wait_for 20 sh -c "'$WEIR' status back | grep -qE '^  rescale: moving, [0-9]+ of [0-9]+ key groups'"
+is "status tells it" wait_for 60 sh -c "'$WEIR' status back | grep -qE '^  rescale: moving, [0-9]+ of [0-9]+ key groups'"
 is "and so does its JSON" status_has back '"rescale":{"id":1,"what":"rescale","phase":"'
 exits 1 "a second one" "$WEIR" rebalance back
 holds "is refused" err "a rescale runs since "
 exits 0 "is aborted" "$WEIR" rescale back --abort
 holds "and says so" out "all key groups are where they were"
 is "two members are left" members_are back 2
-is "and nobody else" wait_for 20 workers_are back 2
+is "and nobody else" wait_for 60 workers_are back 2
 exits 1 "nothing is left to abort" "$WEIR" rescale back --abort
 holds "is said" err "nothing is being changed"
 exits 0 "what was done" "$WEIR" rescales back
@@ -233,7 +240,7 @@ exits 1 "which stay" "$WEIR" drain-worker back "$sinks"
 holds "as is said" err "$sinks runs the sinks, which stay where they are"
 other=$(echo w1 w2 w3 | tr ' ' '\n' | grep -v "^$sinks\$" | tail -n 1)
 exits 0 "another one is drained" "$WEIR" drain-worker back "$other"
-is "and leaves" wait_for 20 workers_are back 2
+is "and leaves" wait_for 60 workers_are back 2
 exits 0 "the workers as JSON" "$WEIR" workers back --json
 is "are without it" sh -c "! grep -q '\"label\":\"$other\"' out"
 exits 0 "the changes" "$WEIR" rescales back
@@ -271,31 +278,28 @@ refused 1 "" rescale back --workers 2
 refused 1 "" rescales back --json
 
 # ---- few rows, many workers; key groups without rows; a hot one ----
-few="$jobs/flock.toml --set birds=20 --set run.key_groups=64 --set operator.mood.every_steps=10 --steps 300"
-alone few.one $few
-begin few $few --set run.pace=30 --set snapshot.every_steps=10 --workers 1
+few="$jobs/flock.toml --set birds=20 --set run.key_groups=64 --set operator.mood.every_steps=10"
+begin few $few --set run.pace=30 --set snapshot.every_steps=10 --workers 1 $endless --fingerprints prints.few
 for workers in 7 13 2; do
     exits 0 "$workers workers for 20 birds" "$WEIR" rescale few --workers $workers
     is "are members" members_are few $workers
 done
-ends_alike "few birds" few few.one
-hot="$jobs/flock.toml --set birds=500 --set edge=0.06 --set run.key_groups=64 --set operator.mood.every_steps=10
-     --steps 300"
-alone hot.one $hot
-begin hot $hot --set run.pace=40 --set snapshot.every_steps=10 --workers 2
+ends_drained "few birds" few $few
+hot="$jobs/flock.toml --set birds=500 --set edge=0.06 --set run.key_groups=64 --set operator.mood.every_steps=10"
+begin hot $hot --set run.pace=40 --set snapshot.every_steps=10 --workers 2 $endless --fingerprints prints.hot
 exits 0 "one hot key group, 2 -> 3" "$WEIR" rescale hot --workers 3
 exits 0 "balanced" "$WEIR" rebalance hot
 exits 0 "3 -> 1" "$WEIR" rescale hot --workers 1
-ends_alike "one hot key group" hot hot.one
+ends_drained "one hot key group" hot $hot
 
 # ---- everything is killed; other numbers of workers go on ----
 for workers in 1 3; do
-    begin lost$workers $flock $paced --workers 2
+    begin lost$workers $flock $ended $paced --workers 2
     exits 0 "2 -> 4 before all are lost" "$WEIR" rescale lost$workers --workers 4
-    wait_for 30 has_step lost$workers 150
+    wait_for 60 has_step lost$workers 150
     kill -9 $RUN
     wait $RUN 2>/dev/null
-    begin lost$workers $flock $paced --workers $workers --resume
+    begin lost$workers $flock $ended $paced --workers $workers --resume
     is "$workers workers go on" members_are lost$workers $workers
     exits 0 "and become two" "$WEIR" rescale lost$workers --workers 2
     ends_alike "resumed with $workers" lost$workers one
@@ -315,40 +319,40 @@ alone many $many --steps 500
 coordinate again --workers 2
 "$WEIR" rescale again --workers 3 --budget 1 >follow.out 2>follow.err & # a long way
 FOLLOW=$!
-is "is begun" wait_for 20 sh -c "'$WEIR' status again | grep -qE 'rescale: moving, ([2-9]|[1-9][0-9]) '"
+is "is begun" wait_for 60 sh -c "'$WEIR' status again | grep -qE 'rescale: moving, ([2-9]|[1-9][0-9]) '"
 kill -9 $RUN
 wait $RUN 2>/dev/null
 wait $FOLLOW
 is "who waited for it" test $? -eq 1
 holds "is told that it is not over" follow.err "the rescale has begun, weir rescales tells what comes of it: "
 coordinate again --workers 2
-is "is gone on with" wait_for 30 sh -c "'$WEIR' rescales again | grep -q ' done .*begun before the coordinator was started again'"
+is "is gone on with" wait_for 60 sh -c "'$WEIR' rescales again | grep -q ' done .*begun before the coordinator was started again'"
 is "three are members" members_are again 3
 is "no step was repeated" status_has again '"generation":1,"incarnation":2,"restarts":0'
 exits 0 "back to two" "$WEIR" rescale again --workers 2
-is "and the third leaves" wait_for 20 workers_are again 2
+is "and the third leaves" wait_for 60 workers_are again 2
 ends_alike "a coordinator killed in the middle" again many
 
 # ---- workers that join ----
 coordinate joined --workers 1
 "$WEIR" worker --join "$(head -n 1 joined/state/endpoint)" --label guest >guest.log 2>&1 &
 guest=$!
-is "a guest is there, and spare" wait_for 20 sh -c "'$WEIR' status joined | grep -qE '^  guest .* spare'"
+is "a guest is there, and spare" wait_for 60 sh -c "'$WEIR' status joined | grep -qE '^  guest .* spare'"
 exits 0 "1 -> 2 takes it" "$WEIR" rescale joined --workers 2
 is "and starts nobody" workers_are joined 2
 is "it owns key groups" sh -c "'$WEIR' status joined | grep -qE '^  guest .* key groups'"
 exits 0 "it is drained" "$WEIR" drain-worker joined guest
-is "and leaves" wait_for 20 workers_are joined 1
+is "and leaves" wait_for 60 workers_are joined 1
 wait $guest
 is "with success" test $? -eq 0
 ends_alike "a guest" joined many
 "$WEIR" coordinator $many $slow $endless --directory none --workers 0 >out.none 2>err.none &
 RUN=$!
-wait_for 20 test -f none/state/endpoint
+wait_for 60 test -f none/state/endpoint
 exits 1 "no worker yet" "$WEIR" rescale none --workers 1
 holds "so it does not run" err "the job is not running: it waits for "
 "$WEIR" worker --join "$(head -n 1 none/state/endpoint)" >guest.log 2>&1 &
-wait_for 20 has_step none 5
+wait_for 60 has_step none 5
 exits 1 "a coordinator that starts none" "$WEIR" rescale none --workers 2
 holds "says so" err "1 worker is missing, and this coordinator starts none: weir worker --join"
 "$WEIR" cancel none
@@ -361,13 +365,13 @@ WEIR_FAILPOINTS=worker_assign=stop@3+ WEIR_FAILPOINTS_COUNTS=$PWD/assigned \
 RUN=$!
 wait_for 60 has_step late 5
 exits 0 "a third that does not come" "$WEIR" rescale late --workers 3 --detach
-is "is awaited" wait_for 20 sh -c "'$WEIR' status late | grep -q '  rescale: waiting for 1 worker,'"
-is "in a process" wait_for 20 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 3 ]"
+is "is awaited" wait_for 60 sh -c "'$WEIR' status late | grep -q '  rescale: waiting for 1 worker,'"
+is "in a process" wait_for 60 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 3 ]"
 exits 0 "nobody waits longer" "$WEIR" rescale late --abort
-is "it leaves" wait_for 30 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 2 ]"
+is "it leaves" wait_for 60 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 2 ]"
 if [ "${WEIR_LONG:-0}" = 1 ]; then
     exits 1 "nobody comes for a minute" "$WEIR" rescale late --workers 3
     holds "which is said" err "2 of 3 workers have come"
-    is "it leaves" wait_for 30 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 2 ]"
+    is "it leaves" wait_for 60 sh -c "[ \"\$(pgrep -c -P $RUN)\" = 2 ]"
 fi
 ends_drained "a worker that does not come" late $many

@@ -42,7 +42,7 @@ holds "nothing is late" out '"late_steps":0'
 
 # ---- a terminal: the progress line, and a sink that prints beside it ----
 if script -qec true typescript >/dev/null 2>&1; then
-    TERM=xterm script -qec "$WEIR run $jobs/melt.toml --set cells=12 --steps 300" typescript >/dev/null 2>&1
+    TERM=xterm script -qec "$WEIR run $jobs/melt.toml --set cells=12 --steps 300 --set run.pace=150" typescript >/dev/null 2>&1
     is "the run on a terminal ended well" grep -q "done. fingerprint" typescript
     is "the line is redrawn" sh -c 'tr "\r" "\n" <typescript | grep -qE "^.\[Kstep +[0-9]+/300"'
     is "a sink's table is not mixed with it" sh -c \
@@ -98,7 +98,7 @@ holds "is told" err "/dev/full: No space left on device"
 # ---- Ctrl-C: steps that have begun are finished, files are whole ----
 "$WEIR" run $flock --steps 100000000 --set operator.mood.every_steps=1 --fingerprints live >out 2>err &
 pid=$!
-is "it runs" wait_for 20 grep -q '^3 ' live
+is "it runs" wait_for 60 grep -q '^3 ' live
 kill -INT $pid
 wait $pid
 is "it exits with 130" test $? -eq 130
@@ -111,7 +111,7 @@ exits 0 "what was recorded is right" "$WEIR" run $flock --steps "$step" \
     --set operator.mood.every_steps=1 --verify live
 "$WEIR" run $flock --steps 100000000 --json --fingerprints json >out 2>err &
 pid=$!
-is "a run with --json runs" wait_for 20 grep -q '^3 ' json
+is "a run with --json runs" wait_for 60 grep -q '^3 ' json
 kill -TERM $pid
 wait $pid
 holds "SIGTERM is the same, and the object is printed" out '"status":"interrupted"'

@@ -26,7 +26,7 @@ serve() # CONFIG: a service in the background
     rm -f svc.err
     "$WEIR" coordinator --config "$1" >svc.out 2>svc.err &
     SERVICE=$!
-    wait_for 20 grep -q '^workers join with' svc.err
+    wait_for 60 grep -q '^workers join with' svc.err
 }
 kill_service()
 {
@@ -74,7 +74,7 @@ left() # PID...: they have ended
 ends_alike() # JOB REFERENCE: it ends as that run did
 {
     is "$1: it ends well" wait_for 60 says "$1" '"phase":"done"'
-    is "$1: with the fingerprint of an undisturbed run" says "$1" "\"fingerprint\":\"$(print_of "$2.out")\""
+    is "$1: with the fingerprint of an undisturbed run" wait_for 60 says "$1" "\"fingerprint\":\"$(print_of "$2.out")\""
     is "$1: and its file" cmp "$2/mood.csv" "runs/$1/mood.csv"
 }
 REACH=
@@ -161,16 +161,16 @@ is "nothing is left behind" test ! -e runs/flock -a ! -e runs/bad -a -z "$(ls ru
 
 # ---- two jobs at once ----
 cp "$flock" mine.toml
-exits 0 "submit" "$WEIR" submit mine.toml $small $paced --steps 600 --set job.name=a
+exits 0 "submit" "$WEIR" submit mine.toml $small $paced --set run.pace=25 --steps 600 --set job.name=a
 holds "tells name and number" out "a  job 1"
 exits 0 "another one" "$WEIR" submit "$flock" $small $paced --steps 600 --set job.seed=2 --set job.name=b --json
 holds "as JSON" out '{"job":"b","ticket":2,"pool_count":2}'
 echo "nonsense" >mine.toml # what was submitted stays
-is "both run" wait_for 30 sh -c "'$WEIR' list | grep -qE '^a  running .* 1 of 1 worker ' && '$WEIR' list | grep -qE '^b  running '"
+is "both run" wait_for 60 sh -c "'$WEIR' list | grep -qE '^a  running .* 1 of 1 worker ' && '$WEIR' list | grep -qE '^b  running '"
 exits 1 "the same name again" "$WEIR" submit "$flock" $small --set job.name=a
 is "says who has it, and since when" grep -qE "a was submitted at 20[0-9-]+ [0-9:]+ and has not ended" err
 exits 0 "a third one waits" "$WEIR" submit "$flock" $small $paced --steps 30 --set job.name=c
-is "for a worker" says c '"phase":"waiting"'
+is "for a worker" wait_for 60 says c '"phase":"waiting"'
 exits 2 "a copy under another name" "$WEIR" coordinator "$flock" --as "$flock" --ticket 9 --directory runs/x
 holds "is none" err "the job's name is flock, and not that of its folder"
 exits 1 "a fourth one" "$WEIR" submit "$flock" $small --set job.name=d
@@ -182,7 +182,7 @@ exits 0 "snapshots" "$WEIR" snapshots a
 holds "lists it" out mine
 exits 0 "suspend" "$WEIR" suspend a
 exits 0 "suspend" "$WEIR" suspend b
-is "stands still" says b '"phase":"paused"'
+is "stands still" wait_for 60 says b '"phase":"paused"'
 exits 0 "list as JSON" "$WEIR" list --json
 holds "is one object" out '{"jobs":[{"job":"a",'
 holds "with what the service knows" out '"workers_wanted":1,"workers_placed":1,"submitted_ms":'
@@ -195,23 +195,23 @@ holds "is said so" err "nobody: the service has no job of this name"
 # ---- everything is killed, again and again ----
 exits 0 "resume" "$WEIR" resume a
 kill_service
-is "without a service jobs go on" wait_for 20 has_step a 60
+is "without a service jobs go on" wait_for 60 has_step a 60
 serve config.toml
 is "the next one has them all" grep -q "3 jobs" svc.err
-is "with their workers" wait_for 20 listed '^a  running .* 1 of 1 worker '
-is "and no generation was lost" says a '"generation":1,"incarnation":1,'
-is "what was suspended is so" says b '"phase":"paused"'
+is "with their workers" wait_for 60 listed '^a  running .* 1 of 1 worker '
+is "and no generation was lost" wait_for 60 says a '"generation":1,"incarnation":1,'
+is "what was suspended is so" wait_for 60 says b '"phase":"paused"'
 kill -9 "$(coordinator_of a)"
-is "a coordinator that is killed comes back" wait_for 20 says a '"generation":1,"incarnation":2,'
-wait_for 20 has_worker a # it says its name again
+is "a coordinator that is killed comes back" wait_for 60 says a '"generation":1,"incarnation":2,'
+wait_for 60 has_worker a # it says its name again
 kill -9 "$(worker_of a "w[12]")"
-is "a worker that is killed is sent again" wait_for 20 says a '"phase":"running".*"restarts":1,'
+is "a worker that is killed is sent again" wait_for 60 says a '"phase":"running".*"restarts":1,'
 holder=$(sed -nE 's/^0 [0-9]+ ([0-9]+)$/\1/p' runs/.weir/workers)
 kill_service
 kill -9 "$(coordinator_of a)" "$(coordinator_of b)"
 serve config.toml
-is "service and coordinators killed together" wait_for 20 says a '"phase":"running"'
-is "what was suspended stays so" wait_for 20 says b '"phase":"paused"'
+is "service and coordinators killed together" wait_for 60 says a '"phase":"running"'
+is "what was suspended stays so" wait_for 60 says b '"phase":"paused"'
 is "and the local workers are those of before" test "$holder" = \
     "$(sed -nE 's/^0 [0-9]+ ([0-9]+)$/\1/p' runs/.weir/workers)"
 exits 0 "resume" "$WEIR" resume b
@@ -222,7 +222,7 @@ holds "have what was said before" out "==> a/coordinator.log.old"
 is "first" sh -c 'head -n 2 out | tail -n 1 | grep -q "^said before$"'
 rm runs/.weir/jobs/*/log.old
 ends_alike a one1
-is "the worker of a job that has ended goes to the next one" wait_for 30 says c '"phase":"(running|done)"'
+is "the worker of a job that has ended goes to the next one" wait_for 60 says c '"phase":"(running|done)"'
 ends_alike b one2
 is "c: it ends well" wait_for 60 says c '"phase":"done"'
 
@@ -235,43 +235,43 @@ exits 1 "a command to it" "$WEIR" drain a
 holds "is too late" err "the job has ended"
 kill_service
 serve config.toml
-is "it is still listed" listed '^a  done '
+is "it is still listed" wait_for 60 listed '^a  done '
 exits 0 "forget" "$WEIR" forget a --json
 holds "as JSON" out '{"ok":true}'
 is "takes it off the service's list, which says when it ended" sh -c "! '$WEIR' list | grep -q '^a .*  ended '"
 is "its files stay" test -s runs/a/mood.csv
 exits 0 "an ended job is submitted again" "$WEIR" submit "$flock" $small --steps 100 --set job.name=b --follow
 holds "and followed to its end" out "done. fingerprint "
-is "under a new number" listed '^b  done  step 100/100'
+is "under a new number" wait_for 60 listed '^b  done  step 100/100'
 is "and only that" test "$(ls runs/.weir/jobs | wc -l)" = 2
 
 # ---- following, draining, cancelling ----
 "$WEIR" submit "$flock" $small $paced --steps 100000 --set job.name=long --follow >out.f 2>err.f &
 follower=$!
-is "a followed job" wait_for 30 has_step long 10
+is "a followed job" wait_for 60 has_step long 10
 kill -INT $follower
 wait $follower
 is "Ctrl-C leaves it" test $? -eq 130
 is "and says so" grep -q "long goes on; weir status long shows how" err.f
-is "it runs" says long '"phase":"running"'
+is "it runs" wait_for 60 says long '"phase":"running"'
 exits 0 "drain" "$WEIR" drain long
-is "ends it" wait_for 30 listed '^long  drained '
+is "ends it" wait_for 60 listed '^long  drained '
 exits 0 "another one" "$WEIR" submit "$flock" $small $paced --steps 100000 --set job.name=long
 exits 0 "cancel" "$WEIR" cancel long
-is "ends it, too" wait_for 30 listed '^long  cancelled '
+is "ends it, too" wait_for 60 listed '^long  cancelled '
 exits 0 "a job that fails" "$WEIR" submit "$TOP/config/jobs/melt.toml" --set cells=8 --set job.dt=1e30
-is "is listed with its error" wait_for 30 listed '^melt  failed .*step 0: state "atoms": id '
+is "is listed with its error" wait_for 60 listed '^melt  failed .*step 0: state "atoms": id '
 exits 1 "followed" "$WEIR" submit "$TOP/config/jobs/melt.toml" --set cells=8 --set job.dt=1e30 --follow
 holds "it is told" err 'melt: failed: '
 
 # ---- what was run by hand in the same folder ----
 "$WEIR" run "$flock" $small $paced --steps 100000 --workers 1 --set job.name=hand >out.hand 2>&1 &
 runner=$!
-is "a run by hand" wait_for 30 says hand '"phase":"running"'
+is "a run by hand" wait_for 60 says hand '"phase":"running"'
 exits 1 "has its name" "$WEIR" submit "$flock" $small --set job.name=hand
 holds "is said so" err "another coordinator runs this job"
-is "and is listed beside" listed '^hand  running'
-is "no trace is left in the list" sh -c "! grep -l '^name hand' runs/.weir/jobs/*/record"
+is "and is listed beside" wait_for 60 listed '^hand  running'
+is "no trace is left in the list" wait_for 60 sh -c "! grep -l '^name hand' runs/.weir/jobs/*/record"
 kill -9 $runner
 wait $runner 2>/dev/null
 exits 1 "what it has left" "$WEIR" submit "$flock" $small --set job.name=hand
@@ -283,7 +283,7 @@ cp "$TOP/config/jobs/outbreak.toml" "$TOP/config/jobs/boarding-school-1978.csv" 
 exits 0 "a job with an input" "$WEIR" submit inputs/outbreak.toml --set schools=5 --set run.pace=0.5
 mv inputs/boarding-school-1978.csv away.csv
 kill -9 "$(coordinator_of outbreak)"
-is "its coordinator cannot come back" wait_for 30 listed 'outbreak  starting .*boarding-school-1978.csv: No such file'
+is "its coordinator cannot come back" wait_for 60 listed 'outbreak  starting .*boarding-school-1978.csv: No such file'
 exits 1 "status says why" "$WEIR" status outbreak --coordinator runs
 holds "with the file" err "boarding-school-1978.csv: No such file"
 exits 1 "a command, too" "$WEIR" suspend outbreak --coordinator runs
@@ -291,9 +291,9 @@ mv away.csv inputs/boarding-school-1978.csv
 is "when it is there again it does" wait_for 60 says outbreak '"phase":"running"'
 mv inputs/boarding-school-1978.csv away.csv
 kill -9 "$(coordinator_of outbreak)"
-wait_for 30 listed 'outbreak  starting '
-is "one that stays down can be cancelled" wait_for 30 "$WEIR" cancel outbreak --coordinator runs
-is "is listed so" listed 'outbreak  cancelled'
+wait_for 60 listed 'outbreak  starting '
+is "one that stays down can be cancelled" wait_for 60 "$WEIR" cancel outbreak --coordinator runs
+is "is listed so" wait_for 60 listed 'outbreak  cancelled'
 exits 2 "submit checks it here" "$WEIR" submit inputs/outbreak.toml
 holds "with its place" err "boarding-school-1978.csv: No such file"
 
@@ -314,10 +314,10 @@ is "half a submission is none, and is removed" test ! -e runs/.weir/jobs/999
 
 # ---- stopped with a job, which goes on with the next one ----
 exits 0 "a job" "$WEIR" submit "$flock" $small $paced --steps 300 --set job.name=a
-wait_for 30 has_step a 40
+wait_for 60 has_step a 40
 worker=$(worker_of a "w[12]")
 stop_service
-is "its workers are stopped, too" wait_for 20 left "$worker"
+is "its workers are stopped, too" wait_for 60 left "$worker"
 serve config.toml
 ends_alike a short
 stop_service
@@ -353,6 +353,10 @@ no_worker() # none of the frail service's is left
 {
     ! pgrep -f "worker --join $(cat joins) "
 }
+serves() # what was begun last, or it is gone
+{
+    gone $SERVICE || grep -q '^workers join with' frail.err
+}
 frail() # POINT N OTHERS OPTION...: the N-th file there; with OTHERS everybody else is killed, too
 {
     point=$1
@@ -365,7 +369,7 @@ frail() # POINT N OTHERS OPTION...: the N-th file there; with OTHERS everybody e
         --config frail.toml) >svc.out 2>frail.err &
     SERVICE=$!
     CONFIG=frail.toml
-    wait_for 20 sh -c "! grep -q weir /proc/$SERVICE/cmdline || grep -q '^workers join with' frail.err"
+    wait_for 60 serves
     gone $SERVICE && serve frail.toml
     "$WEIR" submit "$flock" $frail --set job.name=$job --coordinator frail "$@" >out.n 2>err.n &
     sub=$!
@@ -383,17 +387,17 @@ frail() # POINT N OTHERS OPTION...: the N-th file there; with OTHERS everybody e
     what="a kill at $point $n${others:+, of all}"
     is "$what: the submission is taken" test $code -eq 0
     is "$what: the job ends" wait_for 60 revived ended $job
-    is "$what: its status tells the end" wait_for 20 says $job '"phase":"done",.*"fingerprint":"[0-9a-f]{32}",.*"step":60,'
+    is "$what: its status tells the end" wait_for 60 says $job '"phase":"done",.*"fingerprint":"[0-9a-f]{32}",.*"step":60,'
     is "$what: it happened" struck "$n"
     stop_service
-    is "$what: no worker is left" wait_for 10 no_worker
+    is "$what: no worker is left" wait_for 60 no_worker
     jobs=$((jobs + 1))
 }
 REACH="--coordinator frail"
 serve frail.toml
 sed -nE 's/^workers join with: weir worker --join ([^ ]+)$/\1/p' svc.err >joins
 stop_service
-is "no worker is left" wait_for 10 no_worker
+is "no worker is left" wait_for 60 no_worker
 # With one snapshot only, at the end, each run writes as many files; at each of them, the last one being the job's end. As for the rest,
 # a quarter, another one each day.
 frail="$small --steps 60 --set snapshot.every_seconds=1000"
@@ -419,7 +423,7 @@ for n in 11 12; do
     (WEIR_FAILPOINTS="state_file=kill@$n" WEIR_FAILPOINTS_COUNTS=counts.melt$n exec "$WEIR" coordinator \
         --config frail.toml) >svc.out 2>svc.err &
     SERVICE=$!
-    wait_for 20 grep -q '^workers join with' svc.err
+    wait_for 60 grep -q '^workers join with' svc.err
     exits 0 "a job that fails" "$WEIR" submit "$TOP/config/jobs/melt.toml" --set cells=8 --set job.dt=1e30 \
         --set job.name=m$n --coordinator frail
     failed()
@@ -443,12 +447,12 @@ is "runs again" test -s frail/last/mood.csv
 # Whoever follows a job that is forgotten before it was heard how it ended does not wait for ever.
 "$WEIR" submit "$flock" $small $paced --steps 100000 --set job.name=lost --coordinator frail --follow >out.f 2>err.f &
 follower=$!
-is "a followed job" wait_for 30 sh -c "'$WEIR' list --coordinator frail | grep -q '^lost  running'"
+is "a followed job" wait_for 60 sh -c "'$WEIR' list --coordinator frail | grep -q '^lost  running'"
 kill -STOP $follower
 exits 0 "is cancelled" "$WEIR" cancel lost --coordinator frail
-is "and forgotten" wait_for 30 "$WEIR" forget lost --coordinator frail
+is "and forgotten" wait_for 60 "$WEIR" forget lost --coordinator frail
 kill -CONT $follower
-is "the follower ends" wait_for 30 gone $follower
+is "the follower ends" wait_for 60 gone $follower
 wait $follower
 is "with 1" test $? -eq 1
 holds "and is told" err.f "lost was forgotten by its service"
@@ -494,9 +498,9 @@ a=$!
     >s.log 2>&1 &
 WORKERS="$a $!"
 REACH=$(as reader)
-is "a worker from elsewhere makes it begin" wait_for 30 says k '"label":"a".*"member":true|"member":true.*"label":"a"'
-is "a strange one does not join" wait_for 20 grep -q "does not let us in" s.log
-is "the list tells both" wait_for 20 listed '^k  running .* 2 of 2 workers'
+is "a worker from elsewhere makes it begin" wait_for 60 says k '"label":"a".*"member":true|"member":true.*"label":"a"'
+is "a strange one does not join" wait_for 60 grep -q "does not let us in" s.log
+is "the list tells both" wait_for 60 listed '^k  running .* 2 of 2 workers'
 exits 0 "a reader sees its logs" "$WEIR" logs k $REACH
 exits 1 "but cannot cancel it" "$WEIR" cancel k $REACH
 holds "is said so" err "not with this key"
@@ -509,19 +513,19 @@ port=$(head -n 1 runs/k/state/endpoint)
 stop_service
 serve keyed.toml
 is "a service that was stopped is where it was" test "$(head -n 1 runs/.weir/endpoint)" = "$address"
-is "the job's coordinator is not" wait_for 30 sh -c "test -f runs/k/state/endpoint && ! grep -q $port runs/k/state/endpoint"
+is "the job's coordinator is not" wait_for 60 sh -c "test -f runs/k/state/endpoint && ! grep -q $port runs/k/state/endpoint"
 is "and the worker from elsewhere finds it" wait_for 60 says k '"phase":"running"'
 kill_service
 kill -9 "$(coordinator_of k)"
 serve keyed.toml
 is "one that was killed is, too" test "$(head -n 1 runs/.weir/endpoint)" = "$address"
 ends_alike k short
-is "the worker from elsewhere is free again" wait_for 20 sh -c "! pgrep -P $a"
+is "the worker from elsewhere is free again" wait_for 60 sh -c "! pgrep -P $a"
 exits 0 "and works for the next job" "$WEIR" submit "$flock" $small --steps 100 --set job.name=k2 --workers 2 \
     --follow $(as admin)
 holds "to its end" out "done. fingerprint "
 is "alive" kill -0 "$a"
 kill "$a"
-is "it leaves when it is asked" wait_for 20 left "$a"
+is "it leaves when it is asked" wait_for 60 left "$a"
 REACH=
 stop_service

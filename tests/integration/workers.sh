@@ -35,13 +35,17 @@ exits 0 "weir workers" "$WEIR" workers runs/corner
 for text in "w1 " "w2 " "key groups" "step cost" "cpu"; do
     holds "shows $text" out "$text"
 done
-exits 0 "suspend" "$WEIR" suspend runs/corner # birds that fly from one to the other are told by both
-is "all birds are somewhere, each of 32 bytes" wait_for 60 all_there
 full=w1 empty=w2 # who is there first owns the first half
 [ "$(figure w1 rows)" -gt "$(figure w2 rows)" ] || { full=w2 empty=w1; }
-is "nearly all are at one" test "$(figure $full rows)" -gt 2700
-is "that one does more" test "$(figure $full cost_ns)" -gt "$(figure $empty cost_ns)"
+does_more() # a thread that waits in the middle of a task, beside other programs, may be measured for more once
+{
+    [ "$(figure $full cost_ns)" -gt "$(figure $empty cost_ns)" ]
+}
+is "the one with more of them does more" wait_for 60 does_more
 is "what a rebalance would do" wait_for 60 would_move
+exits 0 "suspend" "$WEIR" suspend runs/corner # birds that fly from one to the other are told by both
+is "all birds are somewhere, each of 32 bytes" wait_for 60 all_there
+is "nearly all are at one" test "$(figure $full rows)" -gt 2700
 halves() # of the 60 tiles; 4 of the 64 key groups have none
 {
     [ "$(figure w1 key_groups)" -ge 30 ] && [ "$(figure w2 key_groups)" -ge 30 ] &&

@@ -181,7 +181,7 @@ coordinator_in()
     shift
     ${IN:-} "$WEIR" coordinator "$@" --directory "$folder" >"$folder.out" 2>"$folder.err" &
     COORDINATOR=$!
-    wait_for 10 test -f "$folder/state/endpoint"
+    wait_for 60 test -f "$folder/state/endpoint"
     ADDRESS=$(head -n 1 "$folder/state/endpoint")
 }
 
