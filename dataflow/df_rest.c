@@ -4,9 +4,10 @@
  * parcels of the same key group on the same edge hold their columns only, and how many steps ago the whole one was. So
  * both sides know which one is meant, and the reader's batches share keys and cells.
  *
- * When a whole one is sent: the first time, after each settling, and whenever a tick has other owners than the one
- * before: then other cells may touch the reader's tiles, and there may be readers that have heard nothing. So a whole
- * one goes to all readers of its tick or to none, and a new owner begins with one, for it has sent none before.
+ * When a whole one is sent: the first time, after each settling, and when the key group's own tile or one around it has
+ * another owner: then other cells may touch the reader's tiles, and there may be readers that have heard nothing. Where
+ * none has, the readers and the cells are those of before. So a whole one goes to all readers of its tick or to none, and
+ * a new owner begins with one: it has sent none since the key group was its.
  *
  * Why the whole one is there when a parcel refers to it: one member's parcels of a key group and edge come in the order
  * of their ticks (df_part.h), and both are of one member. What another member sends, who owned the key group before or
@@ -37,19 +38,36 @@ bool graph_rest_setup(df_graph *g, uint32_t edge, df_arena *arena)
     return ge->wholes != NULL && ge->heard != NULL;
 }
 
+/* Whether a key group's tile and those around it have the owners that they had at a tick. */
+static bool same_owners(const df_graph *g, uint32_t edge, uint32_t key_group, const graph_owners *owners, uint64_t tick)
+{
+    const df_edge *e = &g->plan->edges[edge];
+    const graph_space *space = &g->spaces[g->plan->streams[e->stream].partition.space];
+    uint64_t since = 0;
+
+    if (owners->from <= tick) /* that tick's table */
+        return true;
+    for (uint32_t i = space->first[key_group]; i < space->first[key_group + 1]; i++) {
+        uint32_t unit = df_plan_unit(g->plan, space->near[i].key_group, g->edges[edge].from_groups);
+
+        since = owners->since[unit] > since ? owners->since[unit] : since;
+    }
+    return since <= tick;
+}
+
 uint32_t graph_rest_age(df_graph *g, uint32_t edge, uint32_t key_group, uint64_t tick)
 {
     const graph_owners *owners = g->ticks[graph_ring_slot(g, tick)].owners;
     const df_state *state = resting_state(g, edge);
-    graph_whole_sent *whole;
+    uint64_t *whole;
 
     if (state == NULL)
         return 0;
     whole = &g->edges[edge].wholes[key_group];
-    if (whole->tick == 0 || whole->owners != owners->from ||
-        df_state_settled(state, whole->tick - 1) != df_state_settled(state, tick - 1))
-        *whole = (graph_whole_sent){ .tick = tick, .owners = owners->from };
-    return (uint32_t)(tick - whole->tick);
+    if (*whole == 0 || df_state_settled(state, *whole - 1) != df_state_settled(state, tick - 1) ||
+        !same_owners(g, edge, key_group, owners, *whole))
+        *whole = tick;
+    return (uint32_t)(tick - *whole);
 }
 
 static void drop(df_graph *g, graph_whole_heard *whole)
