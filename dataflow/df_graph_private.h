@@ -430,8 +430,8 @@ bool graph_rest_setup(df_graph *graph, uint32_t edge, df_arena *arena);
 /* How many ticks ago a halo's readers at `tick` were told which rows these are; 0: now. All that are sent at a tick are
  * alike. Whoever hands the rows on. */
 uint32_t graph_rest_age(df_graph *graph, uint32_t edge, uint32_t key_group, uint64_t tick);
-/* A batch has come that tells it. False: out of memory. The feeder. */
-bool graph_rest_hear(df_graph *graph, uint32_t edge, const df_batch *batch) DF_MUST_CHECK;
+/* A batch has come that tells it. It shares its cells with one that told the same. False: out of memory. The feeder. */
+bool graph_rest_hear(df_graph *graph, uint32_t edge, df_batch *batch) DF_MUST_CHECK;
 /* Give a batch, whose step, key group and row count are set, the keys and cells that were told `age` steps before. False:
  * there are none that fit it. The feeder. */
 bool graph_rest_share(const df_graph *graph, uint32_t edge, uint32_t age, df_batch *batch) DF_MUST_CHECK;

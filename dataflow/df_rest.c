@@ -15,6 +15,8 @@
  * is not after `done`: what is still to come is of such ticks, and refers to that one or a later one. */
 #include "dataflow/df_graph_private.h"
 
+#include <string.h>
+
 /* Null: its rows never rest. */
 static const df_state *resting_state(const df_graph *g, uint32_t edge)
 {
@@ -92,7 +94,22 @@ static void forget(df_graph *g, graph_whole_heard *list)
     }
 }
 
-bool graph_rest_hear(df_graph *g, uint32_t edge, const df_batch *batch)
+/* Mostly the cells are those of the one before, for another of the readers: then its table is shared, and whoever kept
+ * something about them (df_settle.c) sees at once that it is the same. */
+static void share_cells(const df_graph *g, uint32_t edge, const graph_whole_heard *before, df_batch *batch)
+{
+    const df_space *space = &g->plan->spaces[g->plan->streams[g->plan->edges[edge].stream].partition.space];
+    const uint32_t *n = space->tiles[batch->view.key_group].cells;
+    size_t size = (n[0] * n[1] * n[2] + 1) * sizeof *batch->view.cell_rows;
+
+    if (before == NULL || before->rows != batch->view.row_count ||
+        memcmp(before->cell_rows, batch->view.cell_rows, size) != 0)
+        return;
+    df_pool_unref(g->thread_count, (void *)(uintptr_t)batch->view.cell_rows);
+    batch->view.cell_rows = df_pool_ref((void *)(uintptr_t)before->cell_rows);
+}
+
+bool graph_rest_hear(df_graph *g, uint32_t edge, df_batch *batch)
 {
     graph_whole_heard **at, *whole;
 
@@ -102,6 +119,7 @@ bool graph_rest_hear(df_graph *g, uint32_t edge, const df_batch *batch)
     if (whole == NULL)
         return false;
     at = &g->edges[edge].heard[batch->view.key_group];
+    share_cells(g, edge, *at, batch);
     forget(g, *at);
     while (*at != NULL && (*at)->step > batch->view.step)
         at = &(*at)->older;
