@@ -43,13 +43,7 @@ typedef struct graph_edge_tick {
     _Atomic uint32_t failed; /* key groups whose task failed */
 } graph_edge_tick;
 
-/* The last parcel of a key group's rows that told which they are (df_rest.c). */
-typedef struct graph_whole_sent {
-    uint64_t tick;   /* 0: none was sent */
-    uint64_t owners; /* from which tick on the owners are those that it was sent by */
-} graph_whole_sent;
-
-/* What such a parcel told; from the pool. */
+/* What a parcel told that said which rows a key group has (df_rest.c); from the pool. */
 typedef struct graph_whole_heard {
     struct graph_whole_heard *older;
     uint64_t step;
@@ -66,7 +60,7 @@ typedef struct graph_edge {
     _Atomic uint64_t *masks;  /* [ring][to_groups][mask_words] */
     /* In a part: */
     uint8_t *arrived;         /* [ring][from_groups]: from another member */
-    graph_whole_sent *wholes; /* [from_groups]; null: such a state's rows never rest */
+    uint64_t *wholes;         /* [from_groups]: when the last was sent, 0: never; null: such rows never rest */
     graph_whole_heard **heard; /* [from_groups]: the latest first; the feeder's */
 } graph_edge;
 
@@ -83,6 +77,7 @@ typedef struct graph_owners {
     struct graph_owners *older;
     uint64_t from;
     uint32_t *units;     /* [key groups of the job]: members; null unless in a part */
+    uint64_t *since;     /* [key groups of the job]: from which tick on each has that member */
     graph_stage *stages; /* [stages] */
 } graph_owners;
 
@@ -435,8 +430,8 @@ bool graph_rest_setup(df_graph *graph, uint32_t edge, df_arena *arena);
 /* How many ticks ago a halo's readers at `tick` were told which rows these are; 0: now. All that are sent at a tick are
  * alike. Whoever hands the rows on. */
 uint32_t graph_rest_age(df_graph *graph, uint32_t edge, uint32_t key_group, uint64_t tick);
-/* A batch has come that tells it. False: out of memory. The feeder. */
-bool graph_rest_hear(df_graph *graph, uint32_t edge, const df_batch *batch) DF_MUST_CHECK;
+/* A batch has come that tells it. It shares its cells with one that told the same. False: out of memory. The feeder. */
+bool graph_rest_hear(df_graph *graph, uint32_t edge, df_batch *batch) DF_MUST_CHECK;
 /* Give a batch, whose step, key group and row count are set, the keys and cells that were told `age` steps before. False:
  * there are none that fit it. The feeder. */
 bool graph_rest_share(const df_graph *graph, uint32_t edge, uint32_t age, df_batch *batch) DF_MUST_CHECK;

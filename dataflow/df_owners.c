@@ -48,7 +48,7 @@ static size_t table_size(const df_graph *g)
     const df_plan *p = g->plan;
     uint32_t members = g->parted ? g->part.member_count : 0;
     size_t size = rounded(sizeof(graph_owners)) + rounded(p->key_groups * sizeof(uint32_t)) +
-                  rounded((p->stage_count + 1) * sizeof(graph_stage));
+                  rounded(p->key_groups * sizeof(uint64_t)) + rounded((p->stage_count + 1) * sizeof(graph_stage));
 
     for (uint32_t s = 0; s < p->stage_count; s++)
         size += rounded(p->stages[s].partition.key_groups) + rounded(members * sizeof(uint32_t));
@@ -81,8 +81,15 @@ static void fill_stage(const df_graph *g, const graph_owners *owners, uint32_t s
             to->members[to->member_count++] = m;
 }
 
-/* `units`: null unless in a part. Null: out of memory. */
-static graph_owners *table_new(const df_graph *g, uint64_t from, const uint32_t *units)
+/* Units that have another member than by the table before have it since this one's first tick. */
+static void fill_since(const df_graph *g, graph_owners *owners, const graph_owners *before)
+{
+    for (uint32_t u = 0; u < g->plan->key_groups; u++)
+        owners->since[u] = owners->units[u] == before->units[u] ? before->since[u] : owners->from;
+}
+
+/* `units`: null unless in a part; `before`: null for the first. Null: out of memory. */
+static graph_owners *table_new(const df_graph *g, uint64_t from, const uint32_t *units, const graph_owners *before)
 {
     char *block = calloc(1, table_size(g)), *at = block;
     uint8_t *runs = calloc(g->part.member_count + 1u, 1);
@@ -92,8 +99,11 @@ static graph_owners *table_new(const df_graph *g, uint64_t from, const uint32_t 
         owners = cut(&at, sizeof *owners);
         owners->from = from;
         owners->units = cut(&at, g->plan->key_groups * sizeof *owners->units);
+        owners->since = cut(&at, g->plan->key_groups * sizeof *owners->since);
         if (units != NULL)
             memcpy(owners->units, units, g->plan->key_groups * sizeof *units);
+        if (before != NULL)
+            fill_since(g, owners, before);
     }
     if (owners != NULL)
         owners->stages = cut(&at, (g->plan->stage_count + 1) * sizeof *owners->stages);
@@ -108,7 +118,7 @@ static graph_owners *table_new(const df_graph *g, uint64_t from, const uint32_t 
 /* It holds from tick 0 on: before the first tick nobody here has done anything. */
 bool graph_owners_setup(df_graph *g)
 {
-    g->owners = table_new(g, 0, g->parted ? g->part.owners : NULL);
+    g->owners = table_new(g, 0, g->parted ? g->part.owners : NULL, NULL);
     return g->owners != NULL;
 }
 
@@ -194,7 +204,7 @@ df_status df_graph_owners(df_graph *g, uint64_t tick, const uint32_t (*units)[2]
     memcpy(table, g->owners->units, g->plan->key_groups * sizeof *table);
     for (uint32_t i = 0; i < count; i++)
         table[units[i][0]] = units[i][1];
-    owners = table_new(g, tick, table);
+    owners = table_new(g, tick, table, g->owners);
     free(table);
     if (owners == NULL)
         return df_fail(err, DF_ENOMEM, "owners: out of memory");

@@ -275,7 +275,7 @@ bool weir_kept(weir_task *task, uint32_t port, weir_memory *out)
     }
     *out = (weir_memory){ .bytes = kept->memory, .size = kept->size, .foreign = kept->foreign };
     for (uint32_t s = 0; s < WEIR_HALO_SLOTS; s++)
-        out->moved |= !same_cells(f, port, kept, s);
+        out->moved |= same_cells(f, port, kept, s) && !kept->foreign ? 0 : 1u << s;
     kept->foreign = false;
     return true;
 }

@@ -466,12 +466,12 @@ static bool find_ghosts(const kern_near *near, const kern_tile *tile, uint32_t t
     return run == end;
 }
 
-bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo)
+bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo, uint32_t tiles)
 {
     bool found = true;
 
     for (uint32_t t = 0; t < KERN_HALO_TILES; t++)
-        found = found && find_ghosts(near, &halo->tiles[t], t);
+        found = found && ((tiles >> t & 1) == 0 || find_ghosts(near, &halo->tiles[t], t));
     return found;
 }
 

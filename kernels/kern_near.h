@@ -66,11 +66,11 @@ bool kern_near_find(kern_near_draft *draft, const kern_halo *halo, float reach, 
 size_t kern_near_size(const kern_near *near);
 void kern_near_make(void *to, const kern_near_draft *draft);
 
-/* The tiles around the middle hold other rows besides those that touch it: finds the ghosts in them anew. False:
- * there are other rows than those that are ranked; the lists cannot be used. */
-bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo);
+/* Some tiles around the middle (bit t: the tile at t) hold other rows besides those that touch it: finds the ghosts in
+ * them anew. False: there are other rows than those that are ranked; the lists cannot be used. */
+bool kern_near_find_ghosts(kern_near *near, const kern_halo *halo, uint32_t tiles);
 /* Bytes that may be lists for this halo, made elsewhere: makes them usable here, or says that whoever walked
- * them would leave the halo. What the lists say of who is near is believed. Ghosts are to be found then. */
+ * them would leave the halo. What the lists say of who is near is believed. All ghosts are to be found then. */
 bool kern_near_accept(void *bytes, size_t size, const kern_halo *halo);
 
 #endif

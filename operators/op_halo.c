@@ -70,7 +70,7 @@ static const kern_near *near_kept(weir_task *task, uint32_t port, const kern_hal
     weir_memory kept;
 
     if (!weir_kept(task, port, &kept) || (kept.foreign && !kern_near_accept(kept.bytes, kept.size, halo)) ||
-        (kept.moved && !kern_near_find_ghosts(kept.bytes, halo)))
+        !kern_near_find_ghosts(kept.bytes, halo, kept.moved))
         return NULL;
     return kept.bytes;
 }

@@ -285,11 +285,11 @@ const float *weir_unwrapped(weir_task *task, uint32_t port, uint32_t slot, uint3
  * example. It goes with the key group to another worker, as bytes, so nothing in it may be an address that is
  * used there. */
 typedef struct weir_memory {
-    void *bytes;  /* 64-byte aligned; the task may write there */
-    size_t size;  /* as it was asked for */
-    bool moved;   /* rows of the halo lie elsewhere in their batches than at the call before: what another
-                   * worker sends leaves out the cells that touch no tile here */
-    bool foreign; /* another worker made it: check it as any bytes from outside. Then moved is true, too */
+    void *bytes;    /* 64-byte aligned; the task may write there */
+    size_t size;    /* as it was asked for */
+    uint32_t moved; /* bit s: rows of the halo's batch at slot s lie elsewhere in it than at the call before: what
+                     * another worker sends leaves out the cells that touch no tile here */
+    bool foreign;   /* another worker made it: check it as any bytes from outside. Then all have moved, too */
 } weir_memory;
 /* False: there is nothing, and never may a result depend on whether there is: the engine drops it when it likes.
  * The cells that touch the tile have the same rows in the same order as when it was made. What has moved and

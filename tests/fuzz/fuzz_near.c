@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     kern_near_make(copy, &draft);
     for (size_t i = 0; i + 3 <= size && i < 3 * CHANGES; i += 3)
         copy[(size_t)(bytes[i] << 8 | bytes[i + 1]) % room] = bytes[i + 2];
-    if (kern_near_accept(copy, room, &halo) && kern_near_find_ghosts((kern_near *)(void *)copy, &halo))
+    if (kern_near_accept(copy, room, &halo) && kern_near_find_ghosts((kern_near *)(void *)copy, &halo, UINT32_MAX))
         walk(&halo, (const kern_near *)(const void *)copy);
     free(copy);
     return 0;

@@ -311,7 +311,8 @@ static void see_rim(const weir_tile *tile, uint32_t slot, uint32_t axis, uint32_
 
 /* A row that touches: its key, and where it is. */
 typedef struct see_kept {
-    uint64_t key, row;
+    uint64_t key;
+    uint32_t row, slot;
 } see_kept;
 
 /* Those of a slot, cell by cell, into `kept`; null: only how many. */
@@ -332,12 +333,12 @@ static uint32_t see_touching(const weir_task *task, uint32_t slot, see_kept *kep
                 const uint32_t *cell = batch->cell_rows + (z * tile->cells[1] + y) * tile->cells[0] + x;
                 for (uint32_t i = cell[0]; i < cell[1]; i++, count++)
                     if (kept != NULL)
-                        kept[count] = (see_kept){ batch->keys[i], i };
+                        kept[count] = (see_kept){ batch->keys[i], i, slot };
             }
     return count;
 }
 
-/* The rows that touch must be found again, and elsewhere only if that is said. */
+/* The rows that touch must be found again, and elsewhere only where that is said. */
 static bool see_keeps(weir_task *task)
 {
     uint32_t total = 0, count = 0;
@@ -357,12 +358,12 @@ static bool see_keeps(weir_task *task)
             memcpy(kept.bytes, now, total * sizeof *now);
         return true;
     }
-    kind_kept_moved += kept.moved;
+    kind_kept_moved += kept.moved != 0;
     kind_kept_foreign += kept.foreign;
     if (kept.size != total * sizeof *now || (kept.foreign && !kept.moved))
         return weir_fail(task, WEIR_NO_ROW, "what was kept is of other rows") == WEIR_OK;
     for (see_kept *was = kept.bytes, *end = was + total; was < end; was++, now++) {
-        if (was->key != now->key || (was->row != now->row && !kept.moved))
+        if (was->key != now->key || (was->row != now->row && (kept.moved >> now->slot & 1) == 0))
             return weir_fail(task, WEIR_NO_ROW, "what was kept is of other rows") == WEIR_OK;
         *was = *now;
     }

@@ -221,7 +221,7 @@ static kern_near *carry_lists(const kern_near *near, const kern_halo *halo)
     there->list = NULL;
     there->runs = NULL;
     assert_true(kern_near_accept(there, size, halo));
-    assert_true(kern_near_find_ghosts(there, halo));
+    assert_true(kern_near_find_ghosts(there, halo, UINT32_MAX));
     return there;
 }
 
@@ -593,12 +593,12 @@ static void refuses_damaged_lists(void **state)
         kern_near *bad = scene_alloc(size);
 
         memcpy(bad, near, size);
-        assert_true(kern_near_accept(bad, size, &halo) && kern_near_find_ghosts(bad, &halo));
+        assert_true(kern_near_accept(bad, size, &halo) && kern_near_find_ghosts(bad, &halo, UINT32_MAX));
         assert_memory_equal(bad->runs, near->runs, near->run_begin[KERN_HALO_TILES] * sizeof *near->runs);
         damages[i].make(bad, (uint32_t *)(uintptr_t)bad->first, (uint16_t *)(uintptr_t)bad->list, bad->runs);
         if (kern_near_accept(bad, size, &halo) != damages[i].found_late)
             fail_msg("%s: accepted: %d", damages[i].what, !damages[i].found_late);
-        if (damages[i].found_late && kern_near_find_ghosts(bad, &halo))
+        if (damages[i].found_late && kern_near_find_ghosts(bad, &halo, UINT32_MAX))
             fail_msg("%s: ghosts were found", damages[i].what);
         free(bad);
     }

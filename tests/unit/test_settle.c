@@ -394,6 +394,22 @@ static void refuse(df_graph *to, const df_parcel *parcel, uint32_t rows, uint32_
     free(bytes);
 }
 
+/* Whether a key group's tile or one around it was given another owner, from one tick to another. */
+static bool owners_changed(const df_graph *g, const df_stream *stream, uint32_t key_group, uint64_t from, uint64_t to)
+{
+    const weir_tile *tile = &g->plan->spaces[stream->partition.space].tiles[key_group];
+
+    for (const graph_owners *o = g->owners; o->older != NULL && o->from >= from; o = o->older)
+        for (uint32_t slot = 0; o->from <= to && slot < WEIR_HALO_SLOTS; slot++)
+            if (tile->neighbours[slot] != WEIR_NO_ROW) {
+                uint32_t unit = df_plan_unit(g->plan, tile->neighbours[slot], stream->partition.key_groups);
+
+                if (o->units[unit] != o->older->units[unit])
+                    return true;
+            }
+    return false;
+}
+
 /* One that rests holds the columns alone. What it refers to is one parcel, of as many rows, of the same settling. */
 static void watch_halo(void *user, df_graph *to, const df_parcel *parcel)
 {
@@ -408,7 +424,11 @@ static void watch_halo(void *user, df_graph *to, const df_parcel *parcel)
     assert_int_equal(words[1], parcel->rows);
     if (words[0] != 6) {
         h->wholes++;
-        h->wholes_resting += step % SETTLE_EVERY != 0;
+        if (step % SETTLE_EVERY == 0)
+            return;
+        h->wholes_resting++;
+        assert_true(owners_changed(to, &h->plan->streams[e->stream], parcel->key_group,
+                                   parcel->tick - step % SETTLE_EVERY, parcel->tick));
         return;
     }
     h->rests++;
@@ -424,7 +444,7 @@ static void watch_halo(void *user, df_graph *to, const df_parcel *parcel)
     refuse(to, parcel, parcel->rows + 1, words[2]);
 }
 
-/* Keys and cells go once, after each settling, and when owners have changed. */
+/* Keys and cells go once, after each settling, and when owners have changed where they come from or go to. */
 static void test_halos_rest(void **state)
 {
     kind_options see = { .p = { 8 } };
