@@ -78,7 +78,7 @@ void graph_put(df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot, df
         set_masks(g, edge, slot, key_group, payload);
     to->batch = payload;
     if (e->fan == DF_FAN_NEIGHBOURS)
-        atomic_store_explicit(&to->readers, graph_own_readers(g, edge, key_group, slot),
+        atomic_store_explicit(&to->readers, graph_own_readers(g, g->ticks[slot].owners, edge, key_group),
                               memory_order_relaxed);
 }
 
@@ -104,7 +104,7 @@ static bool read_here(const df_graph *g, uint32_t edge, uint32_t key_group, uint
 
     return !g->parted ||
            (e->fan == DF_FAN_NEIGHBOURS && g->ticks[slot].owners->stages[e->to].own[key_group]) ||
-           graph_own_readers(g, edge, key_group, slot) > 0;
+           graph_own_readers(g, g->ticks[slot].owners, edge, key_group) > 0;
 }
 
 /* Takes the payload. */

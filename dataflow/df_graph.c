@@ -90,11 +90,8 @@ static bool make_edge(df_graph *g, uint32_t index)
     out->ticks = df_arena_alloc(arena_of(g), g->ring * sizeof *out->ticks);
     if (out->slots == NULL || out->ticks == NULL)
         return false;
-    if (g->parted) {
-        out->arrived = df_arena_alloc(arena_of(g), (size_t)g->ring * out->from_groups);
-        if (out->arrived == NULL || !graph_rest_setup(g, index, arena_of(g)))
-            return false;
-    }
+    if (g->parted && !graph_rest_setup(g, index, arena_of(g)))
+        return false;
     if (!e->routed || e->fan != DF_FAN_ALL || g->plan->vertices[e->vertex].role == DF_COMMIT)
         return true;
     out->mask_words = (out->from_groups + 63) / 64;
@@ -187,7 +184,7 @@ static bool make_tables(df_graph *g)
             return false;
     }
     return graph_print_setup(g, arena) && graph_owners_setup(g) && graph_move_setup(g, arena) &&
-           graph_capture_setup(g, arena) && graph_parcel_setup(g, arena);
+           graph_capture_setup(g, arena) && graph_awaits_setup(g, arena);
 }
 
 /* The tasks that can be ready at once: those of all open ticks. */

@@ -59,7 +59,7 @@ typedef struct graph_edge {
     uint32_t mask_words;      /* routed and DF_FAN_ALL: who has rows for whom, else 0 */
     _Atomic uint64_t *masks;  /* [ring][to_groups][mask_words] */
     /* In a part: */
-    uint8_t *arrived;         /* [ring][from_groups]: from another member */
+    _Atomic uint64_t *arrived; /* [ring][a bit for each of from_groups] (df_awaits.c) */
     uint64_t *wholes;         /* [from_groups]: when the last was sent, 0: never; null: such rows never rest */
     graph_whole_heard **heard; /* [from_groups]: the latest first; the feeder's */
 } graph_edge;
@@ -152,7 +152,7 @@ typedef struct graph_print {
     uint32_t groups;
     df_hash *hashes;   /* [ring][groups][columns] */
     df_hash *by_column, *by_group; /* scratch of one step */
-    uint8_t *arrived;  /* [ring][groups]: from another member; null unless in a part */
+    _Atomic uint64_t *arrived; /* [ring][a bit for each of groups] (df_awaits.c); null unless in a part */
 } graph_print;
 
 /* Written by one thread, read by any. */
@@ -361,8 +361,8 @@ void graph_owners_assign(df_graph *graph, uint64_t end);
 /* Who owns a key group of a stage; `owners` of a part. */
 uint32_t graph_owner(const df_graph *graph, const graph_owners *owners, uint32_t stage,
                      uint32_t key_group);
-/* Own readers of what a key group sends on an edge, at its reader's ring slot. */
-uint32_t graph_own_readers(const df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot);
+/* Own readers of what a key group sends on an edge, by the owners of its reader's tick. */
+uint32_t graph_own_readers(const df_graph *graph, const graph_owners *owners, uint32_t edge, uint32_t key_group);
 /* Whether a member reads what a key group sends on an edge. */
 bool graph_member_reads(const df_graph *graph, uint32_t edge, uint32_t key_group, uint32_t slot,
                         uint32_t member);
@@ -412,18 +412,29 @@ bool graph_parked_until(const df_graph *graph, struct timespec *until);
 void graph_parked_free(df_graph *graph);
 
 /* ---- df_parcel.c ---- */
-bool graph_parcel_setup(df_graph *graph, df_arena *arena);
 /* Send a payload (null: its task failed) to the members that read it; it stays the caller's. */
 void graph_send(graph_thread *thread, uint32_t edge, uint32_t key_group, uint32_t slot,
                 const df_batch *payload);
 void graph_send_print(graph_thread *thread, uint32_t print, uint32_t key_group, uint32_t slot,
                       uint64_t tick);
+/* There is no memory for what has come: the tick fails. */
+void graph_deliver_no_memory(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group);
 /* A task elsewhere failed at a tick: so does this tick, as if it had been here. */
 void graph_tick_failed(df_graph *graph, uint64_t tick);
-/* How many fingerprints of other members a tick waits for. */
-uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
 /* How many bytes a state's batch is: its keys and what a snapshot holds of it (df_state.stored). */
 size_t graph_batch_size(const weir_schema *stored, uint32_t rows);
+
+/* ---- df_awaits.c ---- */
+bool graph_awaits_setup(df_graph *graph, df_arena *arena);
+/* A tick is given its slot. Whoever moves `done`, behind that. */
+void graph_awaits_prepare(df_graph *graph, const graph_tick *tick);
+/* An awaited parcel of an edge, a fingerprint, has come. The feeder. */
+void graph_awaits_came(df_graph *graph, uint32_t edge, uint32_t slot, uint32_t key_group);
+void graph_awaits_print_came(df_graph *graph, uint32_t print, uint32_t slot, uint32_t key_group);
+/* How many fingerprints of other members a tick waits for. */
+uint32_t graph_prints_awaited(const df_graph *graph, uint64_t tick);
+/* Whether it is a state's, which is made a tick before it is shown. */
+bool graph_print_is_state(const df_graph *graph, uint32_t print);
 
 /* ---- df_rest.c ---- */
 bool graph_rest_setup(df_graph *graph, uint32_t edge, df_arena *arena);

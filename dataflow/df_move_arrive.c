@@ -107,7 +107,7 @@ static df_status place_all(df_graph *g, df_arrival *a, df_error *err)
     return s;
 }
 
-df_status df_arrival_put(df_graph *g, df_arrival *a, size_t offset, const uint8_t *bytes, size_t size, df_error *err)
+static df_status arrival_put(df_graph *g, df_arrival *a, size_t offset, const uint8_t *bytes, size_t size, df_error *err)
 {
     if (offset != a->size - a->left || size > a->left)
         return graph_move_damaged(a->unit, err);
@@ -192,15 +192,15 @@ df_status graph_move_prepare(df_graph *g, uint64_t tick, uint32_t unit, const ui
         return graph_move_damaged(unit, err);
     s = arrival_init(g, &a, tick, unit, bytes, size, err);
     if (s == DF_OK)
-        s = df_arrival_put(g, &a, ARRIVAL_HEAD, bytes + ARRIVAL_HEAD, size - ARRIVAL_HEAD, err);
+        s = arrival_put(g, &a, ARRIVAL_HEAD, bytes + ARRIVAL_HEAD, size - ARRIVAL_HEAD, err);
     if (s == DF_OK)
         s = arrival_end(g, &a, out, err);
     graph_move_drop(g, &a.moved);
     return s;
 }
 
-df_status df_arrival_begin(df_graph *g, uint64_t tick, uint32_t unit, size_t size, const uint8_t *first,
-                           size_t first_size, df_arrival **out, df_error *err)
+static df_status arrival_begin(df_graph *g, uint64_t tick, uint32_t unit, size_t size, const uint8_t *first,
+                               size_t first_size, df_arrival **out, df_error *err)
 {
     df_arrival *a;
     df_status s;
@@ -215,11 +215,30 @@ df_status df_arrival_begin(df_graph *g, uint64_t tick, uint32_t unit, size_t siz
         return df_fail(err, DF_ENOMEM, "out of memory");
     s = arrival_init(g, a, tick, unit, first, size, err);
     if (s == DF_OK)
-        s = df_arrival_put(g, a, ARRIVAL_HEAD, first + ARRIVAL_HEAD, first_size - ARRIVAL_HEAD, err);
+        s = arrival_put(g, a, ARRIVAL_HEAD, first + ARRIVAL_HEAD, first_size - ARRIVAL_HEAD, err);
     *out = a;
     if (s != DF_OK)
         df_arrival_drop(g, out);
     return s;
+}
+
+/* Without memory the tick fails; a state that is refused changes nothing. */
+static df_status arrival_result(df_graph *g, uint64_t tick, uint32_t unit, df_status s)
+{
+    if (s == DF_ENOMEM)
+        graph_deliver_no_memory(g, DF_PARCEL_MOVE, tick, unit);
+    return s;
+}
+
+df_status df_arrival_begin(df_graph *g, uint64_t tick, uint32_t unit, size_t size, const uint8_t *first,
+                           size_t first_size, df_arrival **out, df_error *err)
+{
+    return arrival_result(g, tick, unit, arrival_begin(g, tick, unit, size, first, first_size, out, err));
+}
+
+df_status df_arrival_put(df_graph *g, df_arrival *a, size_t offset, const uint8_t *bytes, size_t size, df_error *err)
+{
+    return arrival_result(g, a->tick, a->unit, arrival_put(g, a, offset, bytes, size, err));
 }
 
 bool df_arrival_whole(const df_arrival *a)
@@ -235,7 +254,9 @@ df_status df_arrival_end(df_graph *g, df_arrival **arrival, df_error *err)
     df_status s = arrival_end(g, *arrival, &moved, err);
 
     df_arrival_drop(g, arrival);
-    return s == DF_OK ? graph_move_deliver(g, tick, unit, &moved, err) : s;
+    if (s == DF_OK)
+        s = graph_move_deliver(g, tick, unit, &moved, err);
+    return arrival_result(g, tick, unit, s);
 }
 
 void df_arrival_drop(df_graph *g, df_arrival **arrival)

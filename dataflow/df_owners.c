@@ -275,10 +275,10 @@ void graph_owners_assign(df_graph *g, uint64_t end)
 
 /* ---- asking ---- */
 
-uint32_t graph_own_readers(const df_graph *g, uint32_t edge, uint32_t key_group, uint32_t slot)
+uint32_t graph_own_readers(const df_graph *g, const graph_owners *owners, uint32_t edge, uint32_t key_group)
 {
     const df_edge *e = &g->plan->edges[edge];
-    const graph_stage *to = &g->ticks[slot].owners->stages[e->to];
+    const graph_stage *to = &owners->stages[e->to];
     uint32_t count = 0;
 
     if (e->fan == DF_FAN_SAME)

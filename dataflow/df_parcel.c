@@ -401,13 +401,6 @@ static df_hash *print_at(const df_graph *g, uint32_t print, uint32_t slot, uint3
     return p->hashes + ((size_t)slot * p->groups + key_group) * p->columns;
 }
 
-static bool print_is_state(const df_graph *g, uint32_t print)
-{
-    uint32_t vertex = g->plan->streams[g->prints[print].stream].vertex;
-
-    return g->plan->vertices[vertex].role == DF_COMMIT;
-}
-
 void graph_send_print(graph_thread *t, uint32_t print, uint32_t key_group, uint32_t slot,
                       uint64_t tick)
 {
@@ -432,38 +425,6 @@ void graph_send_print(graph_thread *t, uint32_t print, uint32_t key_group, uint3
     graph_left(g);
 }
 
-/* A tick waits for the fingerprints of what entered it, and of what was made in it. */
-static bool print_awaited(const df_graph *g, uint32_t print, uint64_t tick)
-{
-    const graph_tick *t = &g->ticks[graph_ring_slot(g, tick)];
-
-    if (!g->parted || g->part.member != g->part.sink_member || !t->print_streams)
-        return false;
-    if (print_is_state(g, print))
-        return tick > 0;
-    return t->vertices[g->plan->streams[g->prints[print].stream].vertex];
-}
-
-/* By whom they are made: what enters a tick, at the tick before. */
-static const graph_owners *print_owners(const df_graph *g, uint32_t print, uint64_t tick)
-{
-    return graph_owners_at(g, print_is_state(g, print) && tick > 0 ? tick - 1 : tick);
-}
-
-uint32_t graph_prints_awaited(const df_graph *g, uint64_t tick)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < g->print_count; i++) {
-        uint32_t vertex = g->plan->streams[g->prints[i].stream].vertex;
-        const graph_owners *owners = print_owners(g, i, tick);
-        if (print_awaited(g, i, tick))
-            count += g->prints[i].groups -
-                     owners->stages[g->plan->vertices[vertex].stage].own_count;
-    }
-    return count;
-}
-
 static df_status take_print(df_graph *g, uint32_t print, uint64_t tick, uint32_t key_group,
                             const uint8_t *bytes, size_t size, df_error *err)
 {
@@ -476,21 +437,21 @@ static df_status take_print(df_graph *g, uint32_t print, uint64_t tick, uint32_t
     memcpy(&columns, bytes + 4, 4);
     if (form != PARCEL_PRINT || columns != p->columns)
         return df_fail(err, DF_ECORRUPT, "a fingerprint of %u columns", columns);
-    memcpy(print_at(g, print, print_is_state(g, print) ? graph_ring_slot(g, tick - 1) : slot,
+    memcpy(print_at(g, print, graph_print_is_state(g, print) ? graph_ring_slot(g, tick - 1) : slot,
                     key_group),
            bytes + PARCEL_HEAD, size - PARCEL_HEAD);
-    p->arrived[(size_t)slot * p->groups + key_group] = 1;
+    graph_awaits_print_came(g, print, slot, key_group);
     graph_work_arrived(g, slot);
     return DF_OK;
 }
 
 /* ---- receiving ---- */
 
-/* A cursor of what is left. */
+/* A cursor of what is left; and whether there was memory for what has been read. */
 typedef struct parcel_reader {
     const uint8_t *at;
     size_t left;
-    bool bad;
+    bool bad, no_memory;
 } parcel_reader;
 
 static const uint8_t *take(parcel_reader *r, size_t size)
@@ -514,6 +475,14 @@ static uint32_t take_u32(parcel_reader *r)
     if (at != NULL)
         memcpy(&value, at, 4);
     return value;
+}
+
+static void *take_room(df_graph *g, parcel_reader *r, size_t size)
+{
+    void *room = df_pool_get(g->pool, g->thread_count, size);
+
+    r->no_memory |= room == NULL;
+    return room;
 }
 
 /* The pairs (number, count), ascending, whose counts add up to the rows: as running sums into
@@ -545,7 +514,7 @@ static bool take_cell_rows(df_graph *g, uint32_t edge, parcel_reader *r, df_batc
     const df_space *space = &g->plan->spaces[g->plan->streams[e->stream].partition.space];
     const uint32_t *n = space->tiles[out->view.key_group].cells;
     uint32_t cells = n[0] * n[1] * n[2];
-    uint32_t *first = df_pool_get(g->pool, g->thread_count, (cells + 1) * sizeof *first);
+    uint32_t *first = take_room(g, r, (cells + 1) * sizeof *first);
 
     out->view.cell_rows = first;
     return first != NULL && take_pairs(r, out->view.row_count, cells, first);
@@ -579,13 +548,12 @@ static bool take_lists(df_graph *g, uint32_t edge, parcel_reader *r, df_batch *o
     uint32_t rows = out->view.row_count, destinations = edge_destinations(g, edge);
     bool cells = edge_has_cells(g, edge);
 
-    out->offsets = df_pool_get(g->pool, g->thread_count, (destinations + 1) * sizeof(uint32_t));
+    out->offsets = take_room(g, r, (destinations + 1) * sizeof(uint32_t));
     if (edge_lists_rows(g, edge))
-        out->leaving_rows = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint32_t));
+        out->leaving_rows = take_room(g, r, rows * sizeof(uint32_t));
     if (cells)
-        out->leaving_cells = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint32_t));
-    if (out->offsets == NULL || (edge_lists_rows(g, edge) && out->leaving_rows == NULL) ||
-        (cells && out->leaving_cells == NULL) || !take_pairs(r, rows, destinations, out->offsets))
+        out->leaving_cells = take_room(g, r, rows * sizeof(uint32_t));
+    if (r->no_memory || !take_pairs(r, rows, destinations, out->offsets))
         return false;
     for (uint32_t i = 0; out->leaving_rows != NULL && i < rows; i++)
         out->leaving_rows[i] = i;
@@ -600,7 +568,8 @@ static bool take_columns(df_graph *g, parcel_reader *r, df_batch *out)
     for (uint32_t c = 0; c < out->view.schema->column_count; c++) {
         size_t size = rows * weir_type_size(out->view.schema->columns[c].type);
         from = take(r, size);
-        if (!df_batch_alloc_column(df_graph_memory(g), out, c))
+        r->no_memory |= !df_batch_alloc_column(df_graph_memory(g), out, c);
+        if (r->no_memory)
             return false;
         if (from != NULL && size > 0)
             memcpy(out->view.columns[c], from, size);
@@ -613,7 +582,7 @@ static bool take_rows(df_graph *g, parcel_reader *r, df_batch *out)
     uint32_t rows = out->view.row_count;
     const uint8_t *from = take(r, rows * sizeof(uint64_t));
 
-    out->view.keys = df_pool_get(g->pool, g->thread_count, rows * sizeof(uint64_t));
+    out->view.keys = take_room(g, r, rows * sizeof(uint64_t));
     if (out->view.keys == NULL)
         return false;
     if (from != NULL && rows > 0)
@@ -630,8 +599,12 @@ static bool fill_batch(df_graph *g, uint32_t edge, uint32_t form, parcel_reader 
 {
     if (form == PARCEL_RESTS)
         return graph_rest_share(g, edge, take_u32(r), out) && take_columns(g, r, out);
-    if (form == PARCEL_CELLS)
-        return take_cell_rows(g, edge, r, out) && take_rows(g, r, out) && graph_rest_hear(g, edge, out);
+    if (form == PARCEL_CELLS) {
+        bool ok = take_cell_rows(g, edge, r, out) && take_rows(g, r, out);
+
+        r->no_memory |= ok && !graph_rest_hear(g, edge, out);
+        return ok && !r->no_memory;
+    }
     return (form != PARCEL_LISTS || take_lists(g, edge, r, out)) && take_rows(g, r, out);
 }
 
@@ -645,6 +618,7 @@ static df_batch *take_batch(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
               rows <= r->left / rows_size(schema, form, 1);
     df_batch *out = ok ? df_batch_new(df_graph_memory(g), schema, step, key_group) : NULL;
 
+    r->no_memory |= ok && out == NULL;
     if (out == NULL)
         return NULL;
     out->view.row_count = rows;
@@ -679,76 +653,6 @@ static df_batch *make_empty(df_graph *g, uint32_t edge, uint64_t step, uint32_t 
     return out;
 }
 
-bool graph_parcel_setup(df_graph *g, df_arena *arena)
-{
-    for (uint32_t i = 0; g->parted && i < g->print_count; i++) {
-        g->prints[i].arrived = df_arena_alloc(arena, (size_t)g->ring * g->prints[i].groups);
-        if (g->prints[i].arrived == NULL)
-            return false;
-    }
-    return true;
-}
-
-static bool print_awaits(const df_graph *g, uint32_t print, uint64_t tick, uint32_t key_group)
-{
-    const graph_print *p = &g->prints[print];
-    uint32_t vertex = g->plan->streams[p->stream].vertex;
-
-    return print_awaited(g, print, tick) && key_group < p->groups &&
-           !print_owners(g, print, tick)->stages[g->plan->vertices[vertex].stage].own[key_group] &&
-           !p->arrived[(size_t)graph_ring_slot(g, tick) * p->groups + key_group];
-}
-
-/* Whether there can be such a parcel at any tick. */
-static bool is_parcel(const df_graph *g, uint32_t edge, uint32_t key_group)
-{
-    if (edge == DF_PARCEL_MOVE)
-        return key_group < g->plan->key_groups;
-    if (edge >= g->plan->edge_count)
-        return edge - g->plan->edge_count < g->print_count &&
-               key_group < g->prints[edge - g->plan->edge_count].groups;
-    return key_group < g->edges[edge].from_groups;
-}
-
-/* A state whose key group is this member's from this tick on comes whole, and on no edge. */
-static bool is_adopted(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
-{
-    const df_edge *e = &g->plan->edges[edge];
-
-    return e->ticks == 1 && graph_owners_at(g, tick)->stages[e->from].own[key_group] != 0;
-}
-
-static bool slot_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
-{
-    uint32_t slot = graph_ring_slot(g, tick);
-
-    if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
-        return is_parcel(g, edge, key_group);
-    if (edge == DF_PARCEL_MOVE)
-        return graph_move_awaits(g, tick, key_group);
-    if (edge >= g->plan->edge_count)
-        return edge - g->plan->edge_count < g->print_count &&
-               print_awaits(g, edge - g->plan->edge_count, tick, key_group);
-    return g->ticks[slot].edges[edge] && key_group < g->edges[edge].from_groups &&
-           !graph_feeds(g, edge, key_group, tick) && !is_adopted(g, edge, tick, key_group) &&
-           !g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] &&
-           graph_own_readers(g, edge, key_group, slot) > 0;
-}
-
-/* A tick for which something is still awaited cannot be complete. But of one that has come twice the tick may be completed
- * just now, by a thread that moves `done` and then sets the slot for a later tick, in which all is awaited again: so `done`
- * is looked at once more, behind what was read. */
-bool df_graph_awaits(const df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
-{
-    uint64_t done = atomic_load(&g->done);
-
-    if (tick < done || tick > done + g->plan->window + 1 || tick > g->plan->job.steps + 1 ||
-        !slot_awaits(g, edge, tick, key_group))
-        return false;
-    atomic_thread_fence(memory_order_acquire);
-    return tick >= atomic_load(&g->done);
-}
-
 void graph_tick_failed(df_graph *g, uint64_t tick)
 {
     pthread_mutex_lock(&g->fail_lock);
@@ -757,36 +661,60 @@ void graph_tick_failed(df_graph *g, uint64_t tick)
     pthread_mutex_unlock(&g->fail_lock);
 }
 
-df_status df_graph_deliver(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group,
-                           const uint8_t *bytes, size_t size, df_error *err)
+void graph_deliver_no_memory(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group)
 {
-    parcel_reader r = { bytes, size, false };
+    uint32_t vertex = edge < g->plan->edge_count ? g->plan->edges[edge].vertex : 0;
+
+    graph_fail(g, tick, vertex, key_group, WEIR_NO_ROW, DF_ENOMEM, "out of memory for what comes from other workers");
+}
+
+/* A parcel of an edge, whose tick's owners are known. */
+static df_status deliver_rows(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group, const uint8_t *bytes,
+                              size_t size, df_error *err)
+{
+    parcel_reader r = { bytes, size, false, false };
     uint32_t slot = graph_ring_slot(g, tick), form = 0;
     uint64_t step = tick > 0 ? tick - 1 : 0;
     df_batch *batch = NULL;
+    bool failed;
 
-    if (!df_graph_awaits(g, edge, tick, key_group))
-        return df_fail(err, DF_ECORRUPT, "nothing is awaited from key group %u on edge %u at tick %llu",
-                       key_group, edge, (unsigned long long)tick);
-    if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
-        return graph_move_early(g, edge, tick, key_group, bytes, size, err);
-    if (edge == DF_PARCEL_MOVE)
-        return graph_move_take(g, tick, key_group, bytes, size, err);
-    if (edge >= g->plan->edge_count)
-        return take_print(g, edge - g->plan->edge_count, tick, key_group, bytes, size, err);
     if (size >= PARCEL_HEAD)
         memcpy(&form, bytes, 4);
-    if (form == PARCEL_FAILED && size == PARCEL_HEAD)
+    failed = form == PARCEL_FAILED && size == PARCEL_HEAD;
+    if (failed)
         graph_tick_failed(g, tick);
     else if (size > 0)
         batch = take_batch(g, edge, step, key_group, &r);
     else
         batch = make_empty(g, edge, step, key_group);
-    if (batch == NULL && form != PARCEL_FAILED)
+    if (batch == NULL && (r.no_memory || size == 0))
+        return df_fail(err, DF_ENOMEM, "a parcel of %zu bytes: out of memory", size);
+    if (batch == NULL && !failed)
         return df_fail(err, DF_ECORRUPT, "what came from key group %u on edge %u is damaged",
                        key_group, edge);
-    g->edges[edge].arrived[(size_t)slot * g->edges[edge].from_groups + key_group] = 1;
+    graph_awaits_came(g, edge, slot, key_group);
     graph_put(g, edge, key_group, slot, batch);
     graph_arrived(g, edge, slot, key_group);
     return DF_OK;
+}
+
+df_status df_graph_deliver(df_graph *g, uint32_t edge, uint64_t tick, uint32_t key_group,
+                           const uint8_t *bytes, size_t size, df_error *err)
+{
+    df_status s;
+
+    if (!df_graph_awaits(g, edge, tick, key_group))
+        return df_fail(err, DF_ECORRUPT, "nothing is awaited from key group %u on edge %u at tick %llu",
+                       key_group, edge, (unsigned long long)tick);
+    if (tick >= atomic_load_explicit(&g->known, memory_order_relaxed))
+        s = graph_move_early(g, edge, tick, key_group, bytes, size, err);
+    else if (edge == DF_PARCEL_MOVE)
+        s = graph_move_take(g, tick, key_group, bytes, size, err);
+    else if (edge >= g->plan->edge_count)
+        s = take_print(g, edge - g->plan->edge_count, tick, key_group, bytes, size, err);
+    else
+        s = deliver_rows(g, edge, tick, key_group, bytes, size, err);
+    if (s == DF_ENOMEM)
+        graph_deliver_no_memory(g, edge, tick, key_group);
+    return s;
 }

@@ -100,7 +100,8 @@ void df_graph_complete(df_graph *graph, uint64_t end);
 /* Whether a parcel (size 0: a key group that sends nothing) is one that is awaited here, or, for a tick
  * that is not granted yet, may be: it is kept until that is known. */
 bool df_graph_awaits(const df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group);
-/* Take in a parcel's bytes, hostile ones too: DF_ECORRUPT changes nothing. `size` 0: nothing is sent. What one member sends
+/* Take in a parcel's bytes, hostile ones too: DF_ECORRUPT changes nothing. DF_ENOMEM: its tick has failed, as it would
+ * if the parcel could not have been made. `size` 0: nothing is sent. What one member sends
  * from a key group on an edge is to be delivered in the order in which it was sent. */
 df_status df_graph_deliver(df_graph *graph, uint32_t edge, uint64_t tick, uint32_t key_group,
                            const uint8_t *bytes, size_t size, df_error *err) DF_MUST_CHECK;

@@ -2,8 +2,6 @@
  * argued in df_sched.c. */
 #include "dataflow/df_graph_private.h"
 
-#include <string.h>
-
 static bool stage_active_at(const df_graph *g, uint32_t stage, uint64_t tick)
 {
     return g->ticks[graph_ring_slot(g, tick)].stages[stage];
@@ -43,8 +41,6 @@ static void prepare_edge(df_graph *g, uint32_t edge, uint32_t slot)
     atomic_store_explicit(&ge->ticks[slot].failed, 0, memory_order_relaxed);
     for (uint32_t i = 0; i < ge->from_groups; i++)
         ge->slots[(size_t)slot * ge->from_groups + i].batch = NULL;
-    if (ge->arrived != NULL)
-        memset(ge->arrived + (size_t)slot * ge->from_groups, 0, ge->from_groups);
 }
 
 static void prepare_stage(df_graph *g, uint32_t stage, graph_tick *tick)
@@ -86,10 +82,9 @@ static void prepare_tick(df_graph *g, uint64_t number)
     for (uint32_t s = 0; s < p->stage_count; s++)
         if (tick->stages[s])
             prepare_stage(g, s, tick);
-    for (uint32_t i = 0; g->parted && i < g->print_count; i++)
-        memset(g->prints[i].arrived + (size_t)graph_ring_slot(g, number) * g->prints[i].groups, 0,
-               g->prints[i].groups);
-    if (!g->parted)
+    if (g->parted)
+        graph_awaits_prepare(g, tick);
+    else
         graph_owners_give(g, number);
 }
 

@@ -1,0 +1,92 @@
+/* A member of a job whose memory runs out, at every place where it can, while key groups move and rows rest: the tick
+ * fails and says why, or what was wanted could be done without; then the bits are right. Nobody waits for ever, and nothing
+ * is written or used that is not there. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/support/fenced_pool.h"
+#include "tests/support/part_replay.h"
+
+enum { PIECE = 50, STRIDE = 7 };
+
+static replay recorded;
+
+static df_status take_pieces(df_graph *g, const df_parcel *p, df_error *err)
+{
+    df_arrival *arrival;
+    uint32_t offset = PIECE < p->size ? PIECE : p->size;
+    df_status s = df_arrival_begin(g, p->tick, p->key_group, p->size, p->bytes, offset, &arrival, err);
+
+    if (s == DF_OK && arrival == NULL)
+        return df_graph_deliver(g, p->edge, p->tick, p->key_group, p->bytes, p->size, err);
+    while (s == DF_OK && offset < p->size) {
+        uint32_t size = p->size - offset < PIECE ? p->size - offset : PIECE;
+
+        s = df_arrival_put(g, arrival, offset, p->bytes + offset, size, err);
+        offset += size;
+    }
+    if (s == DF_OK)
+        return df_arrival_end(g, &arrival, err);
+    df_arrival_drop(g, &arrival);
+    return s;
+}
+
+/* The n-th request of a run fails. Returns whether there were so many. */
+static bool run(size_t n, uint32_t *failures, uint32_t *refusals)
+{
+    const df_parcel *p;
+    replay_run r;
+    df_error err;
+
+    replay_begin(&r, &recorded);
+    atomic_store(&fenced_pool_requests, 0);
+    atomic_store(&fenced_pool_fails, n);
+    while ((p = replay_next(&r)) != NULL) {
+        bool pieces = p->edge == DF_PARCEL_MOVE && r.given % 2 == 0;
+        df_status s = pieces ? take_pieces(r.member.graph, p, &err)
+                             : df_graph_deliver(r.member.graph, p->edge, p->tick, p->key_group, p->bytes, p->size, &err);
+
+        assert_true(s == DF_OK || s == DF_ENOMEM);
+        *refusals += s == DF_ENOMEM;
+    }
+    replay_finish(&r);
+    atomic_store(&fenced_pool_fails, SIZE_MAX);
+    *failures += r.member.progress.failed;
+    if (r.member.progress.failed) {
+        assert_int_equal(r.member.progress.error.status, DF_ENOMEM);
+        assert_non_null(strstr(r.member.progress.error.text, "out of memory"));
+        assert_false(r.member.progress.fatal);
+    } else {
+        assert_true(replay_same(&r));
+    }
+    replay_stop(&r.member);
+    return atomic_load(&fenced_pool_requests) > n;
+}
+
+static void test_each_request_fails(void **state)
+{
+    uint32_t failures = 0, refusals = 0;
+
+    (void)state;
+    for (size_t n = 0; run(n, &failures, &refusals); n += STRIDE)
+        ;
+    assert_true(failures > 100);
+    assert_true(refusals > 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_request_fails),
+    };
+
+    int failed;
+
+    replay_record(&recorded, &replay_all);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    replay_free(&recorded);
+    return failed;
+}
