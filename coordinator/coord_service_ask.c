@@ -32,6 +32,7 @@ void service_list_job(const coord_service *service, const service_job *job, coor
     df_error err;
 
     *listed = (coord_listed){ .ticket = job->ticket, .ended_ms = job->ended_ms };
+    listed->ticket.workers = job->wanted;
     if (job->phase == SERVICE_UP && coord_state_endpoint(&listed->endpoint, job->state, &err) != DF_OK)
         listed->endpoint.address[0] = '\0'; /* it is about to leave */
     listed->placed = coord_pool_placed(service->workers, service->worker_count, job->ticket.number, 0);
