@@ -337,8 +337,9 @@ const coord_verb coord_verb_rescale = {
     .name = "rescale",
     .arguments = "JOB",
     .help = "give a running job more workers or fewer, without a pause",
-    .more = "Local workers are started where they are missing; joined spare ones are taken. Key groups move a few\n"
-            "at each step (--budget), everything else goes on meanwhile. Workers that own nothing any more leave.\n",
+    .more = "Joined spare workers are taken first; those that are missing are started on this host, or come from the pool\n"
+            "of the job's service. Key groups move a few at each step (--budget), everything else goes on meanwhile.\n"
+            "Workers that own nothing any more leave.\n",
     .options = rescale_table,
     .options_size = sizeof(rescale_options),
     .argument_min = 1,
