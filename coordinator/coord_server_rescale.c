@@ -40,23 +40,21 @@ static void rows_write(const coord_server *s)
     char *text = coord_json_rescales(NULL, s->rescales, s->rescale_count);
     df_error err = { .text = "out of memory" };
 
-    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), &err) != DF_OK)
-        fprintf(stderr, "weir: %s/rescales cannot be written: %s\n", s->options.state, err.text);
+    if (text == NULL || coord_state_write(s->options.state, COORD_RESCALES_FILE, text, strlen(text), &err) != DF_OK)
+        fprintf(stderr, "weir: %s/" COORD_RESCALES_FILE " cannot be written: %s\n", s->options.state, err.text);
     free(text);
 }
 
 void server_rescales_read(coord_server *s)
 {
     coord_rescale_row running;
-    char *text;
-    size_t size;
+    char *text = NULL;
     df_error err;
 
-    if (coord_state_read(s->options.state, "rescales", &text, &size, NULL) != DF_OK)
-        return;
-    if (!coord_json_rescales_read(&running, s->rescales, COORD_RESCALES_KEPT, &s->rescale_count, text,
-                                  size, &err))
-        fprintf(stderr, "weir: %s/rescales: %s\n", s->options.state, err.text);
+    if (coord_rescales_kept(&text, s->options.state, &err) != DF_OK ||
+        !coord_json_rescales_read(&running, s->rescales, COORD_RESCALES_KEPT, &s->rescale_count, text, strlen(text),
+                                  &err))
+        fprintf(stderr, "weir: %s/" COORD_RESCALES_FILE ": %s\n", s->options.state, err.text);
     free(text);
 }
 

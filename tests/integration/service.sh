@@ -496,6 +496,8 @@ for job in a b; do
     is "$job ends" wait_for 30 listed "^$job  drained "
     same_so_far $job
 done
+exits 0 "what was changed of one that has ended" "$WEIR" rescales a $REACH
+is "is told by the service" test "$(grep -cE ' rescale +(done|aborted) ' out)" -eq 3
 exits 0 "then all are free for the next job" "$WEIR" submit "$flock" $small --steps 600 --set job.name=c --workers 3 --follow $REACH
 stop_service
 REACH=
