@@ -176,8 +176,10 @@ static void change_end(coord_server *s, const char *end)
 {
     server_change *c = &s->change;
 
-    if (strcmp(end, "done") != 0)
+    if (strcmp(end, "done") != 0) {
         change_undo(s);
+        c->look_us = server_now_us() + SERVER_AGAIN_US;
+    }
     df_failpoint_pass(DF_FAILPOINT_rescale_left);
     snprintf(c->row.end, sizeof c->row.end, "%s", end);
     c->row.phase[0] = '\0';
@@ -588,6 +590,15 @@ df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask
     coord_rescale_row row;
 
     return change_begin(server, ask, why, &row, err);
+}
+
+bool server_could_refill(const coord_server *server, uint32_t *workers)
+{
+    server_crowd crowd = crowd_count(server);
+    uint32_t wanted = size_settled(server), there = crowd.members + crowd.spare;
+
+    *workers = there < wanted ? there : wanted;
+    return *workers > crowd.members;
 }
 
 bool server_could_balance(coord_server *server, double *busiest, double *could_be)

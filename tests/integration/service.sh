@@ -489,8 +489,10 @@ exits 0 "the one that had come goes to who wants it" "$WEIR" rescale b --workers
 is "both have what they want" wait_for 20 listed '^a  running .* 1 of 1 worker '
 is "and the other one, too" wait_for 20 listed '^b  running .* 2 of 2 workers'
 kill -9 "$(worker_of b "w[123]" | tail -n 1)"
-is "a lost worker's process comes back as a spare one" wait_for 30 says b '"member":false'
-exits 0 "and is taken in again" "$WEIR" rescale b --workers 2 $REACH
+is "a lost worker is replaced" wait_for 30 says b '"restarts":1,.*"rescales":3,'
+is "and has its share again" wait_for 30 listed '^b  running .* 2 of 2 workers'
+exits 0 "as the list of changes" "$WEIR" rescales b $REACH
+holds "tells" out "as many workers again as the job is to have"
 for job in a b; do
     exits 0 "drain $job" "$WEIR" drain $job $REACH
     is "$job ends" wait_for 30 listed "^$job  drained "
