@@ -181,7 +181,7 @@ static const cfg_section sections[] = {
     { "replay", false, "Recording a run, so that it can be run again and compared.", replay_options, true },
     { "placement", false, "Which worker owns what.", placement_options, true },
     { "worker", true, "One worker, by its label.", worker_options, true },
-    { "scaling", false, "The coordinator adds and removes workers on its machine by itself.",
+    { "scaling", false, "The coordinator adds and removes workers on its machine, or of its service's pool, by itself.",
       scaling_options, true },
 };
 

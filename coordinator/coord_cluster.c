@@ -35,6 +35,7 @@ typedef struct cluster {
     _Atomic uint64_t step; /* that is done, + 1; for the progress line */
     coord_watch watch;
     double looked;         /* when */
+    uint32_t wanted;       /* workers, as the service was told */
     bool left;             /* by the user, here */
     double begin;
 } cluster;
@@ -153,9 +154,22 @@ static void cluster_print(void *user, const char *text, size_t size)
     fflush(console);
 }
 
+/* The service hears from the state whose it is, and how many workers it wants. */
+static df_status cluster_mark(cluster *c, df_error *err)
+{
+    const coord_ticket_mark mark = { c->options->ticket, coord_process_self(), coord_server_wanted(c->server) };
+
+    c->wanted = mark.workers;
+    return coord_ticket_mark_write(c->state, &mark, err);
+}
+
 static void cluster_look(cluster *c)
 {
+    df_error err;
+
     c->looked = coord_machine_seconds();
+    if (c->options->ticket != 0 && coord_server_wanted(c->server) != c->wanted && cluster_mark(c, &err) != DF_OK)
+        fprintf(stderr, "weir: the service is not told that %u workers are wanted: %s\n", c->wanted, err.text);
     coord_server_status(c->server, c->status);
     atomic_store(&c->step, c->status->begun ? c->status->step + 1 : 0);
     coord_watch_take(&c->watch, c->status);
@@ -198,7 +212,7 @@ static df_status cluster_open(cluster *c, df_error *err)
                                      .snapshot = o->snapshot,
                                      .workers = o->workers, .threads = o->threads,
                                      .threads_all = o->threads_all,
-                                     .expect = o->expect,
+                                     .expect = o->expect, .pool = o->ticket != 0,
                                      .workers_survive = o->survive, .bind = o->bind, .keys = o->keys,
                                      .insecure = o->insecure, .user = c,
                                      .metrics = o->metrics,
@@ -210,7 +224,7 @@ static df_status cluster_open(cluster *c, df_error *err)
     if (s == DF_OK)
         s = coord_server_open(&c->server, &options, err);
     if (s == DF_OK && o->ticket != 0)
-        s = coord_ticket_mark_write(c->state, o->ticket, coord_process_self(), err);
+        s = cluster_mark(c, err);
     if (s == DF_OK && !o->quiet && o->workers > 0)
         fprintf(stderr, "%s  %u worker%s of %u thread%s\n", o->plan->job.name, o->workers,
                 o->workers == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");

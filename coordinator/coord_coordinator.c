@@ -138,14 +138,14 @@ static int coordinator_load(df_plan **plan, coord_texts *sets, char steps[48], c
 static coord_server_begin coordinator_begin(const coordinator_options *o, const char *directory)
 {
     char state[DF_PATH_MAX];
-    uint64_t number = 0, process;
+    coord_ticket_mark mark;
 
     if (!o->ticket.given)
         return o->fresh ? COORD_BEGIN_FRESH : COORD_BEGIN_RESUME;
     if (coord_state_path(state, directory, "state", NULL) != DF_OK ||
-        coord_ticket_mark(state, &number, &process, NULL) != DF_OK)
+        coord_ticket_mark_read(state, &mark, NULL) != DF_OK)
         return COORD_BEGIN_NEW;
-    return number == o->ticket.value ? COORD_BEGIN_TAKE : COORD_BEGIN_NEW;
+    return mark.number == o->ticket.value ? COORD_BEGIN_TAKE : COORD_BEGIN_NEW;
 }
 
 /* What a service was told of a job is right: its files are in a folder of its name. */

@@ -1,6 +1,7 @@
 #include "coordinator/coord_rescales.h"
 
 #include "coordinator/coord_json_private.h"
+#include "coordinator/coord_state.h"
 
 #include <string.h>
 
@@ -136,4 +137,15 @@ bool coord_json_rescales_read(coord_rescale_row *running, coord_rescale_row *row
         coord_json_row_read(&rows[(*count)++], json_array_get(list, i));
     json_decref(object);
     return object != NULL;
+}
+
+df_status coord_rescales_kept(char **text, const char *state, df_error *err)
+{
+    size_t size;
+    df_status s = coord_state_read(state, COORD_RESCALES_FILE, text, &size, err);
+
+    if (s != DF_END)
+        return s;
+    *text = coord_json_rescales(NULL, NULL, 0);
+    return *text == NULL ? df_fail(err, DF_ENOMEM, "out of memory") : DF_OK;
 }

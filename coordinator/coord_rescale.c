@@ -337,8 +337,9 @@ const coord_verb coord_verb_rescale = {
     .name = "rescale",
     .arguments = "JOB",
     .help = "give a running job more workers or fewer, without a pause",
-    .more = "Local workers are started where they are missing; joined spare ones are taken. Key groups move a few\n"
-            "at each step (--budget), everything else goes on meanwhile. Workers that own nothing any more leave.\n",
+    .more = "Joined spare workers are taken first; those that are missing are started on this host, or come from the pool\n"
+            "of the job's service. Key groups move a few at each step (--budget), everything else goes on meanwhile.\n"
+            "Workers that own nothing any more leave.\n",
     .options = rescale_table,
     .options_size = sizeof(rescale_options),
     .argument_min = 1,
@@ -427,6 +428,22 @@ static bool print_rows(FILE *out, const char *reply, size_t size, df_error *err)
     return right;
 }
 
+/* Of a job that does not run. */
+static df_status rescales_read(const char *job, bool json, df_error *err)
+{
+    char state[DF_PATH_MAX], *text = NULL;
+    df_status s = coord_client_find(state, job, err);
+
+    if (s == DF_OK)
+        s = coord_rescales_kept(&text, state, err);
+    if (s == DF_OK && json)
+        puts(text);
+    else if (s == DF_OK && !print_rows(stdout, text, strlen(text), err))
+        s = DF_EIO;
+    free(text);
+    return s;
+}
+
 static int rescales_run(const coord_args *args, const void *options)
 {
     const rescales_options *o = options;
@@ -436,6 +453,8 @@ static int rescales_run(const coord_args *args, const void *options)
 
     if (s == DF_OK)
         s = coord_client_show(client, "rescales", o->json, print_rows, &err);
+    else if (s == DF_END && strncmp(args->items[0], "tcp://", 6) != 0)
+        s = rescales_read(args->items[0], o->json, &err);
     coord_client_close(&client);
     return s == DF_OK ? COORD_DONE : coord_verb_failed("rescales", s, &err);
 }
@@ -443,7 +462,7 @@ static int rescales_run(const coord_args *args, const void *options)
 const coord_verb coord_verb_rescales = {
     .name = "rescales",
     .arguments = "JOB",
-    .help = "what was changed of a running job's workers, and how long that took",
+    .help = "what was changed of a job's workers while it ran, and how long that took",
     .options = rescales_table,
     .options_size = sizeof(rescales_options),
     .argument_min = 1,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define COORD_RESCALES_KEPT 100u /* of a job's history of them */
+#define COORD_RESCALES_FILE "rescales"
 
 typedef struct coord_rescale_ask {
     char what[16];              /* rescale, rebalance, drain-worker, move, abort */
@@ -68,5 +69,7 @@ bool coord_json_rescale_read(coord_rescale_row *row, const char *text, size_t si
 /* As far as there is room, the newest; *running->id is 0 if none runs. */
 bool coord_json_rescales_read(coord_rescale_row *running, coord_rescale_row *rows, uint32_t capacity,
                               uint32_t *count, const char *text, size_t size, df_error *err);
+/* What a state folder holds of those that have ended, as coord_json_rescales makes it; none, if nothing was changed. */
+df_status coord_rescales_kept(char **text, const char *state, df_error *err) DF_MUST_CHECK;
 
 #endif

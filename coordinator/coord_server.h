@@ -53,6 +53,7 @@ typedef struct coord_server_options {
     uint32_t threads;        /* of each */
     bool threads_all;        /* also of those for which the job says something else */
     uint32_t expect;         /* workers that are waited for before it begins; fewer than `workers`: those */
+    bool pool;               /* others come from a service, as many as coord_server_wanted says */
     bool workers_survive;    /* they outlive the coordinator */
     const char *program;     /* of the workers; null: this one */
     const char *metrics;     /* where GET /metrics is answered (coord_http.h); null: nowhere */
@@ -71,6 +72,9 @@ void coord_server_close(coord_server **server);
 /* Do what there is to do, waiting at most so long for something. DF_END: the job has ended and the
  * local workers have left. Any other failure: the log or the store failed, and the process must end. */
 df_status coord_server_turn(coord_server *server, uint64_t wait_us, df_error *err) DF_MUST_CHECK;
+/* How many workers the job is to have, whether they are there or not: as many as it began with, or as the last change
+ * left it; more while a change to more waits for them. */
+uint32_t coord_server_wanted(const coord_server *server);
 /* Another thread, or a signal handler's helper: end a wait. */
 void coord_server_wake(coord_server *server);
 

@@ -28,6 +28,7 @@
 #define SERVER_PEERS_MAX (PROTO_INDEX_SIZE / 2) /* workers known to the shell, those that have left for good too */
 #define SERVER_ROSTER_SIZE (PROTO_MEMBERS_MAX * COORD_PEER_SIZE_MAX)
 #define SERVER_SCALE_US 1000000u /* between two looks whether something is to be changed */
+#define SERVER_AGAIN_US 10000000u /* after a change that came to nothing */
 
 typedef struct server_peer {
     uint64_t id, process;
@@ -246,6 +247,8 @@ char *server_rescales(const coord_server *server);
 void server_rescale_turn(coord_server *server, uint64_t now_us, const proto_coord_stats *stats);
 df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask, const char *why,
                               df_error *err) DF_MUST_CHECK;
+/* As many workers as the job is to have, or as are there for it; false: it has them. */
+bool server_could_refill(const coord_server *server, uint32_t *workers);
 /* The busiest worker over its share, as it is and as a rebalance would make it. False: not known. */
 bool server_could_balance(coord_server *server, double *busiest, double *could_be);
 

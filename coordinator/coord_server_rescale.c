@@ -1,8 +1,8 @@
 /* Changes of a running job's workers and owners: asked for, planned (coord_place.h), carried out by the state
  * machine, watched, and noted in the state folder's `rescales`.
  *
- * One at a time. A change to more workers than there are first starts local ones, and waits for them; what
- * is moved then is decided with what they have told. */
+ * One at a time. A change to more workers than there are first starts local ones, or has a service send them
+ * (coord_server_wanted), and waits for them; what is moved then is decided with what they have told. */
 #include "coordinator/coord_server_private.h"
 
 #include "coordinator/coord_json_cluster.h"
@@ -40,23 +40,21 @@ static void rows_write(const coord_server *s)
     char *text = coord_json_rescales(NULL, s->rescales, s->rescale_count);
     df_error err = { .text = "out of memory" };
 
-    if (text == NULL || coord_state_write(s->options.state, "rescales", text, strlen(text), &err) != DF_OK)
-        fprintf(stderr, "weir: %s/rescales cannot be written: %s\n", s->options.state, err.text);
+    if (text == NULL || coord_state_write(s->options.state, COORD_RESCALES_FILE, text, strlen(text), &err) != DF_OK)
+        fprintf(stderr, "weir: %s/" COORD_RESCALES_FILE " cannot be written: %s\n", s->options.state, err.text);
     free(text);
 }
 
 void server_rescales_read(coord_server *s)
 {
     coord_rescale_row running;
-    char *text;
-    size_t size;
+    char *text = NULL;
     df_error err;
 
-    if (coord_state_read(s->options.state, "rescales", &text, &size, NULL) != DF_OK)
-        return;
-    if (!coord_json_rescales_read(&running, s->rescales, COORD_RESCALES_KEPT, &s->rescale_count, text,
-                                  size, &err))
-        fprintf(stderr, "weir: %s/rescales: %s\n", s->options.state, err.text);
+    if (coord_rescales_kept(&text, s->options.state, &err) != DF_OK ||
+        !coord_json_rescales_read(&running, s->rescales, COORD_RESCALES_KEPT, &s->rescale_count, text, strlen(text),
+                                  &err))
+        fprintf(stderr, "weir: %s/" COORD_RESCALES_FILE ": %s\n", s->options.state, err.text);
     free(text);
 }
 
@@ -94,6 +92,25 @@ static void steps_watch(coord_server *s, uint64_t now_us, const proto_coord_stat
     c->low_us = now_us;
 }
 
+/* ---- how many there are to be ---- */
+
+/* Without the change that runs. */
+static uint32_t size_settled(const coord_server *s)
+{
+    proto_coord_stats stats;
+
+    proto_coord_stats_get(s->coord, &stats);
+    return stats.rescale.size > 0 ? stats.rescale.size : s->options.expect;
+}
+
+uint32_t coord_server_wanted(const coord_server *server)
+{
+    const coord_rescale_row *row = &server->change.row;
+    uint32_t settled = size_settled(server);
+
+    return row->what[0] != '\0' && row->to > settled ? row->to : settled;
+}
+
 /* ---- carrying out ---- */
 
 /* Who is there. Spare ones count once they have told their load: then it is known whether hints refuse them. */
@@ -123,11 +140,28 @@ static server_crowd crowd_count(const coord_server *s)
     return crowd;
 }
 
-/* It has come to nothing: who was to leave stays, and who was started for it and is not needed, leaves. */
+/* Spare ones beyond what is wanted go back to the service. */
+static void spare_release(coord_server *s, uint32_t count)
+{
+    uint32_t there = 0, wanted = size_settled(s);
+
+    for (uint32_t i = 0; i < count; i++)
+        there += s->workers[i].here && !s->workers[i].leaving;
+    for (uint32_t i = 0; i < count && there > wanted; i++)
+        if (!s->workers[i].member && s->workers[i].here && !s->workers[i].leaving) {
+            proto_coord_release(s->coord, server_now_us(), s->workers[i].id);
+            there--;
+        }
+}
+
+/* It has come to nothing: who was to leave stays, and who came for it and is not needed, leaves. */
 static void change_undo(coord_server *s)
 {
     const server_change *c = &s->change;
     uint32_t count = proto_coord_workers_get(s->coord, s->workers, PROTO_WORKERS_MAX), slot;
+
+    if (s->options.pool)
+        spare_release(s, count);
 
     for (uint32_t i = 0; i < c->leaving_count; i++)
         if (coord_children_has(s->children, c->leaving[i], &slot))
@@ -142,8 +176,10 @@ static void change_end(coord_server *s, const char *end)
 {
     server_change *c = &s->change;
 
-    if (strcmp(end, "done") != 0)
+    if (strcmp(end, "done") != 0) {
         change_undo(s);
+        c->look_us = server_now_us() + SERVER_AGAIN_US;
+    }
     df_failpoint_pass(DF_FAILPOINT_rescale_left);
     snprintf(c->row.end, sizeof c->row.end, "%s", end);
     c->row.phase[0] = '\0';
@@ -211,8 +247,8 @@ static void change_phase(coord_server *s)
     uint32_t there = crowd.members + crowd.spare;
 
     if (server_ask_is(&c->ask, "rescale") && there < c->ask.workers)
-        snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s", c->ask.workers - there,
-                 c->ask.workers - there == 1 ? "" : "s");
+        snprintf(c->row.phase, sizeof c->row.phase, "waiting for %u worker%s%s", c->ask.workers - there,
+                 c->ask.workers - there == 1 ? "" : "s", s->options.pool ? " of the service's pool" : "");
     else
         snprintf(c->row.phase, sizeof c->row.phase, "waiting to hear what key groups hold");
 }
@@ -264,9 +300,11 @@ static df_status change_workers(coord_server *s, const server_crowd *crowd, df_e
         return change_await(s);
     }
     missing = wanted - there;
+    c->refused = crowd->refused;
+    if (s->options.pool)
+        return change_await(s);
     if (s->options.workers == 0)
         return fail_missing(s, missing, crowd->refused, err);
-    c->refused = crowd->refused;
     c->given_up = coord_children_given_up(s->children, &slot);
     more = coord_children_more(s->children, missing);
     c->started = more;
@@ -438,9 +476,11 @@ static void watch_starting(coord_server *s, uint64_t now_us)
         status = fail_given_up(s, &err);
     else if (now_us >= s->change.until_us && come)
         status = df_fail(&err, DF_EIO, "workers do not tell what their key groups hold");
+    else if (now_us >= s->change.until_us && s->options.pool)
+        status = df_fail(&err, DF_EIO, "%u of %u workers have come: the service has no more that are free", there, wanted);
     else if (now_us >= s->change.until_us)
-        status = df_fail(&err, DF_EIO, "%u of %u workers have come; %s/worker-N.log says why",
-                         there, s->change.ask.workers, s->options.state);
+        status = df_fail(&err, DF_EIO, "%u of %u workers have come; %s/worker-N.log says why", there, wanted,
+                         s->options.state);
     if (status == DF_END)
         change_end(s, "done");
     else if (status != DF_OK)
@@ -550,6 +590,15 @@ df_status server_change_begin(coord_server *server, const coord_rescale_ask *ask
     coord_rescale_row row;
 
     return change_begin(server, ask, why, &row, err);
+}
+
+bool server_could_refill(const coord_server *server, uint32_t *workers)
+{
+    server_crowd crowd = crowd_count(server);
+    uint32_t wanted = size_settled(server), there = crowd.members + crowd.spare;
+
+    *workers = there < wanted ? there : wanted;
+    return *workers > crowd.members;
 }
 
 bool server_could_balance(coord_server *server, double *busiest, double *could_be)

@@ -1,5 +1,5 @@
-/* Rebalancing ([placement] auto) and scaling ([scaling]) without being asked: samples of what workers have
- * told, decisions of coord_scale.h, and what carries them out. */
+/* What is done without being asked: rebalancing ([placement] auto) and scaling ([scaling]), by samples of what workers
+ * have told and decisions of coord_scale.h; and taking in who comes for one that was lost, in a service. */
 #include "coordinator/coord_server_private.h"
 
 #include <stdio.h>
@@ -44,6 +44,17 @@ static bool scale(coord_server *s)
     return true;
 }
 
+/* The service has sent another one for one that was lost. */
+static bool refill(coord_server *s)
+{
+    coord_rescale_ask ask = { .what = "rescale" };
+
+    if (!s->options.pool || s->job.policy->scaling.on || !server_could_refill(s, &ask.workers))
+        return false;
+    begin(s, &ask, "as many workers again as the job is to have");
+    return true;
+}
+
 static void balance(coord_server *s, uint64_t now_us)
 {
     coord_rescale_ask ask = { .what = "rebalance" };
@@ -64,6 +75,6 @@ void server_scale_turn(coord_server *server, uint64_t now_us, const proto_coord_
         stats->end != PROTO_END_NOT)
         return;
     server->change.look_us = now_us + SERVER_SCALE_US;
-    if (!scale(server))
+    if (!refill(server) && !scale(server))
         balance(server, now_us);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -151,8 +152,8 @@ static void service_watch_children(coord_service *s)
 
 static df_status service_turn(coord_service *s, df_error *err)
 {
-    int fds[COORD_NET_FDS_MAX] = { s->signals, s->ends };
-    size_t count = 2 + coord_children_fds(s->children, fds + 2, COORD_NET_FDS_MAX - 2);
+    int fds[COORD_NET_FDS_MAX] = { s->signals, s->ends, s->marks };
+    size_t count = 3 + coord_children_fds(s->children, fds + 3, COORD_NET_FDS_MAX - 3);
     coord_net_event event;
     uint64_t now, ready;
     df_status status = coord_net_wait(s->net, service_timeout(s), fds, count, &ready);
@@ -169,6 +170,7 @@ static df_status service_turn(coord_service *s, df_error *err)
     coord_children_turn(s->children, now, s->leave_us == 0);
     service_watch_children(s);
     service_starts_turn(s, now);
+    service_starts_marked(s);
     service_pool_turn(s, now);
     service_metrics_turn(s);
     return s->leave_us != 0 && service_leave(s, now) ? DF_END : DF_OK;
@@ -269,7 +271,8 @@ static df_status service_descriptors(coord_service *s, df_error *err)
     signal(SIGPIPE, SIG_IGN);
     s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     s->ends = epoll_create1(EPOLL_CLOEXEC);
-    return s->signals >= 0 && s->ends >= 0 ? DF_OK : df_fail(err, DF_EIO, "%s", strerror(errno));
+    s->marks = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    return s->signals >= 0 && s->ends >= 0 && s->marks >= 0 ? DF_OK : df_fail(err, DF_EIO, "%s", strerror(errno));
 }
 
 static df_status service_open(coord_service *s, df_error *err)
@@ -311,6 +314,8 @@ static void service_close(coord_service *s)
         close(s->signals);
     if (s->ends >= 0)
         close(s->ends);
+    if (s->marks >= 0)
+        close(s->marks);
     cfg_service_fini(&s->config);
 }
 
@@ -346,7 +351,7 @@ static df_status service_read(coord_service *s, const char *path, df_report *rep
 
 int coord_service_run(const char *config)
 {
-    coord_service s = { .signals = -1, .ends = -1 };
+    coord_service s = { .signals = -1, .ends = -1, .marks = -1 };
     df_error err = { 0 };
     df_report report;
     df_status status = service_read(&s, config, &report);

@@ -2,6 +2,7 @@
  * done at once: to forget a job, or to cancel one whose coordinator does not come up. */
 #include "coordinator/coord_service_private.h"
 
+#include "coordinator/coord_rescales.h"
 #include "coordinator/coord_rotate.h"
 
 #include <dirent.h>
@@ -32,6 +33,7 @@ void service_list_job(const coord_service *service, const service_job *job, coor
     df_error err;
 
     *listed = (coord_listed){ .ticket = job->ticket, .ended_ms = job->ended_ms };
+    listed->ticket.workers = job->wanted;
     if (job->phase == SERVICE_UP && coord_state_endpoint(&listed->endpoint, job->state, &err) != DF_OK)
         listed->endpoint.address[0] = '\0'; /* it is about to leave */
     listed->placed = coord_pool_placed(service->workers, service->worker_count, job->ticket.number, 0);
@@ -140,6 +142,16 @@ static char *reply_log(const service_job *job, const coord_question *q)
     return text;
 }
 
+/* ---- what was changed of one that has ended ---- */
+
+static char *reply_rescales(const service_job *job)
+{
+    char *text;
+    df_error err;
+
+    return coord_rescales_kept(&text, job->state, &err) == DF_OK ? text : coord_json_error(err.text);
+}
+
 /* ---- what is done ---- */
 
 static char *reply_forget(coord_service *s, service_job *job)
@@ -200,6 +212,8 @@ static char *answer_job(coord_service *s, const coord_question *q, service_job *
         return reply_later(job);
     if (strcmp(q->what, "status") == 0)
         return strdup(job->end);
+    if (strcmp(q->what, "rescales") == 0)
+        return reply_rescales(job);
     return coord_json_error("the job has ended; weir snapshot verify DIR reads what it has left");
 }
 

@@ -76,7 +76,7 @@ static service_job *list_add(coord_service *s)
     }
     if (job == NULL)
         return NULL;
-    job->pidfd = -1;
+    job->pidfd = job->watch = -1;
     s->jobs[s->job_count++] = job;
     return job;
 }
@@ -153,15 +153,15 @@ static df_status folder_write(const service_job *job, proto_bytes text, proto_by
  * that has forgotten it: given again, the job would be taken for the one that has ended there. */
 static df_status job_number(coord_service *s, service_job *job, df_error *err)
 {
-    uint64_t given, process;
+    coord_ticket_mark mark;
     df_status status;
 
     job->ticket.number = ++s->ticket_last;
     status = job_paths(s, job, err);
-    if (status != DF_OK || coord_ticket_mark(job->state, &given, &process, NULL) != DF_OK ||
-        given < s->ticket_last || given >= INT64_MAX)
+    if (status != DF_OK || coord_ticket_mark_read(job->state, &mark, NULL) != DF_OK ||
+        mark.number < s->ticket_last || mark.number >= INT64_MAX)
         return status;
-    job->ticket.number = s->ticket_last = given + 1;
+    job->ticket.number = s->ticket_last = mark.number + 1;
     return job_paths(s, job, err);
 }
 
@@ -175,6 +175,7 @@ df_status service_job_add(coord_service *service, const coord_ticket *ticket, pr
     if (job == NULL)
         return df_fail(err, DF_ENOMEM, "out of memory");
     job->ticket = *ticket;
+    job->wanted = ticket->workers;
     job->ticket.submitted_ms = service_now_ms();
     s = job_number(service, job, err);
     if (s == DF_OK)
@@ -271,6 +272,7 @@ static df_status job_read(coord_service *s, uint64_t number, df_error *err)
     /* Nobody waits for an answer any more; and a coordinator that starts may find one there that the last service had
      * started, and that has not said so yet: that is no reason to refuse the job. */
     job->was_up = true;
+    job->wanted = job->ticket.workers;
     job->lend_us = service_now_us() + SERVICE_GRACE_US;
     if (status == DF_END)
         service_job_forget(s, job);

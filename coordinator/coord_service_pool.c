@@ -137,7 +137,7 @@ static uint32_t jobs_list(const coord_service *s, uint64_t now_us, coord_pool_jo
         const service_job *job = s->jobs[i];
 
         if (job->phase == SERVICE_UP && now_us >= job->lend_us)
-            jobs[count++] = (coord_pool_job){ job->ticket.number, job->ticket.workers };
+            jobs[count++] = (coord_pool_job){ job->ticket.number, job->wanted };
     }
     return count;
 }

@@ -29,6 +29,8 @@ typedef struct service_job {
     coord_ticket ticket;
     char folder[DF_PATH_MAX], directory[DF_PATH_MAX], state[DF_PATH_MAX]; /* folder: of the submission */
     service_phase phase;
+    uint32_t wanted;         /* workers: as submitted, until its coordinator says otherwise */
+    int watch;               /* of its state folder, for that; -1: none */
     uint64_t process;        /* of its coordinator; 0: none */
     bool ours;               /* started by this service */
     int status;              /* of one of ours that has ended, as waitpid gave it */
@@ -57,7 +59,7 @@ typedef struct coord_service {
     coord_children *children;
     coord_http *http;        /* null: nobody wants to see numbers */
     bool hopeless;           /* told that no worker of our own can be started */
-    int signals, ends;       /* descriptors: of signals; of the ends of coordinators, together */
+    int signals, ends, marks; /* descriptors: of signals; of the ends of coordinators, together; inotify's, of marks */
     uint64_t leave_us;       /* when it was asked to end; 0: it was not */
     service_job **jobs;      /* by ticket */
     uint32_t job_count, job_room;
@@ -96,6 +98,8 @@ uint32_t service_jobs_going(const coord_service *service);
 /* Start what is due, see what listens, collect what has ended. */
 void service_starts_turn(coord_service *service, uint64_t now_us);
 uint64_t service_starts_deadline(const coord_service *service);
+/* Coordinators have told how many workers they want. */
+void service_starts_marked(coord_service *service);
 /* Ask all coordinators to leave, or make them. */
 void service_starts_stop(coord_service *service, int number);
 uint32_t service_starts_alive(const coord_service *service);

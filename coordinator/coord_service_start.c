@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -133,11 +134,13 @@ static void job_watch(const coord_service *s, service_job *job)
         fprintf(stderr, "weir: epoll: %s\n", strerror(errno));
 }
 
-static void job_unwatch(service_job *job)
+static void job_unwatch(const coord_service *s, service_job *job)
 {
     if (job->pidfd >= 0)
         close(job->pidfd);
-    job->pidfd = -1;
+    if (job->watch >= 0)
+        inotify_rm_watch(s->marks, job->watch);
+    job->pidfd = job->watch = -1;
     job->process = 0;
     job->endpoint = (coord_endpoint){ 0 };
 }
@@ -155,12 +158,12 @@ static void job_down(service_job *job, uint64_t now_us, const char *why)
 /* A process of an earlier service that still has the state. */
 static bool job_adopt(const coord_service *s, service_job *job)
 {
-    uint64_t number, process;
+    coord_ticket_mark mark;
 
-    if (coord_ticket_mark(job->state, &number, &process, NULL) != DF_OK ||
-        number != job->ticket.number || !coord_process_alive(process))
+    if (coord_ticket_mark_read(job->state, &mark, NULL) != DF_OK ||
+        mark.number != job->ticket.number || !coord_process_alive(mark.process))
         return false;
-    job->process = process;
+    job->process = mark.process;
     job->ours = false;
     job_watch(s, job);
     return true;
@@ -234,15 +237,26 @@ static void job_start(coord_service *s, service_job *job, uint64_t now_us)
     free(said);
 }
 
+/* How many workers it wants, as its mark says. False: it is not the mark of this process. */
+static bool job_mark(service_job *job)
+{
+    coord_ticket_mark mark;
+
+    if (coord_ticket_mark_read(job->state, &mark, NULL) != DF_OK || mark.number != job->ticket.number ||
+        mark.process != job->process)
+        return false;
+    job->wanted = mark.workers;
+    return true;
+}
+
 /* It listens when its state says that the process has it: that is written after the endpoint. */
 static void job_look(coord_service *s, service_job *job)
 {
-    uint64_t number, process;
     df_error err;
 
-    if (coord_ticket_mark(job->state, &number, &process, NULL) != DF_OK ||
-        number != job->ticket.number || process != job->process ||
-        coord_state_endpoint(&job->endpoint, job->state, &err) != DF_OK)
+    if (job->watch < 0 && (job->watch = inotify_add_watch(s->marks, job->state, IN_MOVED_TO)) < 0 && errno != ENOENT)
+        fprintf(stderr, "weir: inotify: %s: %s\n", job->state, strerror(errno));
+    if (!job_mark(job) || coord_state_endpoint(&job->endpoint, job->state, &err) != DF_OK)
         return;
     job->phase = SERVICE_UP;
     job->was_up = true;
@@ -250,6 +264,28 @@ static void job_look(coord_service *s, service_job *job)
     service_pool_tell(s, job->ticket.number);
     if (job->asked)
         service_submit_answer(s, job);
+}
+
+static void mark_take(coord_service *s, const struct inotify_event *event)
+{
+    if (event->len == 0 || strcmp(event->name, COORD_TICKET_MARK) != 0)
+        return;
+    for (uint32_t i = 0; i < s->job_count; i++)
+        if (s->jobs[i]->watch == event->wd && s->jobs[i]->phase == SERVICE_UP)
+            job_mark(s->jobs[i]);
+}
+
+void service_starts_marked(coord_service *service)
+{
+    _Alignas(struct inotify_event) char events[4096];
+    const struct inotify_event *event;
+    ssize_t got;
+
+    while ((got = read(service->marks, events, sizeof events)) > 0)
+        for (const char *at = events; at < events + got; at += sizeof *event + event->len) {
+            event = (const struct inotify_event *)at;
+            mark_take(service, event);
+        }
 }
 
 /* ---- its end ---- */
@@ -292,7 +328,7 @@ static void job_collect(coord_service *s, service_job *job, uint64_t now_us)
 {
     char *said = job_said(job), why[sizeof job->trouble] = "";
 
-    job_unwatch(job);
+    job_unwatch(s, job);
     if (said != NULL) {
         job_end(s, job, said, now_us);
     } else if (job->asked && !WIFSIGNALED(job->status)) { /* it says what is wrong with the job */

@@ -109,22 +109,25 @@ df_status coord_ticket_parse(coord_ticket *ticket, const char *text, size_t size
 
 /* ---- the mark in a state ---- */
 
-df_status coord_ticket_mark(const char *state, uint64_t *number, uint64_t *process, df_error *err)
+df_status coord_ticket_mark_read(const char *state, coord_ticket_mark *mark, df_error *err)
 {
     char *text;
     size_t size;
-    df_status s = coord_state_read(state, "ticket", &text, &size, err);
+    df_status s = coord_state_read(state, COORD_TICKET_MARK, &text, &size, err);
 
-    if (s == DF_OK && sscanf(text, "%" SCNu64 " %" SCNu64, number, process) != 2)
-        s = df_fail(err, DF_ECORRUPT, "%.300s/ticket: expected two numbers", state);
+    *mark = (coord_ticket_mark){ 0 };
+    if (s == DF_OK && (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu32, &mark->number, &mark->process,
+                              &mark->workers) != 3 || mark->workers == 0 || mark->workers > PROTO_MEMBERS_MAX))
+        s = df_fail(err, DF_ECORRUPT, "%.300s/" COORD_TICKET_MARK ": expected three numbers", state);
     free(text);
     return s;
 }
 
-df_status coord_ticket_mark_write(const char *state, uint64_t number, uint64_t process, df_error *err)
+df_status coord_ticket_mark_write(const char *state, const coord_ticket_mark *mark, df_error *err)
 {
     char text[64];
-    int size = snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 "\n", number, process);
+    int size = snprintf(text, sizeof text, "%" PRIu64 " %" PRIu64 " %" PRIu32 "\n", mark->number, mark->process,
+                        mark->workers);
 
-    return coord_state_write(state, "ticket", text, (size_t)size, err);
+    return coord_state_write(state, COORD_TICKET_MARK, text, (size_t)size, err);
 }

@@ -6,7 +6,8 @@
  *   end              when and how it ended: milliseconds, then the coordinator's last status in JSON
  *   said  log        what the coordinator that runs prints: its last status, and complaints
  *
- * The state folder of the job holds `ticket`: which submission its run is of, and which process has it. */
+ * The state folder of the job holds `ticket`, the mark: which submission its run is of, which process has it, and how
+ * many workers that wants. */
 #ifndef COORD_TICKET_H
 #define COORD_TICKET_H
 
@@ -15,12 +16,13 @@
 #include "dataflow/weir/operator.h"
 
 #define COORD_TICKET_SIZE_MAX 2048u /* bytes of a record */
+#define COORD_TICKET_MARK     "ticket"
 
 typedef struct coord_ticket {
     uint64_t number;
     char name[WEIR_NAME_MAX];           /* of the job */
     char file[PROTO_TEXT_SIZE_MAX + 1]; /* that was submitted: an absolute path */
-    uint32_t workers;                   /* that it wants */
+    uint32_t workers;                   /* that it wants at first */
     uint64_t submitted_ms;              /* Unix time */
     uint64_t client, question;          /* who submitted it, with which message */
 } coord_ticket;
@@ -36,10 +38,13 @@ size_t coord_ticket_print(const coord_ticket *ticket, char text[COORD_TICKET_SIZ
 df_status coord_ticket_parse(coord_ticket *ticket, const char *text, size_t size, df_error *err)
     DF_MUST_CHECK;
 
-/* Which submission a state is of, and whose process has it. DF_END: nobody has said. */
-df_status coord_ticket_mark(const char *state, uint64_t *number, uint64_t *process, df_error *err)
-    DF_MUST_CHECK;
-df_status coord_ticket_mark_write(const char *state, uint64_t number, uint64_t process, df_error *err)
-    DF_MUST_CHECK;
+typedef struct coord_ticket_mark {
+    uint64_t number, process;
+    uint32_t workers; /* that the job wants now: a rescale changes it */
+} coord_ticket_mark;
+
+/* DF_END: nobody has said. */
+df_status coord_ticket_mark_read(const char *state, coord_ticket_mark *mark, df_error *err) DF_MUST_CHECK;
+df_status coord_ticket_mark_write(const char *state, const coord_ticket_mark *mark, df_error *err) DF_MUST_CHECK;
 
 #endif

@@ -171,6 +171,18 @@ static void wish_begin(sim_world *w, sim_process *process, wish_plan *p, sim_wis
         w->next_fault_event = w->result->events + sim_range(&w->rng, 1, 200);
 }
 
+/* As when a change that waited for workers was given up: the spare ones leave. */
+static void wish_release(sim_world *w, sim_process *process)
+{
+    wish_plan p = { 0 };
+    uint64_t spare[SIM_MEMBERS_MAX];
+    uint32_t count;
+
+    plan_read(w, process->coord, &p, spare, &count);
+    for (uint32_t i = 0; i < count; i++)
+        proto_coord_release(process->coord, sim_local(process), spare[i]);
+}
+
 void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)
 {
     wish_plan p = { 0 };
@@ -179,7 +191,8 @@ void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)
     uint32_t spare_count;
 
     if (wish == SIM_WISH_ABORT) {
-        proto_coord_rescale_abort(process->coord, sim_local(process), &why);
+        if (proto_coord_rescale_abort(process->coord, sim_local(process), &why) != PROTO_ANSWER_OK)
+            wish_release(w, process);
         return;
     }
     p.careful = w->hints.are && sim_chance(&w->rng, 700000);

@@ -275,7 +275,16 @@ exits 0 "suspended" "$WEIR" suspend back
 exits 0 "resumed" "$WEIR" resume back
 ends_drained "aborted, moved, balanced, drained" back $many
 refused 1 "" rescale back --workers 2
-refused 1 "" rescales back --json
+exits 0 "what was changed of a run that has ended" "$WEIR" rescales back
+is "is told from its state" grep -qE " drain-worker +done " out
+exits 0 "as JSON, too" "$WEIR" rescales back --json
+holds "with no change that runs" out '{"running":null,"rescales":[{"id":1,'
+printf '{"rescales":[{' >back/state/rescales
+exits 1 "a damaged one" "$WEIR" rescales back
+holds "is said to be so" err "weir rescales: "
+rm back/state/rescales
+exits 0 "none" "$WEIR" rescales back
+holds "is no change" out "nothing was changed"
 
 # ---- few rows, many workers; key groups without rows; a hot one ----
 few="$jobs/flock.toml --set birds=20 --set run.key_groups=64 --set operator.mood.every_steps=10"

@@ -459,6 +459,55 @@ holds "and is told" err.f "lost was forgotten by its service"
 stop_service
 REACH=
 
+# ---- workers come from the pool for a rescale, and go back to it ----
+printf '[service]\ndirectory = "grow"\n[workers]\ncount = 3\nthreads = 1\n' >grow.toml
+serve grow.toml
+REACH="--coordinator grow"
+exits 0 "an undisturbed run, longer than what follows" "$WEIR" run "$flock" $small --steps 6000 --directory long
+same_so_far() # JOB: its file is how that of the undisturbed run begins
+{
+    is "$1: its file has something" test -s "grow/$1/mood.csv"
+    is "$1: the same as of an undisturbed run" cmp -n "$(stat -c %s "grow/$1/mood.csv")" "grow/$1/mood.csv" long/mood.csv
+}
+exits 0 "a job with one of three workers" "$WEIR" submit "$flock" $small $paced --steps 6000 --set job.name=a --workers 1 $REACH
+is "runs" wait_for 30 has_step a 20
+exits 0 "it is given two more" "$WEIR" rescale a --workers 3 $REACH
+is "as the list tells" wait_for 20 listed '^a  running .* 3 of 3 workers'
+exits 0 "another job" "$WEIR" submit "$flock" $small $paced --steps 6000 --set job.name=b --workers 2 $REACH
+is "finds nobody free" wait_for 20 listed '^b  waiting .* 0 of 2 workers'
+kill_service
+serve grow.toml
+kill -9 "$(coordinator_of a)"
+is "after a kill of service and coordinator" wait_for 30 listed '^a  running .* 3 of 3 workers'
+is "still nobody is free" listed '^b  waiting .* 0 of 2 workers'
+exits 0 "one worker again" "$WEIR" rescale a --workers 1 $REACH
+is "leaves two to the other job" wait_for 30 listed '^b  running .* 2 of 2 workers'
+is "and has one itself" wait_for 20 listed '^a  running .* 1 of 1 worker '
+exits 0 "the other job needs less" "$WEIR" rescale b --workers 1 $REACH
+exits 0 "more than there are" "$WEIR" rescale a --workers 3 --detach $REACH
+is "are awaited; one has come" wait_for 30 says a '"phase":"waiting for 1 worker of the service.s pool"'
+exits 1 "meanwhile another change" "$WEIR" rescale a --workers 2 $REACH
+holds "is refused with what runs" err "waiting for 1 worker of the service's pool; --abort ends it"
+exits 0 "given up" "$WEIR" rescale a --abort $REACH
+exits 0 "the one that had come goes to who wants it" "$WEIR" rescale b --workers 2 $REACH
+is "both have what they want" wait_for 20 listed '^a  running .* 1 of 1 worker '
+is "and the other one, too" wait_for 20 listed '^b  running .* 2 of 2 workers'
+kill -9 "$(worker_of b "w[123]" | tail -n 1)"
+is "a lost worker is replaced" wait_for 30 says b '"restarts":1,.*"rescales":3,'
+is "and has its share again" wait_for 30 listed '^b  running .* 2 of 2 workers'
+exits 0 "as the list of changes" "$WEIR" rescales b $REACH
+holds "tells" out "as many workers again as the job is to have"
+for job in a b; do
+    exits 0 "drain $job" "$WEIR" drain $job $REACH
+    is "$job ends" wait_for 30 listed "^$job  drained "
+    same_so_far $job
+done
+exits 0 "what was changed of one that has ended" "$WEIR" rescales a $REACH
+is "is told by the service" test "$(grep -cE ' rescale +(done|aborted) ' out)" -eq 3
+exits 0 "then all are free for the next job" "$WEIR" submit "$flock" $small --steps 600 --set job.name=c --workers 3 --follow $REACH
+stop_service
+REACH=
+
 # ---- another directory ----
 printf '[service]\ndirectory = "other/place"\n' >other.toml
 serve other.toml

@@ -194,14 +194,49 @@ static void test_awaited(void **state)
     server_scene_free(s);
 }
 
-static bool so_four(const coord_status *s)
-{
-    return s->worker_count == 4;
-}
-
 static bool so_no_change(const coord_status *s)
 {
     return s->rescale.what[0] == '\0';
+}
+
+/* A service sends what is wanted: nobody is started here. What the last rescale has left is wanted from then on. */
+static void test_pool(void **state)
+{
+    coord_rescale_ask ask = { .what = "rescale", .workers = 3 };
+    server_scene *s = server_scene_new();
+    coord_server *server = open_running(s);
+
+    (void)state;
+    server->options.pool = true;
+    server->options.expect = 2;
+    know(server);
+    assert_int_equal(coord_server_wanted(server), 2);
+    assert_string_equal(operate(server, 1, &ask).phase, "waiting for 1 worker of the service's pool");
+    assert_int_equal(coord_server_wanted(server), 3);
+    assert_int_equal(coord_children_places(server->children), 2);
+    ask = (coord_rescale_ask){ .what = "abort" };
+    assert_string_equal(operate(server, 2, &ask).what, "rescale");
+    assert_int_equal(coord_server_wanted(server), 2);
+    ask = (coord_rescale_ask){ .what = "rescale", .workers = 4 };
+    assert_string_equal(operate(server, 3, &ask).phase, "waiting for 2 workers of the service's pool");
+    server->change.until_us = 1; /* long ago */
+    assert_int_equal(server_scene_turn_until(s, server, so_no_change), DF_OK);
+    assert_string_equal(server->rescales[1].end, "failed");
+    assert_string_equal(server->rescales[1].why, "2 of 4 workers have come: the service has no more that are free");
+    know(server);
+    ask.workers = 1;
+    assert_string_equal(operate(server, 4, &ask).what, "rescale");
+    assert_int_equal(coord_server_wanted(server), 2); /* until it is done */
+    assert_int_equal(server_scene_turn_until(s, server, so_no_change), DF_OK);
+    assert_string_equal(server->rescales[2].end, "done");
+    assert_int_equal(coord_server_wanted(server), 1);
+    server_scene_run_to_end(s, server);
+    server_scene_free(s);
+}
+
+static bool so_four(const coord_status *s)
+{
+    return s->worker_count == 4;
 }
 
 /* A spare one that hints refuse is none that has come: another one is started, awaited and taken. If that is refused,
@@ -354,7 +389,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_dry_run), cmocka_unit_test(test_awaited),
-        cmocka_unit_test(test_refused_spare), cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_pool), cmocka_unit_test(test_refused_spare), cmocka_unit_test(test_lost),
         cmocka_unit_test(test_stays),    cmocka_unit_test(test_too_late), cmocka_unit_test(test_list),
     };
 

@@ -199,7 +199,7 @@ static void test_numbers(void **state)
 
     (void)state;
     assert_int_equal(add(c, "a")->ticket.number, 1);
-    assert_int_equal(coord_ticket_mark_write(state_of(c, "a"), 1, 99, &error), DF_OK);
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "a"), &(coord_ticket_mark){ 1, 99, 1 }, &error), DF_OK);
     assert_int_equal(service_job_end(&c->s, service_job_find(&c->s, "a"), over, &error), DF_OK);
     service_job_forget(&c->s, service_job_find(&c->s, "a"));
     scene_again(c);
@@ -207,9 +207,9 @@ static void test_numbers(void **state)
     assert_int_equal(c->s.ticket_last, 0);
     assert_int_equal(add(c, "a")->ticket.number, 2);
     assert_int_equal(add(c, "b")->ticket.number, 3);
-    assert_int_equal(coord_ticket_mark_write(state_of(c, "c"), 2, 99, &error), DF_OK); /* long ago */
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "c"), &(coord_ticket_mark){ 2, 99, 1 }, &error), DF_OK); /* long ago */
     assert_int_equal(add(c, "c")->ticket.number, 4);
-    assert_int_equal(coord_ticket_mark_write(state_of(c, "d"), UINT64_MAX, 99, &error), DF_OK); /* no number */
+    assert_int_equal(coord_ticket_mark_write(state_of(c, "d"), &(coord_ticket_mark){ UINT64_MAX, 99, 1 }, &error), DF_OK); /* no number */
     assert_int_equal(add(c, "d")->ticket.number, 5);
     scene_free(c);
 }

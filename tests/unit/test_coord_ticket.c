@@ -87,19 +87,24 @@ static void test_names(void **state)
 
 static void test_mark(void **state)
 {
-    uint64_t number = 0, process = 0;
+    static const char *const wrong[] = { "5", "5 7\n", "5 7 0\n", "5 7 1001\n", "5 7 x\n" };
+    const coord_ticket_mark written = { 5, UINT64_MAX, PROTO_MEMBERS_MAX };
+    coord_ticket_mark mark;
 
     (void)state;
-    assert_int_equal(coord_ticket_mark(folder, &number, &process, &error), DF_END);
-    assert_int_equal(coord_ticket_mark_write(folder, 5, UINT64_MAX, &error), DF_OK);
-    assert_int_equal(coord_ticket_mark(folder, &number, &process, &error), DF_OK);
-    assert_int_equal(number, 5);
-    assert_true(process == UINT64_MAX);
-    assert_int_equal(coord_state_write(folder, "ticket", "5", 1, &error), DF_OK);
-    assert_int_equal(coord_ticket_mark(folder, &number, &process, &error), DF_ECORRUPT);
-    assert_non_null(strstr(error.text, "expected two numbers"));
+    assert_int_equal(coord_ticket_mark_read(folder, &mark, &error), DF_END);
+    assert_int_equal(coord_ticket_mark_write(folder, &written, &error), DF_OK);
+    assert_int_equal(coord_ticket_mark_read(folder, &mark, &error), DF_OK);
+    assert_int_equal(mark.number, 5);
+    assert_true(mark.process == UINT64_MAX);
+    assert_int_equal(mark.workers, PROTO_MEMBERS_MAX);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(coord_state_write(folder, "ticket", wrong[i], strlen(wrong[i]), &error), DF_OK);
+        assert_int_equal(coord_ticket_mark_read(folder, &mark, &error), DF_ECORRUPT);
+        assert_non_null(strstr(error.text, "expected three numbers"));
+    }
     assert_int_equal(coord_state_clear(folder, &error), DF_OK); /* a run by hand has no ticket */
-    assert_int_equal(coord_ticket_mark(folder, &number, &process, &error), DF_END);
+    assert_int_equal(coord_ticket_mark_read(folder, &mark, &error), DF_END);
 }
 
 int main(void)
