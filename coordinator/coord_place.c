@@ -160,7 +160,6 @@ void place_give(place *p, uint32_t unit, uint32_t to)
 {
     uint32_t from = p->owner[unit];
     double weight = p->weight[unit];
-    uint64_t bytes = p->in->units[unit].bytes;
 
     p->owner[unit] = to;
     if (from != COORD_PLACE_NONE) {
@@ -170,7 +169,7 @@ void place_give(place *p, uint32_t unit, uint32_t to)
         w->load -= weight;
         w->height -= weight;
         if (p->before[unit] != from)
-            w->room += w->room == UINT64_MAX ? 0 : bytes;
+            w->room += w->room == UINT64_MAX ? 0 : p->in->units[unit].bytes;
     }
     if (to != COORD_PLACE_NONE) {
         place_worker *w = &p->workers[to];
@@ -180,7 +179,7 @@ void place_give(place *p, uint32_t unit, uint32_t to)
         w->height += weight;
         w->first = unit < w->first ? unit : w->first;
         if (p->before[unit] != to)
-            w->room -= w->room == UINT64_MAX ? 0 : bytes;
+            w->room -= w->room == UINT64_MAX ? 0 : p->in->units[unit].bytes;
     }
 }
 
@@ -190,7 +189,8 @@ bool place_may_take(const place *p, uint32_t unit, uint32_t worker)
 
     if (w->stays && p->before[unit] == worker)
         return true;
-    return w->takes && p->in->units[unit].bytes <= w->room;
+    /* Where room is no matter, what the unit holds is not fetched: among many units that is half of the time it takes. */
+    return w->takes && (w->room == UINT64_MAX || p->in->units[unit].bytes <= w->room);
 }
 
 /* ---- sorting by weight ---- */

@@ -158,22 +158,39 @@ static bool is_left(const balance *b, uint32_t unit)
     return at < b->count && b->units[at] == unit && b->next[at] == at;
 }
 
+/* Bits of those of `count` units whose weight serves. Whether one is light enough, or heavy enough, is a toss, and that it
+ * is both is rare: so no branch before all are known. */
+static uint32_t which_serve(const place *p, const uint32_t *units, uint32_t count, double least, double most)
+{
+    uint32_t bits = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        double weight = p->weight[units[i] < p->unit_count ? units[i] : 0];
+        uint32_t light = weight <= most, heavy = weight >= least, known = units[i] < p->unit_count;
+
+        bits |= (light & heavy & known) << i;
+    }
+    return bits;
+}
+
 /* What lies beside the last one that moved, if it is of a weight that serves: the first in a run along the curve, or
  * the best across a face. */
 static void consider_next(const balance *b, pick *best, double least, double most)
 {
     const place *p = b->p;
-    bool faces = p->in->near != NULL;
-    uint32_t beside[COORD_PLACE_FACES] = { b->last + 1, b->last - 1 };
+    const uint32_t along[2] = { b->last + 1, b->last - 1 }, *beside = along;
+    uint32_t count = 2, bits;
 
     if (b->last == COORD_PLACE_NONE || p->owner[b->last] != b->receiver)
         return;
-    for (uint32_t i = 0; i < (faces ? COORD_PLACE_FACES : 2); i++) {
-        uint32_t unit = faces ? p->in->near[b->last][i] : beside[i];
-
-        if (unit < p->unit_count && is_left(b, unit) && p->weight[unit] >= least && p->weight[unit] <= most)
-            consider(b, best, b->spot[unit]);
+    if (p->in->near != NULL) {
+        beside = p->in->near[b->last];
+        count = COORD_PLACE_FACES;
     }
+    bits = which_serve(p, beside, count, least, most);
+    for (uint32_t i = 0; bits >> i != 0; i++)
+        if ((bits >> i & 1) != 0 && is_left(b, beside[i]))
+            consider(b, best, b->spot[beside[i]]);
 }
 
 /* From `at` on one that the receiver may have and that is no lighter than `least`. b->count: none. */
@@ -225,9 +242,12 @@ static uint32_t choose(balance *b)
     const place_worker *to = &p->workers[b->receiver], *from = &p->workers[b->donor];
     double least = p->quantum * 1e-9;
     double room = bound_of(to) - to->load + least, excess = from->load - bound_of(from) - least;
-    uint32_t at = first_left(b, first_below(b, room));
-    double heaviest = at == b->count ? 0 : p->weight[b->units[at]];
+    uint32_t at = first_left(b, 0);
+    double heaviest;
 
+    if (at < b->count && p->weight[b->units[at]] > room)
+        at = first_left(b, first_below(b, room));
+    heaviest = at == b->count ? 0 : p->weight[b->units[at]];
     if (at == b->count || heaviest >= excess)
         return choose_last(b, room, excess);
     return choose_from(b, at, heaviest - spare_weight(b, at, excess) - least);
