@@ -234,8 +234,8 @@ void coord_fence(proto_coord *c)
 
     if (c->phase == COORD_FENCED || c->phase == COORD_ENDED || c->phase == COORD_STARTING)
         return;
-    if (c->generation > 0 && (c->config.mode == PROTO_MODE_NONE ||
-                              c->restarts >= c->config.restarts_max)) {
+    if (c->generation > 0 && (c->config.mode == PROTO_MODE_NONE || /* a snapshot that is being committed is a new one */
+                              (c->restarts >= c->config.restarts_max && !c->attempt.committing))) {
         coord_finish(c, PROTO_END_FAILED);
         return;
     }

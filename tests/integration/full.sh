@@ -31,6 +31,7 @@ exits 0 "it stands still meanwhile" "$WEIR" suspend $STATE
 # Snapshots that are being removed may give back some space after the first filling: fill until nothing is left.
 fill()
 {
+    rm -f full/one-more # its room would do for it again
     dd if=/dev/zero bs=64k oflag=append conv=notrunc of=full/filler 2>/dev/null
     ! cp /bin/sh full/one-more 2>/dev/null
 }

@@ -26,7 +26,12 @@ begin()
     shift
     "$WEIR" run "$@" --directory "$directory" >"out.$directory" 2>"err.$directory" &
     RUN=$!
-    wait_for 60 has_step "$directory" 5 || echo "not ok $directory does not run"
+    runs "$directory" 5
+}
+# runs DIRECTORY N: it does, from step N on; one that is gone on with is there before its members are.
+runs()
+{
+    wait_for 60 has_step "$1" "$2" && wait_for 60 phase_is "$1" running || echo "not ok $1 does not run"
 }
 # ends_alike NAME DIRECTORY REFERENCE: the run in RUN ends well, with the bits and files of the reference
 ends_alike()
@@ -322,7 +327,7 @@ coordinate() # DIRECTORY ARGUMENTS...
     "$WEIR" coordinator $many $slow --steps 500 --directory "$directory" "$@" >"out.$directory" \
         2>"err.$directory" &
     RUN=$!
-    wait_for 60 has_step "$directory" 5
+    runs "$directory" 5
 }
 alone many $many --steps 500
 coordinate again --workers 2

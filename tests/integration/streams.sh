@@ -179,6 +179,7 @@ join more a
 is "two" wait_for 60 has_groups more a
 join more b
 wait_for 60 says more '"label":"b"'
+wait_for 60 says more '"phase":"running"'
 exits 0 "a third one joins" "$WEIR" rescale more --workers 3
 is "and has key groups" wait_for 60 has_groups more b
 is "snapshots are committed" wait_for 60 newer more "$(newest more)"

@@ -96,6 +96,8 @@ static void test_terminal(void **state)
 
     (void)state;
     s->policy.snapshot = false;
+    fake_worker_text(s->text, SCENE_SEED, SCENE_GROUPS, SIM_STEPS_MAX); /* it is drained, however long that takes */
+    fake_worker_job(&s->model, s->text, strlen(s->text));
     s->job.pace = 20;
     server = server_scene_open(s);
     assert_int_equal(server_scene_turn_until(s, server, server_scene_so_running), DF_OK);

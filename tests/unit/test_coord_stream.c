@@ -312,7 +312,7 @@ static void test_loads(void **state)
     run(*state, HARM_NONE, &l);
     if (l.status != DF_OK)
         fail_msg("%s", l.error.text);
-    assert_true(l.fetches > 4); /* several windows */
+    assert_true(l.fetches > 2); /* the manifest, and what does not fit into a window; more if it is used while it comes */
 }
 
 static void test_refuses_what_is_wrong(void **state)

@@ -245,12 +245,10 @@ static void test_least_failure(void **state)
 
 /* A member is lost while a commit is being made, which nobody can take back: the next generation waits for it, and
  * begins from it. */
-static void test_lost_while_committing(void **state)
+static void lost_while_committing(fake_cluster *c)
 {
-    fake_cluster *c = fake_cluster_new(6, 2, 3);
     uint64_t generation = fake_cluster_stats(c).generation, attempt, base = 0;
 
-    (void)state;
     c->hold_commit = true;
     command(c, CLIENT, 1, PROTO_VERB_SNAPSHOT);
     for (int i = 0; i < 100 && c->commit_attempt == 0; i++)
@@ -275,6 +273,22 @@ static void test_lost_while_committing(void **state)
         base = c->log[i].kind == PROTO_RECORD_GENERATION ? c->log[i].snapshot : base;
     assert_int_equal(base, attempt);
     fake_cluster_free(c);
+}
+
+/* However many restarts there may be without a new snapshot: this is one. */
+static void test_lost_while_committing(void **state)
+{
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+
+    (void)state;
+    lost_while_committing(c);
+    c = fake_cluster_new(6, 2, 3);
+    c->config.restarts_max = 0;
+    fake_cluster_crash(c);
+    for (int i = 0; i < 20; i++)
+        fake_cluster_round(c);
+    assert_true(fake_cluster_stats(c).running);
+    lost_while_committing(c);
 }
 
 static void lose(fake_cluster *c, uint64_t id)
