@@ -145,7 +145,7 @@ static void test_each_request_of_a_parcel_fails(void **state)
         for (uint32_t pieces = 0; is_sample(at) && pieces < 1 + (recorded.parcels[at].edge == DF_PARCEL_MOVE); pieces++)
             for (size_t n = 0; run_parcel(at, n, pieces != 0); n++)
                 failures++;
-    assert_true(failures > 100);
+    assert_true(failures > 40); /* of one that is early it is a few, of another one some ten */
 }
 
 int main(void)
