@@ -58,7 +58,7 @@ TESTS    := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_
 SHIMS    := $(patsubst tests/support/%.c,$(B)/tests/%.so,$(sort $(wildcard tests/support/shim_*.c)))
 SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(filter-out tests/support/shim_%,$(sort $(wildcard tests/support/*.c))))
 # What fuzzers are linked with: the readers and what these need, a third of the program. The linker says what is missing here.
-READERS  := counts expose json_cluster json_rescale json_service load machine metrics metrics_counts metrics_load part peers \
+READERS  := counts expose flow_take json_cluster json_rescale json_service load machine metrics metrics_counts metrics_load part peers piece \
             prints_read prints_write record ring rotate state status ticket usage verify
 FUZZ_SRC := $(wildcard config/*.c config/*.cpp coordinator/proto_*.c) $(READERS:%=coordinator/coord_%.c) coordinator/sim_job.c \
             $(addprefix snapshot/snap_,chunk.c hash.c history_image.c manifest.c manifest_code.c shuffle.c table.c)

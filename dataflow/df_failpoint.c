@@ -74,7 +74,7 @@ static df_status arm_read(const char *from, const char *end, df_error *err)
 {
     static const char *const actions[] = { "", "kill", "stop", "error" };
     const char *is = memchr(from, '=', (size_t)(end - from));
-    failpoint_arm arm = { ACTION_NONE };
+    failpoint_arm arm = { .action = ACTION_NONE };
     df_failpoint_id id;
     df_status s;
 

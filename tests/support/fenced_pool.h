@@ -28,9 +28,11 @@ struct df_pool {
     fenced_buffer buffers; /* a ring of those in use */
 };
 
-/* The number of the request that fails, counted from 0; SIZE_MAX: none does. */
+/* The number of the request that fails, counted from 0; SIZE_MAX: none does. Of any thread, and of this one. */
 static _Atomic size_t fenced_pool_fails = SIZE_MAX;
 static _Atomic size_t fenced_pool_requests;
+static _Thread_local size_t fenced_pool_own_fails = SIZE_MAX;
+static _Thread_local size_t fenced_pool_own_requests;
 
 static inline fenced_buffer *fenced_of(const void *data)
 {
@@ -85,7 +87,8 @@ void *df_pool_get(df_pool *pool, uint32_t thread, size_t size)
     fenced_buffer *b;
 
     (void)thread;
-    if (atomic_fetch_add(&fenced_pool_requests, 1) == fenced_pool_fails || size > (size_t)1 << 38)
+    if (atomic_fetch_add(&fenced_pool_requests, 1) == fenced_pool_fails ||
+        fenced_pool_own_requests++ == fenced_pool_own_fails || size > (size_t)1 << 38)
         return NULL;
     b = aligned_alloc(64, (sizeof *b + size + FENCED_BEYOND + 63) / 64 * 64);
     if (b == NULL)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct replay_change {
     uint64_t tick;
@@ -29,7 +30,7 @@ typedef struct replay_job {
 } replay_job;
 
 static const char replay_text[] =
-    "[job]\nname = \"replay\"\nseed = 3\nsteps = 7\ndt = 0.01\n"
+    "[job]\nname = \"replay\"\nseed = 3\nsteps = 6\ndt = 0.01\n"
     "[run]\nkey_groups = 8\nwindow = 2\n"
     "[space.sky]\naxes = [\"x\", \"y\", \"z\"]\nsize = 4\nedges = \"closed\"\n"
     "[space.field]\naxes = [\"x\", \"y\"]\nsize = 8\nedges = \"periodic\"\n"
@@ -203,7 +204,7 @@ static void replay_start(const replay *r, replay_member *m, uint32_t index)
     df_part part = { .member = index, .member_count = REPLAY_MEMBERS, .owners = r->job->owners, .user = m,
                      .send = replay_send, .sent = replay_sent, .wake = replay_wake };
     df_graph_options options = { .threads = 1, .directory = ".", .fingerprint_steps = true,
-                                 .fingerprint_streams = true, .part = &part };
+                                 .part = &part };
     df_error err = { 0 };
 
     pthread_mutex_init(&m->lock, NULL);
@@ -239,13 +240,24 @@ static bool replay_advance(replay_member *m, uint64_t worked, uint64_t bound)
     return m->progress.done != before.done || m->progress.worked != before.worked;
 }
 
-static void replay_wait(replay_member *m)
+/* Until something has happened, at most so many milliseconds (0: as long as it takes). False: nothing has. */
+static inline bool replay_wait(replay_member *m, uint32_t most_ms)
 {
+    struct timespec until;
+    int late = 0;
+    bool woken;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += most_ms * 1000000l;
+    until.tv_sec += until.tv_nsec / 1000000000l;
+    until.tv_nsec %= 1000000000l;
     pthread_mutex_lock(&m->lock);
-    while (!m->woken)
-        pthread_cond_wait(&m->cond, &m->lock);
+    while (!m->woken && late == 0)
+        late = most_ms == 0 ? pthread_cond_wait(&m->cond, &m->lock) : pthread_cond_timedwait(&m->cond, &m->lock, &until);
+    woken = m->woken;
     m->woken = false;
     pthread_mutex_unlock(&m->lock);
+    return woken;
 }
 
 static uint64_t replay_end(const replay *r)
@@ -324,7 +336,9 @@ static inline void replay_free(replay *r)
 typedef struct replay_run {
     const replay *replay;
     replay_member member;
-    size_t given; /* of what was recorded */
+    size_t given;         /* of what was recorded */
+    uint32_t patience_ms; /* without an event for so long nothing more comes of it; 0: it goes on to its end */
+    bool stuck;
 } replay_run;
 
 static inline void replay_begin(replay_run *r, const replay *recorded)
@@ -337,7 +351,7 @@ static inline bool replay_over(const replay_run *r)
 {
     const df_progress *p = &r->member.progress;
 
-    return p->done >= replay_end(r->replay) || p->ended || p->failed;
+    return p->done >= replay_end(r->replay) || p->ended || p->failed || r->stuck;
 }
 
 /* As far as it goes with what has come. */
@@ -360,7 +374,7 @@ static inline const df_parcel *replay_next(replay_run *r)
             r->given++;
             return p;
         }
-        replay_wait(&r->member);
+        r->stuck = !replay_wait(&r->member, r->patience_ms);
         replay_go_on(r);
     }
     return NULL;
@@ -371,7 +385,7 @@ static inline void replay_finish(replay_run *r)
 {
     replay_go_on(r);
     while (!replay_over(r)) {
-        replay_wait(&r->member);
+        r->stuck = !replay_wait(&r->member, r->patience_ms);
         replay_go_on(r);
     }
 }
