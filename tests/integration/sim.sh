@@ -78,7 +78,7 @@ reject 1..500
 noackwait 1..500
 sameinc 1..500
 once 1..500
-nolock 1..500
+nolock 601..1600
 voidinput 1..500
 orderlate 1..500
 earlycommit 1..500
