@@ -47,7 +47,7 @@ static void test_failed_with_more(void **state)
         assert_int_equal(deliver(&r, p, p->bytes, p->size), DF_OK);
     }
     replay_finish(&r);
-    assert_true(tried > 100);
+    assert_true(tried >= sizeof words - 4); /* others were early: what is wrong with those is seen later */
     assert_true(replay_same(&r));
     replay_stop(&r.member);
 }
@@ -62,7 +62,7 @@ static void test_failed_elsewhere(void **state)
     (void)state;
     replay_begin(&r, &recorded);
     while ((p = replay_next(&r)) != NULL) {
-        bool fails = said == NULL && p->tick == 3 && is_rows(&r, p);
+        bool fails = said == NULL && p->tick == 3 && p->edge < recorded.plan->edge_count && p->size > 0;
 
         assert_int_equal(deliver(&r, p, fails ? (const void *)words : p->bytes, fails ? sizeof words : p->size), DF_OK);
         said = fails ? p : said;
