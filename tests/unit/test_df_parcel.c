@@ -100,12 +100,37 @@ static void test_comes_once(void **state)
     replay_stop(&r.member);
 }
 
+/* One that comes before its tick's owners are known is kept, but not one that is too large for anybody to have sent. */
+static void test_early_and_large(void **state)
+{
+    const df_parcel *p;
+    replay_run r;
+    bool early = false;
+
+    (void)state;
+    replay_begin(&r, &recorded);
+    while ((p = replay_next(&r)) != NULL) {
+        df_parcel later = { .edge = p->edge, .key_group = p->key_group, .tick = atomic_load(&r.member.graph->known) };
+
+        if (p->edge != DF_PARCEL_MOVE && df_graph_awaits(r.member.graph, later.edge, later.tick, later.key_group)) {
+            assert_int_equal(deliver(&r, &later, recorded.parcels[0].bytes, DF_PARCEL_SIZE_MAX + 1), DF_ECORRUPT);
+            early = true;
+        }
+        assert_int_equal(deliver(&r, p, p->bytes, p->size), DF_OK);
+    }
+    replay_finish(&r);
+    assert_true(early);
+    assert_true(replay_same(&r));
+    replay_stop(&r.member);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failed_with_more),
         cmocka_unit_test(test_failed_elsewhere),
         cmocka_unit_test(test_comes_once),
+        cmocka_unit_test(test_early_and_large),
     };
     int failed;
 
