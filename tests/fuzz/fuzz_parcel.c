@@ -151,7 +151,7 @@ static void end(run *r)
     for (uint32_t m = 0; m < REPLAY_MEMBERS; m++)
         flow_take_drop(&r->flow, m);
     coord_pieces_free(&r->flow.pieces);
-    replay_stop(&r->replay.member);
+    replay_end(&r->replay);
     free(r->before);
 }
 

@@ -49,7 +49,7 @@ static void test_failed_with_more(void **state)
     replay_finish(&r);
     assert_true(tried >= sizeof words - 4); /* others were early: what is wrong with those is seen later */
     assert_true(replay_same(&r));
-    replay_stop(&r.member);
+    replay_end(&r);
 }
 
 /* A task elsewhere has failed: its tick ends here, too, and nobody here says that something failed. */
@@ -72,7 +72,7 @@ static void test_failed_elsewhere(void **state)
     assert_true(r.member.progress.ended);
     assert_false(r.member.progress.failed);
     assert_int_equal(r.member.progress.done, 3);
-    replay_stop(&r.member);
+    replay_end(&r);
 }
 
 /* What has come is not awaited any more, and what never comes is not at all. */
@@ -97,7 +97,7 @@ static void test_comes_once(void **state)
     }
     replay_finish(&r);
     assert_true(replay_same(&r));
-    replay_stop(&r.member);
+    replay_end(&r);
 }
 
 /* One that comes before its tick's owners are known is kept, but not one that is too large for anybody to have sent. */
@@ -121,7 +121,7 @@ static void test_early_and_large(void **state)
     replay_finish(&r);
     assert_true(early);
     assert_true(replay_same(&r));
-    replay_stop(&r.member);
+    replay_end(&r);
 }
 
 int main(void)
