@@ -61,7 +61,7 @@ SUPPORT  := $(patsubst %.c,$(B)/app/%.o,$(filter-out tests/support/shim_%,$(sort
 READERS  := counts expose flow_take json_cluster json_rescale json_service load machine metrics metrics_counts metrics_load part peers piece \
             prints_read prints_write record ring rotate state status ticket usage verify
 FUZZ_SRC := $(wildcard config/*.c config/*.cpp coordinator/proto_*.c) $(READERS:%=coordinator/coord_%.c) coordinator/sim_job.c \
-            $(addprefix snapshot/snap_,chunk.c hash.c history_image.c manifest.c manifest_code.c shuffle.c table.c)
+            tests/support/part_replay.c $(addprefix snapshot/snap_,chunk.c hash.c history_image.c manifest.c manifest_code.c shuffle.c table.c)
 FUZZ_OBJ := $(foreach f,$(FUZZ_SRC),$(B)/app/$(basename $(f)).o)
 FUZZERS  := $(patsubst tests/%.c,$(B)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 

@@ -100,9 +100,11 @@ static void hand_on_held(graph_thread *t, uint64_t tick)
 
 static df_status keep_early(df_graph *g, const graph_early *what, const uint8_t *bytes, df_error *err)
 {
-    graph_early *e = what->size > DF_PARCEL_SIZE_MAX ? NULL
-                                                     : df_pool_get(g->pool, g->thread_count, sizeof *e + what->size);
+    graph_early *e;
 
+    if (what->size > DF_PARCEL_SIZE_MAX) /* nobody sends such a one */
+        return df_fail(err, DF_ECORRUPT, "a parcel of %zu bytes", what->size);
+    e = df_pool_get(g->pool, g->thread_count, sizeof *e + what->size);
     if (e == NULL)
         return df_fail(err, DF_ENOMEM, "a parcel of %zu bytes: out of memory", what->size);
     *e = *what;

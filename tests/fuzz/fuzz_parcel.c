@@ -19,6 +19,7 @@
 #include "dataflow/df_bytes.h"
 
 #define SIZE_MOST    (1u << 16)
+#define WORDS_MOST   100u
 #define PATIENCE_MS  20 /* what is taken in may be what a parcel behind it refers to: then its tick waits for ever */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -150,7 +151,7 @@ static void end(run *r)
     for (uint32_t m = 0; m < REPLAY_MEMBERS; m++)
         flow_take_drop(&r->flow, m);
     coord_pieces_free(&r->flow.pieces);
-    replay_stop(&r->replay.member);
+    replay_end(&r->replay);
     free(r->before);
 }
 
@@ -163,10 +164,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         replay_record(&recorded, &replay_all);
     begin(&r);
     df_cursor_init(&c, data, size < SIZE_MOST ? size : SIZE_MOST);
-    while (df_get_left(&c) > 0 && !c.failed && !replay_over(&r.replay)) {
+    for (uint32_t i = 0; i < WORDS_MOST && df_get_left(&c) > 0 && !c.failed && !replay_over(&r.replay); i++) {
         uint8_t what = df_get_u8(&c);
 
-        for (uint32_t i = 0; what % 4 == 0 && i <= what / 4u && r.replay.given < recorded.count && !replay_over(&r.replay); i++)
+        for (uint32_t k = 0; what % 4 == 0 && k <= what / 4u && r.replay.given < recorded.count; k++)
             give_next(&r);
         if (what % 4 == 1)
             give_any(&r, &c);

@@ -52,14 +52,16 @@ static weir_status hold_process(weir_task *task)
     return weir_output_like(task, 0, 0) == NULL ? WEIR_FAILED : WEIR_OK;
 }
 
+static const weir_option no_options[] = { { 0 } };
+
 static const weir_operator plenty = {
     .api_version = WEIR_API_VERSION, .name = "plenty", .help = "", .role = WEIR_SOURCE, .outputs = { "out" },
-    .options = breed_options, .plan = plenty_plan, .process = plenty_process,
+    .options = no_options, .plan = plenty_plan, .process = plenty_process,
 };
 
 static const weir_operator hold = {
     .api_version = WEIR_API_VERSION, .name = "hold", .help = "", .role = WEIR_PHASE,
-    .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" }, .options = breed_options, .plan = hold_plan,
+    .inputs = { { "in", WEIR_FORWARD, "" } }, .outputs = { "out" }, .options = no_options, .plan = hold_plan,
     .process = hold_process,
 };
 
@@ -140,7 +142,7 @@ static void end(scene *s)
     assert_null(s->arrivals[1].arrival);
     assert_null(s->flow.pieces.first);
     coord_pieces_free(&s->flow.pieces);
-    replay_stop(&s->run.member);
+    replay_end(&s->run);
     replay_free(&s->recorded);
 }
 

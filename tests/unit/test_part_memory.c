@@ -73,7 +73,7 @@ static bool run(size_t n, uint32_t *failures, uint32_t *refusals)
         check_failed(&r);
     else
         assert_true(replay_same(&r));
-    replay_stop(&r.member);
+    replay_end(&r);
     return atomic_load(&fenced_pool_requests) > n;
 }
 
@@ -116,7 +116,7 @@ static bool run_parcel(size_t at, size_t n, bool pieces)
         check_failed(&r);
     else
         assert_true(replay_same(&r)); /* what a kind keeps can be done without */
-    replay_stop(&r.member);
+    replay_end(&r);
     return made;
 }
 
