@@ -91,8 +91,10 @@ static bool env_find(void *user, uint64_t snapshot, proto_head *head)
 static void env_restore(void *user, uint64_t snapshot)
 {
     coord_server *s = user;
+    proto_head to;
+    bool last = coord_commit_find(s->commit, snapshot, &to) && to.step >= s->job.plan->step_count;
 
-    server_forget_end(s);
+    server_forget_end(s, last); /* behind the last step nobody computes that again */
     coord_commit_restore(s->commit, snapshot);
 }
 

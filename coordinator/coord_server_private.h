@@ -174,8 +174,8 @@ df_status server_state_open(coord_server *server, const proto_coord_env *env, df
 void server_keep_end(coord_server *server);
 /* Workers have left: a step or a snapshot that was under way when the job ended may have been done since then. */
 void server_keep_end_again(coord_server *server);
-/* How the job had ended means nothing any more. */
-void server_forget_end(coord_server *server);
+/* How the job had ended means nothing any more, but for the last step's fingerprint, if that is not run again. */
+void server_forget_end(coord_server *server, bool but_fingerprint);
 
 /* ---- coord_server_peers.c ---- */
 /* What a worker said; messages of the state machine go there. */

@@ -240,14 +240,16 @@ static void state_read_finished(coord_server *s)
     free(text);
 }
 
-void server_forget_end(coord_server *server)
+void server_forget_end(coord_server *server, bool but_fingerprint)
 {
-    coord_state_remove(server->options.state, "finished");
+    if (!but_fingerprint) {
+        coord_state_remove(server->options.state, "finished");
+        server->fingerprint[0] = '\0';
+        server->fingerprint_kept = false;
+    }
     coord_state_remove(server->options.state, "ended");
     free(server->ended);
     server->ended = NULL;
-    server->fingerprint[0] = '\0';
-    server->fingerprint_kept = false;
     server->failed[0] = '\0';
     memset(server->failed_at, 0, sizeof server->failed_at);
 }

@@ -108,7 +108,7 @@ is "a worker that is lost again and again fails the job" test $? -eq 1
 holds "it is said how often, and who" often.err \
     "worker w1 was lost: after 2 restarts without a new snapshot, and max_restarts is 2; "
 holds "and where to look" often.err "often/state/worker-1.log"
-begin spaced --set fault_tolerance.max_restarts=1
+begin spaced --set fault_tolerance.max_restarts=1 --set run.pace=10
 newest=0
 newer() # than the one that was seen last
 {

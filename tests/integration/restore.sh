@@ -91,6 +91,9 @@ exits 2 "--resume of one that is not there" "$WEIR" run $JOB --workers 2 --direc
 again live --snapshot "$BACK"
 ends_alike "a run that had ended" live
 holds "says where it began" live.err "back to snapshot $BACK, step $STEP"
+BACK=$("$WEIR" snapshots live --json | sed -nE 's/.*"head":([0-9]+).*/\1/p')
+again live --snapshot "$BACK"
+ends_alike "back to its end, of which nothing is run again" live
 
 # ---- killed between the decision and the generation ----
 for place in restore_begun=kill restore_made=kill restore_made=error; do

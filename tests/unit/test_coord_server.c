@@ -299,6 +299,34 @@ static void same_end(const coord_status *a, const coord_status *b)
     assert_int_equal(a->restarts, b->restarts);
 }
 
+/* Back to a snapshot before the last step, whose fingerprint is told again (these workers tell none); and to the one behind it,
+ * after which nobody computes it again. */
+static void test_back_from_the_end(void **state)
+{
+    server_scene *s = server_scene_new();
+    coord_server *server;
+
+    (void)state;
+    s->job.pace = 30;
+    s->policy.snapshot_retain = 100;
+    server = server_scene_open(s);
+    assert_int_equal(server_scene_turn_until(s, server, server_scene_so_snapshot), DF_OK);
+    s->options.snapshot = s->status->snapshot;
+    assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+    coord_server_close(&server);
+    s->options.begin = COORD_BEGIN_RESUME;
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(coord_state_write(s->state, "finished", "0123abcd", 8, &error), DF_OK);
+        server = server_scene_open(s);
+        assert_int_equal(server_scene_turn_until(s, server, NULL), DF_END);
+        coord_server_close(&server);
+        assert_string_equal(s->status->phase, "done");
+        assert_string_equal(s->status->fingerprint, turn == 0 ? "" : "0123abcd");
+        s->options.snapshot = s->status->snapshot;
+    }
+    server_scene_free(s);
+}
+
 static void test_done_again(void **state)
 {
     server_scene *s = server_scene_new();
@@ -471,6 +499,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_resume),  cmocka_unit_test(test_fresh),
         cmocka_unit_test(test_commands), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_back_from_the_end),
         cmocka_unit_test(test_done_again), cmocka_unit_test(test_cancelled_again),
         cmocka_unit_test(test_failed_again), cmocka_unit_test(test_failed_later),
         cmocka_unit_test(test_done_unwritten),
