@@ -107,7 +107,8 @@ df_status df_graph_deliver(df_graph *graph, uint32_t edge, uint64_t tick, uint32
                            const uint8_t *bytes, size_t size, df_error *err) DF_MUST_CHECK;
 
 /* The same for a state that moves whose bytes come piece by piece: each goes at once to where it stays, so nothing is put
- * together first. All memory that it takes is got when its first bytes have come. */
+ * together first. All memory that it takes is got when its first bytes have come, but for what kinds keep; without it the
+ * tick fails, as above. */
 typedef struct df_arrival df_arrival;
 
 /* `first` are the first ones of `size`. *out null and DF_OK: they do not say that it is a state; it is to be put together and

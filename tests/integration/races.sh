@@ -20,7 +20,7 @@ if ! flock "$LOG/building" make -C "$TOP" --no-print-directory -j"${CPUS:-2}" $k
 fi
 folder=$TOP/$(make -C "$TOP" --no-print-directory $knobs where)
 RACY=$folder/bin/weir
-export TSAN_OPTIONS="halt_on_error=1 exitcode=66 log_path=$PWD/races suppressions=$TOP/tests/support/races.txt"
+export TSAN_OPTIONS="halt_on_error=1 die_after_fork=0 exitcode=66 log_path=$PWD/races suppressions=$TOP/tests/support/races.txt"
 
 # ---- unit tests ----
 for test in "$TOP"/tests/unit/test_*.c; do
