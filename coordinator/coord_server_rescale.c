@@ -149,7 +149,7 @@ static void spare_release(coord_server *s, uint32_t count)
         there += s->workers[i].here && !s->workers[i].leaving;
     for (uint32_t i = 0; i < count && there > wanted; i++)
         if (!s->workers[i].member && s->workers[i].here && !s->workers[i].leaving) {
-            proto_coord_release(s->coord, server_now_us(), s->workers[i].id);
+            proto_coord_release(s->coord, s->workers[i].id);
             there--;
         }
 }
@@ -162,7 +162,6 @@ static void change_undo(coord_server *s)
 
     if (s->options.pool)
         spare_release(s, count);
-
     for (uint32_t i = 0; i < c->leaving_count; i++)
         if (coord_children_has(s->children, c->leaving[i], &slot))
             coord_children_vacate(s->children, c->leaving[i], false);

@@ -228,7 +228,7 @@ void coord_leave(proto_coord *c, coord_worker *w)
     w->stop_told = false; /* it speaks, so it has not heard it */
 }
 
-void proto_coord_release(proto_coord *c, uint64_t now_us, uint64_t worker)
+void proto_coord_release(proto_coord *c, uint64_t worker)
 {
     coord_worker *w = coord_worker_find(c, worker);
 
@@ -236,7 +236,7 @@ void proto_coord_release(proto_coord *c, uint64_t now_us, uint64_t worker)
         return;
     coord_dismissed_note(c, worker);
     coord_leave(c, w);
-    proto_coord_tick(c, now_us);
+    c->heard = true;
 }
 
 static void leaving_stop(proto_coord *c)

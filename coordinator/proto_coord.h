@@ -296,8 +296,8 @@ proto_answer_status proto_coord_rescale(proto_coord *coord, uint64_t now_us, con
                                         const char **why);
 /* What has been ordered is ordered back; refused when members have begun to leave. */
 proto_answer_status proto_coord_rescale_abort(proto_coord *coord, uint64_t now_us, const char **why);
-/* A spare worker is to leave, and to know that it does well to. Members are not touched. */
-void proto_coord_release(proto_coord *coord, uint64_t now_us, uint64_t worker);
+/* A spare worker is to leave, and to know that it does well to: the next tick tells it. Members are not touched. */
+void proto_coord_release(proto_coord *coord, uint64_t worker);
 /* owner_ids[key group]: the workers' ids, by the newest change. Zero before the first generation. */
 void proto_coord_owners_get(const proto_coord *coord, uint64_t *owner_ids);
 /* A generation needs so many from now on, instead of the configuration's; but not more than the last

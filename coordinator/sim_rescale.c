@@ -180,7 +180,7 @@ static void wish_release(sim_world *w, sim_process *process)
 
     plan_read(w, process->coord, &p, spare, &count);
     for (uint32_t i = 0; i < count; i++)
-        proto_coord_release(process->coord, sim_local(process), spare[i]);
+        proto_coord_release(process->coord, spare[i]);
 }
 
 void sim_rescale_wish(sim_world *w, sim_process *process, sim_wish wish)

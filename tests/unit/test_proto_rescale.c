@@ -80,12 +80,12 @@ static void test_release(void **state)
 
     (void)state;
     rounds(c, 3);
-    proto_coord_release(c->coord, c->now_us, 1);
-    proto_coord_release(c->coord, c->now_us, 99);
+    proto_coord_release(c->coord, 1);
+    proto_coord_release(c->coord, 99);
     rounds(c, 5);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(c->members[i].stopped, 0);
-    proto_coord_release(c->coord, c->now_us, 3);
+    proto_coord_release(c->coord, 3);
     assert_int_equal(proto_coord_rescale(c->coord, c->now_us, &op, &why), PROTO_ANSWER_REFUSED); /* it is not to be had */
     rounds(c, 5);
     assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
