@@ -159,22 +159,25 @@ is "with the same fingerprint" same_print "$REFERENCE" $STATE
 exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
 
 # ---- a disk that gets full in the middle of a commit ----
-# full_within TIMES CALL: a run in the background, in whose database such a call finds the disk full, so often; it is
-# one behind its opening. RUN: its process
+# full_within TIMES CALL OPTION...: a run in the background, in whose database such a call finds the disk full, so often;
+# it is one behind its opening. RUN: its process
 full_within()
 {
+    times=$1
+    call=$2
+    shift 2
     n=$((middle + 1))
     while :; do
         rm -rf runs counts
         mkdir runs
         : >counts
         env SHIM_DISK_FOLDER="$PWD/$STATE/store/db" SHIM_DISK_COUNTS="$PWD/counts" SHIM_DISK_FAIL=$n \
-            SHIM_DISK_ERROR=ENOSPC SHIM_DISK_TIMES="$1" LD_PRELOAD="$SHIM" \
-            "$WEIR" run "$FLOCK" $JOB --workers 2 >out 2>err &
+            SHIM_DISK_ERROR=ENOSPC SHIM_DISK_TIMES="$times" LD_PRELOAD="$SHIM" \
+            "$WEIR" run "$FLOCK" $JOB --workers 2 "$@" >out 2>err &
         RUN=$!
         wait_for 60 struck_or_gone
         failed=$(tail -c +25 counts | tr '\0' '\n' | head -n 1)
-        case $failed in "$2 "*) break ;; esac
+        case $failed in "$call "*) break ;; esac
         kill -9 $RUN 2>/dev/null
         wait $RUN 2>/dev/null
         [ $n -lt "$most" ] || break
@@ -203,7 +206,7 @@ is "with the same fingerprint" same_print "$REFERENCE" $STATE
 is "and files" same_files one runs/flock
 exits 0 "and whole snapshots" "$WEIR" snapshot verify $STATE/store
 
-full_within 100 link
+full_within 100 link --set run.pace=20 # so it is not the last commit that is struck, with nothing to be done behind it
 kill -9 "$(pid_of $STATE w2)"
 wait $RUN
 is "a worker is lost meanwhile: the run ends well" test $? -eq 0
