@@ -332,9 +332,38 @@ static void test_lost_to_who_has_room(void **state)
     fake_cluster_free(c);
 }
 
+/* A spare one that is not needed leaves, and knows that it is no fault; a member does not. */
+static void test_release(void **state)
+{
+    static const uint64_t three = 3;
+    fake_cluster *c = fake_cluster_new(6, 2, 3);
+    proto_rescale op = { .id = 1, .admit = &three, .admit_count = 1 };
+    const char *why = NULL;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        fake_cluster_round(c);
+    proto_coord_release(c->coord, 1);
+    proto_coord_release(c->coord, 99);
+    for (int i = 0; i < 5; i++)
+        fake_cluster_round(c);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(c->members[i].stopped, 0);
+    proto_coord_release(c->coord, 3);
+    assert_int_equal(proto_coord_rescale(c->coord, c->now_us, &op, &why), PROTO_ANSWER_REFUSED); /* it is not to be had */
+    for (int i = 0; i < 5; i++)
+        fake_cluster_round(c);
+    assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
+    assert_int_equal(c->members[0].stopped + c->members[1].stopped, 0);
+    assert_int_equal(fake_cluster_stats(c).members, 2);
+    assert_int_equal(fake_cluster_stats(c).generation, 1);
+    fake_cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_release),
         cmocka_unit_test(test_many_clients),
         cmocka_unit_test(test_waiting_client),
         cmocka_unit_test(test_restored_while_failing),

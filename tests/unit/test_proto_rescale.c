@@ -69,32 +69,6 @@ static proto_rescale six_op(uint64_t id)
                             .dismiss_count = 1, .moves = six_moves, .move_count = 4 };
 }
 
-/* ---- who is not needed ---- */
-
-/* A spare one leaves, and knows that it is no fault; a member does not. */
-static void test_release(void **state)
-{
-    fake_cluster *c = fake_cluster_new(6, 2, 3);
-    proto_rescale op = six_op(1);
-    const char *why = NULL;
-
-    (void)state;
-    rounds(c, 3);
-    proto_coord_release(c->coord, 1);
-    proto_coord_release(c->coord, 99);
-    rounds(c, 5);
-    for (uint32_t i = 0; i < 3; i++)
-        assert_int_equal(c->members[i].stopped, 0);
-    proto_coord_release(c->coord, 3);
-    assert_int_equal(proto_coord_rescale(c->coord, c->now_us, &op, &why), PROTO_ANSWER_REFUSED); /* it is not to be had */
-    rounds(c, 5);
-    assert_int_equal(c->members[2].stopped, PROTO_STOP_DISMISSED + 1);
-    assert_int_equal(c->members[0].stopped + c->members[1].stopped, 0);
-    assert_int_equal(fake_cluster_stats(c).members, 2);
-    assert_int_equal(fake_cluster_stats(c).generation, 1);
-    fake_cluster_free(c);
-}
-
 /* ---- the order of things ---- */
 
 static void test_in_order(void **state)
@@ -804,7 +778,6 @@ static void test_large_wave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_release),
         cmocka_unit_test(test_in_order),       cmocka_unit_test(test_holds_nobody_back),
         cmocka_unit_test(test_waves),          cmocka_unit_test(test_refused),
         cmocka_unit_test(test_sink_stays),     cmocka_unit_test(test_abort),
