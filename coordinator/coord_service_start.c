@@ -266,12 +266,15 @@ static void job_look(coord_service *s, service_job *job)
         service_submit_answer(s, job);
 }
 
+/* More events than the system keeps are lost, and it says so: then each may have changed. */
 static void mark_take(coord_service *s, const struct inotify_event *event)
 {
-    if (event->len == 0 || strcmp(event->name, COORD_TICKET_MARK) != 0)
+    bool lost = (event->mask & IN_Q_OVERFLOW) != 0;
+
+    if (!lost && (event->len == 0 || strcmp(event->name, COORD_TICKET_MARK) != 0))
         return;
     for (uint32_t i = 0; i < s->job_count; i++)
-        if (s->jobs[i]->watch == event->wd && s->jobs[i]->phase == SERVICE_UP)
+        if ((lost || s->jobs[i]->watch == event->wd) && s->jobs[i]->phase == SERVICE_UP)
             job_mark(s->jobs[i]);
 }
 
